@@ -36,7 +36,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    import psycopg
 
 DATABASE = "dotenv_cloud"
 SUPERUSER = "postgres"
@@ -326,7 +330,7 @@ def _run(server: Server, user: pwd.struct_passwd | None, program: str, *argument
 
 
 def _make_cluster(server: Server, user: pwd.struct_passwd | None) -> None:
-    # A first start that was interrupted leaves half a cluster, without PG_VERSION or a finished copy.
+    # Made under another name, so that an interrupted first start never looks like a cluster.
     unfinished = server.directory / "unfinished"
     for leftover in (unfinished, server.cluster):
         if leftover.exists():

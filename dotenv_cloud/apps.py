@@ -1,0 +1,10 @@
+"""The app of the site itself: it has no models, only commands, pages and the API's plumbing."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class SiteConfig(AppConfig):
+    name = "dotenv_cloud"
+    verbose_name = "dotEnv Cloud"

@@ -1,0 +1,137 @@
+"""Reads the settings that need more than one line from the environment: database URLs, master
+keys, limits, proxies; and the demo's own secrets, made at its first start.
+
+Every refusal names the variable and says what to put there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+MASTER_KEY_BYTES = 32
+
+
+class Limit(NamedTuple):
+    """So many requests in so many seconds."""
+
+    requests: int
+    seconds: int
+
+
+def database(url: str, variable: str) -> dict[str, Any]:
+    """Django's settings for a libpq URL; everything libpq understands may be in it."""
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(
+            f"{variable} is not a PostgreSQL URL such as"
+            " postgresql://dotenv_app:password@db.internal:5432/dotenv_cloud?sslmode=verify-full."
+        ) from error
+    if not parts.get("user") or not parts.get("dbname"):
+        raise ImproperlyConfigured(
+            f"{variable} names no {'database' if parts.get('user') else 'role'}. Write"
+            " postgresql://role:password@host:5432/database."
+        )
+    return {
+        "ENGINE": "audit.postgresql",
+        "NAME": parts.pop("dbname"),
+        "USER": parts.pop("user"),
+        "PASSWORD": parts.pop("password", "") or "",
+        "HOST": parts.pop("host", "") or "",
+        "PORT": str(parts.pop("port", "") or ""),
+        "OPTIONS": parts,
+    }
+
+
+def master_keys(text: str) -> tuple[int, dict[int, bytes]]:
+    """The current version and all keys of `2:base64,1:base64`; the first is the current one."""
+    keys: dict[int, bytes] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        version, separator, encoded = entry.partition(":")
+        if not separator or not version.isdigit() or int(version) < 1:
+            raise _bad_master_keys("each key is written as its version, a colon and its base64")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise _bad_master_keys(f"the key of version {version} is not base64") from error
+        if len(key) != MASTER_KEY_BYTES:
+            raise _bad_master_keys(
+                f"the key of version {version} has {len(key)} bytes instead of {MASTER_KEY_BYTES}"
+            )
+        if int(version) in keys:
+            raise _bad_master_keys(f"version {version} is there twice")
+        keys[int(version)] = key
+    if not keys:
+        raise _bad_master_keys("it is empty")
+    return next(iter(keys)), keys
+
+
+def _bad_master_keys(why: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"MASTER_KEYS cannot be used: {why}. Write 1:$(openssl rand -base64 32); to rotate, put the"
+        " new version in front: 2:NEW,1:OLD."
+    )
+
+
+def limit(text: str, variable: str) -> Limit:
+    """`100/60`: a hundred requests in sixty seconds."""
+    requests, separator, seconds = text.partition("/")
+    if not (
+        separator and requests.isdigit() and seconds.isdigit() and int(requests) * int(seconds)
+    ):
+        raise ImproperlyConfigured(
+            f"{variable} is {text!r}. Write requests/seconds, such as 100/60 for 100 a minute."
+        )
+    return Limit(int(requests), int(seconds))
+
+
+def networks(texts: list[str], variable: str) -> list[Network]:
+    found: list[Network] = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text.strip(), strict=False))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{variable} holds {text!r}, which is no address or network. Write the addresses of"
+                " your proxies, such as 127.0.0.1,10.0.0.0/24."
+            ) from error
+    return found
+
+
+class DemoSecrets(NamedTuple):
+    secret_key: str
+    master_keys: str
+
+
+def demo_secrets(data_dir: Path) -> DemoSecrets:
+    """The demo's secrets, made once and kept beside its database for its user alone."""
+    path = data_dir / "secrets.json"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        key = base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode()
+        made = DemoSecrets(secrets.token_urlsafe(48), f"1:{key}")
+        # mkstemp makes the file 0600; linking it lets one of two first starts win, whole.
+        descriptor, name = tempfile.mkstemp(dir=data_dir, prefix=".secrets-")
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(made._asdict(), file)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(name)
+    return DemoSecrets(**json.loads(path.read_text()))

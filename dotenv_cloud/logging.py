@@ -1,0 +1,134 @@
+"""Structured logs: one JSON object a line, with the id of the request and without any secret.
+
+What could carry one is kept out by construction: no path (it may hold the token of a link), no
+query string, no header, no value of a row; of an exception the type, the first line and the frames.
+What remains is redacted once more.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from pythonjsonlogger.json import JsonFormatter
+
+from audit.redaction import redact
+
+logger = logging.getLogger("dotenv_cloud.request")
+
+# Tracebacks below this many frames are whole; longer ones are the framework's.
+FRAMES = 40
+
+
+def _request_id() -> str | None:
+    # Not at the top: logging is set up before the apps are.
+    from audit import context
+    from organizations.ulid import to_text
+
+    request_id = context.origin().request_id
+    return to_text(request_id) if request_id is not None else None
+
+
+class Formatter(JsonFormatter):
+    """`{"time", "level", "logger", "message", "request_id", …}`; extras only if they are plain."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        )
+        self.converter = time.gmtime
+        self.default_time_format = "%Y-%m-%dT%H:%M:%S"
+        self.default_msec_format = "%s.%03dZ"
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        plain = {
+            name: redact(value) if isinstance(value, str) else value
+            for name, value in log_data.items()
+            if isinstance(value, str | int | float | bool) or value is None
+        }
+        request_id = _request_id()
+        if request_id:
+            plain["request_id"] = request_id
+        return plain
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == "django.request":  # its message quotes the path
+            record = copy.copy(record)
+            record.msg, record.args = "server error", ()
+        return super().format(record)
+
+    def formatException(  # noqa: N802 - logging's own name
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        error = ei[1]
+        if error is None:
+            return ""
+        lines: list[str] = []
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            # A database error's further lines (DETAIL) quote the row that failed.
+            said = str(error).split("\n", 1)[0]
+            lines.append(f"{type(error).__module__}.{type(error).__qualname__}: {said}")
+            frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+            lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n".join(lines)
+
+
+class RequestLogMiddleware:
+    """One line a request: which route answered what, how fast."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        response = self.get_response(request)
+        route = request.resolver_match.route if request.resolver_match else "unknown"
+        logger.info(
+            "request",
+            extra={
+                "method": request.method,
+                "route": route,
+                "status": response.status_code,
+                "ms": round((time.perf_counter() - started) * 1000, 1),
+            },
+        )
+        return response
+
+
+def configuration(level: str, file: str | None) -> dict[str, Any]:
+    """Django's LOGGING: everything as JSON to standard error, or to `file`."""
+    handler: dict[str, Any] = {"class": "logging.StreamHandler", "formatter": "json"}
+    if file is not None:
+        handler = {
+            "class": "logging.handlers.WatchedFileHandler",
+            "filename": file,
+            "delay": True,
+            "formatter": "json",
+        }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "dotenv_cloud.logging.Formatter"}},
+        "handlers": {"output": handler},
+        "root": {"handlers": ["output"], "level": level},
+        "loggers": {
+            # Refusals are in the line of RequestLogMiddleware.
+            "django.request": {"level": "ERROR"},
+            "django.server": {"level": "CRITICAL"},
+            # Django's own handlers would print beside ours.
+            "django": {"handlers": [], "level": level, "propagate": True},
+            "django.db.backends": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,322 @@
+"""The settings, all from the environment (README, "Environment variables").
+
+Safe by default: nothing secret has a default outside the demo (DOTENV_DEMO=1, set by `make run`)
+and the tests (DOTENV_TEST=1, set by `make test`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from dotenv_cloud import embedded, environment
+from dotenv_cloud.logging import configuration
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Each variable may also be given as NAME_FILE, the path of a file that holds it.
+env = environ.FileAwareEnv()
+
+DEMO: bool = env.bool("DOTENV_DEMO", default=False)
+TESTING: bool = env.bool("DOTENV_TEST", default=False)
+PRODUCTION = not (DEMO or TESTING)
+
+DATA_DIR = Path(env.str("DATA_DIR", default="") or BASE_DIR / ".data").resolve()
+if TESTING:
+    DATA_DIR = DATA_DIR / "tests"  # never the demo's database
+
+
+def required(variable: str, remedy: str) -> str:
+    value: str = env.str(variable, default="")
+    if not value:
+        raise ImproperlyConfigured(
+            f"{variable} is not set. {remedy} (To try the service out, use `make run`.)"
+        )
+    return value
+
+
+# -- Secrets and hosts
+
+DEBUG = False
+
+if TESTING:
+    SECRET_KEY = "only-the-tests-are-signed-with-this-key-which-guards-nothing"  # noqa: S105
+    MASTER_KEYS_TEXT = f"1:{'dGVzdHMt' * 5}dGU="
+    ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+elif DEMO:
+    _secrets = environment.demo_secrets(DATA_DIR)
+    SECRET_KEY = env.str("SECRET_KEY", default=_secrets.secret_key)
+    MASTER_KEYS_TEXT = env.str("MASTER_KEYS", default=_secrets.master_keys)
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+else:
+    SECRET_KEY = required(
+        "SECRET_KEY", "Set it to 50 or more random characters, such as $(openssl rand -base64 48)."
+    )
+    MASTER_KEYS_TEXT = required(
+        "MASTER_KEYS",
+        "Set it to 1:$(openssl rand -base64 32) and keep a copy: without it no key can be read.",
+    )
+    ALLOWED_HOSTS = [
+        host.strip()
+        for host in required(
+            "ALLOWED_HOSTS",
+            "Set it to the host names that people use, such as dotenv.example.com.",
+        ).split(",")
+    ]
+
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+MASTER_KEY_CURRENT, MASTER_KEYS = environment.master_keys(MASTER_KEYS_TEXT)
+del MASTER_KEYS_TEXT
+
+# -- Database: one, through three roles (README, "The three database roles")
+
+EMBEDDED_SERVER: embedded.Server | None = None
+_urls = {
+    "DATABASE_URL": env.str("DATABASE_URL", default=""),
+    "DATABASE_OWNER_URL": env.str("DATABASE_OWNER_URL", default=""),
+    "DATABASE_SEALER_URL": env.str("DATABASE_SEALER_URL", default=""),
+}
+if not _urls["DATABASE_URL"]:
+    if PRODUCTION:
+        required(
+            "DATABASE_URL",
+            "Set it to the application role's URL, such as"
+            " postgresql://dotenv_app:password@db.internal:5432/dotenv_cloud?sslmode=verify-full.",
+        )
+    EMBEDDED_SERVER = embedded.at(
+        DATA_DIR, env.str("POSTGRES_BIN", default=""), durable=not TESTING
+    )
+    _urls = {
+        "DATABASE_URL": EMBEDDED_SERVER.url(embedded.APPLICATION),
+        "DATABASE_OWNER_URL": EMBEDDED_SERVER.url(embedded.OWNER),
+        "DATABASE_SEALER_URL": EMBEDDED_SERVER.url(embedded.SEALER),
+    }
+
+
+def _alias(variable: str, role: str) -> dict[str, Any]:
+    """The database as seen by one role; without a URL of its own, by name only.
+
+    A web process neither needs nor should know the passwords of the other two roles, but what
+    grants them their rights has to know what they are called.
+    """
+    if _urls[variable]:
+        return environment.database(_urls[variable], variable)
+    return _application | {"USER": role, "PASSWORD": "", "OPTIONS": dict(_application["OPTIONS"])}
+
+
+_application = environment.database(_urls["DATABASE_URL"], "DATABASE_URL")
+DATABASES: dict[str, dict[str, Any]] = {
+    # Whatever a request changes is committed whole, with its entries, or not at all.
+    "default": _application | {"ATOMIC_REQUESTS": True},
+    "owner": _alias("DATABASE_OWNER_URL", embedded.OWNER) | {"TEST": {"MIRROR": "default"}},
+    "sealer": _alias("DATABASE_SEALER_URL", embedded.SEALER) | {"TEST": {"MIRROR": "default"}},
+}
+
+# Connections a process keeps open for its threads; 0 opens one a thread and keeps it a minute.
+_pool: int = env.int("DATABASE_POOL", default=0 if TESTING else 8)
+if _pool:
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool, "timeout": 10}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 0 if TESTING else 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- Apps and middleware
+
+INSTALLED_APPS = [
+    "dotenv_cloud",
+    "audit",
+    "keys",
+    "organizations",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "guardian",
+    "rest_framework",
+    "drf_spectacular",
+    "django_filters",
+]
+
+MIDDLEWARE = [
+    "dotenv_cloud.proxies.TrustedProxyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "audit.middleware.RequestContextMiddleware",
+    "dotenv_cloud.logging.RequestLogMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "audit.middleware.ActorMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "dotenv_cloud.urls"
+WSGI_APPLICATION = "dotenv_cloud.wsgi.application"
+ASGI_APPLICATION = "dotenv_cloud.asgi.application"
+APPEND_SLASH = False  # a redirect would lose the body of an API call
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# -- People
+
+AUTH_USER_MODEL = "organizations.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None  # guardian shall make no user of its own
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign_in"
+PASSWORD_RESET_TIMEOUT = 3600
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+if TESTING:
+    # A slow hash is right everywhere else; a test signs in a hundred times.
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# How many requests in how many seconds; RATE_LIMIT_API=200/60 and so on replace them.
+RATE_LIMITS: dict[str, environment.Limit] = {
+    name: environment.limit(
+        env.str(f"RATE_LIMIT_{name.upper()}", default=default), f"RATE_LIMIT_{name.upper()}"
+    )
+    for name, default in {
+        "api": "100/60",
+        "rotate": "10/3600",
+        "failed_authentication": "30/60",
+        "sign_in_account": "10/900",
+        "sign_in_address": "30/900",
+    }.items()
+}
+
+# -- API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["dotenv_cloud.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "dotenv_cloud.api.errors.handle",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "dotEnv Cloud",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# -- Transport and browser
+
+# Whose X-Forwarded-… headers are believed: those of nobody, unless named here.
+TRUSTED_PROXIES = environment.networks(env.list("TRUSTED_PROXIES", default=[]), "TRUSTED_PROXIES")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # kept from proxies alone
+SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
+SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if PRODUCTION else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.bool(
+    "SECURE_HSTS_INCLUDE_SUBDOMAINS", default=PRODUCTION
+)
+SECURE_HSTS_PRELOAD: bool = env.bool("SECURE_HSTS_PRELOAD", default=PRODUCTION)
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+SESSION_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE: int = env.int("SESSION_HOURS", default=12) * 3600
+CSRF_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+    },
+}
+
+# -- Static files
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [directory for directory in (BASE_DIR / "static",) if directory.exists()]
+WHITENOISE_USE_FINDERS = not PRODUCTION  # no collectstatic before a demo or a test
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# -- Mail
+
+_mail = env.email_url(
+    "EMAIL_URL", default="smtp://localhost:25" if PRODUCTION else "consolemail://"
+)
+EMAIL_BACKEND: str = _mail["EMAIL_BACKEND"]
+EMAIL_HOST: str = _mail.get("EMAIL_HOST") or ""
+EMAIL_PORT: int = _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER: str = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD: str = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS: bool = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="dotEnv Cloud <noreply@localhost>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# -- Language and time
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# -- Logs
+
+LOGGING = configuration(
+    env.str("LOG_LEVEL", default="WARNING" if TESTING else "INFO"),
+    os.environ.get("LOG_FILE") or None,
+)

@@ -1,0 +1,11 @@
+"""What gunicorn serves: `gunicorn dotenv_cloud.wsgi`."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dotenv_cloud.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,28 @@
+"""gunicorn's settings, read by itself from the directory that it is started in.
+
+Command-line options win over these, and so do the variables named here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dotenv_cloud.logging import configuration
+
+wsgi_app = "dotenv_cloud.wsgi"
+bind = os.environ.get("BIND", f"127.0.0.1:{os.environ.get('PORT', '8000')}")
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "4"))
+timeout = 60
+graceful_timeout = 20
+# Recycled now and then, not all at once, so that a leak never grows old.
+max_requests = 10_000
+max_requests_jitter = 1_000
+# The site writes its own line a request, without paths; gunicorn's would quote them.
+accesslog = None
+# TrustedProxyMiddleware decides what to believe, for every server alike.
+forwarded_allow_ips = ""
+logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FILE")) | {
+    "loggers": {"gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True}}
+}
