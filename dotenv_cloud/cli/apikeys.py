@@ -1,0 +1,160 @@
+"""`dotenv apikeys`: the API keys of the organization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dotenv_cloud.cli import output, session, times
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.options import Group, force_option, format_option
+from dotenv_cloud.cli.output import Column
+
+_NEVER = "never"
+
+
+@click.group("apikeys", cls=Group)
+def apikeys() -> None:
+    """See, make and end the API keys of the organization."""
+
+
+_abilities_option = click.option(
+    "--abilities",
+    multiple=True,
+    metavar="A,B,…",
+    help="What the key may do, for example project:read,key:rotate. Repeatable.",
+)
+_expires_option = click.option(
+    "--expires", metavar="TIME", help="When it ends, for example 2027-01-31T00:00:00Z; or never."
+)
+
+
+@apikeys.command("list")
+@format_option("table", "json", "yaml")
+def list_keys(format_: str) -> None:
+    """List the API keys."""
+    with session.connect() as api:
+        keys = api.collection(api.of_organization("api-keys"))
+    if format_ != "table":
+        output.as_data(format_, keys)
+        return
+    if not keys:
+        output.note("There are no API keys.")
+        return
+    output.table(
+        [
+            Column("ID"),
+            Column("NAME", least=10),
+            Column("TOKEN PREFIX"),
+            Column("ABILITIES", least=10, most=40),
+            Column("LAST USED"),
+            Column("CREATED"),
+        ],
+        [
+            (
+                key["id"],
+                key["name"],
+                f"{key['token_prefix']}…",
+                ", ".join(key["abilities"]),
+                times.day(key.get("last_used_at"), missing="Never"),
+                times.day(key["created_at"]),
+            )
+            for key in keys
+        ],
+    )
+
+
+@apikeys.command("create")
+@click.argument("name")
+@_abilities_option
+@_expires_option
+@click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
+def create(name: str, abilities: tuple[str, ...], expires: str | None, as_json: bool) -> None:
+    """Make an API key called NAME and print its token, this once."""
+    body: dict[str, object] = {"name": name, "abilities": _abilities(abilities)}
+    moment = _moment(expires)
+    if moment:
+        body["expires_at"] = moment
+    with session.connect() as api:
+        answer = api.post(api.of_organization("api-keys"), body)
+    _print_token(answer["data"]["api_key"], answer["token"]["token"], "Made", as_json)
+
+
+@apikeys.command("update")
+@click.argument("key_id", metavar="ID")
+@click.option("--name", help="The new name.")
+@_abilities_option
+@_expires_option
+def update(key_id: str, name: str | None, abilities: tuple[str, ...], expires: str | None) -> None:
+    """Change the name, abilities or expiry of the API key ID."""
+    changes: dict[str, object] = {}
+    if name:
+        changes["name"] = name
+    if abilities:
+        changes["abilities"] = _abilities(abilities)
+    if expires:
+        changes["expires_at"] = _moment(expires)
+    if not changes:
+        raise Failure("Nothing to change; give --name, --abilities or --expires.", Exit.USAGE)
+    with session.connect() as api:
+        answer = api.put(api.of_organization("api-keys", _id(key_id)), changes)
+    output.success(f"Updated {answer['data']['name']} ({answer['data']['id']}).")
+
+
+@apikeys.command("delete")
+@click.argument("key_id", metavar="ID")
+@force_option
+def delete(key_id: str, force: bool) -> None:
+    """End the API key ID: requests with it are refused from now on."""
+    with session.connect() as api:
+        path = api.of_organization("api-keys", _id(key_id))
+        output.confirm(f"Delete the API key {key_id}? What uses it stops working.", force=force)
+        api.delete(path)
+    output.success(f"Deleted {key_id}.")
+
+
+@apikeys.command("rotate")
+@click.argument("key_id", metavar="ID")
+@force_option
+@click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
+def rotate(key_id: str, force: bool, as_json: bool) -> None:
+    """Give the API key ID a new token and print it, this once. The old one ends."""
+    with session.connect() as api:
+        path = api.of_organization("api-keys", _id(key_id), "rotate")
+        output.confirm(f"Rotate the API key {key_id}? Its old token stops working.", force=force)
+        answer = api.post(path)
+    _print_token(answer["data"]["api_key"], answer["data"]["token"], "Rotated", as_json)
+
+
+def _print_token(key: dict[str, Any], token: str, done: str, as_json: bool) -> None:
+    """The token alone is the data, so that a script can take it."""
+    output.success(f"{done} {key['name']} ({key['id']}).")
+    output.note("Keep the token now, it is not shown again. Use it as DOTENV_API_KEY.")
+    if as_json:
+        output.as_json({**key, "token": token})
+    else:
+        click.echo(output.safe(token))
+
+
+def _abilities(given: tuple[str, ...]) -> list[str]:
+    abilities = [word.strip() for text in given for word in text.split(",") if word.strip()]
+    if not abilities:
+        raise Failure("Say what the key may do: --abilities project:read,…", Exit.USAGE)
+    return abilities
+
+
+def _moment(text: str | None) -> str | None:
+    if text is None or text == _NEVER:
+        return None
+    if times.parse(text) is None:
+        raise Failure(
+            f"--expires is {text!r}; write date, time and zone.",
+            Exit.USAGE,
+            "For example 2027-01-31T00:00:00Z, or never.",
+        )
+    return text
+
+
+def _id(text: str) -> str:
+    return session.segment(text, "the id of an API key")

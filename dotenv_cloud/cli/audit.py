@@ -1,0 +1,421 @@
+"""`dotenv audit`: questions to the audit log. The filters are those of the API, by its names."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from dotenv_cloud.cli import files, output, session, times
+from dotenv_cloud.cli.client import Api
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.options import Group, format_option
+from dotenv_cloud.cli.output import Column
+
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+_MOST_A_PAGE = 200
+_DEFAULT_LIMIT = 50
+
+Filters = Mapping[str, Any]
+Entry = dict[str, Any]
+Function = TypeVar("Function", bound=Callable[..., None])
+
+# Each may be repeated or hold several values with commas: any of them.
+_ANY_OF = {
+    "actor": "Who: e-mail address, name of an API key, or id.",
+    "actor_type": "Kind of actor: user, api_key, system, anonymous, database.",
+    "action": "What was done: create, update, delete, rotate, sign_in, …",
+    "type": "Kind of resource: project, target, environment, member, …",
+    "resource": "On what: a path such as my-app/backend and all below it, or an id.",
+    "result": "success, denied or failed.",
+    "ip": "From which address or network, such as 10.0.0.0/8.",
+    "request": "The id of a request.",
+    "interface": "web, api, cli, admin, command or database.",
+    "field": "A field that was changed.",
+}
+_NONE_OF = ("actor", "action", "type", "interface", "result")
+_ONE = {
+    "since": "Not before this moment or day.",
+    "until": "Not after this moment or day.",
+    "when": 'A period: today, yesterday, "last tuesday", 7d, 2026-11-01..2026-11-07.',
+}
+
+
+def filter_options(function: Function) -> Function:
+    """The filters, as options of a command."""
+    options = [
+        *(
+            _option(f"--{_dashed(name)}", multiple=True, help=text)
+            for name, text in _ANY_OF.items()
+        ),
+        *(
+            _option(f"--exclude-{name}", multiple=True, help=f"Leave these out (as --{name}).")
+            for name in _NONE_OF
+        ),
+        click.option("-q", "--search", metavar="TEXT", help="Words in the names of things."),
+        *(_option(f"--{name}", help=text) for name, text in _ONE.items()),
+        _option("--tz", help="Time zone for days and for what is shown. [default: the local one]"),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _option(name: str, **settings: Any) -> Callable[[Function], Function]:
+    return click.option(name, metavar="VALUE", **settings)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+@click.group("audit", cls=Group)
+def audit() -> None:
+    """Ask the audit log: who did what, when, to what."""
+
+
+@audit.command("list")
+@click.argument("path", required=False)
+@filter_options
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=_DEFAULT_LIMIT,
+    show_default=True,
+    help="How many entries, newest first.",
+)
+@click.option("--all", "everything", is_flag=True, help="As many as there are.")
+@click.option("--cursor", metavar="CURSOR", help="Go on where an earlier list ended.")
+@format_option("table", "json", "ndjson", "yaml")
+def list_entries(
+    path: str | None,
+    limit: int,
+    everything: bool,
+    cursor: str | None,
+    format_: str,
+    **filters: Any,
+) -> None:
+    """List entries, newest first.
+
+    PATH is a project, target or environment: what happened to it and to all below it.
+
+    \b
+    Who deleted the production environment?
+      dotenv audit list --action delete --type environment -q production
+    What changed last Tuesday?
+      dotenv audit list --when "last tuesday" --exclude-action view,sign_in
+    """
+    zone_name = filters["tz"] or times.local_zone()
+    query = _query(path, filters, zone_name)
+    reader = _Reader(query, None if everything else limit, cursor)
+    with session.connect() as api:
+        if format_ == "ndjson":
+            for entry in reader.entries(api):
+                output.as_json_line(entry)
+            count = reader.count
+        else:
+            entries = list(reader.entries(api))
+            count = len(entries)
+            if format_ == "table":
+                _print_table(entries, _zone(zone_name))
+            else:
+                output.as_data(format_, entries)
+    _sum_up(count, reader.next_cursor, zone_name)
+
+
+@audit.command("show")
+@click.argument("entry_id", metavar="ID")
+@click.option("--tz", metavar="ZONE", help="Show times in this zone. [default: the local one]")
+@format_option("table", "json", "yaml")
+def show(entry_id: str, tz: str | None, format_: str) -> None:
+    """Show all of the entry ID, with its changes."""
+    if not _ULID.fullmatch(entry_id):
+        raise Failure(
+            f"{entry_id!r} is not the id of an entry (26 letters and digits).", Exit.USAGE
+        )
+    with session.connect() as api:
+        answer = api.get(api.of_organization("audit", "entries", entry_id.upper()))
+    entry = _entry(answer["data"])
+    if format_ == "table":
+        _print_entry(entry, _zone(tz or times.local_zone()))
+    else:
+        output.as_data(format_, entry)
+
+
+@audit.command("export")
+@click.argument("path", required=False)
+@filter_options
+@click.option(
+    "-f",
+    "--format",
+    "format_",
+    type=click.Choice(["ndjson", "csv"]),
+    default="ndjson",
+    show_default=True,
+    help="One JSON object a line, or comma-separated values.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Write to this file, complete or not at all. [default: standard output]",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def export(
+    path: str | None, format_: str, target: Path | None, force: bool, **filters: Any
+) -> None:
+    """Write all entries that the filters let through, byte for byte as the server sends them."""
+    query = [
+        ("format", format_),
+        *_query(path, filters, filters["tz"] or times.local_zone()),
+    ]
+    with session.connect() as api:
+        address = api.of_organization("audit", "entries", "export")
+        if target is None or str(target) == "-":
+            with api.stream(address, query) as response:
+                _copy_to_stdout(response.iter_bytes())
+            return
+        # The request goes first: a refusal leaves no file and asks nothing of the disk.
+        with (
+            api.stream(address, query) as response,
+            files.output(target, overwrite=force) as file,
+        ):
+            size = _copy(response.iter_bytes(), file)
+    output.success(f"Wrote {size:,} bytes to {target}.")
+
+
+# --- the question -------------------------------------------------------------------------------
+
+
+def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str, str]]:
+    if path and filters["resource"]:
+        raise Failure("Give the resource as PATH or as --resource, not both.", Exit.USAGE)
+    query = [("resource", path.strip("/"))] if path else []
+    for name in (*_ANY_OF, *(f"exclude_{name}" for name in _NONE_OF)):
+        query += [(name, value) for value in filters[name]]
+    query += [(name, filters[name]) for name in _ONE if filters[name] is not None]
+    if filters["search"] is not None:
+        query.append(("q", filters["search"]))
+    for name, value in query:
+        # An empty filter would let everything through: surely not what an empty variable meant.
+        if not value.strip():
+            raise Failure(f"--{_dashed(name)} is empty.", Exit.USAGE, "Give a value or drop it.")
+    return [*query, ("tz", zone_name)]
+
+
+class _Reader:
+    """Follows the cursors of a list, a page at a time."""
+
+    def __init__(
+        self, query: Sequence[tuple[str, str]], limit: int | None, cursor: str | None
+    ) -> None:
+        self._query = query
+        self._limit = limit
+        self.next_cursor = cursor
+        self.count = 0
+
+    def entries(self, api: Api) -> Iterator[Entry]:
+        address = api.of_organization("audit", "entries")
+        while self._limit is None or self.count < self._limit:
+            left = _MOST_A_PAGE if self._limit is None else self._limit - self.count
+            page = [*self._query, ("per_page", str(min(left, _MOST_A_PAGE)))]
+            if self.next_cursor:
+                page.append(("cursor", self.next_cursor))
+            answer = api.get(address, page)
+            following = answer["meta"]["next_cursor"]
+            if following and following == self.next_cursor:
+                raise Failure("The server sends the same page again; the list is not complete.")
+            self.next_cursor = following
+            for item in answer["data"]:
+                self.count += 1
+                yield _entry(item)
+            if not following:
+                return
+
+
+def _entry(item: Mapping[str, Any]) -> Entry:
+    return {"id": item["id"], **item["attributes"]}
+
+
+def _zone(name: str) -> dt.tzinfo:
+    known = times.zone(name)
+    if known is None:
+        output.warn(f"This machine does not know the time zone {name}; times are shown in UTC.")
+    return known or dt.UTC
+
+
+# --- the answer ---------------------------------------------------------------------------------
+
+_WIDE = (
+    Column("TIME"),
+    Column("ACTOR", least=16),
+    Column("ACTION"),
+    Column("TYPE"),
+    Column("RESOURCE", least=20),
+    Column("RESULT"),
+    Column("IP"),
+    Column("ID"),
+)
+_NARROW = (
+    Column("TIME / IP"),
+    Column("ACTOR / TYPE", least=12),
+    Column("ACTION / RESULT", least=8),
+    Column("RESOURCE / ID", least=26),
+)
+
+
+def _print_table(entries: Sequence[Entry], zone: dt.tzinfo) -> None:
+    if not entries:
+        return
+    rows = [
+        [
+            output.safe(value)
+            for value in (
+                times.second(entry["time"], zone),
+                _label(entry["actor"]),
+                entry["action"],
+                entry["resource"]["type"] or "-",
+                entry["resource"]["label"] or "-",
+                entry["result"],
+                entry["ip"] or "-",
+                entry["id"],
+            )
+        ]
+        for entry in entries
+    ]
+    if output.fit(_WIDE, rows) is not None:
+        output.table(_WIDE, rows)
+    else:
+        _print_narrow(rows)
+
+
+def _print_narrow(rows: Sequence[Sequence[str]]) -> None:
+    """Two lines an entry, so that nothing of it is missing on 80 columns."""
+    lines = [
+        line
+        for when, actor, action, kind, label, result, ip, entry_id in rows
+        for line in ((when, actor, action, label), (ip, kind, result, entry_id))
+    ]
+    widths = output.fit(_NARROW, lines)
+    if widths is None:  # narrower still: a block of lines an entry
+        output.table(_WIDE, rows)
+        return
+    aligned = [
+        [output.cut(value, width) for value, width in zip(line, widths, strict=True)]
+        for line in lines
+    ]
+    click.echo(output.align([column.title for column in _NARROW], aligned))
+
+
+def _label(actor: Mapping[str, Any]) -> str:
+    return str(actor["label"] or actor["type"])
+
+
+def _sum_up(count: int, next_cursor: str | None, zone_name: str) -> None:
+    entries = "entry" if count == 1 else "entries"
+    if not count:
+        output.note(f"No entry matches. Days are those of {zone_name}.")
+    elif next_cursor:
+        output.note(
+            f"{count} {entries}, times in {zone_name}. There are more: --all, --limit N, or go on "
+            f"with --cursor {next_cursor}"
+        )
+    else:
+        output.note(f"{count} {entries}, times in {zone_name}.")
+
+
+def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
+    actor, resource = entry["actor"], entry["resource"]
+    moment = times.parse(entry["time"])
+    shown = moment.astimezone(zone).isoformat(" ", "milliseconds") if moment else entry["time"]
+    pairs = [
+        ("ENTRY", entry["id"]),
+        ("TIME", shown),
+        ("ACTOR", _reference(actor)),
+        ("ACTION", entry["action"]),
+        ("RESOURCE", _reference(resource)),
+        ("RESULT", entry["result"]),
+        ("REASON", entry.get("reason")),
+        ("INTERFACE", entry["interface"]),
+        ("IP", entry["ip"]),
+        ("USER AGENT", entry["user_agent"]),
+        ("REQUEST", entry["request_id"]),
+        ("SEQUENCE", entry["seq"] if entry.get("seq") is not None else "not sealed yet"),
+    ]
+    output.facts([(name, value) for name, value in pairs if value not in (None, "")])
+    _print_context(entry.get("context") or {})
+    _print_changes(entry.get("changes") or {}, entry.get("changed_fields") or [])
+
+
+def _reference(thing: Mapping[str, Any]) -> str:
+    """`jane@example.org (user 01J…)`, or what there is of it."""
+    known = " ".join(str(part) for part in (thing["type"], thing["id"]) if part)
+    label = thing["label"]
+    return f"{label} ({known})" if label and known else str(label or known)
+
+
+def _print_context(context: Mapping[str, Any]) -> None:
+    if context:
+        click.echo("\nCONTEXT")
+        _print_indented([(name, _value(value)) for name, value in context.items()])
+
+
+def _print_changes(changes: Mapping[str, Any], changed_fields: Sequence[str]) -> None:
+    if changes:
+        click.echo("\nCHANGES")
+    for field, (before, after) in changes.items():
+        click.echo(f"  {output.safe(field)}")
+        _print_side("-", "red", before)
+        _print_side("+", "green", after)
+    unshown = [field for field in changed_fields if field not in changes]
+    if unshown:
+        click.echo(f"\nCHANGED, VALUES NOT RECORDED\n  {output.safe(', '.join(unshown))}")
+
+
+def _print_side(mark: str, color: str, value: object) -> None:
+    if value is None:
+        return
+    text = f"    {mark} {output.safe(_value(value))}"
+    click.secho(text, fg=color, color=output.color_of(sys.stdout))
+
+
+def _print_indented(pairs: Sequence[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        click.echo(f"  {output.safe(name):<{width}}  {output.safe(value)}")
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else output.json_text(value, indent=None)
+
+
+# --- the export ---------------------------------------------------------------------------------
+
+
+def _copy(parts: Iterator[bytes], file: BinaryIO) -> int:
+    size = 0
+    for part in parts:
+        file.write(part)
+        size += len(part)
+    return size
+
+
+def _copy_to_stdout(parts: Iterator[bytes]) -> None:
+    if not sys.stdout.isatty():
+        _copy(parts, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    rest = b""
+    for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            click.echo(output.for_display(line.decode(errors="replace")))
+    if rest:
+        click.echo(output.for_display(rest.decode(errors="replace")))

@@ -1,0 +1,255 @@
+"""Signing in and out, and which account is used: `login`, `logout`, `status`, `account use`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from typing import Any
+
+import click
+
+from dotenv_cloud.cli import accounts, output, session
+from dotenv_cloud.cli.accounts import Account, Organization
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.options import Command, Group, Options, current_options, format_option
+
+
+@click.command("login", cls=Command)
+@click.option(
+    "--api-key",
+    "key",
+    metavar="[KEY]",
+    is_flag=False,
+    flag_value="",
+    help="The API key. Without a value it is asked for; - reads it from standard input.",
+)
+@click.option("--url", help="The server, for example https://dotenv.example.org.")
+@click.option("--name", help="What to call the account. [default: <organization>-api]")
+@click.option("--status", "show_status", is_flag=True, help="Only show the current account.")
+@click.option("--no-browser", is_flag=True, help="Accepted; there is no browser sign-in.")
+@click.option("--callback-port", type=int, help="Accepted; there is no browser sign-in.")
+@click.pass_context
+def login(
+    context: click.Context,
+    key: str | None,
+    url: str | None,
+    name: str | None,
+    show_status: bool,
+    no_browser: bool,
+    callback_port: int | None,
+) -> None:
+    """Sign in with an API key and keep the account.
+
+    The key is checked with the server first. It is kept in a file that only you can read.
+    """
+    if show_status:
+        context.invoke(status)
+        return
+    options = current_options()
+    if no_browser or callback_port:
+        output.note("There is no browser sign-in; sign in with an API key from the web pages.")
+    server = _server(options, url)
+    token = _token(options, key)
+    if server.startswith("http://") and not session.is_local(server):
+        output.warn(f"{server} is not encrypted: whoever is on the way can read the key.")
+
+    credentials = session.Credentials(
+        url=server,
+        url_source="the address you gave",
+        token=token,
+        token_source="this sign-in",  # noqa: S106 - words, not a token
+        organization=None,
+    )
+    with session.open_api(credentials) as api:
+        principal = api.get("/api/v1/user")
+    organization = _organization(options, token, _organizations(principal))
+    attributes = principal["data"]["attributes"]
+    is_key = principal["data"]["type"] == "api-keys"
+
+    with accounts.edit(options.accounts_file) as book:
+        default = f"{organization.slug}-api" if is_key else attributes["email"]
+        account = Account(
+            name=name or options.account or book.free_name(default, server, organization),
+            kind="api_key" if is_key else "user",
+            principal=attributes.get("email") or attributes["name"],
+            api_url=server,
+            token=token,
+            organization=organization,
+            created_at=dt.datetime.now(dt.UTC).replace(microsecond=0),
+        )
+        book.add(account)
+    output.success(
+        f"Signed in to {organization.name} at {server} as {account.principal}; "
+        f"the account is called {account.name}."
+    )
+    if os.environ.get("DOTENV_API_KEY"):
+        output.warn("DOTENV_API_KEY is set and goes before this account; unset it.")
+
+
+@click.command("logout", cls=Command)
+@click.argument("name", required=False, metavar="[ACCOUNT]")
+@click.option("--all", "all_accounts", is_flag=True, help="Forget every account.")
+def logout(name: str | None, all_accounts: bool) -> None:
+    """Forget an account, the current one unless named.
+
+    The key itself goes on working: `dotenv apikeys delete` ends it.
+    """
+    options = current_options()
+    with accounts.edit(options.accounts_file) as book:
+        name = name or options.account or book.current
+        if not book.accounts or name is None:
+            output.note("There is no account to forget.")
+            return
+        if all_accounts:
+            forgotten = list(book.accounts)
+        elif name in book.accounts:
+            forgotten = [name]
+        else:
+            raise session.unknown_account(name, book)
+        for account in forgotten:
+            book.remove(account)
+        current = book.current
+    output.success(f"Forgot {', '.join(forgotten)}.")
+    if current:
+        output.note(f"The current account is {current} now.")
+
+
+@click.command("status", cls=Command)
+@format_option("table", "json", "yaml")
+def status(format_: str = "table") -> None:
+    """Show who you are signed in as. Asks no server."""
+    options = current_options()
+    book = accounts.load(options.accounts_file)
+    key, source = session.given_key(options)
+    account = session.chosen_account(options)
+    if not key and account is None:
+        raise Failure("You are not signed in.", Exit.ACCESS, "Run `dotenv login`.")
+    if key:
+        shown = _status_of_key(options, key, source, account)
+    else:
+        assert account is not None  # noqa: S101 - see above
+        shown = _status_of_account(account)
+    others = [name for name in book.accounts if key or account is None or name != account.name]
+    if format_ == "json":
+        output.as_json({**shown, "other_accounts": others})
+    elif format_ == "yaml":
+        output.as_yaml({**shown, "other_accounts": others})
+    else:
+        output.facts(
+            [(name.replace("_", " ").upper(), value or "-") for name, value in shown.items()]
+            + [("OTHER ACCOUNTS", ", ".join(others) or "-")]
+        )
+
+
+@click.group("account", cls=Group)
+def account() -> None:
+    """Choose between accounts. `dotenv list accounts` shows them."""
+
+
+@account.command("use")
+@click.argument("name")
+def account_use(name: str) -> None:
+    """Make NAME the current account."""
+    with accounts.edit(current_options().accounts_file) as book:
+        if name not in book.accounts:
+            raise session.unknown_account(name, book)
+        book.current = name
+    output.success(f"The current account is {name}.")
+
+
+def _status_of_account(account: Account) -> dict[str, str | None]:
+    last_used = account.last_used_at
+    return {
+        "account": account.name,
+        "type": _kind(account),
+        "signed_in_as": account.principal,
+        "api_url": os.environ.get("DOTENV_API_URL") or account.api_url,
+        "key": account.masked_token,
+        "organization": account.organization.name,
+        "organization_ulid": account.organization.ulid,
+        "created": account.created_at.isoformat(),
+        "last_used": last_used.isoformat() if last_used else None,
+    }
+
+
+def _status_of_key(
+    options: Options, key: str, source: str, account: Account | None
+) -> dict[str, str | None]:
+    return {
+        "account": f"none, {source} goes before accounts",
+        "type": "API key",
+        "api_url": os.environ.get("DOTENV_API_URL") or (account.api_url if account else None),
+        "key": accounts.mask(key),
+        "organization": session.given_organization(options) or session.organization_in(key),
+    }
+
+
+def _kind(account: Account) -> str:
+    return "API key" if account.kind == "api_key" else "user"
+
+
+def _server(options: Options, url: str | None) -> str:
+    if url:
+        return session.server_url(url, "--url")
+    given = os.environ.get("DOTENV_API_URL", "").strip()
+    if given:
+        return session.server_url(given, "DOTENV_API_URL")
+    if not sys.stdin.isatty():
+        raise session.no_url()
+    book = accounts.load(options.accounts_file)
+    known = book.accounts[book.current].api_url if book.current else None
+    return session.server_url(click.prompt("Server", default=known, err=True), "The address")
+
+
+def _token(options: Options, key: str | None) -> str:
+    if key == "-":
+        return session.sendable(sys.stdin.readline().strip(), "standard input")
+    if key:
+        return session.sendable(key.strip(), "--api-key")
+    given, source = session.given_key(options)
+    if given and key is None:
+        return session.sendable(given, source)
+    output.require_terminal(
+        "The API key is asked for", "Give it with `--api-key -` on standard input."
+    )
+    return session.sendable(
+        click.prompt("API key", hide_input=True, err=True).strip(), "the prompt"
+    )
+
+
+def _organizations(principal: dict[str, Any]) -> list[Organization]:
+    return [
+        Organization(
+            ulid=item["attributes"].get("ulid") or item["id"],
+            name=item["attributes"]["name"],
+            slug=item["attributes"]["slug"],
+        )
+        for item in principal.get("included") or []
+        if item["type"] == "organizations"
+    ]
+
+
+def _organization(options: Options, token: str, offered: list[Organization]) -> Organization:
+    """The organization the account is for: as said, as the key is bound, the only one, or asked."""
+    if not offered:
+        raise Failure("You are signed in, but belong to no organization.", Exit.ACCESS)
+    wanted = session.given_organization(options) or session.organization_in(token)
+    if wanted:
+        for organization in offered:
+            if wanted.upper() == organization.ulid or wanted == organization.slug:
+                return organization
+        known = ", ".join(organization.slug for organization in offered)
+        raise Failure(
+            f"This sign-in does not reach the organization {wanted}.",
+            Exit.ACCESS,
+            f"It reaches {known}.",
+        )
+    if len(offered) == 1:
+        return offered[0]
+    slugs = [organization.slug for organization in offered]
+    output.require_terminal(
+        "The organization is asked for", f"Give --organization, one of {', '.join(slugs)}."
+    )
+    answer = click.prompt("Organization", type=click.Choice(slugs), err=True)
+    return offered[slugs.index(answer)]

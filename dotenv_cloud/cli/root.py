@@ -1,0 +1,97 @@
+"""The root of the command, and the one place where failures become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn, TextIO
+
+import click
+
+from dotenv_cloud.cli import apikeys, audit, client, hierarchy, key, login, output
+from dotenv_cloud.cli.errors import Cancelled, Exit, Failure
+from dotenv_cloud.cli.options import Group, Options
+
+
+@click.group(
+    "dotenv",
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 error, 2 usage, 3 access, 4 not found, 5 key, 6 conflict or "
+    "rate limit, 7 verification failed, 130 cancelled.",
+)
+def root() -> None:
+    """Projects, keys and the audit log of a dotEnv Cloud server."""
+
+
+@root.command("version")
+def version() -> None:
+    """Print the version of this command."""
+    click.echo(f"dotenv {client.version()}")
+
+
+for command in (
+    login.login,
+    login.logout,
+    login.status,
+    login.account,
+    hierarchy.list_command,
+    key.key,
+    apikeys.apikeys,
+    audit.audit,
+):
+    root.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command and exits with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows another; it is no reason to fail.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = Options()
+    try:
+        options = Options.from_environment()
+        # Without standalone mode click returns the code of --help and raises the rest.
+        code = root.main(
+            args=list(arguments) if arguments is not None else None,
+            prog_name="dotenv",
+            standalone_mode=False,
+            obj=options,
+        )
+        sys.stdout.flush()
+        return int(code or Exit.OK)
+    except Failure as failure:
+        output.failure(failure, no_color=options.no_color)
+        return failure.code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (Cancelled, click.Abort, KeyboardInterrupt):
+        click.echo("Cancelled.", err=True)
+        return Exit.CANCELLED
+    except BrokenPipeError:
+        # The reader has seen enough. Python would complain again when it closes the stream.
+        _point_at_nothing(sys.stdout)
+        return Exit.ERROR
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        output.failure(
+            Failure(
+                f"Something unforeseen went wrong: {type(error).__name__}: {error}",
+                hint="" if options.debug else "Run it again with --debug to see where.",
+            ),
+            no_color=options.no_color,
+        )
+        return Exit.ERROR
+
+
+def _point_at_nothing(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
