@@ -24,6 +24,7 @@ def is_trusted(peer: str) -> bool:
         address = ipaddress.ip_address(peer)
     except ValueError:
         return False
+    address = getattr(address, "ipv4_mapped", None) or address
     return any(address in network for network in settings.TRUSTED_PROXIES)
 
 

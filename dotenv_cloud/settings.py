@@ -189,6 +189,8 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
 ]
+# Unique without regard to case, by a constraint on Lower(email) that the check does not see.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 ANONYMOUS_USER_NAME = None  # guardian shall make no user of its own
 LOGIN_URL = "sign_in"
 LOGIN_REDIRECT_URL = "home"
