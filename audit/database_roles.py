@@ -1,0 +1,66 @@
+"""What each of the three database roles may do; granted anew after each `migrate`.
+
+Owner: made the tables. Application: reads and writes the domain, inserts named columns into the
+inbox, reads entries through row-level security. Sealer: moves entries from inbox to ledger.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from audit import inbox
+
+_AUDIT_TABLES = """
+    SELECT string_agg(format('%I', relname), ', ') FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'audit\\_%'
+    AND relkind IN ('r', 'p', 'v')
+"""
+
+
+def grant(connection: BaseDatabaseWrapper) -> None:
+    """Give the application and sealer roles of the settings their rights, and no others."""
+    application, sealer = (
+        f'"{settings.DATABASES[alias]["USER"]}"' for alias in ("default", "sealer")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT quote_ident(current_user)")
+        [owner] = cursor.fetchone()
+        cursor.execute(_AUDIT_TABLES)
+        [audit_tables] = cursor.fetchone()
+        roles = [role for role in (application, sealer) if role.strip('"') != owner.strip('"')]
+        for role in roles:
+            cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
+            cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
+        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_flush_repeats() FROM PUBLIC")
+        cursor.execute(
+            "REVOKE EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz)"
+            " FROM PUBLIC"
+        )
+        if application in roles:
+            _grant_application(cursor, application, audit_tables)
+        if sealer in roles:
+            for statement in _SEALER:
+                cursor.execute(statement.format(role=sealer))
+
+
+def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
+    execute = cursor.execute  # type: ignore[attr-defined]
+    execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+    execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    execute(f"REVOKE ALL ON {audit_tables} FROM {role}")
+    execute(f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}")
+    execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
+    execute(f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log TO {role}")
+    execute(f"GRANT SELECT ON audit_entry, audit_name, audit_sealing TO {role}")
+    execute(f"GRANT SELECT, INSERT, UPDATE (repeats) ON audit_repeat TO {role}")
+
+
+_SEALER = (
+    "GRANT SELECT, DELETE ON audit_inbox TO {role}",
+    "GRANT SELECT, INSERT ON audit_ledger TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_sealing TO {role}",
+    "GRANT SELECT, INSERT ON audit_label TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_flush_repeats() TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz) TO {role}",
+)

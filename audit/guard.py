@@ -1,0 +1,183 @@
+"""The guards: below Django, a row change without its entry does not commit.
+
+For each table of the policy: a deferred constraint trigger that asks the inbox, at commit, for an
+entry of the same transaction about that row; and a refusal of TRUNCATE, which no row trigger
+sees. Who changes rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then the
+trigger writes the entry itself, with the database role as actor.
+
+The triggers are generated from `audit.policy` and renewed after each `migrate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DateTimeField, Field, Model, UUIDField
+
+from audit.inbox import _COLUMN
+from audit.policy import PARTS, RESOURCES, Part, Resource
+from organizations import ulid
+
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $guard$
+DECLARE
+    r {table};
+    found_changes jsonb;
+    reason text;
+BEGIN
+    IF TG_OP = 'DELETE' THEN r := OLD; ELSE r := NEW; END IF;
+    IF EXISTS (SELECT FROM audit_inbox WHERE xid = pg_current_xact_id()
+               AND resource_type = '{type}' AND resource_id = r.{key}) THEN
+        RETURN NULL;
+    END IF;
+    reason := btrim(COALESCE(current_setting('audit.reason', true), ''));
+    IF reason = '' THEN
+        RAISE EXCEPTION 'audit: % of {type} % has no entry in its transaction', TG_OP, r.{key}
+            USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME,
+            HINT = 'Change it through the application, or name a reason first: '
+                   'SET LOCAL audit.reason = ''...''';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        {inserted}
+    ELSIF TG_OP = 'DELETE' THEN
+        {deleted}
+    ELSE
+        {updated}
+    END IF;
+    INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
+        resource_id, resource_label, interface, ip, user_agent, changes, context)
+    SELECT o.id, 'database', session_user, {action}, '{type}', r.{key},
+        COALESCE({label}, ''), 'database', inet_client_addr(),
+        COALESCE(current_setting('application_name', true), ''), found_changes,
+        jsonb_build_object('reason', left(reason, 500))
+    FROM {organizations} AS o (id);
+    RETURN NULL;
+END $guard$
+"""
+
+_ACTION = "lower(CASE TG_OP WHEN 'INSERT' THEN 'create' ELSE TG_OP END)"
+
+
+def install(connection: BaseDatabaseWrapper) -> None:
+    """Put the guard of every audited table in place; safe to run again."""
+    with connection.cursor() as cursor:
+        for spec in (*RESOURCES, *PARTS):
+            for statement in statements(spec):
+                cursor.execute(statement)
+
+
+def statements(spec: Resource | Part) -> Iterable[str]:
+    """The SQL that guards one table."""
+    model = spec.model_class()
+    table = model._meta.db_table
+    function = f"audit_guard_{table}"
+    yield _function(spec, model, function)
+    yield f"DROP TRIGGER IF EXISTS audit_guard_update ON {table}"
+    yield f"DROP TRIGGER IF EXISTS audit_guard ON {table}"
+    yield f"DROP TRIGGER IF EXISTS audit_no_truncate ON {table}"
+    yield (
+        f"CREATE CONSTRAINT TRIGGER audit_guard AFTER INSERT OR DELETE ON {table}"
+        f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {function}()"
+    )
+    watched = [c for c in _columns(model) if isinstance(spec, Part) or c not in spec.silent]
+    changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in watched)
+    yield (
+        f"CREATE CONSTRAINT TRIGGER audit_guard_update AFTER UPDATE ON {table}"
+        f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ({changed})"
+        f" EXECUTE FUNCTION {function}()"
+    )
+    yield (
+        f"CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON {table}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+    )
+
+
+def _columns(model: type[Model]) -> list[str]:
+    return [field.column for field in model._meta.concrete_fields]
+
+
+def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
+    label = _COLUMN.sub(lambda match: f"r.{match[1]}", spec.label)
+    if isinstance(spec, Part):
+        name = _COLUMN.sub(f"r.{spec.value}", spec.names)
+        pair = "found_changes := jsonb_build_object('{f}', jsonb_build_array({b}, {a}));"
+        one, none = f"jsonb_build_array({name})", "'[]'::jsonb"
+        inserted = pair.format(f=spec.field, b=none, a=one)
+        deleted = pair.format(f=spec.field, b=one, a=none)
+        updated = inserted
+        type_name, key = spec.of, spec.key
+        action = "CASE TG_OP WHEN 'DELETE' THEN 'revoke' ELSE 'grant' END"
+    else:
+        fields = {f.column: f for f in model._meta.concrete_fields}
+        recorded = [model._meta.get_field(n).column for n in spec.recorded]  # type: ignore[union-attr]
+        inserted = _image(recorded, fields, "'null'::jsonb", "{new}")
+        deleted = _image(recorded, fields, "{old}", "'null'::jsonb")
+        others = [c for c in fields if c not in recorded and c not in spec.silent]
+        updated = _difference(recorded, others, fields)
+        type_name, key, action = spec.name, model._meta.pk.column, _ACTION
+    return _FUNCTION.format(
+        function=function,
+        table=model._meta.db_table,
+        type=type_name,
+        key=key,
+        label=label,
+        inserted=inserted,
+        deleted=deleted,
+        updated=updated,
+        action=action,
+        organizations=_organizations(spec, key),
+    )
+
+
+def _organizations(spec: Resource | Part, key: str) -> str:
+    if spec.organization:
+        return f"(SELECT r.{spec.organization})"
+    of_person = f"FROM organizations_membership m WHERE m.user_id = r.{key}"
+    return (
+        f"(SELECT m.organization_id {of_person} UNION ALL"
+        f" SELECT '{ulid.NIL}'::uuid WHERE NOT EXISTS (SELECT {of_person}))"
+    )
+
+
+def _json(field: Field[object, object], record: str) -> str:
+    """The value as `audit.capture.recordable` would write it."""
+    column = f"{record}.{field.column}"
+    target = field.target_field if field.is_relation else field  # type: ignore[attr-defined]
+    if isinstance(target, UUIDField):
+        return f"to_jsonb(audit_ulid({column}))"
+    if isinstance(target, DateTimeField):
+        utc = f"{column} AT TIME ZONE 'UTC'"
+        return f"""to_jsonb(to_char({utc}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))"""
+    return f"to_jsonb({column})"
+
+
+def _image(
+    recorded: Iterable[str], fields: dict[str, Field[object, object]], before: str, after: str
+) -> str:
+    pairs = []
+    for column in recorded:
+        record = "OLD" if "{old}" in before else "NEW"
+        value = _json(fields[column], record)
+        pair = f"{before.format(old=value)}, {after.format(new=value)}"
+        pairs.append(f"('{column}', {value}, jsonb_build_array({pair}))")
+    return (
+        "SELECT COALESCE(jsonb_object_agg(name, pair), '{}') INTO found_changes"
+        f" FROM (VALUES {', '.join(pairs)}) AS v (name, value, pair) WHERE value IS NOT NULL;"
+    )
+
+
+def _difference(
+    recorded: Iterable[str], others: Iterable[str], fields: dict[str, Field[object, object]]
+) -> str:
+    rows = [
+        f"('{c}', OLD.{c} IS DISTINCT FROM NEW.{c},"
+        f" jsonb_build_array({_json(fields[c], 'OLD')}, {_json(fields[c], 'NEW')}))"
+        for c in recorded
+    ]
+    rows += [f"('{c}', OLD.{c} IS DISTINCT FROM NEW.{c}, 'null'::jsonb)" for c in others]
+    return (
+        "SELECT COALESCE(jsonb_object_agg(name, pair), '{}') INTO found_changes"
+        f" FROM (VALUES {', '.join(rows)}) AS v (name, changed, pair) WHERE changed;"
+    )

@@ -1,0 +1,81 @@
+"""`manage.py seal`: the sealer, as a loop or once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import threading
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, connections
+
+from audit import sealing
+from organizations import clock
+
+
+class Command(BaseCommand):
+    help = "Move entries from the inbox to the ledger, about once a second; one sealer at a time."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="seal what is settled and stop")
+        parser.add_argument(
+            "--interval", type=float, default=1.0, metavar="SECONDS", help="pause between rounds"
+        )
+        parser.add_argument(
+            "--wait",
+            action="store_true",
+            help="while another sealer is at work, stand by instead of giving up",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stopping = threading.Event()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: self.stopping.set())
+        if options["once"]:
+            self._lock(wait=False)
+            sealed = self._round()
+            self.stdout.write(f"Sealed {sealed} {'entry' if sealed == 1 else 'entries'}.")
+            return
+        self._loop(options["interval"], options["wait"])
+
+    def _loop(self, interval: float, wait: bool) -> None:
+        self._lock(wait)
+        self.stdout.write("Sealing; stop with Ctrl-C.")
+        while not self.stopping.is_set():
+            started = time.monotonic()
+            try:
+                self._round()
+            except OperationalError as error:
+                # The database went away: come back when it does.
+                self.stderr.write(f"Sealing waits for the database: {error}".strip())
+                connections["sealer"].close()
+                self.stopping.wait(interval)
+                self._lock(wait=True)
+            self.stopping.wait(max(0.0, interval - (time.monotonic() - started)))
+
+    def _lock(self, wait: bool) -> None:
+        while not self.stopping.is_set():
+            try:
+                return sealing.lock()
+            except sealing.SealerIsBusyError as error:
+                if not wait:
+                    raise CommandError(f"{error}; stop it first or use --wait") from None
+            except OperationalError:
+                if not wait:
+                    raise
+                connections["sealer"].close()
+            self.stopping.wait(1.0)
+
+    def _round(self) -> int:
+        sealing.make_partitions(clock.now() - dt.timedelta(days=1))
+        sealing.flush_repeats()
+        total = 0
+        while not self.stopping.is_set():
+            sealed = sealing.seal()
+            total += sealed.entries
+            if not sealed.is_behind:
+                break
+        return total

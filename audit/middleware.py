@@ -1,0 +1,132 @@
+"""Request context: who and from where, for every entry a request leaves.
+
+The outer middleware names the origin and, once the answer is known, enters what was refused: in
+a transaction of its own, so the rollback of the refused work cannot take the entry along.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
+
+from audit import context, refusals
+from audit.context import Actor, Origin
+from audit.policy import ActorType, Interface
+from audit.redaction import clean
+from organizations import ulid
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address of the client, for entries and limits.
+
+    It is the peer's, unless the peer is one of `TRUSTED_PROXIES`: then the right-most address of
+    X-Forwarded-For that is no trusted proxy. What lies further left was written by the client.
+    """
+    peer = _address(request.META.get("REMOTE_ADDR", ""))
+    if peer is None or not _is_trusted(peer):
+        return str(peer) if peer else None
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    for text in reversed(forwarded):
+        address = _address(text)
+        if address is None:
+            break
+        peer = address
+        if not _is_trusted(address):
+            break
+    return str(peer)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
+
+
+def _is_trusted(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    networks: list[Network] = settings.TRUSTED_PROXIES
+    return any(address in network for network in networks if network.version == address.version)
+
+
+def _origin(request: HttpRequest) -> Origin:
+    command = request.headers.get("X-Client-Command", "")
+    return Origin(
+        interface=_interface(request, command),
+        ip=client_address(request),
+        user_agent=clean(request.headers.get("User-Agent", ""), 512),
+        request_id=ulid.new(),
+        command=clean(command, 100),
+    )
+
+
+def _interface(request: HttpRequest, command: str) -> Interface:
+    if request.path_info.startswith("/admin/"):
+        return Interface.ADMIN
+    if not request.path_info.startswith("/api/"):
+        return Interface.WEB
+    return Interface.CLI if command else Interface.API
+
+
+@sync_and_async_middleware
+def RequestContextMiddleware(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:  # noqa: N802
+    """Names the origin of whatever the request does; answers carry `X-Request-Id`."""
+
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> HttpResponse:
+            origin = _origin(request)
+            with context.acting_from(origin):
+                response: HttpResponse = await get_response(request)
+                if refusals.are_pending(request, response.status_code):
+                    await sync_to_async(refusals.enter)(request, response.status_code)
+                assert origin.request_id is not None
+                response.headers["X-Request-Id"] = ulid.to_text(origin.request_id)
+                return response
+
+        markcoroutinefunction(middleware)
+        return middleware
+
+    def sync_middleware(request: HttpRequest) -> HttpResponse:
+        origin = _origin(request)
+        with context.acting_from(origin):
+            response: HttpResponse = get_response(request)
+            if refusals.are_pending(request, response.status_code):
+                refusals.enter(request, response.status_code)
+            assert origin.request_id is not None
+            response.headers["X-Request-Id"] = ulid.to_text(origin.request_id)
+            return response
+
+    return sync_middleware
+
+
+@sync_and_async_middleware
+def ActorMiddleware(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:  # noqa: N802
+    """Names the signed-in person as the actor. API keys name themselves when they authenticate."""
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> Any:
+            _name_actor(await request.auser())
+            return await get_response(request)
+
+        return middleware
+
+    def sync_middleware(request: HttpRequest) -> Any:
+        _name_actor(request.user)
+        return get_response(request)
+
+    return sync_middleware
+
+
+def _name_actor(user: Any) -> None:
+    if user.is_authenticated:
+        context.set_actor(Actor(ActorType.USER, user.pk, user.email))

@@ -1,0 +1,69 @@
+-- Where the entry of a change is inserted, in the transaction of the change.
+-- Small and unpartitioned: the guard probes it at each commit. No key is unique here, so no
+-- writer ever waits for another.
+
+CREATE TABLE audit_inbox (
+    id uuid NOT NULL DEFAULT audit_uuid7(),
+    -- The top-level transaction: xmin would be the savepoint's.
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    organization_id uuid NOT NULL,
+    actor_id uuid,
+    resource_id uuid,
+    request_id uuid,
+    ip inet,
+    actor_type text NOT NULL,
+    actor_label text NOT NULL,
+    action text NOT NULL,
+    resource_type text NOT NULL,
+    resource_label text NOT NULL,
+    result text NOT NULL DEFAULT 'success',
+    interface text NOT NULL,
+    user_agent text NOT NULL DEFAULT '',
+    changes jsonb NOT NULL DEFAULT '{}',
+    context jsonb NOT NULL DEFAULT '{}',
+    -- Only the guard, which runs as the owner, speaks for the database.
+    CONSTRAINT audit_inbox_database_is_the_guard CHECK (
+        (actor_type <> 'database' AND interface <> 'database') OR current_user = '{owner}')
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+
+CREATE INDEX audit_inbox_guard ON audit_inbox (xid, resource_type, resource_id);
+CREATE INDEX audit_inbox_page ON audit_inbox (organization_id, id DESC);
+
+-- Repetitions within a minute are counted here and entered when the minute is over.
+CREATE TABLE audit_repeat (
+    key bytea NOT NULL,
+    minute timestamptz NOT NULL,
+    repeats integer NOT NULL DEFAULT 0,
+    entry jsonb NOT NULL,
+    PRIMARY KEY (key, minute)
+);
+
+-- An entry kept as JSON, back as a row.
+CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
+    organization_id uuid, actor_id uuid, resource_id uuid, request_id uuid, ip inet,
+    actor_type text, actor_label text, action text, resource_type text, resource_label text,
+    result text, interface text, user_agent text, changes jsonb, context jsonb
+) LANGUAGE sql IMMUTABLE AS $$
+    SELECT * FROM jsonb_to_record(entry) AS e (
+        organization_id uuid, actor_id uuid, resource_id uuid, request_id uuid, ip inet,
+        actor_type text, actor_label text, action text, resource_type text, resource_label text,
+        result text, interface text, user_agent text, changes jsonb, context jsonb)
+$$;
+
+-- Enter the counts of minutes that are over. Runs as the owner: the sealer, who calls it, may
+-- not insert into the inbox.
+CREATE FUNCTION audit_flush_repeats() RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    WITH over AS (
+        DELETE FROM audit_repeat WHERE minute < date_trunc('minute', now()) RETURNING *
+    ), entered AS (
+        INSERT INTO audit_inbox (organization_id, actor_id, resource_id, request_id, ip,
+            actor_type, actor_label, action, resource_type, resource_label, result, interface,
+            user_agent, changes, context)
+        SELECT e.organization_id, e.actor_id, e.resource_id, e.request_id, e.ip, e.actor_type,
+            e.actor_label, e.action, e.resource_type, e.resource_label, e.result, e.interface,
+            e.user_agent, e.changes, e.context || jsonb_build_object('repeats', over.repeats)
+        FROM over, audit_as_row(over.entry) AS e WHERE over.repeats > 0
+        RETURNING 1
+    ) SELECT count(*) FROM entered
+$$;

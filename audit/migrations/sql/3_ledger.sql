@@ -1,0 +1,126 @@
+-- Where an entry lives for good, numbered without a gap. A month is a range of ids, so one key
+-- partitions, sorts and pages.
+
+CREATE TABLE audit_ledger (
+    id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    actor_id uuid,
+    resource_id uuid,
+    request_id uuid,
+    seq bigint NOT NULL,
+    resource_seq bigint NOT NULL,
+    actor_seq bigint NOT NULL,
+    ip inet,
+    actor_type text NOT NULL,
+    actor_label text NOT NULL,
+    action text NOT NULL,
+    resource_type text NOT NULL,
+    resource_label text NOT NULL,
+    result text NOT NULL,
+    interface text NOT NULL,
+    user_agent text NOT NULL,
+    changes jsonb NOT NULL,
+    context jsonb NOT NULL,
+    PRIMARY KEY (id)
+) PARTITION BY RANGE (id);
+
+CREATE INDEX audit_ledger_page ON audit_ledger (organization_id, id DESC);
+CREATE INDEX audit_ledger_actor
+    ON audit_ledger (organization_id, actor_id, id DESC, action, resource_type);
+CREATE INDEX audit_ledger_action ON audit_ledger (organization_id, action, id DESC);
+CREATE INDEX audit_ledger_resource
+    ON audit_ledger (organization_id, resource_type, resource_id, id DESC);
+
+-- None is ever refused for want of a partition.
+CREATE TABLE audit_ledger_default PARTITION OF audit_ledger DEFAULT;
+
+-- How many entries each organization's log holds, and how many each resource and each actor has
+-- in it: the next numbers. `kind` is 'resource' or 'actor'.
+CREATE TABLE audit_log (
+    organization_id uuid PRIMARY KEY,
+    size bigint NOT NULL
+) WITH (fillfactor = 70);
+
+CREATE TABLE audit_subject (
+    organization_id uuid NOT NULL,
+    kind text NOT NULL,
+    type text NOT NULL,
+    id uuid NOT NULL,
+    size bigint NOT NULL,
+    PRIMARY KEY (organization_id, kind, type, id)
+) WITH (fillfactor = 70);
+
+-- The dictionary of names: what each resource and actor was ever called. Free text is looked up
+-- here, never in the log.
+CREATE TABLE audit_label (
+    organization_id uuid NOT NULL,
+    kind text NOT NULL,
+    label text NOT NULL,
+    type text NOT NULL,
+    id uuid NOT NULL,
+    PRIMARY KEY (organization_id, kind, label, type, id)
+);
+
+-- Where sealing stands. One row.
+CREATE TABLE audit_sealing (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    -- Every entry of a transaction below it is sealed.
+    lo xid8 NOT NULL DEFAULT '0',
+    -- The cluster whose transaction ids `lo` counts; another one after a restore.
+    system_identifier bigint NOT NULL,
+    incarnation integer NOT NULL DEFAULT 1,
+    sealed_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO audit_sealing (system_identifier)
+SELECT system_identifier FROM pg_control_system();
+
+CREATE FUNCTION audit_refuse() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit: % on % is refused: entries are never changed or removed',
+        TG_OP, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_inbox
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+-- Sealing moves entries; nobody else takes one out.
+CREATE TRIGGER audit_only_sealing BEFORE DELETE ON audit_inbox
+    FOR EACH STATEMENT WHEN (current_user <> '{sealer}') EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit_ledger
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger_default
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+
+-- Make the monthly partitions from the month of `since` to the month of `until`, those that are
+-- missing; returns how many it made. A month whose entries already lie in the default partition
+-- stays there. Runs as the owner, for the sealer.
+CREATE FUNCTION audit_ensure_partitions(since timestamptz, until timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE
+    month timestamp;
+    name text;
+    first uuid;
+    past uuid;
+    made integer := 0;
+BEGIN
+    FOR month IN SELECT generate_series(
+        date_trunc('month', since AT TIME ZONE 'UTC'),
+        date_trunc('month', until AT TIME ZONE 'UTC'), interval '1 month')
+    LOOP
+        name := 'audit_ledger_' || to_char(month, 'YYYY_MM');
+        first := audit_uuid7_floor(month AT TIME ZONE 'UTC');
+        past := audit_uuid7_floor((month + interval '1 month') AT TIME ZONE 'UTC');
+        CONTINUE WHEN to_regclass('public.' || name) IS NOT NULL;
+        CONTINUE WHEN EXISTS (SELECT FROM audit_ledger_default WHERE id >= first AND id < past);
+        EXECUTE format('CREATE TABLE public.%I PARTITION OF public.audit_ledger'
+                       ' FOR VALUES FROM (%L) TO (%L)', name, first, past);
+        EXECUTE format('CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON public.%I'
+                       ' FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()', name);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+
+SELECT audit_ensure_partitions(now(), now() + interval '3 months');

@@ -1,0 +1,48 @@
+-- What everything reads: both places at once, so an entry is there the instant its change commits.
+CREATE VIEW audit_entry WITH (security_invoker = true) AS
+SELECT id, organization_id, actor_type, actor_id, actor_label, action, resource_type, resource_id,
+    resource_label, result, ip, user_agent, request_id, interface, changes, context,
+    NULL::bigint AS seq, NULL::bigint AS resource_seq, NULL::bigint AS actor_seq
+FROM audit_inbox
+UNION ALL
+SELECT id, organization_id, actor_type, actor_id, actor_label, action, resource_type, resource_id,
+    resource_label, result, ip, user_agent, request_id, interface, changes, context,
+    seq, resource_seq, actor_seq
+FROM audit_ledger;
+
+-- The dictionary of names, with those of entries not sealed yet.
+CREATE VIEW audit_name WITH (security_invoker = true) AS
+SELECT organization_id, kind, label, type, id FROM audit_label
+UNION
+SELECT organization_id, 'resource', resource_label, resource_type, resource_id FROM audit_inbox
+WHERE resource_id IS NOT NULL
+UNION
+SELECT organization_id, 'actor', actor_label, actor_type, actor_id FROM audit_inbox
+WHERE actor_id IS NOT NULL;
+
+-- The wall between tenants, below every query: a session reads only the organizations it has
+-- named in `audit.organizations` (uuids in a list, or `*` for the platform's own commands); one
+-- that named none reads nothing. `strpos` on purpose: an equality here would change the planner's
+-- estimates, and with them the plans. The owner, whose guards must see all, is exempt.
+CREATE FUNCTION audit_may_read(organization uuid) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT strpos(current_setting('audit.organizations', true), organization::text) > 0
+        OR current_setting('audit.organizations', true) = '*'
+$$;
+
+ALTER TABLE audit_inbox ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_wall ON audit_inbox FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_write ON audit_inbox FOR INSERT WITH CHECK (true);
+CREATE POLICY audit_sealing ON audit_inbox TO "{sealer}" USING (true);
+
+ALTER TABLE audit_ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_wall ON audit_ledger FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_sealing ON audit_ledger TO "{sealer}" USING (true) WITH CHECK (true);
+
+ALTER TABLE audit_label ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_wall ON audit_label FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_sealing ON audit_label TO "{sealer}" USING (true) WITH CHECK (true);
+
+ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_wall ON audit_log FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_sealing ON audit_log TO "{sealer}" USING (true) WITH CHECK (true);

@@ -1,0 +1,124 @@
+"""The entry, as everything reads it: a read-only view over inbox and ledger."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any, ClassVar, NoReturn
+
+from django.db import models
+
+from audit import policy
+from audit.querysets import EntryQuerySet
+from organizations import ulid
+
+
+class Entry(models.Model):
+    """One thing that happened: who did what to which resource, from where, with what result.
+
+    References carry no constraint: `actor_label` and `resource_label` keep what they were called
+    when it happened. `seq` is the entry's gapless number in its organization's log, None until it
+    is sealed; so are its numbers among the entries of its resource and of its actor.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    organization_id = models.UUIDField()
+    actor_type = models.TextField()
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.TextField()
+    action = models.TextField()
+    resource_type = models.TextField()
+    resource_id = models.UUIDField(null=True)
+    resource_label = models.TextField()
+    result = models.TextField()
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.TextField()
+    request_id = models.UUIDField(null=True)
+    interface = models.TextField()
+    changes = models.JSONField()
+    context = models.JSONField()
+    seq = models.BigIntegerField(null=True)
+    resource_seq = models.BigIntegerField(null=True)
+    actor_seq = models.BigIntegerField(null=True)
+
+    objects: ClassVar[models.Manager[Entry]] = EntryQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        managed = False
+        db_table = "audit_entry"
+        default_permissions = ()
+        verbose_name_plural = "entries"
+
+    def __str__(self) -> str:
+        return f"{self.actor_label} {self.action_label} {self.resource_label}"
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("entries are never changed; record what happened instead")
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("entries are never deleted")
+
+    @property
+    def ulid(self) -> str:
+        return ulid.to_text(self.id)
+
+    @property
+    def time(self) -> dt.datetime:
+        """When it happened, to the millisecond: the id's own prefix."""
+        return ulid.time_of(self.id)
+
+    @property
+    def action_label(self) -> str:
+        known = policy.action(self.action)
+        return known.label if known else f"unknown action ({self.action})"
+
+    @property
+    def severity(self) -> policy.Severity:
+        if self.result != policy.Result.SUCCESS:
+            return policy.Severity.WARNING
+        known = policy.action(self.action)
+        return known.severity if known else policy.Severity.WARNING
+
+    @property
+    def resource_type_label(self) -> str:
+        known = policy.RESOURCE_TYPES.get(self.resource_type)
+        return known or f"unknown type ({self.resource_type})"
+
+    @property
+    def reason(self) -> str:
+        return str(self.context.get("reason") or "")
+
+    @property
+    def is_sealed(self) -> bool:
+        return self.seq is not None
+
+    @property
+    def recorded_changes(self) -> dict[str, tuple[Any, Any]]:
+        """Field → (before, after), for the fields whose values are recorded."""
+        return {
+            name: (pair[0], pair[1])
+            for name, pair in self.changes.items()
+            if isinstance(pair, list) and len(pair) == 2
+        }
+
+    @property
+    def changed_fields(self) -> list[str]:
+        """Fields that changed and whose values are not recorded."""
+        return [name for name, pair in self.changes.items() if pair is None]
+
+    @property
+    def actor(self) -> models.Model | None:
+        """The user or API key that acted, if it still exists."""
+        return _existing(self.actor_type, self.actor_id)
+
+    @property
+    def resource(self) -> models.Model | None:
+        """The row that it happened to, if it still exists."""
+        return _existing(self.resource_type, self.resource_id)
+
+
+def _existing(type_name: str, key: uuid.UUID | None) -> models.Model | None:
+    spec = policy.resource(type_name)
+    if spec is None or key is None:
+        return None
+    return spec.model_class()._base_manager.filter(pk=key).first()

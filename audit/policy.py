@@ -1,0 +1,319 @@
+"""The catalogue: what is recorded, field by field. Everything not listed here is not recorded.
+
+An auditor can read this page. The first part lists the audited rows: for each, the fields whose
+values may enter an entry; any other field that changes is named without its values. The second
+part lists the actions with the extra facts (context) that each may carry. The guards in the
+database and docs/audit-coverage.md are generated from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from django.apps import apps
+from django.db.models import Model
+
+
+class Operation(StrEnum):
+    """What happened to a row."""
+
+    INSERT = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    NOTICE = "notice"
+    WARNING = "warning"
+
+
+class Result(StrEnum):
+    SUCCESS = "success"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+class ActorType(StrEnum):
+    USER = "user"
+    API_KEY = "api_key"
+    SYSTEM = "system"
+    ANONYMOUS = "anonymous"
+    DATABASE = "database"
+
+
+class Interface(StrEnum):
+    WEB = "web"
+    API = "api"
+    CLI = "cli"
+    ADMIN = "admin"
+    COMMAND = "command"
+    DATABASE = "database"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """An audited model.
+
+    name: the resource type of its entries.
+    recorded: fields whose values enter entries, before and after.
+    label: SQL of what the row is called; `{column}` stands for a column of the row.
+    organization: the column that names its tenant; empty when the row belongs to a person, whose
+        entries then go to each organization that the person is a member of.
+    silent: fields whose change alone leaves no entry, each for a reason given beside it.
+    verbs: (act, operation) pairs that are recorded under the act's name.
+    """
+
+    name: str
+    model: str
+    recorded: tuple[str, ...]
+    label: str
+    organization: str = "organization_id"
+    silent: tuple[str, ...] = ("updated_at",)
+    verbs: frozenset[tuple[str, Operation]] = frozenset()
+
+    def model_class(self) -> type[Model]:
+        return apps.get_model(self.model)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a link table: not resources themselves but values of a field of one.
+
+    model: the link model, `app.Model.field` for an automatic many-to-many table.
+    of: the resource type whose field they are; key: the column holding that resource's id.
+    field: the name of that field in entries; value: the column that is listed;
+    names: SQL giving what the listed value is called, `{value}` being the column.
+    organization: as for Resource.
+    """
+
+    model: str
+    of: str
+    key: str
+    field: str
+    value: str
+    names: str
+    label: str
+    organization: str = ""
+
+    def model_class(self) -> type[Model]:
+        if self.model.count(".") == 1:
+            return apps.get_model(self.model)
+        owner, _, field = self.model.rpartition(".")
+        through = apps.get_model(owner)._meta.get_field(field).remote_field.through  # type: ignore[union-attr]
+        assert isinstance(through, type)
+        return through
+
+
+_PROJECT_PATH = "(SELECT slug FROM organizations_project WHERE id = {project_id})"
+_TARGET_PATH = (
+    "(SELECT p.slug || '/' || t.slug FROM organizations_target t"
+    " JOIN organizations_project p ON p.id = t.project_id WHERE t.id = {target_id})"
+)
+_USER_EMAIL = "(SELECT email FROM organizations_user WHERE id = {user_id})"
+
+RESOURCES: tuple[Resource, ...] = (
+    Resource(
+        "organization",
+        "organizations.Organization",
+        recorded=("name", "slug", "status"),
+        label="{slug}",
+        organization="id",
+    ),
+    Resource(
+        "user",
+        "organizations.User",
+        recorded=("email", "name", "is_staff", "is_superuser", "is_active"),
+        label="{email}",
+        organization="",
+        # last_login changes at each sign-in, which has an entry of its own.
+        silent=("updated_at", "last_login"),
+        verbs=frozenset({("change_password", Operation.UPDATE)}),
+    ),
+    Resource(
+        "membership",
+        "organizations.Membership",
+        recorded=("user_id", "role"),
+        label=_USER_EMAIL,
+        verbs=frozenset({("join", Operation.INSERT), ("leave", Operation.DELETE)}),
+    ),
+    Resource(
+        "invitation",
+        "organizations.Invitation",
+        recorded=("email", "role", "expires_at", "accepted_at"),
+        label="{email}",
+        verbs=frozenset({("invite", Operation.INSERT), ("invite", Operation.UPDATE)}),
+    ),
+    Resource(
+        "project",
+        "organizations.Project",
+        recorded=(
+            "name",
+            "slug",
+            "description",
+            "secret_format",
+            "storage_mode",
+            "history_policy",
+            "secret_versioning",
+        ),
+        label="{slug}",
+    ),
+    Resource(
+        "target",
+        "organizations.Target",
+        recorded=("project_id", "name", "slug", "description"),
+        label=f"{_PROJECT_PATH} || '/' || {{slug}}",
+    ),
+    Resource(
+        "environment",
+        "organizations.Environment",
+        recorded=("target_id", "name", "slug", "description", "status", "is_production"),
+        label=f"{_TARGET_PATH} || '/' || {{slug}}",
+    ),
+    Resource(
+        "key_version",
+        "keys.KeyVersion",
+        recorded=(
+            "project_id",
+            "version",
+            "managed",
+            "is_active",
+            "master_key_version",
+            "key_hint",
+            "rotated_at",
+        ),
+        label=f"{_PROJECT_PATH} || '/encryption-key/' || {{version}}::text",
+        verbs=frozenset({("rotate", Operation.INSERT), ("rewrap", Operation.UPDATE)}),
+    ),
+    Resource(
+        "api_key",
+        "keys.ApiKey",
+        recorded=("name", "abilities", "scopes", "inherit_parents", "expires_at", "rotated_at"),
+        label="{name}",
+        # Where and when a key was last used is told by the entries themselves.
+        silent=("updated_at", "last_used_at", "last_used_ip"),
+        verbs=frozenset({("rotate", Operation.UPDATE)}),
+    ),
+)
+
+PARTS: tuple[Part, ...] = (
+    Part(
+        "organizations.OrganizationUserObjectPermission",
+        of="user",
+        key="user_id",
+        field="permissions",
+        value="permission_id",
+        names="(SELECT codename FROM auth_permission WHERE id = {value})",
+        label=_USER_EMAIL,
+        organization="content_object_id",
+    ),
+    Part(
+        "organizations.User.groups",
+        of="user",
+        key="user_id",
+        field="groups",
+        value="group_id",
+        names="(SELECT name FROM auth_group WHERE id = {value})",
+        label=_USER_EMAIL,
+    ),
+    Part(
+        "organizations.User.user_permissions",
+        of="user",
+        key="user_id",
+        field="user_permissions",
+        value="permission_id",
+        names="(SELECT codename FROM auth_permission WHERE id = {value})",
+        label=_USER_EMAIL,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Action:
+    """A word of the catalogue; `context` lists the facts its entries may carry."""
+
+    name: str
+    label: str
+    severity: Severity = Severity.INFO
+    context: tuple[str, ...] = ()
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("create", "created"),
+    Action("update", "updated"),
+    Action("delete", "deleted", Severity.WARNING),
+    Action("grant", "granted permissions to", Severity.NOTICE),
+    Action("revoke", "revoked permissions from", Severity.NOTICE),
+    Action("rotate", "rotated", Severity.NOTICE, ("key_version", "history_policy", "count")),
+    Action("rewrap", "re-wrapped", Severity.NOTICE, ("master_key_version",)),
+    Action("retrieve", "retrieved", Severity.NOTICE, ("key_version",)),
+    Action("read", "read", context=("key_version", "count")),
+    Action("sign_in", "signed in"),
+    Action("sign_out", "signed out"),
+    Action("change_password", "changed the password of", Severity.NOTICE),
+    Action("reset_password", "asked to reset the password of", Severity.NOTICE),
+    Action("invite", "invited", Severity.NOTICE),
+    Action("join", "joined as", Severity.NOTICE),
+    Action("leave", "left", Severity.NOTICE),
+    Action("access", "was refused", Severity.WARNING, ("status", "path")),
+    Action("view", "viewed", context=("filters", "entry")),
+    Action("export", "exported", Severity.NOTICE, ("filters", "format")),
+    Action("seal", "sealed"),
+)
+
+ALWAYS_ALLOWED = ("command", "reason", "repeats")
+"""Context that any entry may carry: the client or management command, why a thing was refused
+(a code of ours) or done (a reason given in SQL), and how often more it happened in that minute."""
+
+_ACTIONS = {action.name: action for action in ACTIONS}
+_RESOURCES = {resource.name: resource for resource in RESOURCES}
+
+RESOURCE_TYPES: dict[str, str] = {
+    "organization": "organization",
+    "user": "user",
+    "membership": "member",
+    "invitation": "invitation",
+    "project": "project",
+    "target": "target",
+    "environment": "environment",
+    "key_version": "encryption key",
+    "api_key": "API key",
+    "audit_log": "audit log",
+    "endpoint": "endpoint",
+}
+"""Every resource type with the words people use for it."""
+
+
+def action(name: str) -> Action | None:
+    """The action called `name`, or None: an unknown word in the table reads as unknown."""
+    return _ACTIONS.get(name)
+
+
+def resource(name: str) -> Resource | None:
+    return _RESOURCES.get(name)
+
+
+@cache
+def _by_model() -> dict[type[Model], Resource | Part]:
+    return {spec.model_class(): spec for spec in (*RESOURCES, *PARTS)}
+
+
+def for_model(model: type[Model]) -> Resource | Part | None:
+    """How rows of `model` are audited, or None when they are not."""
+    return _by_model().get(model)
+
+
+def action_for(spec: Resource, operation: Operation, verb: str | None) -> str:
+    """The action under which `operation` on a row is recorded while `verb` is being done."""
+    if verb is not None and (verb, operation) in spec.verbs:
+        return verb
+    return operation.value
+
+
+def allowed_context(action_name: str, facts: dict[str, object]) -> dict[str, object]:
+    """Those of `facts` that an entry of this action may carry."""
+    known = _ACTIONS.get(action_name)
+    allowed = (*known.context, *ALWAYS_ALLOWED) if known else ALWAYS_ALLOWED
+    return {name: facts[name] for name in allowed if facts.get(name) is not None}

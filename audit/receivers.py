@@ -1,0 +1,85 @@
+"""What the lower apps and Django announce, turned into entries. Row changes need none of this."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db.models import Model
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from audit import context, policy, refusals
+from audit.context import Actor
+from audit.policy import ActorType, Result
+from audit.record import TO_EACH_ORGANIZATION, record
+from organizations import ulid
+from organizations.models import User
+from organizations.signals import access_denied, content_revealed
+
+
+@receiver(user_logged_in)
+def enter_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    context.set_actor(Actor(ActorType.USER, user.pk, user.email))
+    _about_person("sign_in", user)
+
+
+@receiver(user_logged_out)
+def enter_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
+    if user is not None:
+        _about_person("sign_out", user)
+
+
+@receiver(user_login_failed)
+def enter_failed_sign_in(credentials: dict[str, Any], **kwargs: Any) -> None:
+    """The account is named only if it exists: people type passwords where the e-mail belongs."""
+    typed = str(credentials.get("username") or credentials.get("email") or "")
+    user = User.objects.filter(email__iexact=typed).first()
+    if user is not None:
+        reason = "wrong_password" if user.is_active else "inactive"
+        _about_person("sign_in", user, Result.FAILED, reason=reason)
+        return
+    record(
+        "sign_in",
+        resource_type="user",
+        resource_label="(no such account)",
+        organization_id=ulid.NIL,
+        result=Result.FAILED,
+        reason="unknown_account",
+    )
+
+
+def _about_person(action: str, user: User, result: Result = Result.SUCCESS, **facts: Any) -> None:
+    record(
+        action,
+        resource_type="user",
+        resource_id=user.pk,
+        resource_label=user.email,
+        organization_id=TO_EACH_ORGANIZATION,
+        result=result,
+        **facts,
+    )
+
+
+@receiver(content_revealed)
+def enter_reveal(
+    sender: type[Model], instance: Model, verb: str, facts: dict[str, Any], **kwargs: Any
+) -> None:
+    spec = policy.for_model(sender)
+    assert isinstance(spec, policy.Resource), f"{sender} is not in the policy"
+    record(
+        verb,
+        resource_type=spec.name,
+        resource_id=instance.pk,
+        resource_label=str(instance),
+        organization_id=getattr(instance, spec.organization),
+        **facts,
+    )
+
+
+@receiver(access_denied)
+def collect_refusal(
+    request: Any, status: int, reason: str, organization_id: uuid.UUID | None, **kwargs: Any
+) -> None:
+    refusals.collect(request, status, reason, organization_id)

@@ -1,0 +1,87 @@
+"""Recording what is no row change: sign-ins, reveals, refusals, reading the log itself."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+
+from audit import context, inbox
+from audit.inbox import PLAIN_LABEL, Draft
+from audit.policy import Result
+from audit.redaction import clean
+
+TO_EACH_ORGANIZATION: None = None
+"""As `organization_id`: the resource is a person; enter it where that person belongs."""
+
+
+def record(
+    action: str,
+    *,
+    resource_type: str,
+    resource_label: str,
+    organization_id: uuid.UUID | None,
+    resource_id: uuid.UUID | None = None,
+    result: Result = Result.SUCCESS,
+    actor: context.Actor | None = None,
+    **facts: Any,
+) -> None:
+    """Insert one entry in the current transaction.
+
+    organization_id: the tenant, `ulid.NIL` for the platform itself, or TO_EACH_ORGANIZATION.
+    facts: context; only what the policy lists for `action` is kept.
+    Raises whatever the database raises: what cannot be recorded must not happen.
+    """
+    draft = Draft(resource_id, organization_id, (clean(resource_label, 500),))
+    inbox.insert(
+        connection, action, resource_type, PLAIN_LABEL, [draft], facts, result=result, actor=actor
+    )
+
+
+def record_once_a_minute(
+    action: str,
+    *,
+    resource_type: str,
+    resource_label: str,
+    organization_id: uuid.UUID,
+    result: Result = Result.SUCCESS,
+    sample: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> None:
+    """Like `record`, but the same thing done again within the minute is only counted.
+
+    The first occurrence is entered at once. How often more it happened is entered by the sealer
+    when the minute is over, as one more entry whose context has `repeats`. `sample`: facts of the
+    first occurrence that do not tell one from another.
+    """
+
+    def entry(facts: Mapping[str, Any]) -> str:
+        return inbox.as_json(
+            action,
+            resource_type,
+            facts,
+            result,
+            organization_id=organization_id,
+            resource_label=clean(resource_label, 500),
+        )
+
+    key = hashlib.sha256(entry(facts).encode()).digest()
+    request_id = context.origin().request_id
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_OR_ENTER, [key, entry({**facts, **(sample or {})}), request_id])
+
+
+_COUNT_OR_ENTER = f"""
+WITH counted AS (
+    INSERT INTO audit_repeat (key, minute, entry)
+    VALUES (%s, date_trunc('minute', now()), %s::jsonb)
+    ON CONFLICT (key, minute) DO UPDATE SET repeats = audit_repeat.repeats + 1
+    RETURNING repeats, entry
+)
+INSERT INTO audit_inbox ({inbox.COLUMNS})
+SELECT {inbox.COLUMNS.replace("request_id", "%s::uuid")}
+FROM counted, audit_as_row(counted.entry) WHERE repeats = 0
+"""

@@ -1,0 +1,7 @@
+"""The map of the site: each app's pages and the API."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

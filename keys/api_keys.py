@@ -1,0 +1,147 @@
+"""API keys: made, changed, rotated, revoked, and recognized by their token."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+import string
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from keys import abilities as ability_lists
+from keys.models import ApiKey
+from organizations import clock, ulid
+from organizations.acts import act
+from organizations.models import Organization, User
+
+SECRET_CHARACTERS = 40
+LAST_USED_PRECISION = dt.timedelta(minutes=1)
+_BASE62 = string.digits + string.ascii_letters
+
+
+class Issued(NamedTuple):
+    """`token` is shown once and kept nowhere."""
+
+    api_key: ApiKey
+    token: str
+
+
+@transaction.atomic
+def create(
+    organization: Organization,
+    name: str,
+    abilities: Iterable[str],
+    *,
+    granter: frozenset[str],
+    expires_at: dt.datetime | None = None,
+    scopes: list[dict[str, str]] | None = None,
+    inherit_parents: bool = True,
+    created_by: User | None = None,
+) -> Issued:
+    """Make a key. granter: the abilities of whoever makes it, which it cannot exceed.
+
+    Raises ValidationError naming the field.
+    """
+    token = _new_token(organization)
+    api_key = ApiKey(
+        organization=organization,
+        name=name,
+        token_hash=_hash(token),
+        abilities=_granted(abilities, granter),
+        scopes=scopes or [],
+        inherit_parents=inherit_parents,
+        expires_at=_in_future(expires_at),
+        created_by=created_by,
+    )
+    api_key.full_clean(exclude=["number"])
+    api_key.save(force_insert=True)
+    return Issued(api_key, token)
+
+
+@transaction.atomic
+def update(api_key: ApiKey, changes: Mapping[str, Any], *, granter: frozenset[str]) -> ApiKey:
+    """Change any of name, abilities, expires_at, scopes, inherit_parents."""
+    api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
+    for name, value in changes.items():
+        match name:
+            case "abilities":
+                value = _granted(value, granter)
+            case "expires_at":
+                value = _in_future(value)
+            case "name" | "scopes" | "inherit_parents":
+                pass
+            case _:
+                raise ValidationError({name: "This field cannot be changed."})
+        setattr(api_key, name, value)
+    api_key.full_clean(exclude=["number"])
+    if changes:
+        api_key.save(force_update=True)
+    return api_key
+
+
+@transaction.atomic
+def rotate(api_key: ApiKey) -> Issued:
+    """Give a key another secret; the old one dies at once."""
+    api_key = (
+        ApiKey.objects.select_related("organization")
+        .select_for_update(of=("self",))
+        .get(pk=api_key.pk)
+    )
+    token = _new_token(api_key.organization)
+    api_key.token_hash = _hash(token)
+    api_key.rotated_at = clock.now()
+    with act("rotate"):
+        api_key.save(update_fields={"token_hash", "rotated_at"})
+    return Issued(api_key, token)
+
+
+@transaction.atomic
+def revoke(api_key: ApiKey) -> None:
+    """Delete a key; its token stops working at once."""
+    api_key.delete()
+
+
+def recognize(token: str) -> ApiKey | None:
+    """The key that `token` belongs to, expired or not; None when there is none.
+
+    The token is looked up by its hash, so the comparison's time tells nothing about a token.
+    """
+    return ApiKey.objects.select_related("organization").filter(token_hash=_hash(token)).first()
+
+
+def note_use(api_key: ApiKey, ip: str | None) -> None:
+    """Remember when and from where a key was last used, at most once a minute."""
+    moment = clock.now()
+    last = api_key.last_used_at
+    if last is not None and moment - last < LAST_USED_PRECISION and api_key.last_used_ip == ip:
+        return
+    ApiKey.objects.filter(pk=api_key.pk).update(last_used_at=moment, last_used_ip=ip)
+
+
+def _granted(asked: Iterable[str], granter: frozenset[str]) -> list[str]:
+    parsed = ability_lists.parse(asked)
+    missing = ability_lists.effective(parsed) - granter
+    if missing:
+        raise ValidationError(
+            {"abilities": f"You cannot grant what you do not hold: {', '.join(sorted(missing))}."}
+        )
+    return parsed
+
+
+def _in_future(expires_at: dt.datetime | None) -> dt.datetime | None:
+    if expires_at is not None and expires_at <= clock.now():
+        raise ValidationError({"expires_at": "Choose a time in the future."})
+    return expires_at
+
+
+def _new_token(organization: Organization) -> str:
+    secret = "".join(secrets.choice(_BASE62) for _ in range(SECRET_CHARACTERS))
+    return f"dotenv_{ulid.to_text(organization.id)}_{secret}"
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

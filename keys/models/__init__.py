@@ -1,0 +1,8 @@
+"""What is protected, and with what."""
+
+from __future__ import annotations
+
+from keys.models.api_key import ApiKey
+from keys.models.key_version import KeyVersion
+
+__all__ = ["ApiKey", "KeyVersion"]

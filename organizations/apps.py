@@ -1,0 +1,10 @@
+"""The app of who and where: people, organizations, roles, and the project hierarchy."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class OrganizationsConfig(AppConfig):
+    name = "organizations"
+    default_auto_field = "django.db.models.BigAutoField"

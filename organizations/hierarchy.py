@@ -1,0 +1,146 @@
+"""Creating, changing and finding targets and environments; finding and changing projects.
+
+Creating a project makes its first key too, so it lives in `keys.projects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Model, QuerySet
+
+from organizations import ulid
+from organizations.creation import SlugTakenError
+from organizations.models import Environment, Organization, Project, Target
+from organizations.slugs import (
+    RESERVED_ENVIRONMENT,
+    RESERVED_PROJECT,
+    RESERVED_TARGET,
+    Reserved,
+    free_slug,
+)
+
+Node = TypeVar("Node", Project, Target, Environment)
+
+RESERVED: dict[type[Model], frozenset[str]] = {
+    Project: RESERVED_PROJECT,
+    Target: RESERVED_TARGET,
+    Environment: RESERVED_ENVIRONMENT,
+}
+CHANGEABLE: dict[type[Model], frozenset[str]] = {
+    Project: frozenset(
+        ("name", "slug", "description", "metadata", "secret_versioning", "history_policy")
+    ),
+    Target: frozenset(("name", "slug", "description")),
+    Environment: frozenset(("name", "slug", "description", "status", "is_production")),
+}
+
+
+def choose_slug(siblings: QuerySet[Any], name: str, slug: str | None) -> str:
+    """`slug` if it is free among `siblings`, or a free one made from `name`."""
+    reserved = RESERVED[siblings.model]
+    if slug is None:
+        return free_slug(name, siblings.values_list("slug", flat=True), reserved)
+    try:
+        Reserved(reserved)(slug)
+    except ValidationError as error:
+        raise ValidationError({"slug": error.messages}) from None
+    if siblings.filter(slug=slug).exists():
+        raise SlugTakenError(slug)
+    return slug
+
+
+@transaction.atomic
+def create_target(
+    project: Project, name: str, *, description: str = "", slug: str | None = None
+) -> Target:
+    """Create a target; its slug comes from the name unless given."""
+    target = Target(
+        organization_id=project.organization_id,
+        project=project,
+        name=name,
+        slug=choose_slug(project.targets.all(), name, slug),
+        description=description,
+    )
+    target.full_clean()
+    target.save(force_insert=True)
+    return target
+
+
+@transaction.atomic
+def create_environment(
+    target: Target,
+    name: str,
+    *,
+    status: str = Environment.Status.DEVELOPMENT,
+    description: str = "",
+    is_production: bool | None = None,
+    slug: str | None = None,
+) -> Environment:
+    """Create an environment; `is_production` defaults to whether its status is production."""
+    environment = Environment(
+        organization_id=target.organization_id,
+        target=target,
+        name=name,
+        slug=choose_slug(target.environments.all(), name, slug),
+        status=status,
+        description=description,
+        is_production=(
+            status == Environment.Status.PRODUCTION if is_production is None else is_production
+        ),
+    )
+    environment.full_clean()
+    environment.save(force_insert=True)
+    return environment
+
+
+@transaction.atomic
+def update_node(node: Node, changes: Mapping[str, Any]) -> Node:
+    """Change a project, target or environment; `changes` may be empty.
+
+    Raises ValidationError naming a field that cannot be changed or does not fit.
+    """
+    model = type(node)
+    node = model._default_manager.select_for_update().get(pk=node.pk)
+    unknown = set(changes) - CHANGEABLE[model]
+    if unknown:
+        raise ValidationError(dict.fromkeys(unknown, "This field cannot be changed."))
+    slug = changes.get("slug")
+    if slug is not None and slug != node.slug:  # type: ignore[attr-defined]
+        choose_slug(_siblings(node), "", slug)
+    for name, value in changes.items():
+        setattr(node, name, value)
+    node.full_clean()
+    if changes:
+        node.save(force_update=True)
+    return node
+
+
+@transaction.atomic
+def delete_node(node: Project | Target | Environment) -> None:
+    """Delete a node and all below it; each child leaves an entry of its own."""
+    node.delete()
+
+
+def _siblings(node: Model) -> QuerySet[Any]:
+    if isinstance(node, Project):
+        return node.organization.projects.exclude(pk=node.pk)
+    if isinstance(node, Target):
+        return node.project.targets.exclude(pk=node.pk)
+    assert isinstance(node, Environment)
+    return node.target.environments.exclude(pk=node.pk)
+
+
+def find_organization(reference: str) -> Organization | None:
+    """The organization with this ULID (any case) or slug."""
+    key = ulid.parse_or_none(reference)
+    return Organization.objects.filter(**({"pk": key} if key else {"slug": reference})).first()
+
+
+def find_node(siblings: QuerySet[Any], reference: str) -> Any | None:
+    """The node among `siblings` with this ULID (any case) or slug."""
+    key = ulid.parse_or_none(reference)
+    return siblings.filter(**({"pk": key} if key else {"slug": reference})).first()

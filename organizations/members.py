@@ -1,0 +1,200 @@
+"""Members come, change role and go. Every function here is one transaction.
+
+Rules: the last owner stays; nobody grants more than they hold; an address is invited once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.core.validators import validate_email
+from django.db import transaction
+from django.template.loader import render_to_string
+
+from organizations import clock, permissions, roles
+from organizations.acts import act
+from organizations.models import Invitation, Membership, Organization, User
+from organizations.models.organization import INVITATION_LIFETIME
+
+
+class Invited(NamedTuple):
+    """`token` goes into the link of the e-mail and nowhere else."""
+
+    invitation: Invitation
+    token: str
+
+
+@transaction.atomic
+def add(organization: Organization, user: User, role: str, *, verb: str = "join") -> Membership:
+    """Make `user` a member. Raises ValidationError when already one."""
+    if Membership.objects.filter(organization=organization, user=user).exists():
+        raise ValidationError({"email": f"{user.email} is already a member."})
+    with act(verb):
+        membership = Membership.objects.create(organization=organization, user=user, role=role)
+    permissions.follow_role(membership)
+    return membership
+
+
+@transaction.atomic
+def invite(
+    organization: Organization,
+    email: str,
+    role: str,
+    *,
+    invited_by: User | None,
+    granter: frozenset[str],
+) -> Invited:
+    """Invite an address; a new invitation replaces an open one to the same address.
+
+    granter: the abilities of whoever invites. Raises ValidationError naming the field.
+    """
+    email = User.objects.normalize_email(email.strip())
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise ValidationError({"email": "Enter a valid e-mail address."}) from None
+    _refuse_more_than_held(role, granter)
+    if Membership.objects.filter(organization=organization, user__email__iexact=email).exists():
+        raise ValidationError({"email": f"{email} is already a member."})
+    token = secrets.token_urlsafe(32)
+    values = {
+        "role": role,
+        "invited_by": invited_by,
+        "token_hash": _hash(token),
+        "expires_at": clock.now() + INVITATION_LIFETIME,
+    }
+    with act("invite"):
+        invitation = (
+            Invitation.objects.select_for_update()
+            .filter(organization=organization, email__iexact=email, accepted_at=None)
+            .first()
+        )
+        if invitation is None:
+            invitation = Invitation(organization=organization, email=email)
+        for name, value in values.items():
+            setattr(invitation, name, value)
+        invitation.save()
+    return Invited(invitation, token)
+
+
+def send_invitation(invited: Invited, link: str) -> None:
+    """Send the e-mail once the invitation has committed. `link` is absolute, with the token."""
+    invitation = invited.invitation
+    body = render_to_string(
+        "organizations/email/invitation.txt",
+        {
+            "organization": invitation.organization,
+            "role": roles.Role(invitation.role).label,
+            "invited_by": invitation.invited_by,
+            "link": link,
+            "expires_at": invitation.expires_at,
+        },
+    )
+    subject = f"Join {invitation.organization.name} on dotEnv Cloud"
+    transaction.on_commit(
+        lambda: send_mail(subject, body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+    )
+
+
+def find_invitation(token: str) -> Invitation | None:
+    """The open invitation that `token` belongs to."""
+    invitation = (
+        Invitation.objects.select_related("organization", "invited_by")
+        .filter(token_hash=_hash(token))
+        .first()
+    )
+    return invitation if invitation and invitation.is_open else None
+
+
+@transaction.atomic
+def accept(invitation: Invitation, user: User) -> Membership:
+    """Join by invitation; the invitation must be to the person's own address."""
+    invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    if not invitation.is_open:
+        raise ValidationError("This invitation has expired or was used; ask for a new one.")
+    if invitation.email.lower() != user.email.lower():
+        raise ValidationError(
+            f"This invitation was sent to {invitation.email}; sign in with that address."
+        )
+    membership = add(invitation.organization, user, invitation.role)
+    invitation.accepted_at = clock.now()
+    invitation.save(update_fields={"accepted_at"})
+    return membership
+
+
+@transaction.atomic
+def withdraw(invitation: Invitation) -> None:
+    """Take an invitation back; its link stops working."""
+    invitation.delete()
+
+
+@transaction.atomic
+def change_role(membership: Membership, role: str, *, granter: frozenset[str]) -> Membership:
+    """Give a member another role. Raises ValidationError for the last owner, or when the granter
+    holds less than either role carries."""
+    membership = _locked(membership)
+    if role == membership.role:
+        return membership
+    _refuse_more_than_held(role, granter)
+    _refuse_more_than_held(membership.role, granter)
+    _refuse_last_owner(membership)
+    previous, membership.role = membership.role, role
+    membership.save(update_fields={"role"})
+    permissions.follow_role(membership, previous)
+    return membership
+
+
+@transaction.atomic
+def remove(membership: Membership, *, granter: frozenset[str] | None = None) -> None:
+    """End a membership. `granter` None: the member leaves of their own accord."""
+    membership = _locked(membership)
+    _refuse_last_owner(membership)
+    if granter is not None:
+        _refuse_more_than_held(membership.role, granter)
+    permissions.revoke(
+        membership, permissions.abilities_of(membership.user, membership.organization)
+    )
+    with act("leave" if granter is None else "delete"):
+        membership.delete()
+
+
+def _locked(membership: Membership) -> Membership:
+    """The membership, read anew while the organization is locked: two owners who leave at the
+    same moment must not both believe in the other."""
+    Organization.objects.select_for_update().get(pk=membership.organization_id)
+    return Membership.objects.select_related("user", "organization").get(pk=membership.pk)
+
+
+def _refuse_last_owner(membership: Membership) -> None:
+    if membership.role != roles.Role.OWNER:
+        return
+    others = Membership.objects.filter(
+        organization_id=membership.organization_id, role=roles.Role.OWNER
+    ).exclude(pk=membership.pk)
+    if not others.exists():
+        raise ValidationError(
+            {
+                "role": "The last owner cannot leave or lose the role; "
+                "make somebody else owner first."
+            }
+        )
+
+
+def _refuse_more_than_held(role: str, granter: frozenset[str]) -> None:
+    missing = roles.permissions_of(role) - granter
+    if missing:
+        raise ValidationError(
+            {
+                "role": f"You cannot give or take the role {roles.Role(role).label}:"
+                f" it holds more than you do ({', '.join(sorted(missing)[:3])}…)."
+            }
+        )
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

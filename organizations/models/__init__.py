@@ -1,0 +1,23 @@
+"""The domain's people and places; each concern has its room."""
+
+from __future__ import annotations
+
+from organizations.models.hierarchy import Environment, Project, Target
+from organizations.models.organization import (
+    Invitation,
+    Membership,
+    Organization,
+    OrganizationUserObjectPermission,
+)
+from organizations.models.user import User
+
+__all__ = [
+    "Environment",
+    "Invitation",
+    "Membership",
+    "Organization",
+    "OrganizationUserObjectPermission",
+    "Project",
+    "Target",
+    "User",
+]

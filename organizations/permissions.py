@@ -1,0 +1,72 @@
+"""What a person may do in an organization: the one place that asks, and that keeps it in step.
+
+Permissions are django-guardian object permissions; a membership's role decides them, and they
+change in the transaction that changes the role.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import Permission
+from django.db.models import QuerySet
+
+from organizations import roles
+from organizations.models import Membership, Organization, OrganizationUserObjectPermission, User
+
+
+def abilities_of(user: User, organization: Organization) -> frozenset[str]:
+    """The abilities that `user` holds on `organization`; none for an inactive person.
+
+    Being a superuser adds nothing: nobody sees into an organization without belonging to it.
+    """
+    if not user.is_active:
+        return frozenset()
+    return frozenset(
+        OrganizationUserObjectPermission.objects.filter(
+            user=user, content_object=organization
+        ).values_list("permission__codename", flat=True)
+    )
+
+
+def organizations_with(user: User, ability: str) -> QuerySet[Organization]:
+    """The organizations on which `user` holds `ability`."""
+    if not user.is_active:
+        return Organization.objects.none()
+    return Organization.objects.filter(
+        user_permissions__user=user, user_permissions__permission__codename=ability
+    )
+
+
+def follow_role(membership: Membership, previous: str | None = None) -> None:
+    """Make the permissions of a member what the role says: grant what is missing, revoke the rest.
+
+    `previous` is the role held until now, None for a new member.
+    """
+    wanted = roles.permissions_of(membership.role)
+    held = roles.permissions_of(previous) if previous else frozenset()
+    revoke(membership, held - wanted)
+    granted = Permission.objects.filter(
+        content_type__app_label="organizations",
+        content_type__model="organization",
+        codename__in=wanted - held,
+    )
+    OrganizationUserObjectPermission.objects.bulk_create(
+        [
+            OrganizationUserObjectPermission(
+                permission=permission,
+                user_id=membership.user_id,
+                content_object_id=membership.organization_id,
+            )
+            for permission in granted
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def revoke(membership: Membership, abilities: frozenset[str]) -> None:
+    """Take `abilities` from the member; no-op when there are none."""
+    if abilities:
+        OrganizationUserObjectPermission.objects.filter(
+            user_id=membership.user_id,
+            content_object_id=membership.organization_id,
+            permission__codename__in=abilities,
+        ).delete()

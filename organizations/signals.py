@@ -1,0 +1,13 @@
+"""Named signals for what is no row change. Whoever cares may listen; nothing here does.
+
+`access_denied`: sender, request, status (int), reason (an error code), organization_id (or None).
+`content_revealed`: sender (the model), instance, verb ("retrieve", "read", ...), facts (dict).
+A receiver that raises stops the request: a reveal that cannot be recorded must not happen.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+access_denied = Signal()
+content_revealed = Signal()

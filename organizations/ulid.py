@@ -1,0 +1,75 @@
+"""Public ids: ULIDs, stored as `uuid` in the version 7 layout (RFC 9562 §5.7).
+
+The 48 leading bits are Unix milliseconds, so ids sort by creation time; the 12 bits after the
+version carry the fraction of the millisecond (RFC 9562 §6.2, method 3), so ids made within one
+millisecond keep their order too. Text form: 26 characters of Crockford base32, upper case.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import uuid
+
+from ulid import ULID
+
+from organizations import clock
+
+PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+
+NIL = uuid.UUID(int=0)
+"""Stands for "no organization": the log of the platform itself."""
+
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0b10 << 62
+_RANDOM_62_BITS = (1 << 62) - 1
+
+
+def new() -> uuid.UUID:
+    """A fresh id carrying the time of `clock.now()`."""
+    return at(clock.now())
+
+
+def at(moment: dt.datetime) -> uuid.UUID:
+    """A fresh id carrying `moment`."""
+    return uuid.UUID(int=_prefix(moment) | int.from_bytes(os.urandom(8), "big") & _RANDOM_62_BITS)
+
+
+def floor(moment: dt.datetime) -> uuid.UUID:
+    """The least id that an entry made at or after `moment` (whole milliseconds) can have."""
+    return uuid.UUID(int=_milliseconds(moment)[0] << 80)
+
+
+def time_of(value: uuid.UUID) -> dt.datetime:
+    """The creation time inside an id, to the millisecond, in UTC."""
+    return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=value.int >> 80)
+
+
+def to_text(value: uuid.UUID) -> str:
+    """The 26 upper-case characters that clients see."""
+    return str(ULID.from_uuid(value))
+
+
+def parse(text: str) -> uuid.UUID:
+    """The id written as `text`, in any case. Raises ValueError when it is not a ULID."""
+    if not PATTERN.fullmatch(text):
+        raise ValueError(f"{text!r} is not a ULID (26 characters of Crockford base32)")
+    return uuid.UUID(int=int(ULID.from_str(text.upper())))
+
+
+def parse_or_none(text: str) -> uuid.UUID | None:
+    """Like `parse`, but None when `text` is not a ULID."""
+    return parse(text) if PATTERN.fullmatch(text) else None
+
+
+def _milliseconds(moment: dt.datetime) -> tuple[int, int]:
+    since_epoch = moment - dt.datetime.fromtimestamp(0, dt.UTC)
+    milliseconds, rest = divmod(since_epoch, dt.timedelta(milliseconds=1))
+    return milliseconds, rest.microseconds
+
+
+def _prefix(moment: dt.datetime) -> int:
+    milliseconds, microseconds = _milliseconds(moment)
+    fraction = microseconds * 4096 // 1000
+    return milliseconds << 80 | _VERSION_7 | fraction << 64 | _VARIANT
