@@ -26,3 +26,5 @@ forwarded_allow_ips = ""
 logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FILE")) | {
     "loggers": {"gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True}}
 }
+# Its control socket would lie in the home directory, which need not exist.
+control_socket_disable = True
