@@ -24,7 +24,11 @@ accesslog = None
 # TrustedProxyMiddleware decides what to believe, for every server alike.
 forwarded_allow_ips = ""
 logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FILE")) | {
-    "loggers": {"gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True}}
+    "loggers": {
+        "gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True},
+        # Warns of each HEAD that Django answers with a body, which gunicorn then drops.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
+    }
 }
 # Its control socket would lie in the home directory, which need not exist.
 control_socket_disable = True

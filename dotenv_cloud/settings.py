@@ -281,7 +281,8 @@ CONTENT_SECURITY_POLICY = {
 # -- Static files
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Where collectstatic puts what production serves; demo and tests serve the sources.
+STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
 STATICFILES_DIRS = [directory for directory in (BASE_DIR / "static",) if directory.exists()]
 WHITENOISE_USE_FINDERS = not PRODUCTION  # no collectstatic before a demo or a test
 STORAGES = {

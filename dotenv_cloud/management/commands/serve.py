@@ -167,6 +167,8 @@ def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[
         cwd=settings.BASE_DIR,
         env=environment,
         stdin=subprocess.DEVNULL,
+        # Mail of the demo goes to the server's output, so that one can read it here.
+        stdout=None if "gunicorn" in command else subprocess.DEVNULL,
         # Its own session: Ctrl-C reaches this process, which then stops the children in order.
         start_new_session=True,
         preexec_fn=_end_with_parent,  # noqa: PLW1509 - no other thread runs here
