@@ -264,11 +264,12 @@ _WIDE = (
     Column("ID"),
 )
 _NARROW = (
-    Column("TIME / IP"),
-    Column("ACTOR / TYPE", least=12),
-    Column("ACTION / RESULT", least=8),
-    Column("RESOURCE / ID", least=26),
+    Column("TIME"),
+    Column("ACTOR", least=12),
+    Column("ACTION"),
+    Column("RESOURCE", least=26),
 )
+_NARROW_SECOND = ("IP", "TYPE", "RESULT", "ID")
 
 
 def _print_table(entries: Sequence[Entry], zone: dt.tzinfo) -> None:
@@ -298,7 +299,8 @@ def _print_table(entries: Sequence[Entry], zone: dt.tzinfo) -> None:
 
 def _print_narrow(rows: Sequence[Sequence[str]]) -> None:
     """Two lines an entry, so that nothing of it is missing on 80 columns."""
-    lines = [
+    lines: list[Sequence[str]] = [_NARROW_SECOND]
+    lines += [
         line
         for when, actor, action, kind, label, result, ip, entry_id in rows
         for line in ((when, actor, action, label), (ip, kind, result, entry_id))

@@ -129,7 +129,8 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
 
 
 def align(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    text = tabulate(rows, headers=titles, tablefmt="plain", disable_numparse=True)
+    # Titles go in as a row: tabulate makes columns wider than their titles, and lines overlong.
+    text = tabulate([titles, *rows], tablefmt="plain", disable_numparse=True)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from dotenv_cloud.cli import accounts
+from dotenv_cloud.cli import accounts, files, output
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Options, current_options, is_set
@@ -98,7 +98,10 @@ def given_key(options: Options) -> tuple[str, str]:
 
 
 def chosen_account(options: Options) -> accounts.Account | None:
-    book = accounts.load(options.accounts_file)
+    path = options.accounts_file
+    book = accounts.load(path)
+    if book.accounts and files.is_open_to_others(path):
+        output.warn(f"Others can read your keys in {path}; run chmod 600 {path}")
     # DOTENV_CONTEXT is what accounts were called once; scripts still set it.
     name = options.account or os.environ.get("DOTENV_CONTEXT", "").strip() or book.current
     if name is None:
