@@ -87,14 +87,14 @@ def plan_for(model: type[Model]) -> Plan | None:
 
 
 def _make_plan(model: type[Model], spec: Resource | Part) -> Plan:
-    fields = {f.column: f for f in model._meta.concrete_fields}
-    key = model._meta.pk.column
+    fields = policy.columns(model)
+    key = str(model._meta.pk.column)
     label = Label.parse(spec.label, {column: _sql_type(f) for column, f in fields.items()})
     if isinstance(spec, Part):
         recorded_columns: tuple[str, ...] = (spec.key, spec.value)
         silent: frozenset[str] = frozenset()
     else:
-        recorded_columns = tuple(model._meta.get_field(n).column for n in spec.recorded)  # type: ignore[union-attr]
+        recorded_columns = tuple(policy.recorded_columns(spec))
         silent = frozenset(spec.silent)
     first = dict.fromkeys(
         (key, *([spec.organization] if spec.organization else []), *label.columns)

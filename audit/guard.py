@@ -11,12 +11,14 @@ The triggers are generated from `audit.policy` and renewed after each `migrate`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField, Field, Model, UUIDField
 
-from audit.inbox import _COLUMN
-from audit.policy import PARTS, RESOURCES, Part, Resource
+from audit import policy
+from audit.inbox import COLUMN
+from audit.policy import Part, Resource
 from organizations import ulid
 
 _FUNCTION = """
@@ -63,7 +65,7 @@ _ACTION = "lower(CASE TG_OP WHEN 'INSERT' THEN 'create' ELSE TG_OP END)"
 def install(connection: BaseDatabaseWrapper) -> None:
     """Put the guard of every audited table in place; safe to run again."""
     with connection.cursor() as cursor:
-        for spec in (*RESOURCES, *PARTS):
+        for spec in policy.AUDITED:
             for statement in statements(spec):
                 cursor.execute(statement)
 
@@ -81,7 +83,7 @@ def statements(spec: Resource | Part) -> Iterable[str]:
         f"CREATE CONSTRAINT TRIGGER audit_guard AFTER INSERT OR DELETE ON {table}"
         f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {function}()"
     )
-    watched = [c for c in _columns(model) if isinstance(spec, Part) or c not in spec.silent]
+    watched = [c for c in policy.columns(model) if isinstance(spec, Part) or c not in spec.silent]
     changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in watched)
     yield (
         f"CREATE CONSTRAINT TRIGGER audit_guard_update AFTER UPDATE ON {table}"
@@ -94,14 +96,10 @@ def statements(spec: Resource | Part) -> Iterable[str]:
     )
 
 
-def _columns(model: type[Model]) -> list[str]:
-    return [field.column for field in model._meta.concrete_fields]
-
-
 def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
-    label = _COLUMN.sub(lambda match: f"r.{match[1]}", spec.label)
+    label = COLUMN.sub(lambda match: f"r.{match[1]}", spec.label)
     if isinstance(spec, Part):
-        name = _COLUMN.sub(f"r.{spec.value}", spec.names)
+        name = COLUMN.sub(f"r.{spec.value}", spec.names)
         pair = "found_changes := jsonb_build_object('{f}', jsonb_build_array({b}, {a}));"
         one, none = f"jsonb_build_array({name})", "'[]'::jsonb"
         inserted = pair.format(f=spec.field, b=none, a=one)
@@ -110,13 +108,13 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         type_name, key = spec.of, spec.key
         action = "CASE TG_OP WHEN 'DELETE' THEN 'revoke' ELSE 'grant' END"
     else:
-        fields = {f.column: f for f in model._meta.concrete_fields}
-        recorded = [model._meta.get_field(n).column for n in spec.recorded]  # type: ignore[union-attr]
+        fields = policy.columns(model)
+        recorded = policy.recorded_columns(spec)
         inserted = _image(recorded, fields, "'null'::jsonb", "{new}")
         deleted = _image(recorded, fields, "{old}", "'null'::jsonb")
         others = [c for c in fields if c not in recorded and c not in spec.silent]
         updated = _difference(recorded, others, fields)
-        type_name, key, action = spec.name, model._meta.pk.column, _ACTION
+        type_name, key, action = spec.name, str(model._meta.pk.column), _ACTION
     return _FUNCTION.format(
         function=function,
         table=model._meta.db_table,
@@ -141,7 +139,7 @@ def _organizations(spec: Resource | Part, key: str) -> str:
     )
 
 
-def _json(field: Field[object, object], record: str) -> str:
+def _json(field: Field[Any, Any], record: str) -> str:
     """The value as `audit.capture.recordable` would write it."""
     column = f"{record}.{field.column}"
     target = field.target_field if field.is_relation else field  # type: ignore[attr-defined]
@@ -154,7 +152,7 @@ def _json(field: Field[object, object], record: str) -> str:
 
 
 def _image(
-    recorded: Iterable[str], fields: dict[str, Field[object, object]], before: str, after: str
+    recorded: Iterable[str], fields: dict[str, Field[Any, Any]], before: str, after: str
 ) -> str:
     pairs = []
     for column in recorded:
@@ -169,7 +167,7 @@ def _image(
 
 
 def _difference(
-    recorded: Iterable[str], others: Iterable[str], fields: dict[str, Field[object, object]]
+    recorded: Iterable[str], others: Iterable[str], fields: dict[str, Field[Any, Any]]
 ) -> str:
     rows = [
         f"('{c}', OLD.{c} IS DISTINCT FROM NEW.{c},"

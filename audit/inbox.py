@@ -20,7 +20,7 @@ from audit.policy import Result
 from audit.redaction import clean
 from organizations import clock, ulid
 
-_COLUMN = re.compile(r"\{(\w+)\}")
+COLUMN = re.compile(r"\{(\w+)\}")
 
 _COMMON = (
     "actor_type, actor_id, actor_label, action, resource_type, result, "
@@ -40,17 +40,17 @@ class Label:
 
     @classmethod
     def parse(cls, template: str, types: Mapping[str, str]) -> Label:
-        columns = tuple(dict.fromkeys(_COLUMN.findall(template)))
+        columns = tuple(dict.fromkeys(COLUMN.findall(template)))
         return cls(template, columns, tuple(types[column] for column in columns))
 
     def sql(self, substitute: Mapping[str, str]) -> str:
-        return _COLUMN.sub(lambda match: substitute[match[1]], self.template)
+        return COLUMN.sub(lambda match: substitute[match[1]], self.template)
 
     def with_placeholders(self, arguments: Sequence[Any]) -> tuple[str, list[Any]]:
         """The SQL with `%s` for each column in order of appearance, and its parameters."""
         values = dict(zip(self.columns, arguments, strict=True))
-        return _COLUMN.sub("%s", self.template), [
-            values[name] for name in _COLUMN.findall(self.template)
+        return COLUMN.sub("%s", self.template), [
+            values[name] for name in COLUMN.findall(self.template)
         ]
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import Any
 
 from django.apps import apps
-from django.db.models import Model
+from django.db.models import Field, Model
 
 
 class Operation(StrEnum):
@@ -270,6 +271,9 @@ ALWAYS_ALLOWED = ("command", "reason", "repeats")
 _ACTIONS = {action.name: action for action in ACTIONS}
 _RESOURCES = {resource.name: resource for resource in RESOURCES}
 
+AUDITED: tuple[Resource | Part, ...] = (*RESOURCES, *PARTS)
+"""Every table that is guarded."""
+
 RESOURCE_TYPES: dict[str, str] = {
     "organization": "organization",
     "user": "user",
@@ -297,7 +301,18 @@ def resource(name: str) -> Resource | None:
 
 @cache
 def _by_model() -> dict[type[Model], Resource | Part]:
-    return {spec.model_class(): spec for spec in (*RESOURCES, *PARTS)}
+    return {spec.model_class(): spec for spec in AUDITED}
+
+
+def columns(model: type[Model]) -> dict[str, Field[Any, Any]]:
+    """The columns of a model's table."""
+    return {str(field.column): field for field in model._meta.concrete_fields}
+
+
+def recorded_columns(spec: Resource) -> list[str]:
+    """The columns behind `spec.recorded`."""
+    meta = spec.model_class()._meta
+    return [str(meta.get_field(name).column) for name in spec.recorded]  # type: ignore[union-attr]
 
 
 def for_model(model: type[Model]) -> Resource | Part | None:

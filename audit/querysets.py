@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connections, models, transaction
 
@@ -31,7 +31,7 @@ def open_wall(organizations: Collection[uuid.UUID] | str, using: str = "default"
         cursor.execute("SELECT set_config('audit.organizations', %s, true)", [value])
 
 
-class EntryQuerySet(models.QuerySet["Entry"]):
+class EntryQuerySet(models.QuerySet[Any]):
     def visible(self, organizations: Collection[uuid.UUID]) -> EntryQuerySet:
         """The entries of these organizations; the caller has checked `audit:read` on each."""
         open_wall(organizations, self.db)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from organizations import clock
+
 LOCK = 0x61756469  # "audi": the advisory lock that makes one sealer at a time
 BATCH = 20_000
 """Entries a transaction moves, about; a transaction's entries are never split."""
@@ -42,7 +44,9 @@ def lock(using: str = "sealer") -> None:
 def make_partitions(since: dt.datetime, using: str = "sealer") -> int:
     """Make the ledger's monthly partitions from `since` to three months ahead."""
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT audit_ensure_partitions(%s, now() + %s)", [since, PARTITIONS_AHEAD])
+        cursor.execute(
+            "SELECT audit_ensure_partitions(%s, %s)", [since, clock.now() + PARTITIONS_AHEAD]
+        )
         return int(cursor.fetchone()[0])
 
 

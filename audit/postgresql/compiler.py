@@ -31,11 +31,13 @@ __all__ = [
 
 
 class SQLInsertCompiler(compiler.SQLInsertCompiler):
-    def execute_sql(self, returning_fields: Sequence[Any] | None = None) -> list[Any]:
+    def execute_sql(  # type: ignore[override]  # as Django's own
+        self, returning_fields: Sequence[Any] | None = None
+    ) -> list[Any]:
         plan = capture.plan_for(self.query.model)
         if plan is None or not self.query.objs:
             return super().execute_sql(returning_fields)
-        if self.query.on_conflict == OnConflict.UPDATE:
+        if self.query.on_conflict == OnConflict.UPDATE:  # type: ignore[attr-defined]
             raise NotSupportedError(
                 "bulk_create(update_conflicts=True) cannot tell what a row was before; on an "
                 "audited model use update_or_create, or bulk_create and bulk_update."
@@ -58,7 +60,7 @@ class SQLInsertCompiler(compiler.SQLInsertCompiler):
 
 
 class SQLUpdateCompiler(compiler.SQLUpdateCompiler):
-    def execute_sql(self, result_type: str) -> Any:
+    def execute_sql(self, result_type: Any) -> Any:  # type: ignore[override]  # as Django's own
         plan = capture.plan_for(self.query.model)
         if plan is None:
             return super().execute_sql(result_type)
@@ -79,9 +81,9 @@ class SQLUpdateCompiler(compiler.SQLUpdateCompiler):
         if not sql:
             return "", ()
         try:
-            where, where_params = self.compile(self.query.where)
+            where, where_params = self.compile(self.query.where)  # type: ignore[arg-type]
         except FullResultSet:
-            where, where_params = "", []
+            where, where_params = "", ()
         where_clause = f" WHERE {where}" if where else ""
         assert sql.endswith(where_clause)
         update = sql.removesuffix(where_clause)
@@ -96,7 +98,9 @@ class SQLUpdateCompiler(compiler.SQLUpdateCompiler):
 
 
 class SQLDeleteCompiler(compiler.SQLDeleteCompiler):
-    def execute_sql(self, result_type: str, *args: Any, **kwargs: Any) -> Any:
+    def execute_sql(  # type: ignore[override]  # as Django's own
+        self, result_type: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         plan = capture.plan_for(self.query.model)
         if plan is None:
             return super().execute_sql(result_type, *args, **kwargs)

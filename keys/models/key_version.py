@@ -49,6 +49,8 @@ class KeyVersion(Timestamped):
     key_hint = models.CharField(max_length=100, blank=True)
     rotated_at = models.DateTimeField(null=True, blank=True)
 
+    _loaded: dict[str, Any]
+
     class Meta:
         ordering = ("-is_active", "-version")
         default_permissions = ()
