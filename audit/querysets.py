@@ -8,9 +8,6 @@ from typing import Any
 
 from django.db import connections, models, transaction
 
-if TYPE_CHECKING:
-    pass
-
 EVERYTHING = "*"
 
 
