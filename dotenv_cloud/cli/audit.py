@@ -255,16 +255,16 @@ def _zone(name: str) -> dt.tzinfo:
 
 _WIDE = (
     Column("TIME"),
-    Column("ACTOR", least=16),
+    Column("ACTOR", least=20),
     Column("ACTION"),
     Column("TYPE"),
-    Column("RESOURCE", least=20),
+    Column("RESOURCE", least=26),
     Column("RESULT"),
-    Column("IP"),
+    Column("IP", least=15),  # addresses of version 6 may be cut; `audit show` has them whole
     Column("ID"),
 )
 _NARROW = (
-    Column("TIME"),
+    Column("TIME", least=19),
     Column("ACTOR", least=12),
     Column("ACTION"),
     Column("RESOURCE", least=26),

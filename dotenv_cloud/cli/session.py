@@ -55,8 +55,10 @@ def open_api(credentials: Credentials) -> Api:
 
 
 def resolve(options: Options) -> Credentials:
-    account = chosen_account(options)
     key, key_source = given_key(options)
+    # With key and server in the environment no file is read, so that none can be in the way.
+    alone = key and os.environ.get("DOTENV_API_URL", "").strip()
+    account = None if alone else chosen_account(options)
     if not key and account is None:
         raise Failure(
             "You are not signed in.",

@@ -242,3 +242,12 @@ def test_a_link_to_the_file_stays_a_link(
     assert dotenv("login", "--api-key", TOKEN, "--url", acme.url).code == 0
     assert accounts_file.is_symlink()
     assert stat.S_IMODE((tmp_path / "kept.yaml").stat().st_mode) == 0o600
+
+
+def test_a_script_with_key_and_server_needs_no_file(
+    signed_in: Server, dotenv: Run, accounts_file: Path
+) -> None:
+    accounts_file.parent.mkdir(parents=True)
+    accounts_file.write_text("{")
+    signed_in.answer("GET", f"/api/v1/{ACME}/projects", {"data": []})
+    assert dotenv("list", "projects").code == 0
