@@ -1,9 +1,10 @@
 """The guards: below Django, a row change without its entry does not commit.
 
 For each table of the policy: a deferred constraint trigger that asks the inbox, at commit, for an
-entry of the same transaction about that row; and a refusal of TRUNCATE, which no row trigger
-sees. Who changes rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then the
-trigger writes the entry itself, with the database role as actor.
+entry of the same transaction that tells this very change (each recorded value as it now is, each
+other changed field by name); and a refusal of TRUNCATE, which no row trigger sees. Who changes
+rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then the trigger writes the
+entry itself, with the database role as actor.
 
 The triggers are generated from `audit.policy` and renewed after each `migrate`.
 """
@@ -11,7 +12,7 @@ The triggers are generated from `audit.policy` and renewed after each `migrate`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField, Field, Model, UUIDField
@@ -29,14 +30,32 @@ DECLARE
     found_changes jsonb;
     reason text;
 BEGIN
-    IF TG_OP = 'DELETE' THEN r := OLD; ELSE r := NEW; END IF;
-    IF EXISTS (SELECT FROM audit_inbox WHERE xid = pg_current_xact_id()
-               AND resource_type = '{type}' AND resource_id = r.{key}) THEN
-        RETURN NULL;
+    IF TG_OP = 'INSERT' THEN
+        IF EXISTS (SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
+                   AND e.resource_type = '{type}' AND e.resource_id = NEW.{key}{same_tenant_new}
+                   {tells_insert}) THEN
+            RETURN NULL;
+        END IF;
+        r := NEW;
+    ELSIF TG_OP = 'UPDATE' THEN
+        IF EXISTS (SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
+                   AND e.resource_type = '{type}' AND e.resource_id = NEW.{key}{same_tenant_new}
+                   {tells_update}) THEN
+            RETURN NULL;
+        END IF;
+        r := NEW;
+    ELSE
+        IF EXISTS (SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
+                   AND e.resource_type = '{type}' AND e.resource_id = OLD.{key}{same_tenant_old}
+                   {tells_delete}) THEN
+            RETURN NULL;
+        END IF;
+        r := OLD;
     END IF;
     reason := btrim(COALESCE(current_setting('audit.reason', true), ''));
     IF reason = '' THEN
-        RAISE EXCEPTION 'audit: % of {type} % has no entry in its transaction', TG_OP, r.{key}
+        RAISE EXCEPTION 'audit: % of {type} % has no entry in its transaction that tells it',
+            TG_OP, r.{key}
             USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME,
             HINT = 'Change it through the application, or name a reason first: '
                    'SET LOCAL audit.reason = ''...''';
@@ -106,6 +125,7 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         deleted = pair.format(f=spec.field, b=one, a=none)
         updated = inserted
         type_name, key = spec.of, spec.key
+        tells = _tells_link(spec)
         action = "CASE TG_OP WHEN 'DELETE' THEN 'revoke' ELSE 'grant' END"
     else:
         fields = policy.columns(model)
@@ -115,6 +135,7 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         others = [c for c in fields if c not in recorded and c not in spec.silent]
         updated = _difference(recorded, others, fields)
         type_name, key, action = spec.name, str(model._meta.pk.column), _ACTION
+        tells = _tells(recorded, others, fields)
     return _FUNCTION.format(
         function=function,
         table=model._meta.db_table,
@@ -126,7 +147,51 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         updated=updated,
         action=action,
         organizations=_organizations(spec, key),
+        same_tenant_new=_same_tenant(spec, "NEW"),
+        same_tenant_old=_same_tenant(spec, "OLD"),
+        tells_insert=tells.insert,
+        tells_update=tells.update,
+        tells_delete=tells.delete,
     )
+
+
+def _same_tenant(spec: Resource | Part, record: str) -> str:
+    return f" AND e.organization_id = {record}.{spec.organization}" if spec.organization else ""
+
+
+class _Tells(NamedTuple):
+    """Conditions under which an entry `e` tells the change at hand, for each operation."""
+
+    insert: str
+    update: str
+    delete: str
+
+
+def _tells(
+    recorded: Iterable[str], others: Iterable[str], fields: dict[str, Field[Any, Any]]
+) -> _Tells:
+    insert, update, delete = [], [], []
+    for c in recorded:
+        new, old = _json(fields[c], "NEW"), _json(fields[c], "OLD")
+        pair = f"e.changes -> '{c}'"
+        insert.append(f"AND (NEW.{c} IS NULL OR {pair} -> 1 = {new})")
+        update.append(
+            f"AND (NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR {pair} -> 1 = COALESCE({new}, 'null'))"
+        )
+        delete.append(f"AND (OLD.{c} IS NULL OR ({pair} -> 0 = {old} AND {pair} -> 1 = 'null'))")
+    update += [f"AND (NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR e.changes ? '{c}')" for c in others]
+    return _Tells(*("\n                   ".join(each) for each in (insert, update, delete)))
+
+
+def _tells_link(spec: Part) -> _Tells:
+    """The name is listed; when what was linked is itself gone, any entry of the field will do."""
+
+    def lists(place: int, record: str) -> str:
+        name = COLUMN.sub(f"{record}.{spec.value}", spec.names)
+        pair = f"e.changes -> '{spec.field}' -> {place}"
+        return f"AND e.changes ? '{spec.field}' AND COALESCE({pair} ? {name}, true)"
+
+    return _Tells(lists(1, "NEW"), lists(1, "NEW"), lists(0, "OLD"))
 
 
 def _organizations(spec: Resource | Part, key: str) -> str:
