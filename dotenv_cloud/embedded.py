@@ -74,10 +74,10 @@ log_parameter_max_length_on_error = 0
 max_prepared_transactions = 0
 """
 
-# For tests alone, whose data is thrown away: a crash of the machine may lose it.
+# For tests alone, whose data is thrown away: a crash of the machine may lose it, a killed
+# process does not.
 NOT_DURABLE = """\
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 """
 
