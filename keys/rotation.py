@@ -31,17 +31,17 @@ def rotate(project: Project, *, history_policy: str | None = None) -> KeyVersion
     history_policy: `keep` or `re_encrypt`; None takes the project's setting.
     Raises NoActiveKeyError, ClientManagedError or RotationInProgressError; then nothing changed.
     """
-    locked = Project.objects.select_for_update(skip_locked=True).filter(pk=project.pk).first()
-    if locked is None:
-        raise RotationInProgressError(f"{project.slug} is being rotated")
-    active = KeyVersion.objects.select_for_update().filter(project=locked, is_active=True).first()
+    versions = KeyVersion.objects.filter(project=project, is_active=True)
+    active = versions.select_for_update(skip_locked=True).first()
     if active is None:
+        if versions.exists():
+            raise RotationInProgressError(f"the key of {project.slug} is being rotated")
         raise NoActiveKeyError(f"{project.slug} has no active key")
     if active.managed == KeyVersion.Managed.CLIENT:
         raise ClientManagedError(f"the key of {project.slug} is managed by its clients")
     number = active.version + 1
-    with act("rotate", key_version=number, history_policy=history_policy or locked.history_policy):
+    with act("rotate", key_version=number, history_policy=history_policy or project.history_policy):
         active.is_active = False
         active.rotated_at = clock.now()
         active.save(update_fields={"is_active", "rotated_at"})
-        return make_version(locked, number, crypto.generate_key(), key_hint=active.key_hint)
+        return make_version(project, number, crypto.generate_key(), key_hint=active.key_hint)
