@@ -8,6 +8,7 @@ passed off as another project's.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import NamedTuple
 
 from django.conf import settings
@@ -41,10 +42,11 @@ def unwrap(version: KeyVersion) -> str:
     ).decode()
 
 
-def rewrap_all(batch: int = 500) -> int:
+def rewrap_all(batch: int = 500, progress: Callable[[int], None] | None = None) -> int:
     """Re-wrap every key that another master key than the current one wraps; returns how many.
 
-    In batches of a transaction each, so it can be stopped and run again.
+    In batches of a transaction each, so it can be stopped and run again. `progress` is told how
+    many are done after each batch.
     """
     current = settings.MASTER_KEY_CURRENT
     total = 0
@@ -62,6 +64,8 @@ def rewrap_all(batch: int = 500) -> int:
         if not versions:
             return total
         total += len(versions)
+        if progress:
+            progress(total)
 
 
 def _master_key(version: int) -> bytes:
