@@ -53,7 +53,7 @@ def rewrap_all(batch: int = 500, progress: Callable[[int], None] | None = None) 
     while True:
         with transaction.atomic(), act("rewrap", master_key_version=current):
             versions = list(
-                KeyVersion.objects.select_for_update(skip_locked=True)
+                KeyVersion.objects.select_for_update()
                 .filter(managed=KeyVersion.Managed.SERVER)
                 .exclude(master_key_version=current)
                 .order_by("id")[:batch]
