@@ -1,0 +1,75 @@
+"""What is no row change: auditors read the log, and somebody is refused.
+
+Entered at once, each by itself: the service counts repetitions within a minute by the database's
+clock, which the demo cannot shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from django.urls import Resolver404, resolve
+
+from audit.policy import Interface, Result
+from audit.record import record
+from dotenv_cloud.demo.stage import Person, person
+from organizations.models import Organization
+
+
+class Story(Protocol):
+    @property
+    def organization(self) -> Organization: ...
+
+
+def view(
+    who: Person, story: Story, filters: Mapping[str, str], interface: Interface = Interface.WEB
+) -> None:
+    """Somebody looks at the log."""
+    with person(who, interface):
+        _enter("view", story.organization, filters=dict(filters))
+
+
+def export(who: Person, story: Story, filters: Mapping[str, str], format: str) -> None:
+    """Somebody takes a copy of the log along."""
+    with person(who):
+        _enter("export", story.organization, filters=dict(filters), format=format)
+
+
+def refuse(
+    organization: Organization,
+    method: str,
+    path: str,
+    *,
+    status: int = 403,
+    reason: str = "insufficient_permissions",
+    repeats: int = 0,
+) -> None:
+    """Whoever acts asked for what they may not have; `repeats`: how often more that minute."""
+    try:
+        route = "/" + resolve(path).route
+    except Resolver404:
+        route = "(no route)"
+    for count in (0, repeats) if repeats else (0,):
+        record(
+            "access",
+            resource_type="endpoint",
+            resource_label=f"{method} {route}",
+            organization_id=organization.pk,
+            result=Result.DENIED,
+            status=status,
+            reason=reason,
+            path=path,
+            repeats=count or None,
+        )
+
+
+def _enter(action: str, organization: Organization, **facts: Any) -> None:
+    record(
+        action,
+        resource_type="audit_log",
+        resource_id=organization.pk,
+        resource_label=organization.slug,
+        organization_id=organization.pk,
+        **facts,
+    )
