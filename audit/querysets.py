@@ -29,12 +29,23 @@ def open_wall(organizations: Collection[uuid.UUID] | str, using: str = "default"
 
 
 class EntryQuerySet(models.QuerySet[Any]):
+    visible_organizations: Collection[uuid.UUID] = ()
+    """Those given to `visible`; an export opens the wall for them again in each transaction."""
+
     def visible(self, organizations: Collection[uuid.UUID]) -> EntryQuerySet:
         """The entries of these organizations; the caller has checked `audit:read` on each."""
         open_wall(organizations, self.db)
         if len(organizations) == 1:
-            return self.filter(organization_id=next(iter(organizations)))
-        return self.filter(organization_id__in=organizations)
+            seen = self.filter(organization_id=next(iter(organizations)))
+        else:
+            seen = self.filter(organization_id__in=organizations)
+        seen.visible_organizations = tuple(organizations)
+        return seen
+
+    def _clone(self) -> EntryQuerySet:
+        clone: EntryQuerySet = super()._clone()  # type: ignore[misc]
+        clone.visible_organizations = self.visible_organizations
+        return clone
 
     def newest_first(self) -> EntryQuerySet:
         return self.order_by("-id")
@@ -44,3 +55,17 @@ class EntryQuerySet(models.QuerySet[Any]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         raise TypeError("entries are never deleted")
+
+
+class Within(models.Lookup):
+    """`ip__within=[...]`: the address lies in one of these networks."""
+
+    lookup_name = "within"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        address, parameters = self.process_lhs(compiler, connection)
+        return f"{address} <<= ANY(%s::inet[])", [*parameters, list(self.rhs)]
+
+
+models.GenericIPAddressField.register_lookup(Within)

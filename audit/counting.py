@@ -1,0 +1,238 @@
+"""Counting entries, bounded: how many, when, and of what. An exact count of a large log is slow
+and nobody needs it; whatever is cut short says so. The total alone is free: it is the log's size.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from itertools import pairwise
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+from django.db.models import QuerySet
+
+from audit import policy
+from audit.models import Entry
+from audit.periods import start_of_day
+from organizations import clock, ulid
+from organizations.models import Organization
+
+MOST_BUCKETS = 100
+MOST_IN_HISTOGRAM = 100_000
+MOST_IN_FACETS = 10_000
+VALUES_OF_A_FACET = 20
+
+
+@dataclass(frozen=True)
+class Count:
+    value: int
+    is_exact: bool
+
+    def __str__(self) -> str:
+        return f"{self.value:,}" if self.is_exact else f"{self.value:,}+"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Entries from `start` to before `end`. Not exact: at least so many, as counting stopped at
+    the newest MOST_IN_HISTOGRAM entries."""
+
+    start: dt.datetime
+    end: dt.datetime
+    count: int
+    is_exact: bool = True
+
+
+@dataclass(frozen=True)
+class FacetValue:
+    """`value` is what the filter takes, `label` what people read."""
+
+    value: str
+    label: str
+    count: int
+
+
+class Facets(dict[str, list[FacetValue]]):
+    """The most frequent values of actor, action and type.
+
+    counted: among how many of the newest entries; is_exact: whether those are all.
+    """
+
+    counted: int = 0
+    is_exact: bool = True
+
+
+def bounded_count(queryset: QuerySet[Entry], limit: int = 1000) -> Count:
+    """How many entries match, looked at no further than `limit`."""
+    # In the order of a page, so that it reads the same index.
+    value = queryset.order_by("-id")[: limit + 1].count()
+    return Count(min(value, limit), value <= limit)
+
+
+def total(organization: Organization | uuid.UUID) -> int:
+    """How many entries the organization's log holds, sealed or not. The wall must be open."""
+    key = organization if isinstance(organization, uuid.UUID) else organization.pk
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT COALESCE((SELECT size FROM audit_log WHERE organization_id = %s), 0)"
+            " + (SELECT count(*) FROM audit_inbox WHERE organization_id = %s)",
+            [key, key],
+        )
+        return int(cursor.fetchone()[0])
+
+
+# -- When
+
+
+def histogram(
+    queryset: QuerySet[Entry],
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    tz: dt.tzinfo,
+) -> list[Bucket]:
+    """How many entries match in each part of the time from `since` to `until`.
+
+    The parts are whole minutes, hours, days, weeks, months or years of `tz`, at most MOST_BUCKETS
+    of them. An open start begins at the oldest matching entry, an open end ends now.
+    """
+    end = until or clock.now()
+    if since is None:
+        since = _oldest(queryset, end)
+    if since is None or since >= end:
+        return []
+    edges = _edges(since, end, tz)
+    counts, oldest_counted = _count_between(queryset, edges)
+    return [
+        Bucket(start, stop, counts.get(number, 0), oldest_counted is None or start > oldest_counted)
+        for number, (start, stop) in enumerate(pairwise(edges), start=1)
+    ]
+
+
+def _oldest(queryset: QuerySet[Entry], end: dt.datetime) -> dt.datetime | None:
+    first = queryset.order_by("id").values_list("id", flat=True).first()
+    return None if first is None else ulid.time_of(first)
+
+
+_MINUTE = dt.timedelta(minutes=1)
+_HOUR = dt.timedelta(hours=1)
+_STEPS: tuple[tuple[dt.timedelta, str], ...] = (
+    (_MINUTE, "time"),
+    (5 * _MINUTE, "time"),
+    (15 * _MINUTE, "time"),
+    (_HOUR, "time"),
+    (3 * _HOUR, "time"),
+    (6 * _HOUR, "time"),
+    (12 * _HOUR, "time"),
+    (dt.timedelta(days=1), "day"),
+    (dt.timedelta(days=7), "week"),
+    (dt.timedelta(days=31), "month"),
+    (dt.timedelta(days=366), "year"),
+)
+
+
+def _edges(since: dt.datetime, end: dt.datetime, tz: dt.tzinfo) -> list[dt.datetime]:
+    """The borders of the parts: the first at or before `since`, the last at or after `end`."""
+    step, unit = next(
+        ((step, unit) for step, unit in _STEPS if (end - since) / step <= MOST_BUCKETS - 2),
+        _STEPS[-1],
+    )
+    day = since.astimezone(tz).date()
+    if unit == "time":
+        # Counted from local midnight in real hours: a day of 25 hours has one part more.
+        edge = start_of_day(day, tz)
+        edge += step * ((since - edge) // step)
+        edges = [edge]
+        while edges[-1] < end:
+            following = edges[-1] + step
+            midnight = start_of_day(edges[-1].astimezone(tz).date() + dt.timedelta(days=1), tz)
+            edges.append(min(following, midnight) if edges[-1] < midnight else following)
+        return edges
+    first = {
+        "day": day,
+        "week": day - dt.timedelta(days=day.weekday()),
+        "month": day.replace(day=1),
+        "year": day.replace(month=1, day=1),
+    }[unit]
+    edges = [start_of_day(first, tz)]
+    while edges[-1] < end:
+        if unit == "month":
+            first = (first + step).replace(day=1)
+        elif unit == "year":
+            first = first.replace(year=first.year + 1)
+        else:
+            first += step
+        edges.append(start_of_day(first, tz))
+    return edges
+
+
+def _count_between(
+    queryset: QuerySet[Entry], edges: list[dt.datetime]
+) -> tuple[dict[int, int], dt.datetime | None]:
+    """Entries by number of part, and the time of the oldest one counted if there are more."""
+    keys = [ulid.floor(edge) for edge in edges]
+    newest = (
+        queryset.filter(id__gte=keys[0], id__lt=keys[-1])
+        .order_by("-id")
+        .values("id")[: MOST_IN_HISTOGRAM + 1]
+    )
+    try:
+        sql, params = newest.query.sql_with_params()
+    except EmptyResultSet:
+        return {}, None
+    with connections[queryset.db].cursor() as cursor:
+        cursor.execute(
+            f"SELECT width_bucket(id, %s::uuid[]), count(*), (array_agg(id))[count(*)]"
+            f" FROM ({sql}) AS newest GROUP BY 1",
+            [keys, *params],
+        )
+        rows = cursor.fetchall()
+    counts = {number: count for number, count, _ in rows}
+    if sum(counts.values()) <= MOST_IN_HISTOGRAM:
+        return counts, None
+    return counts, ulid.time_of(min(rows)[2])
+
+
+# -- Of what
+
+_FACETS = """
+WITH newest AS MATERIALIZED ({sql})
+SELECT GROUPING(actor_type, action, resource_type),
+    COALESCE(actor_type, action, resource_type), actor_id,
+    (array_agg(actor_label ORDER BY id DESC))[1], count(*)
+FROM newest
+GROUP BY GROUPING SETS ((actor_type, actor_id), (action), (resource_type), ())
+"""
+# What GROUPING tells: a bit for each column that is not part of the group.
+_BY_ACTOR, _BY_ACTION, _BY_TYPE, _ALL = 0b011, 0b101, 0b110, 0b111
+
+
+def facets(queryset: QuerySet[Entry]) -> Facets:
+    """The most frequent actors, actions and types of the newest MOST_IN_FACETS that match."""
+    found = Facets(actor=[], action=[], type=[])
+    newest = queryset.order_by("-id").values(
+        "id", "actor_type", "actor_id", "actor_label", "action", "resource_type"
+    )[: MOST_IN_FACETS + 1]
+    try:
+        sql, params = newest.query.sql_with_params()
+    except EmptyResultSet:
+        return found
+    with connections[queryset.db].cursor() as cursor:
+        cursor.execute(_FACETS.format(sql=sql), params)
+        for group, word, key, label, count in cursor.fetchall():
+            if group == _ALL:
+                found.counted = min(count, MOST_IN_FACETS)
+                found.is_exact = count <= MOST_IN_FACETS
+            elif group == _BY_ACTOR:
+                value = ulid.to_text(key) if key else word
+                found["actor"].append(FacetValue(value, label, count))
+            elif group == _BY_ACTION:
+                known = policy.action(word)
+                found["action"].append(FacetValue(word, known.label if known else word, count))
+            elif group == _BY_TYPE:
+                found["type"].append(FacetValue(word, policy.RESOURCE_TYPES.get(word, word), count))
+    for values in found.values():
+        values.sort(key=lambda value: (-value.count, value.value))
+        del values[VALUES_OF_A_FACET:]
+    return found

@@ -1,0 +1,334 @@
+"""The one FilterSet over entries: every page, API call, export and command asks through it.
+
+Names are looked up in the dictionary first; the log itself is asked by id, by equality and by
+range of ids, which is what a time window is. Ask inside the transaction in which
+`Entry.objects.visible(...)` opened the wall.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import django_filters
+from django import forms
+from django.db.models import Q, QuerySet
+
+from audit import names, parameters, periods, policy
+from audit.models import Entry
+from audit.parameters import suggest
+from organizations import clock, ulid
+from organizations.models import Organization
+
+POSITION = ("cursor", "before", "after", "per_page")
+"""Parameters that say where in the answer one is (`audit.paging`); they filter nothing."""
+
+ELSEWHERE = ("format", "page")
+"""Parameters that others read."""
+
+TYPE_ALIASES = {
+    "member": "membership",
+    "key": "key_version",
+    "encryption_key": "key_version",
+    "apikey": "api_key",
+    "api-key": "api_key",
+    "env": "environment",
+    "org": "organization",
+}
+"""What people call resource types besides their names."""
+
+REQUEST_LASTS = dt.timedelta(hours=1)
+"""How far the times of a request's entries may be from the time in its id, which the web server's
+clock made and theirs the database's."""
+
+_ACTIONS = [action.name for action in policy.ACTIONS]
+_TYPES = list(policy.RESOURCE_TYPES)
+
+
+class _Parameter(django_filters.Filter):
+    """Declares a parameter; `EntryFilter.filter_queryset` applies them all."""
+
+    def __init__(self, help_text: str, **kwargs: Any) -> None:
+        super().__init__(help_text=help_text, **kwargs)
+
+
+class _Values(_Parameter):
+    field_class = parameters.ValuesField
+
+
+class _Choices(_Parameter):
+    field_class = parameters.ChoicesField
+
+
+class _Networks(_Parameter):
+    field_class = parameters.NetworksField
+
+
+class _Ulids(_Parameter):
+    field_class = parameters.UlidsField
+
+
+class _FieldNames(_Parameter):
+    field_class = parameters.FieldNamesField
+
+
+class _Text(_Parameter):
+    field_class = parameters.TextField
+
+
+class _Cursor(_Parameter):
+    field_class = parameters.CursorField
+
+
+class _PageSize(_Parameter):
+    field_class = parameters.PageSizeField
+
+
+class _EntryForm(forms.Form):
+    """Checks a whole question: unknown parameters, time, names."""
+
+    asked: EntryFilter
+
+    def clean(self) -> dict[str, Any]:
+        values = self.cleaned_data
+        self._refuse_unknown()
+        self._resolve_time(values)
+        if not self.errors:
+            self._look_names_up(values)
+        return values
+
+    def _refuse(self, name: str, message: str) -> None:
+        self.errors.setdefault(name, self.error_class()).append(message)
+
+    def _refuse_unknown(self) -> None:
+        for name in self.data:
+            if name not in self.fields and name not in ELSEWHERE:
+                self._refuse(
+                    str(name)[:100], f"There is no such parameter. {suggest(name, [*self.fields])}"
+                )
+
+    def _resolve_time(self, values: Mapping[str, Any]) -> None:
+        asked = self.asked
+        starts: list[dt.datetime | None] = []
+        ends: list[dt.datetime | None] = []
+        try:
+            asked.zone = periods.time_zone(values.get("tz") or "UTC")
+        except ValueError as error:
+            self._refuse("tz", str(error))
+            return
+        readers: dict[str, Callable[[str], tuple[dt.datetime | None, dt.datetime | None]]] = {
+            "since": lambda text: (periods.resolve_since(text, asked.now, asked.zone), None),
+            "until": lambda text: (None, periods.resolve_until(text, asked.now, asked.zone)),
+            "when": lambda text: periods.resolve(text, asked.now, asked.zone),
+        }
+        for name, read in readers.items():
+            if not values.get(name):
+                continue
+            try:
+                start, end = read(values[name])
+            except periods.UnknownPeriodError as error:
+                self._refuse(name, str(error))
+            else:
+                starts.append(start)
+                ends.append(end)
+        asked.period = periods.Period(
+            max(filter(None, starts), default=None), min(filter(None, ends), default=None)
+        )
+
+    def _look_names_up(self, values: Mapping[str, Any]) -> None:
+        organizations, types = self.asked.organization_ids, values["type"]
+        self._look_up(
+            "actor", values["actor"], lambda text: names.actors(text, organizations), _MORE_OF_NAME
+        )
+        self._look_up(
+            "exclude_actor",
+            values["exclude_actor"],
+            lambda text: names.actors(text, organizations),
+            _MORE_OF_NAME,
+        )
+        self._look_up(
+            "resource",
+            values["resource"],
+            lambda text: names.resources(text, organizations, types),
+            "Name one further down, or give a type too.",
+        )
+        self._look_up(
+            "q",
+            [values["q"]] if values["q"] else [],
+            lambda text: names.matching(text, organizations, types),
+            "Add a word, or give a type too.",
+        )
+
+    def _look_up(
+        self, name: str, texts: Sequence[str], find: Callable[[str], names.Found], remedy: str
+    ) -> None:
+        found = names.Found()
+        for text in texts:
+            try:
+                one = find(text)
+            except names.TooManyNamesError as error:
+                self._refuse(name, f"{error} {remedy}")
+                continue
+            if not one:
+                self.asked.notes.append(f"{name}: no name in this log fits {text!r}.")
+            found |= one
+        self.asked.found[name] = found
+
+
+_MORE_OF_NAME = "Write more of the name, or give the id."
+
+
+class EntryFilter(django_filters.FilterSet):
+    """A question to the log.
+
+    period, zone: the time asked for, as exact instants; notes: what may surprise in the answer,
+    such as a name that nothing ever had. Until it is valid, `qs` is empty.
+    """
+
+    actor = _Values("Who: an e-mail address, a part of it, the name of an API key, or an id.")
+    actor_type = _Choices("The kind of actor.", choices=list(policy.ActorType))
+    action = _Choices("What was done.", choices=_ACTIONS)
+    type = _Choices("The type of the resource.", choices=_TYPES, aliases=TYPE_ALIASES)
+    resource = _Values("A path and everything below it, such as my-app/production; or an id.")
+    result = _Choices("How it ended.", choices=list(policy.Result))
+    ip = _Networks("The address it came from, or its network.")
+    request = _Ulids("The id of a request.")
+    interface = _Choices("By which way.", choices=list(policy.Interface))
+    field = _FieldNames("A field that was changed.")
+    q = _Text("Words in the name of the resource or the actor.")
+    since = _Text("Not before this moment or day.")
+    until = _Text("Before this moment, or not after this day.")
+    when = _Text("Within this period.")
+    tz = _Text("The time zone of days and times; UTC unless given.")
+    exclude_actor = _Values("Not by these.")
+    exclude_action = _Choices("None of these actions.", choices=_ACTIONS)
+    exclude_type = _Choices("None of these types.", choices=_TYPES, aliases=TYPE_ALIASES)
+    exclude_interface = _Choices("None of these ways.", choices=list(policy.Interface))
+    exclude_result = _Choices("None of these results.", choices=list(policy.Result))
+    cursor = _Cursor("Entries older than this id.")
+    before = _Cursor("The same as cursor.")
+    after = _Cursor("Entries newer than this id.")
+    per_page = _PageSize("Entries a page, 1 to 200.")
+
+    class Meta:
+        model = Entry
+        fields: tuple[str, ...] = ()
+        form = _EntryForm
+
+    def __init__(
+        self,
+        data: Any,
+        queryset: QuerySet[Entry],
+        *,
+        organizations: Sequence[Organization] | None = None,
+    ) -> None:
+        super().__init__({} if data is None else data, queryset)
+        self.organization_ids = None if organizations is None else [o.pk for o in organizations]
+        self.now = clock.now()
+        self.zone: dt.tzinfo = dt.UTC
+        self.period = periods.Period(None, None)
+        self.notes: list[str] = []
+        self.found: dict[str, names.Found] = {}
+
+    def get_form_class(self) -> Any:
+        form = super().get_form_class()
+        form.asked = self
+        return form
+
+    @property
+    def params(self) -> dict[str, list[str]]:
+        """The question as asked, without what is empty or says where in the answer one is."""
+        widget = self.form.fields["actor"].widget
+        asked = {
+            name: [text for text in widget.value_from_datadict(self.data, {}, name) if text.strip()]
+            for name in sorted(self.filters)
+            if name in self.data and name not in POSITION
+        }
+        return {name: texts for name, texts in asked.items() if texts}
+
+    def filter_queryset(self, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
+        if self.errors:
+            return queryset.none()
+        values = self.form.cleaned_data
+        for condition in self._conditions(values):
+            queryset = queryset.filter(condition)
+        return queryset
+
+    def _conditions(self, values: Mapping[str, Any]) -> list[Q]:
+        conditions = [
+            any_of(column, values[name]) for name, column in _EQUAL.items() if values[name]
+        ]
+        conditions += [
+            ~any_of(column, values[f"exclude_{name}"])
+            for name, column in _EQUAL.items()
+            if values.get(f"exclude_{name}")
+        ]
+        if values["actor"]:
+            conditions.append(by_actors(self.found["actor"]))
+        if self.found["exclude_actor"]:
+            conditions.append(~by_actors(self.found["exclude_actor"]))
+        if values["resource"]:
+            conditions.append(on_resources(self.found["resource"]))
+        if values["q"]:
+            found = self.found["q"]
+            conditions.append(on_resources(found) | by_actors(found))
+        if values["ip"]:
+            conditions.append(Q(ip__within=values["ip"]))
+        if values["field"]:
+            conditions.append(Q(changes__has_any_keys=values["field"]))
+        if values["request"]:
+            conditions.append(any_of("request_id", values["request"]))
+            times = [ulid.time_of(key) for key in values["request"]]
+            conditions.append(
+                within(periods.Period(min(times) - REQUEST_LASTS, max(times) + REQUEST_LASTS))
+            )
+        conditions.append(within(self.period))
+        return conditions
+
+
+_EQUAL = {
+    "actor_type": "actor_type",
+    "action": "action",
+    "type": "resource_type",
+    "result": "result",
+    "interface": "interface",
+}
+
+
+def any_of(column: str, values: Sequence[Any]) -> Q:
+    """`column` is one of `values`; by equality if there is but one, to keep an index's order."""
+    return Q(**{column: values[0]}) if len(values) == 1 else Q(**{f"{column}__in": values})
+
+
+def by_actors(found: names.Found) -> Q:
+    condition = any_of("actor_id", sorted(found.actors))
+    if found.actor_types:
+        condition |= any_of("actor_type", sorted(found.actor_types))
+    return condition
+
+
+def on_resources(found: names.Found) -> Q:
+    # An id belongs to one type, so pairs need not be compared as pairs.
+    types = sorted({resource.type for resource in found.resources})
+    keys = sorted({resource.id for resource in found.resources})
+    return any_of("resource_type", types) & any_of("resource_id", keys)
+
+
+def within(period: periods.Period) -> Q:
+    """A window of time as a range of ids."""
+    condition = Q()
+    if period.since is not None:
+        condition &= Q(id__gte=ulid.floor(max(period.since, _EPOCH)))
+    if period.until is not None:
+        condition &= Q(id__lt=ulid.floor(max(period.until, _EPOCH)))
+    return condition
+
+
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
+
+
+def canonical(params: Mapping[str, Sequence[str]]) -> str:
+    """A question as one query string, equal for equal questions."""
+    return urlencode([(name, text) for name in sorted(params) for text in sorted(params[name])])

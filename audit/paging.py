@@ -1,0 +1,83 @@
+"""Paging by id, newest first: a page costs the same wherever in the log it lies."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from audit.models import Entry
+from audit.parameters import LARGEST_PAGE, parse_ulid
+from organizations import ulid
+
+DEFAULT_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Page:
+    """next_cursor: pass it as `cursor` (or `before`) for older entries; previous_cursor: pass it
+    as `after` for newer ones. None where there are none."""
+
+    entries: list[Entry]
+    next_cursor: str | None
+    previous_cursor: str | None
+
+
+def page(
+    queryset: QuerySet[Entry],
+    cursor: str | uuid.UUID | None = None,
+    per_page: int = DEFAULT_PAGE,
+    *,
+    after: str | uuid.UUID | None = None,
+) -> Page:
+    """The newest `per_page` entries older than `cursor`, or the next ones newer than `after`.
+
+    One query. Raises ValidationError for a cursor that is no ULID.
+    """
+    per_page = max(1, min(per_page, LARGEST_PAGE))
+    older_than, newer_than = _key(cursor), _key(after)
+    if newer_than is not None:
+        found = list(queryset.filter(id__gt=newer_than).order_by("id")[: per_page + 1])
+        entries = found[:per_page][::-1]
+        has_newer, has_older = len(found) > per_page, True
+    else:
+        if older_than is not None:
+            queryset = queryset.filter(id__lt=older_than)
+        found = list(queryset.order_by("-id")[: per_page + 1])
+        entries = found[:per_page]
+        has_newer, has_older = older_than is not None, len(found) > per_page
+    if not entries:
+        return _empty(older_than, newer_than)
+    return Page(
+        entries,
+        next_cursor=entries[-1].ulid if has_older else None,
+        previous_cursor=entries[0].ulid if has_newer else None,
+    )
+
+
+def page_at(queryset: QuerySet[Entry], position: Mapping[str, Any]) -> Page:
+    """The page that validated parameters (`EntryFilter.form.cleaned_data`) ask for."""
+    return page(
+        queryset,
+        position.get("cursor") or position.get("before"),
+        position.get("per_page") or DEFAULT_PAGE,
+        after=position.get("after"),
+    )
+
+
+def _empty(older_than: uuid.UUID | None, newer_than: uuid.UUID | None) -> Page:
+    """Nothing lies beyond the cursor: the way back includes the entry that the cursor names."""
+    return Page(
+        [],
+        next_cursor=ulid.to_text(uuid.UUID(int=newer_than.int + 1)) if newer_than else None,
+        previous_cursor=ulid.to_text(uuid.UUID(int=older_than.int - 1))
+        if older_than and older_than.int
+        else None,
+    )
+
+
+def _key(cursor: str | uuid.UUID | None) -> uuid.UUID | None:
+    return parse_ulid(cursor) if isinstance(cursor, str) and cursor else cursor or None  # type: ignore[return-value]
