@@ -52,8 +52,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         port = _port()
-        with _one_at_a_time():
-            self._prepare()
+        try:
+            with _one_at_a_time():
+                self._prepare()
+        except KeyboardInterrupt:
+            self.stdout.write("Stopping.")
+            return
         connections.close_all()
 
         environment = os.environ | {"PORT": str(port)}
@@ -69,7 +73,12 @@ class Command(BaseCommand):
             self.stdout.write("Making the demo organization …")
             self.stdout.flush()
             # A process of its own, so that its history says which command made it.
-            made = subprocess.run([sys.executable, "manage.py", "demo"], cwd=settings.BASE_DIR)
+            made = subprocess.run(
+                [sys.executable, "manage.py", "demo"],
+                cwd=settings.BASE_DIR,
+                start_new_session=True,  # Ctrl-C ends it through this process, without a trace
+                preexec_fn=_end_with_parent,  # no other thread runs here
+            )
             if made.returncode != 0:
                 raise CommandError("The demo organization could not be made; see above.")
 
@@ -171,7 +180,7 @@ def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[
         stdout=None if "gunicorn" in command else subprocess.DEVNULL,
         # Its own session: Ctrl-C reaches this process, which then stops the children in order.
         start_new_session=True,
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 - no other thread runs here
+        preexec_fn=_end_with_parent,  # no other thread runs here
     )
 
 
