@@ -63,10 +63,10 @@ def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
     if key is not None:
         return Found(actors=frozenset({key}))
     rows = _look_up(
-        "id, bool_or(lower(label) = lower(%s)) AS is_exact",
+        f"id, bool_or({_LOWER} = lower(%s)) AS is_exact",
         [text],
         organizations,
-        "kind = 'actor' AND strpos(lower(label), lower(%s)) > 0",
+        f"kind = 'actor' AND {_CONTAINS}",
         [text],
         "GROUP BY id ORDER BY is_exact DESC",
         text,
@@ -92,7 +92,7 @@ def resources(
         paths = list(dict.fromkeys((path, path.lower())))
         # '0' follows '/': the range is everything that starts with the path and a slash.
         condition = " OR ".join(
-            ["label = ANY(%s)", *('(label >= %s AND label < %s COLLATE "C")' for _ in paths)]
+            ["label = ANY(%s)", *("(label >= %s AND label < %s)" for _ in paths)]
         )
         parameters = [paths, *(end for path in paths for end in (f"{path}/", f"{path}0"))]
     rows = _look_up(
@@ -115,7 +115,7 @@ def matching(
     Raises TooManyNamesError.
     """
     words = text.split()
-    contains = " AND ".join("strpos(lower(label), lower(%s)) > 0" for _ in words)
+    contains = " AND ".join(_CONTAINS for _ in words)
     kinds = f"(kind = 'actor' OR kind = 'resource'{_AMONG if types else ''})"
     rows = _look_up(
         "DISTINCT kind, type, id",
@@ -133,6 +133,9 @@ def matching(
 
 
 _AMONG = " AND type = ANY(%s)"
+# Labels are kept in byte order, whose rules lower ASCII alone.
+_LOWER = 'lower(label COLLATE "default")'
+_CONTAINS = f"strpos({_LOWER}, lower(%s)) > 0"
 
 
 def _look_up(

@@ -30,6 +30,10 @@ CREATE INDEX audit_ledger_actor
 CREATE INDEX audit_ledger_action ON audit_ledger (organization_id, action, id DESC);
 CREATE INDEX audit_ledger_resource
     ON audit_ledger (organization_id, resource_type, resource_id, id DESC);
+-- Refusals and failures are rare and much asked for. Without it their page reads the log until it
+-- has found fifty; with it, it reads fifty. Nothing else is in it, so it costs next to nothing.
+CREATE INDEX audit_ledger_unsuccessful ON audit_ledger (organization_id, result, id DESC)
+    WHERE result <> 'success';
 
 -- None is ever refused for want of a partition.
 CREATE TABLE audit_ledger_default PARTITION OF audit_ledger DEFAULT;
@@ -55,11 +59,13 @@ CREATE TABLE audit_subject (
 CREATE TABLE audit_label (
     organization_id uuid NOT NULL,
     kind text NOT NULL,
-    label text NOT NULL,
+    -- By bytes, so that a path and all below it is a range.
+    label text COLLATE "C" NOT NULL,
     type text NOT NULL,
     id uuid NOT NULL,
     PRIMARY KEY (organization_id, kind, label, type, id)
 );
+CREATE INDEX audit_label_id ON audit_label (organization_id, id);
 
 -- Where sealing stands. One row.
 CREATE TABLE audit_sealing (

@@ -14,10 +14,11 @@ FROM audit_ledger;
 CREATE VIEW audit_name WITH (security_invoker = true) AS
 SELECT organization_id, kind, label, type, id FROM audit_label
 UNION
-SELECT organization_id, 'resource', resource_label, resource_type, resource_id FROM audit_inbox
+SELECT organization_id, 'resource', resource_label COLLATE "C", resource_type, resource_id
+FROM audit_inbox
 WHERE resource_id IS NOT NULL
 UNION
-SELECT organization_id, 'actor', actor_label, actor_type, actor_id FROM audit_inbox
+SELECT organization_id, 'actor', actor_label COLLATE "C", actor_type, actor_id FROM audit_inbox
 WHERE actor_id IS NOT NULL;
 
 -- The wall between tenants, below every query: a session reads only the organizations it has
