@@ -62,9 +62,8 @@ def seal(using: str = "sealer", batch: int = BATCH) -> Sealed:
     connection = connections[using]
     with transaction.atomic(using=using):
         lo, upper, is_behind = _window(connection, batch)
+        moved = _move(connection, lo, upper)
         with connection.cursor() as cursor:
-            cursor.execute(_MOVE, [lo, upper])
-            [moved] = cursor.fetchone()
             cursor.execute(
                 "UPDATE audit_sealing SET lo = %s::xid8, sealed_at = now() WHERE %s > 0"
                 " OR sealed_at < now() - interval '1 second'",
@@ -101,48 +100,59 @@ def _window(connection: BaseDatabaseWrapper, batch: int) -> tuple[str, str, bool
 def _start_incarnation(connection: BaseDatabaseWrapper) -> None:
     """The cluster is another one (a restore, a failover that lost WAL): its transaction ids say
     nothing about entries that came with the data. Those have all committed; seal them now."""
+    _move(connection, "0", str(2**63))
     with connection.cursor() as cursor:
-        cursor.execute(_MOVE, ["0", str(2**63)])
         cursor.execute(
             "UPDATE audit_sealing SET lo = '0', incarnation = incarnation + 1, sealed_at = now(),"
             " system_identifier = (SELECT system_identifier FROM pg_control_system())"
         )
 
 
+def _move(connection: BaseDatabaseWrapper, lo: str, upper: str) -> int:
+    """Move the entries of transactions from `lo` up to `upper`; returns how many."""
+    with connection.cursor() as cursor:
+        # The planner takes the batch for a handful of rows and would compare each with each
+        # (66 s for 20,000 entries; 0.7 s with hash joins).
+        cursor.execute(
+            "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off;"
+            " SET LOCAL work_mem = '64MB'"
+        )
+        cursor.execute(_MOVE, [lo, upper])
+        return int(cursor.fetchone()[0])
+
+
 _MOVE = """
 WITH moved AS MATERIALIZED (
-    DELETE FROM audit_inbox WHERE xid >= %s::xid8 AND xid < %s::xid8 RETURNING *
+    DELETE FROM audit_inbox WHERE xid >= %s::xid8 AND xid < %s::xid8 RETURNING *,
+        COALESCE(resource_id, '00000000-0000-0000-0000-000000000000') AS resource_key,
+        COALESCE(actor_id, '00000000-0000-0000-0000-000000000000') AS actor_key
 ), numbered AS MATERIALIZED (
-    SELECT moved.*,
-        row_number() OVER (PARTITION BY organization_id ORDER BY xid, id) AS n,
-        row_number() OVER (
-            PARTITION BY organization_id, resource_type, resource_id ORDER BY xid, id) AS rn,
-        row_number() OVER (
-            PARTITION BY organization_id, actor_type, actor_id ORDER BY xid, id) AS an
+    -- Counted from the end: the log's new size less the entries of the batch that come after.
+    SELECT *,
+        count(*) OVER (PARTITION BY organization_id ORDER BY xid DESC, id DESC) - 1 AS after,
+        count(*) OVER (PARTITION BY organization_id, resource_type, resource_key
+            ORDER BY xid DESC, id DESC) - 1 AS after_of_resource,
+        count(*) OVER (PARTITION BY organization_id, actor_type, actor_key
+            ORDER BY xid DESC, id DESC) - 1 AS after_of_actor
     FROM moved
 ), log AS (
     INSERT INTO audit_log AS l (organization_id, size)
     SELECT organization_id, count(*) FROM moved GROUP BY 1 ORDER BY 1
     ON CONFLICT (organization_id) DO UPDATE SET size = l.size + EXCLUDED.size
     RETURNING organization_id, size
-), batch_subject AS (
-    SELECT organization_id, 'resource' AS kind, resource_type AS type,
-        COALESCE(resource_id, '00000000-0000-0000-0000-000000000000') AS id, count(*) AS size
-    FROM moved GROUP BY 1, 2, 3, 4
-    UNION ALL
-    SELECT organization_id, 'actor', actor_type,
-        COALESCE(actor_id, '00000000-0000-0000-0000-000000000000'), count(*)
-    FROM moved GROUP BY 1, 2, 3, 4
 ), subject AS (
     INSERT INTO audit_subject AS s (organization_id, kind, type, id, size)
-    SELECT * FROM batch_subject
+    SELECT organization_id, 'resource', resource_type, resource_key, count(*)
+    FROM moved GROUP BY 1, 3, 4
+    UNION ALL
+    SELECT organization_id, 'actor', actor_type, actor_key, count(*) FROM moved GROUP BY 1, 3, 4
     ON CONFLICT (organization_id, kind, type, id) DO UPDATE SET size = s.size + EXCLUDED.size
     RETURNING organization_id, kind, type, id, size
 ), label AS (
     INSERT INTO audit_label (organization_id, kind, label, type, id)
     SELECT DISTINCT organization_id, 'resource', resource_label, resource_type, resource_id
     FROM moved WHERE resource_id IS NOT NULL
-    UNION
+    UNION ALL
     SELECT DISTINCT organization_id, 'actor', actor_label, actor_type, actor_id
     FROM moved WHERE actor_id IS NOT NULL
     ON CONFLICT DO NOTHING
@@ -151,25 +161,16 @@ WITH moved AS MATERIALIZED (
         resource_seq, actor_seq, ip, actor_type, actor_label, action, resource_type,
         resource_label, result, interface, user_agent, changes, context)
     SELECT e.id, e.organization_id, e.actor_id, e.resource_id, e.request_id,
-        log.size - b.size + e.n,
-        r.size - br.size + e.rn, a.size - ba.size + e.an,
+        log.size - e.after, r.size - e.after_of_resource, a.size - e.after_of_actor,
         e.ip, e.actor_type, e.actor_label, e.action, e.resource_type, e.resource_label,
         e.result, e.interface, e.user_agent, e.changes, e.context
     FROM numbered e
-    JOIN log ON log.organization_id = e.organization_id
-    JOIN (SELECT organization_id, count(*) AS size FROM moved GROUP BY 1) b
-        ON b.organization_id = e.organization_id
-    JOIN subject r ON r.organization_id = e.organization_id AND r.kind = 'resource'
-        AND r.type = e.resource_type
-        AND r.id = COALESCE(e.resource_id, '00000000-0000-0000-0000-000000000000')
-    JOIN batch_subject br ON br.organization_id = r.organization_id AND br.kind = 'resource'
-        AND br.type = r.type AND br.id = r.id
-    JOIN subject a ON a.organization_id = e.organization_id AND a.kind = 'actor'
-        AND a.type = e.actor_type
-        AND a.id = COALESCE(e.actor_id, '00000000-0000-0000-0000-000000000000')
-    JOIN batch_subject ba ON ba.organization_id = a.organization_id AND ba.kind = 'actor'
-        AND ba.type = a.type AND ba.id = a.id
-    ORDER BY e.organization_id, e.n
+    -- LEFT fixes the order of joins; a missing number would be refused by NOT NULL.
+    LEFT JOIN log ON log.organization_id = e.organization_id
+    LEFT JOIN subject r ON r.organization_id = e.organization_id AND r.kind = 'resource'
+        AND r.type = e.resource_type AND r.id = e.resource_key
+    LEFT JOIN subject a ON a.organization_id = e.organization_id AND a.kind = 'actor'
+        AND a.type = e.actor_type AND a.id = e.actor_key
     RETURNING 1
 )
 SELECT count(*) FROM sealed
