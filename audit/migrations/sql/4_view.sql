@@ -23,11 +23,13 @@ WHERE actor_id IS NOT NULL;
 
 -- The wall between tenants, below every query: a session reads only the organizations it has
 -- named in `audit.organizations` (uuids in a list, or `*` for the platform's own commands); one
--- that named none reads nothing. `strpos` on purpose: an equality here would change the planner's
--- estimates, and with them the plans. The owner, whose guards must see all, is exempt.
+-- that named none reads nothing. `strpos` and `<>` on purpose: the planner takes this to let nearly
+-- every row through, as it does beside the query's own `organization_id = …`. Of `>` it would expect
+-- a third, of an equality next to nothing, and choose plans for so many rows. The owner, whose
+-- guards must see all, is exempt.
 CREATE FUNCTION audit_may_read(organization uuid) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT strpos(current_setting('audit.organizations', true), organization::text) > 0
+    SELECT strpos(current_setting('audit.organizations', true), organization::text) <> 0
         OR current_setting('audit.organizations', true) = '*'
 $$;
 
