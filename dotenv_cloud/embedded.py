@@ -262,24 +262,26 @@ def _make_directories(server: Server, user: pwd.struct_passwd | None) -> None:
             ) from error
 
     if user is not None:
-        _let_in(server.directory)
-        _let_in(server.binaries)
+        _let_in(server.directory, server.binaries)
         if not server.binaries.is_relative_to("/usr"):
             _let_read(server.binaries.parent)
             _let_read(server.binaries.parent.parent.with_suffix(".libs"))
 
 
-def _let_in(path: Path) -> None:
-    """Let the system user pass through the directories above `path`, but list none of them."""
-    for directory in path.parents:
+def _let_in(*paths: Path) -> None:
+    """Let the system user pass through the directories above `paths`, but list none of them."""
+    opened = []
+    for directory in dict.fromkeys(parent for path in paths for parent in path.parents):
         mode = directory.stat().st_mode
         if not mode & stat.S_IXOTH:
             directory.chmod(mode | stat.S_IXOTH)
-            print(
-                f"Let other users pass through {directory} (chmod o+x), since PostgreSQL"
-                " refuses to run as root and has to get to its files.",
-                file=sys.stderr,
-            )
+            opened.append(str(directory))
+    if opened:
+        print(
+            "Let other users pass through (chmod o+x), since PostgreSQL refuses to run as root"
+            f" and has to get to its files: {', '.join(sorted(opened))}",
+            file=sys.stderr,
+        )
 
 
 def _let_read(directory: Path) -> None:
