@@ -258,7 +258,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("invite", "invited", Severity.NOTICE),
     Action("join", "joined as", Severity.NOTICE),
     Action("leave", "left", Severity.NOTICE),
-    Action("access", "was refused", Severity.WARNING, ("status", "path")),
+    Action("access", "was refused", Severity.WARNING, ("status", "named")),
     Action("view", "viewed", context=("filters", "entry")),
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),
     Action("seal", "sealed"),

@@ -14,10 +14,14 @@ from django.http import HttpRequest
 
 from audit.policy import Result
 from audit.record import record_once_a_minute
+from audit.redaction import clean
 from organizations import ulid
 
 REFUSING = frozenset((401, 403, 429))
 """Answers that are refusals whatever led to them; a hidden 404 is announced by the code."""
+
+NAMED_IN_PATHS = ("organization", "project", "target", "environment", "api_key", "member", "entry")
+"""Parts of a path that an entry may repeat."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ def are_pending(request: HttpRequest, status: int) -> bool:
     return status in REFUSING or "_refusals" in request.__dict__
 
 
+def _named(request: HttpRequest) -> dict[str, str]:
+    """What the path named, by allow-list: a path may also hold the token of a link."""
+    found = request.resolver_match.kwargs if request.resolver_match else {}
+    return {name: clean(str(found[name]), 100) for name in NAMED_IN_PATHS if name in found}
+
+
 def enter(request: HttpRequest, status: int) -> None:
     """Write the refusals of a request, in a transaction of their own."""
     collected: list[Refusal] = request.__dict__.get("_refusals", [])
@@ -52,7 +62,7 @@ def enter(request: HttpRequest, status: int) -> None:
                 resource_label=f"{request.method} {route}",
                 organization_id=refusal.organization_id,
                 result=Result.DENIED,
-                sample={"path": request.path_info},
+                sample={"named": _named(request)},
                 status=refusal.status,
                 reason=refusal.reason,
             )
