@@ -8,6 +8,7 @@ range of ids, which is what a time window is. Ask inside the transaction in whic
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -284,10 +285,7 @@ class EntryFilter(django_filters.FilterSet):
             conditions.append(Q(changes__has_any_keys=values["field"]))
         if values["request"]:
             conditions.append(any_of("request_id", values["request"]))
-            times = [ulid.time_of(key) for key in values["request"]]
-            conditions.append(
-                within(periods.Period(min(times) - REQUEST_LASTS, max(times) + REQUEST_LASTS))
-            )
+            conditions.append(around(values["request"], REQUEST_LASTS))
         conditions.append(within(self.period))
         return conditions
 
@@ -329,6 +327,13 @@ def within(period: periods.Period) -> Q:
     if period.until is not None:
         condition &= Q(id__lt=ulid.floor(max(period.until, _EPOCH)))
     return condition
+
+
+def around(keys: Sequence[uuid.UUID], distance: dt.timedelta) -> Q:
+    """Entries made no longer than `distance` before or after the times in `keys`."""
+    offset = int(distance / dt.timedelta(milliseconds=1)) << 80
+    least, greatest = min(keys).int - offset, max(keys).int + offset
+    return Q(id__gte=uuid.UUID(int=max(least, 0)), id__lte=uuid.UUID(int=min(greatest, 2**128 - 1)))
 
 
 _EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)

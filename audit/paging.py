@@ -70,13 +70,9 @@ def page_at(queryset: QuerySet[Entry], position: Mapping[str, Any]) -> Page:
 
 def _empty(older_than: uuid.UUID | None, newer_than: uuid.UUID | None) -> Page:
     """Nothing lies beyond the cursor: the way back includes the entry that the cursor names."""
-    return Page(
-        [],
-        next_cursor=ulid.to_text(uuid.UUID(int=newer_than.int + 1)) if newer_than else None,
-        previous_cursor=ulid.to_text(uuid.UUID(int=older_than.int - 1))
-        if older_than and older_than.int
-        else None,
-    )
+    older = newer_than and ulid.to_text(uuid.UUID(int=min(newer_than.int + 1, 2**128 - 1)))
+    newer = older_than and ulid.to_text(uuid.UUID(int=max(older_than.int - 1, 0)))
+    return Page([], next_cursor=older or None, previous_cursor=newer or None)
 
 
 def _key(cursor: str | uuid.UUID | None) -> uuid.UUID | None:

@@ -1,0 +1,188 @@
+"""A log filled in one go: rows as sealing leaves them, put there by the owner's role."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import psycopg
+
+from organizations import ulid
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry, column by column."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    actor_id: uuid.UUID | None
+    resource_id: uuid.UUID | None
+    request_id: uuid.UUID | None
+    ip: str | None
+    actor_type: str
+    actor_label: str
+    action: str
+    resource_type: str
+    resource_label: str
+    result: str
+    interface: str
+    user_agent: str
+    changes: dict[str, Any]
+    context: dict[str, Any]
+
+
+_COLUMNS = [field.name for field in fields(Row)]
+
+ACTIONS = {
+    "project": ("create", "update", "update", "delete"),
+    "target": ("create", "update", "update", "delete"),
+    "environment": ("create", "update", "update", "update", "delete"),
+    "key_version": ("rotate", "retrieve", "retrieve", "retrieve", "retrieve"),
+    "api_key": ("create", "rotate", "delete"),
+    "membership": ("join", "leave", "update"),
+    "user": ("sign_in", "sign_in", "sign_in", "sign_out", "grant"),
+    "invitation": ("invite",),
+}
+FIELDS = ("name", "slug", "description", "status", "is_production")
+
+
+class Organization:
+    """People and things of a made-up organization, and what they did, all from one seed."""
+
+    def __init__(self, key: uuid.UUID, seed: int, projects: int = 6) -> None:
+        self.key = key
+        self.random = random.Random(seed)
+        people = ("jane", "john", "Mary.Jane", "ali", "zoë", "o'neil", "100%_sure")
+        self.actors: list[tuple[str, uuid.UUID | None, str]] = [
+            ("user", self._id(), f"{name}@example.org") for name in people
+        ]
+        self.actors += [("api_key", self._id(), name) for name in ("ci-deploy", "backup, nightly")]
+        self.actors += [("system", None, "system"), ("anonymous", None, "anonymous")]
+        self.resources: list[tuple[str, uuid.UUID | None, str]] = []
+        for number in range(projects):
+            project = f"app-{number}"
+            self.resources.append(("project", self._id(), project))
+            self.resources.append(("key_version", self._id(), f"{project}/encryption-key/1"))
+            for target in ("backend", "production"):
+                self.resources.append(("target", self._id(), f"{project}/{target}"))
+                for environment in ("production", "staging", "local"):
+                    path = f"{project}/{target}/{environment}"
+                    self.resources.append(("environment", self._id(), path))
+        self.resources += [("user", key, label) for _, key, label in self.actors[:7]]
+        self.resources += [("membership", self._id(), label) for _, _, label in self.actors[:7]]
+        self.resources += [("api_key", key, label) for _, key, label in self.actors[7:9]]
+        self.resources.append(("invitation", self._id(), "new@example.org"))
+
+    def _id(self) -> uuid.UUID:
+        return uuid.UUID(int=self.random.getrandbits(128))
+
+    def rows(self, count: int, since: dt.datetime, until: dt.datetime) -> list[Row]:
+        choose, number = self.random.choice, self.random.random
+        span = until - since
+        moments = sorted(since + span * number() for _ in range(count))
+        return [self._row(moment, choose, number) for moment in moments]
+
+    def _row(self, moment: dt.datetime, choose: Any, number: Any) -> Row:
+        actor_type, actor_id, actor_label = choose(self.actors)
+        chance = number()
+        changes: dict[str, Any] = {}
+        context: dict[str, Any] = {}
+        result = "success"
+        if chance < 0.02:
+            resource_type, resource_id, resource_label = "endpoint", None, "GET /{organization}"
+            action, result = "access", "denied"
+            context = {"status": 403, "reason": "insufficient_permissions"}
+        else:
+            resource_type, resource_id, resource_label = choose(self.resources)
+            action = choose(ACTIONS[resource_type])
+            if action == "sign_in" and chance > 0.9:
+                result, context = "failed", {"reason": "wrong_password"}
+            if action == "update":
+                changes = {choose(FIELDS): ["älter", 'new "name"\n'], "updated_by": None}
+        if chance > 0.97 and "/" in resource_label:
+            resource_label = resource_label.replace("app-", "old-")
+        return Row(
+            id=ulid.at(moment),
+            organization_id=self.key,
+            actor_id=actor_id,
+            resource_id=resource_id,
+            request_id=ulid.at(moment) if actor_type != "system" else None,
+            ip=choose(("10.0.0.1", "10.0.7.9", "203.0.113.7", "2001:db8::7", None)),
+            actor_type=actor_type,
+            actor_label=actor_label,
+            action=action,
+            resource_type=resource_type,
+            resource_label=resource_label,
+            result=result,
+            interface=choose(("web", "web", "api", "cli", "admin", "command")),
+            user_agent="Mozilla/5.0",
+            changes=changes,
+            context=context,
+        )
+
+
+def seal(connection: psycopg.Connection, rows: Sequence[Row]) -> None:
+    """Put `rows` into the ledger, numbered, with the names and counts that the sealer keeps."""
+    if not rows:
+        return
+    times = [ulid.time_of(row.id) for row in rows]
+    connection.execute("SELECT audit_ensure_partitions(%s, %s)", [min(times), max(times)])
+    numbers: dict[Any, int] = {}
+
+    def following(*subject: Any) -> int:
+        numbers[subject] = numbers.get(subject, 0) + 1
+        return numbers[subject]
+
+    numbered = (
+        (
+            *_values(row),
+            following(row.organization_id),
+            following(row.organization_id, "r", row.resource_type, row.resource_id),
+            following(row.organization_id, "a", row.actor_type, row.actor_id),
+        )
+        for row in rows
+    )
+    _copy(connection, "audit_ledger", [*_COLUMNS, "seq", "resource_seq", "actor_seq"], numbered)
+    names = {
+        (row.organization_id, kind, label, type_name, key)
+        for row in rows
+        for kind, label, type_name, key in (
+            ("resource", row.resource_label, row.resource_type, row.resource_id),
+            ("actor", row.actor_label, row.actor_type, row.actor_id),
+        )
+        if key is not None
+    }
+    _copy(connection, "audit_label", ["organization_id", "kind", "label", "type", "id"], names)
+    sizes = [(key[0], size) for key, size in numbers.items() if len(key) == 1]
+    _copy(connection, "audit_log", ["organization_id", "size"], sizes)
+
+
+def receive(connection: psycopg.Connection, rows: Sequence[Row]) -> None:
+    """Put `rows` into the inbox, as if their changes had just committed."""
+    _copy(connection, "audit_inbox", _COLUMNS, map(_values, rows))
+
+
+def _values(row: Row) -> list[Any]:
+    values = (getattr(row, name) for name in _COLUMNS)
+    return [json.dumps(value) if isinstance(value, dict) else value for value in values]
+
+
+def _copy(
+    connection: psycopg.Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    with (
+        connection.transaction(),
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,188 @@
+"""An export holds every entry asked for, once, in order, as canonical JSON or harmless CSV."""
+
+from __future__ import annotations
+
+import csv as csv_reader
+import datetime as dt
+import io
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit import export, presentation
+from audit.filters import EntryFilter
+from audit.models import Entry
+from organizations import ulid
+from tests.query import seeding
+from tests.query.conftest import NOW, Log
+from tests.query.seeding import Organization, Row
+
+Ask = Callable[..., EntryFilter]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "FIRST_CHUNK", 7)
+    monkeypatch.setattr(export, "CHUNK", 400)
+
+
+def test_ndjson_holds_every_entry_once_oldest_first(entries: QuerySet[Entry], log: Log) -> None:
+    lines = "".join(export.ndjson(entries)).splitlines()
+    keys = [ulid.parse(json.loads(line)["id"]) for line in lines]
+    assert keys == sorted(row.id for row in log.rows)
+
+
+def test_a_line_is_the_canonical_form_of_what_the_api_answers(entries: QuerySet[Entry]) -> None:
+    by_id = {entry.ulid: entry for entry in entries}
+    for line in "".join(export.ndjson(entries)).splitlines():
+        attributes = presentation.as_json(by_id[json.loads(line)["id"]])
+        assert line == presentation.canonical_line(attributes)
+        assert json.loads(line) == attributes
+
+
+def test_an_entry_as_json_tells_all_of_it(ask: Ask, log: Log) -> None:
+    row = next(
+        row for row in log.sealed if row.changes and row.actor_id and row.ip and row.resource_id
+    )
+    question = ask()
+    assert question.is_valid()
+    assert row.actor_id and row.resource_id and row.request_id
+    entry = question.qs.get(id=row.id)
+    [field] = [name for name, pair in row.changes.items() if pair]
+    assert presentation.as_json(entry) == {
+        "id": ulid.to_text(row.id),
+        "time": f"{ulid.time_of(row.id):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+        "organization": ulid.to_text(row.organization_id),
+        "actor": {
+            "type": row.actor_type,
+            "id": ulid.to_text(row.actor_id),
+            "label": row.actor_label,
+        },
+        "action": "update",
+        "action_label": "updated",
+        "severity": "info",
+        "resource": {
+            "type": row.resource_type,
+            "id": ulid.to_text(row.resource_id),
+            "label": row.resource_label,
+        },
+        "result": "success",
+        "reason": "",
+        "ip": row.ip,
+        "user_agent": "Mozilla/5.0",
+        "request_id": ulid.to_text(row.request_id),
+        "interface": row.interface,
+        "changes": {field: ["älter", 'new "name"\n']},
+        "changed_fields": ["updated_by"],
+        "context": {},
+        "seq": entry.seq,
+        "resource_seq": entry.resource_seq,
+        "actor_seq": entry.actor_seq,
+    }
+    assert entry.seq is not None
+
+
+texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=20)
+ids = st.uuids() | st.none()
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | texts,
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+names = st.from_regex(r"[a-z_]{1,10}", fullmatch=True)
+
+
+@given(
+    st.builds(
+        Row,
+        id=st.integers(0, 253_402_300_799_999).map(lambda ms: uuid.UUID(int=ms << 80 | 12345)),
+        organization_id=st.uuids(),
+        actor_id=ids,
+        resource_id=ids,
+        request_id=ids,
+        ip=st.none() | st.ip_addresses().map(str),
+        actor_type=texts,
+        actor_label=texts,
+        action=st.sampled_from(["create", "delete", "unknown ünë"]),
+        resource_type=texts,
+        resource_label=texts,
+        result=st.sampled_from(["success", "denied", "odd"]),
+        interface=texts,
+        user_agent=texts,
+        changes=st.dictionaries(names, st.none() | st.tuples(values, values).map(list)),
+        context=st.dictionaries(names | st.just("reason"), values),
+    ),
+    st.none() | st.integers(1, 2**53 - 1),
+)
+def test_the_quick_way_to_a_line_is_the_slow_way(row: Row, seq: int | None) -> None:
+    entry = Entry(**vars(row), seq=seq, resource_seq=seq, actor_seq=seq)
+    stored = {"changes": json.dumps(row.changes), "context": json.dumps(row.context)}
+    columns = tuple(stored.get(name, getattr(entry, name)) for name in presentation.COLUMNS)
+    line = presentation.line_of(columns)
+    assert line == presentation.canonical_line(presentation.as_json(entry))
+    assert line.isprintable() or "\n" not in line
+
+
+def test_an_export_filters_as_the_page_does(ask: Ask) -> None:
+    question = ask(action="delete", type="environment")
+    assert question.is_valid()
+    lines = "".join(export.ndjson(question.qs)).splitlines()
+    assert sorted(json.loads(line)["id"] for line in lines) == sorted(
+        entry.ulid for entry in question.qs
+    )
+
+
+def test_an_export_of_nothing_is_empty(ask: Ask) -> None:
+    question = ask(actor="nobody")
+    assert question.is_valid()
+    assert "".join(export.ndjson(question.qs)) == ""
+    assert "".join(export.csv(question.qs)) == ",".join(export.COLUMNS) + "\r\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_export_runs_after_the_request_and_ends_at_what_was_there(
+    owner_connection: Any,
+) -> None:
+    organization = Organization(uuid.uuid4(), seed=5)
+    rows = organization.rows(900, NOW - dt.timedelta(days=3), NOW)
+    seeding.receive(owner_connection, rows)
+    with transaction.atomic():
+        entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
+    assert not connection.in_atomic_block
+    lines: list[str] = []
+    for part in export.ndjson(entries):
+        assert not connection.in_atomic_block, "no transaction is held while a reader reads"
+        lines += part.splitlines()
+        seeding.receive(owner_connection, organization.rows(2, NOW, NOW + dt.timedelta(minutes=1)))
+    assert [ulid.parse(json.loads(line)["id"]) for line in lines] == sorted(r.id for r in rows)
+
+
+def test_csv_has_a_header_and_every_entry(entries: QuerySet[Entry], log: Log) -> None:
+    table = list(csv_reader.DictReader(io.StringIO("".join(export.csv(entries)), newline="")))
+    assert tuple(table[0]) == export.COLUMNS
+    assert [ulid.parse(row["id"]) for row in table] == sorted(row.id for row in log.rows)
+    changed = [row for row in table if row["changes"]]
+    assert all(json.loads(row["changes"]) for row in changed)
+    assert {row["changed_fields"] for row in changed} == {"updated_by"}
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_is_a_formula(log: Log, db: None, owner_connection: Any, start: str) -> None:
+    organization = Organization(uuid.uuid4(), seed=6)
+    evil = f"{start}HYPERLINK(A1)"
+    organization.actors = [("user", uuid.uuid4(), evil)]
+    organization.resources = [("project", uuid.uuid4(), evil)]
+    rows = organization.rows(3, NOW - dt.timedelta(days=3), NOW)
+    seeding.receive(owner_connection, rows)
+    entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
+    text = "".join(export.csv(entries))
+    for row in csv_reader.DictReader(io.StringIO(text, newline="")):
+        assert row["actor_label"] == f"'{evil}"
+        assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())

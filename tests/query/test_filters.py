@@ -1,0 +1,424 @@
+"""Whatever is asked, the answer is what one would find by reading every entry."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import uuid
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+from django.http import QueryDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit import periods
+from audit.filters import TYPE_ALIASES, EntryFilter, canonical
+from audit.models import Entry
+from audit.policy import ACTIONS, RESOURCE_TYPES
+from organizations import clock, ulid
+from organizations.models import Organization as OrganizationModel
+from tests.query import seeding
+from tests.query.conftest import NOW, ORGANIZATION, OTHER_ORGANIZATION, Log
+from tests.query.seeding import Organization, Row
+
+Ask = Callable[..., EntryFilter]
+
+
+def found(question: EntryFilter) -> set[uuid.UUID]:
+    assert question.is_valid(), question.errors
+    return set(question.qs.values_list("id", flat=True))
+
+
+def errors(question: EntryFilter) -> dict[str, list[str]]:
+    assert not question.is_valid()
+    assert not question.qs.exists(), "an invalid question must find nothing"
+    return {name: list(messages) for name, messages in question.errors.items()}
+
+
+# -- The same by reading all entries
+
+
+def each(value: Any) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    return [part.strip().strip('"') for text in texts for part in _split(text)]
+
+
+def _split(text: str) -> list[str]:
+    return [text] if text.startswith('"') else text.split(",")
+
+
+class Naive:
+    """Every filter, written for reading rather than for speed."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self.names: dict[tuple[str, Any], set[str]] = {}
+        for row in rows:
+            self.names.setdefault(("actor", row.actor_id), set()).add(row.actor_label)
+            self.names.setdefault(("resource", row.resource_id), set()).add(row.resource_label)
+
+    def find(self, data: dict[str, Any]) -> set[uuid.UUID]:
+        return {
+            row.id
+            for row in self.rows
+            if all(getattr(self, f"is_{name}")(row, value) for name, value in data.items())
+        }
+
+    def is_actor(self, row: Row, value: Any) -> bool:
+        return any(self._is_actor(row, text) for text in each(value))
+
+    def _is_actor(self, row: Row, text: str) -> bool:
+        if text in ("system", "anonymous", "database"):
+            return row.actor_type == text
+        if ulid.parse_or_none(text):
+            return row.actor_id == ulid.parse(text)
+        return row.actor_id is not None and row.actor_id in self.called(text.lower())
+
+    @cache  # noqa: B019
+    def called(self, text: str) -> set[uuid.UUID]:
+        everybody = {
+            key: [label.lower() for label in labels]
+            for (kind, key), labels in self.names.items()
+            if kind == "actor" and key is not None
+        }
+        exact = {key for key, labels in everybody.items() if text in labels}
+        partly = {k for k, labels in everybody.items() if any(text in label for label in labels)}
+        return exact or partly
+
+    def is_resource(self, row: Row, value: Any) -> bool:
+        if row.resource_id is None:
+            return False
+        for text in each(value):
+            if ulid.parse_or_none(text):
+                if row.resource_id == ulid.parse(text):
+                    return True
+                continue
+            for label in self.names["resource", row.resource_id]:
+                for path in (text.strip("/"), text.strip("/").lower()):
+                    if label == path or label.startswith(f"{path}/"):
+                        return True
+        return False
+
+    def is_q(self, row: Row, value: str) -> bool:
+        words = value.lower().split()
+        return any(
+            all(word in label.lower() for word in words)
+            for kind, key in (("actor", row.actor_id), ("resource", row.resource_id))
+            if key is not None
+            for label in self.names[kind, key]
+        )
+
+    def is_actor_type(self, row: Row, value: Any) -> bool:
+        return row.actor_type in each(value)
+
+    def is_action(self, row: Row, value: Any) -> bool:
+        return row.action in each(value)
+
+    def is_type(self, row: Row, value: Any) -> bool:
+        return row.resource_type in [TYPE_ALIASES.get(text, text) for text in each(value)]
+
+    def is_result(self, row: Row, value: Any) -> bool:
+        return row.result in each(value)
+
+    def is_interface(self, row: Row, value: Any) -> bool:
+        return row.interface in each(value)
+
+    def is_ip(self, row: Row, value: Any) -> bool:
+        return row.ip is not None and any(
+            ipaddress.ip_address(row.ip) in ipaddress.ip_network(text, strict=False)
+            for text in each(value)
+        )
+
+    def is_request(self, row: Row, value: Any) -> bool:
+        return row.request_id in [ulid.parse(text) for text in each(value)]
+
+    def is_field(self, row: Row, value: Any) -> bool:
+        return any(name in row.changes for name in each(value))
+
+    def is_tz(self, row: Row, value: Any) -> bool:
+        return True
+
+    def is_since(self, row: Row, value: str) -> bool:
+        return ulid.time_of(row.id) >= periods.resolve_since(value, NOW, dt.UTC)
+
+    def is_until(self, row: Row, value: str) -> bool:
+        return ulid.time_of(row.id) < periods.resolve_until(value, NOW, dt.UTC)
+
+    def is_when(self, row: Row, value: str) -> bool:
+        since, until = periods.resolve(value, NOW, dt.UTC)
+        time = ulid.time_of(row.id)
+        return (since is None or time >= since) and (until is None or time < until)
+
+    def is_exclude_actor(self, row: Row, value: Any) -> bool:
+        return not self.is_actor(row, value)
+
+    def is_exclude_action(self, row: Row, value: Any) -> bool:
+        return not self.is_action(row, value)
+
+    def is_exclude_type(self, row: Row, value: Any) -> bool:
+        return not self.is_type(row, value)
+
+    def is_exclude_interface(self, row: Row, value: Any) -> bool:
+        return not self.is_interface(row, value)
+
+    def is_exclude_result(self, row: Row, value: Any) -> bool:
+        return not self.is_result(row, value)
+
+
+@pytest.fixture(scope="module")
+def naive(log: Log) -> Naive:
+    return Naive(log.rows)
+
+
+def some(values: list[str]) -> st.SearchStrategy[Any]:
+    """One value, several with commas, or repeated parameters."""
+    lists = st.lists(st.sampled_from(values), min_size=1, max_size=3)
+    return st.one_of(st.sampled_from(values), lists.map(",".join), lists)
+
+
+PEOPLE = ["jane", "JANE@example.org", "mary", "zoë", "ZOË", "o'neil", "100%", "ci-deploy", "system"]
+PEOPLE += ["anonymous", "database", '"backup, nightly"', "nobody", "e", "_", "@example.org"]
+THINGS = ["app-1", "old-1", "app-2/production", "/App-2/backend/", "app-3/production/staging"]
+THINGS += [
+    "jane@example.org",
+    "ci-deploy",
+    "app",
+    "app-1/encryption-key",
+    "app%",
+    "new@example.org",
+]
+asked = st.fixed_dictionaries(
+    {},
+    optional={
+        "actor": some(PEOPLE),
+        "exclude_actor": some(PEOPLE),
+        "actor_type": some(["user", "api_key", "system", "anonymous", "database"]),
+        "action": some(["create", "update", "delete", "sign_in", "access", "seal"]),
+        "exclude_action": some(["create", "update", "retrieve"]),
+        "type": some(["project", "environment", "member", "key", "user", "endpoint"]),
+        "exclude_type": some(["environment", "user"]),
+        "resource": some(THINGS),
+        "result": some(["success", "denied", "failed"]),
+        "exclude_result": some(["success"]),
+        "ip": some(["10.0.0.1", "10.0.0.0/8", "203.0.113.7/24", "2001:db8::/32", "0.0.0.0/0"]),
+        "interface": some(["web", "cli", "database"]),
+        "exclude_interface": some(["admin", "command"]),
+        "field": some(["status", "updated_by", "nothing"]),
+        "q": st.sampled_from(["production", "app-1 STAGING", "jane", "old-", "100%", "x y z"]),
+        "since": st.sampled_from(["30d", "last tuesday", "2026-11-01", "2026-10-05T12:00"]),
+        "until": st.sampled_from(["yesterday", "2h", "2026-11-10", "last month"]),
+        "when": st.sampled_from(["this month", "2026-10-01..2026-11-07", "2026-09", "..7d"]),
+        "tz": st.just("UTC"),
+    },
+)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=asked)
+def test_filters_find_what_reading_every_entry_finds(
+    ask: Ask, naive: Naive, data: dict[str, Any]
+) -> None:
+    with clock.at(NOW - dt.timedelta(milliseconds=1)):  # it moves on by that when it is read
+        question = ask(**data)
+    assert found(question) == naive.find(data)
+
+
+def test_ids_find_what_reading_every_entry_finds(ask: Ask, log: Log, naive: Naive) -> None:
+    row = next(row for row in log.sealed if row.request_id and row.resource_id and row.actor_id)
+    assert row.request_id and row.resource_id and row.actor_id
+    data = {
+        "actor": ulid.to_text(row.actor_id),
+        "resource": ulid.to_text(row.resource_id).lower(),
+        "request": ulid.to_text(row.request_id),
+        "exclude_actor": ulid.to_text(row.actor_id),
+    }
+    for name, value in data.items():
+        expected = naive.find({name: value})
+        assert expected
+        assert found(ask(**{name: value})) == expected
+
+
+def labels(question: EntryFilter) -> set[str]:
+    assert question.is_valid(), question.errors
+    return set(question.qs.values_list("actor_label", flat=True))
+
+
+def test_a_part_of_a_name_finds_the_people_who_have_it(ask: Ask) -> None:
+    assert labels(ask(actor="ali")) == {"ali@example.org"}
+    assert labels(ask(actor="jane")) == {"jane@example.org", "Mary.Jane@example.org"}
+
+
+def test_a_whole_name_finds_nobody_whose_name_merely_holds_it(ask: Ask) -> None:
+    assert labels(ask(actor="Jane@example.org")) == {"jane@example.org"}
+
+
+def test_what_was_renamed_is_found_by_every_name_it_had(ask: Ask, log: Log) -> None:
+    renamed = next(row for row in log.sealed if row.resource_label.startswith("old-"))
+    today = renamed.resource_label.replace("old-", "app-")
+    of_it = {row.id for row in log.rows if row.resource_id == renamed.resource_id}
+    assert of_it <= found(ask(resource=renamed.resource_label))
+    assert of_it <= found(ask(resource=today))
+    assert of_it <= found(ask(q=renamed.resource_label))
+
+
+def asker(organization: Organization) -> Ask:
+    entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
+    model = OrganizationModel(pk=organization.key)
+    return lambda **data: EntryFilter(data, entries, organizations=[model])
+
+
+def test_what_is_not_sealed_yet_is_found_by_its_name(
+    log: Log, db: None, owner_connection: Any
+) -> None:
+    fresh = Organization(uuid.uuid4(), seed=77)
+    rows = fresh.rows(300, NOW - dt.timedelta(minutes=5), NOW)
+    seeding.receive(owner_connection, rows)
+    ask, naive = asker(fresh), Naive(rows)
+    for data in ({"resource": "app-1"}, {"q": "APP-1 staging"}, {"actor": "jane"}):
+        assert found(ask(**data)) == naive.find(data) != set()
+
+
+def test_names_of_another_organization_lead_nowhere(ask: Ask, log: Log) -> None:
+    stranger = log.other.actors[0][1]
+    assert stranger is not None
+    assert found(ask(actor=ulid.to_text(stranger))) == set()
+    thing = log.other.resources[0][1]
+    assert thing is not None
+    question = ask(resource=ulid.to_text(thing))
+    assert found(question) == set()
+    assert question.notes
+
+
+def test_the_wall_holds_even_if_the_filter_names_another_organization(log: Log, db: None) -> None:
+    entries = Entry.objects.visible([ORGANIZATION.pk])  # type: ignore[attr-defined]
+    question = EntryFilter({"q": "production"}, entries, organizations=[OTHER_ORGANIZATION])
+    assert found(question) == set()
+
+
+def test_days_are_those_of_the_time_zone_asked_for(ask: Ask, log: Log) -> None:
+    question = ask(when="2026-11-10", tz="Pacific/Auckland")
+    found(question)
+    assert question.period == periods.Period(
+        dt.datetime(2026, 11, 9, 11, tzinfo=dt.UTC), dt.datetime(2026, 11, 10, 11, tzinfo=dt.UTC)
+    )
+
+
+def test_a_name_that_nothing_ever_had_is_noted(ask: Ask) -> None:
+    question = ask(actor="nobody", q="xyzzy")
+    assert found(question) == set()
+    assert question.notes == [
+        "actor: no name in this log fits 'nobody'.",
+        "q: no name in this log fits 'xyzzy'.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "remedy"),
+    [
+        ({"actoin": "delete"}, "actoin", "Did you mean action?"),
+        ({"sort": "id"}, "sort", "There is no such parameter. Use one of actor"),
+        ({"action": "delet"}, "action", "Did you mean delete?"),
+        ({"type": "spaceship"}, "type", "Use one of organization"),
+        ({"actor_type": "robot"}, "actor_type", "Use one of user"),
+        ({"result": "ok"}, "result", "Use one of success"),
+        ({"interface": "fax"}, "interface", "Use one of web"),
+        ({"ip": "10.0.0"}, "ip", "10.0.0.0/8"),
+        ({"ip": "10.0.0.1/33"}, "ip", "10.0.0.0/8"),
+        ({"request": "abc"}, "request", "26 letters and digits"),
+        ({"field": "no field"}, "field", "is_production"),
+        ({"since": "someday"}, "since", "last tuesday"),
+        ({"until": "2026-02-30"}, "until", "2026-11-01"),
+        ({"when": "7d..30d"}, "when", "swap the two ends"),
+        ({"tz": "Mars"}, "tz", "Europe/Berlin"),
+        ({"when": ["today", "yesterday"]}, "when", "Give it once"),
+        ({"q": "x" * 201}, "q", "at most 200 characters"),
+        ({"q": "a\x00b"}, "q", "NUL"),
+        ({"actor": "a\x00b"}, "actor", "NUL"),
+        ({"action": ["create"] * 101}, "action", "at most 100 values"),
+        ({"exclude_action": "nothing"}, "exclude_action", "Use one of create"),
+        ({"exclude_ip": "10.0.0.1"}, "exclude_ip", "no such parameter"),
+        ({"cursor": "abc"}, "cursor", "26 letters and digits"),
+        ({"after": "8ZZZZZZZZZZZZZZZZZZZZZZZZZ"}, "after", "26 letters and digits"),
+        ({"per_page": "0"}, "per_page", "Give 1 to 200"),
+        ({"per_page": "201"}, "per_page", "Give 1 to 200"),
+        ({"per_page": "many"}, "per_page", "Give 1 to 200"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_a_remedy(
+    ask: Ask, data: dict[str, Any], name: str, remedy: str
+) -> None:
+    said = errors(ask(**data))
+    assert set(said) == {name}
+    assert remedy in said[name][0]
+
+
+def test_a_name_of_too_many_things_is_refused_with_a_remedy(
+    log: Log, db: None, owner_connection: Any
+) -> None:
+    crowd = Organization(uuid.uuid4(), seed=78)
+    crowd.resources = [("target", uuid.uuid4(), f"crowd/t{n}") for n in range(1500)]
+    crowd.resources += [("environment", uuid.uuid4(), f"crowd/e{n}") for n in range(100)]
+    seeding.receive(owner_connection, crowd.rows(3000, NOW - dt.timedelta(minutes=5), NOW))
+    ask = asker(crowd)
+    said = errors(ask(resource="crowd"))
+    assert "More than 500 names" in said["resource"][0]
+    assert "give a type" in said["resource"][0]
+    assert "Add a word" in errors(ask(q="crowd"))["q"][0]
+    assert found(ask(resource="crowd", type="environment"))
+    assert found(ask(q="crowd", type="environment"))
+
+
+def test_known_parameters_of_others_are_let_through(ask: Ask, log: Log) -> None:
+    question = ask(format="csv", page="3", per_page="10", tz="UTC", before=ulid.to_text(ulid.new()))
+    assert found(question) == {row.id for row in log.rows}
+
+
+@pytest.mark.parametrize("key", ["0" * 26, "7" + "Z" * 25])
+def test_the_extreme_ids_are_ids_like_others(ask: Ask, key: str) -> None:
+    for name in ("request", "actor", "resource"):
+        assert found(ask(**{name: key})) == set()
+
+
+def test_empty_parameters_ask_for_nothing(ask: Ask, log: Log) -> None:
+    question = ask(**dict.fromkeys(["actor", "action", "type", "q", "since", "when", "tz"], ""))
+    assert found(question) == {row.id for row in log.rows}
+    assert question.params == {}
+
+
+def test_a_query_string_and_a_dict_ask_the_same(ask: Ask, log: Log) -> None:
+    text = "action=create,update&action=delete&type=environment&q=production&cursor="
+    entries = Entry.objects.visible([ORGANIZATION.pk])  # type: ignore[attr-defined]
+    from_url = EntryFilter(QueryDict(text), entries, organizations=[ORGANIZATION])
+    from_dict = ask(action=["create", "update", "delete"], type="environment", q="production")
+    assert found(from_url) == found(from_dict) != set()
+    assert canonical(from_url.params) == (
+        "action=create%2Cupdate&action=delete&q=production&type=environment"
+    )
+
+
+def test_every_action_and_type_of_the_catalogue_can_be_asked_for(ask: Ask) -> None:
+    assert ask(action=[action.name for action in ACTIONS]).is_valid()
+    assert ask(type=list(RESOURCE_TYPES)).is_valid()
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    data=st.dictionaries(
+        st.sampled_from([*EntryFilter.base_filters, "format"]) | st.text(max_size=10),
+        st.text(max_size=20) | st.lists(st.text(max_size=8), max_size=3),
+        max_size=4,
+    )
+)
+def test_no_input_breaks_it(ask: Ask, data: dict[str, Any]) -> None:
+    question = ask(**data)
+    if question.is_valid():
+        list(question.qs.order_by("-id")[:2])
+    else:
+        assert all(str(message) for each in question.errors.values() for message in each)
