@@ -1,0 +1,82 @@
+"""Limits: so many of something in so many seconds, counted in the database for all processes.
+
+Fixed windows in a small unlogged table: one upsert a count. A crash forgets the counts, no more.
+Count outside the transaction of the request, or a rollback takes the count along.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+
+from organizations import clock
+
+
+@dataclass(frozen=True)
+class Limited:
+    """Where a count stands; `allowed` is whether it is still within the limit."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_at: dt.datetime
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds until the window ends, at least one."""
+        return max(1, round((self.reset_at - clock.now()).total_seconds() + 0.5))
+
+
+def hit(scope: str, key: str) -> Limited:
+    """Count one of `scope` (a name in RATE_LIMITS) for `key`, and say where that stands."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO dotenv_cloud_limit AS l (scope, key, ends_at, hits)"
+            " VALUES (%s, %s, %s, 1) ON CONFLICT (scope, key) DO UPDATE SET"
+            " hits = CASE WHEN l.ends_at <= EXCLUDED.ends_at - %s THEN 1 ELSE l.hits + 1 END,"
+            " ends_at = CASE WHEN l.ends_at <= EXCLUDED.ends_at - %s"
+            " THEN EXCLUDED.ends_at ELSE l.ends_at END RETURNING hits, ends_at",
+            [scope, _digest(key), clock.now() + _period(scope), _period(scope), _period(scope)],
+        )
+        hits, ends_at = cursor.fetchone()
+    return _limited(scope, hits, ends_at)
+
+
+def check(scope: str, key: str) -> Limited:
+    """Whether one more would be allowed, without counting it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT hits, ends_at FROM dotenv_cloud_limit"
+            " WHERE scope = %s AND key = %s AND ends_at > %s",
+            [scope, _digest(key), clock.now()],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return _limited(scope, 1, clock.now() + _period(scope))
+    return _limited(scope, row[0] + 1, row[1])
+
+
+def forget(scope: str, key: str) -> None:
+    """Begin anew for `key`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM dotenv_cloud_limit WHERE scope = %s AND key = %s", [scope, _digest(key)]
+        )
+
+
+def _period(scope: str) -> dt.timedelta:
+    return dt.timedelta(seconds=settings.RATE_LIMITS[scope].seconds)
+
+
+def _limited(scope: str, hits: int, ends_at: dt.datetime) -> Limited:
+    limit = settings.RATE_LIMITS[scope].requests
+    return Limited(hits <= limit, limit, max(0, limit - hits), ends_at)
+
+
+def _digest(key: str) -> bytes:
+    # Keys are addresses and accounts: the table need not list them.
+    return hashlib.sha256(key.lower().encode()).digest()
