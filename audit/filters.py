@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from urllib.parse import urlencode
 
@@ -280,7 +281,7 @@ class EntryFilter(django_filters.FilterSet):
             found = self.found["q"]
             conditions.append(on_resources(found) | by_actors(found))
         if values["ip"]:
-            conditions.append(Q(ip__within=values["ip"]))
+            conditions.append(from_networks(values["ip"]))
         if values["field"]:
             conditions.append(Q(changes__has_any_keys=values["field"]))
         if values["request"]:
@@ -317,6 +318,16 @@ def on_resources(found: names.Found) -> Q:
     types = sorted({resource.type for resource in found.resources})
     keys = sorted({resource.id for resource in found.resources})
     return any_of("resource_type", types) & any_of("resource_id", keys)
+
+
+def from_networks(networks: Sequence[IPv4Network | IPv6Network]) -> Q:
+    """The address lies in one of `networks`: as ranges, whose operators give nothing away, so that
+    the planner may use what it knows of the column behind row-level security (`<<=` does not)."""
+    condition = Q()
+    for network in networks:
+        first, last = str(network[0]), str(network[-1])
+        condition |= Q(ip=first) if first == last else Q(ip__range=(first, last))
+    return condition
 
 
 def within(period: periods.Period) -> Q:

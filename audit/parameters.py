@@ -68,9 +68,9 @@ class ChoicesField(ValuesField):
 
 
 class NetworksField(ValuesField):
-    def parse(self, text: str) -> str:
+    def parse(self, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         try:
-            return str(ipaddress.ip_network(text, strict=False))
+            return ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise ValidationError(
                 f"{text!r} is no address or network."

@@ -55,17 +55,3 @@ class EntryQuerySet(models.QuerySet[Any]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         raise TypeError("entries are never deleted")
-
-
-class Within(models.Lookup):
-    """`ip__within=[...]`: the address lies in one of these networks."""
-
-    lookup_name = "within"
-    prepare_rhs = False
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        address, parameters = self.process_lhs(compiler, connection)
-        return f"{address} <<= ANY(%s::inet[])", [*parameters, list(self.rhs)]
-
-
-models.GenericIPAddressField.register_lookup(Within)

@@ -1,0 +1,102 @@
+"""Reading the log leaves entries too, and who may read it follows the permission alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.http import QueryDict
+
+from audit import access, context
+from audit.context import Actor
+from audit.filters import EntryFilter
+from audit.models import Entry
+from audit.policy import ActorType
+from organizations import members, roles
+from organizations.creation import create_organization
+from organizations.models import Organization, User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("owner@example.org", "a long password")
+
+
+@pytest.fixture
+def acme(owner: User) -> Organization:
+    return create_organization("Acme", owner=owner)
+
+
+def entered(organization: Organization, action: str) -> list[Entry]:
+    entries = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]
+    return list(entries.filter(action=action).order_by("id"))
+
+
+@pytest.mark.parametrize("role", roles.Role.values)
+def test_whoever_holds_audit_read_may_read(acme: Organization, role: str) -> None:
+    person = User.objects.create_user("somebody@example.org", "a long password")
+    create_organization("Elsewhere", owner=User.objects.create_user("x@example.org"))
+    members.add(acme, person, role)
+    may = "audit:read" in roles.permissions_of(role)
+    assert list(access.readable_organizations(person)) == ([acme] if may else [])
+
+
+def test_superusers_and_people_who_left_read_nothing(acme: Organization, owner: User) -> None:
+    root = User.objects.create_superuser("root@example.org", "a long password")
+    assert list(access.readable_organizations(root)) == []
+    owner.is_active = False
+    owner.save()
+    assert list(access.readable_organizations(owner)) == []
+
+
+def test_a_view_is_entered_with_its_question(acme: Organization, owner: User) -> None:
+    with context.acting_as(Actor(ActorType.USER, owner.pk, owner.email)):
+        access.note_view(acme, QueryDict("type=environment&action=delete&cursor=&per_page=10"))
+    [entry] = entered(acme, "view")
+    assert entry.resource_type == "audit_log"
+    assert entry.resource_label == acme.slug
+    assert entry.actor_id == owner.pk
+    assert entry.context == {"filters": "action=delete&type=environment"}
+
+
+def test_a_view_again_within_the_minute_is_counted_only(acme: Organization) -> None:
+    for _ in range(3):
+        access.note_view(acme, {"action": "delete"})
+    access.note_view(acme, {"action": "create"})
+    assert [entry.context["filters"] for entry in entered(acme, "view")] == [
+        "action=delete",
+        "action=create",
+    ]
+
+
+def test_a_view_of_one_entry_names_it(acme: Organization) -> None:
+    [created] = entered(acme, "create")
+    access.note_view(acme, entry=created)
+    [entry] = entered(acme, "view")
+    assert entry.context == {"entry": created.ulid}
+
+
+def test_every_export_is_entered(acme: Organization) -> None:
+    question = EntryFilter({"actor": "owner", "format": "csv"}, Entry.objects.none())
+    for _ in range(2):
+        access.note_export(acme, question, "csv")
+    exports = entered(acme, "export")
+    assert [entry.context for entry in exports] == [{"filters": "actor=owner", "format": "csv"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"q": "a secret that somebody pasted"}, "q=%2A"),
+        ({"actor": "dotenv_01ARZ3NDEKTSV4RRFFQ69G5FAV_s3cretS3cret"}, "actor=[redacted]"),
+        ({"no_such": "s3cret", "action": "create"}, "action=create"),
+        ({"resource": "x" * 200, "actor": ["y" * 200] * 30}, None),
+        (None, ""),
+    ],
+)
+def test_what_is_told_of_a_question_holds_no_free_text(asked: Any, told: str | None) -> None:
+    description = access.describe(asked)
+    assert told is None or description == told
+    assert len(description) <= access.LONGEST_DESCRIPTION
