@@ -153,9 +153,10 @@ _STEPS: tuple[tuple[dt.timedelta, str], ...] = (
     (12 * _HOUR, "time"),
     (dt.timedelta(days=1), "day"),
     (dt.timedelta(days=7), "week"),
-    (dt.timedelta(days=31), "month"),
-    (dt.timedelta(days=366), "year"),
+    (dt.timedelta(days=28), "month"),
+    (dt.timedelta(days=365), "year"),
 )
+"""The lengths that a part may have, months and years by their shortest."""
 
 
 def _edges(since: dt.datetime, end: dt.datetime, tz: dt.tzinfo) -> list[dt.datetime]:
@@ -184,7 +185,7 @@ def _edges(since: dt.datetime, end: dt.datetime, tz: dt.tzinfo) -> list[dt.datet
     edges = [start_of_day(first, tz)]
     while edges[-1] < end:
         if unit == "month":
-            first = (first + step).replace(day=1)
+            first = (first + dt.timedelta(days=31)).replace(day=1)
         elif unit == "year":
             first = first.replace(year=first.year + 1)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import ipaddress
 import uuid
@@ -43,11 +44,7 @@ def errors(question: EntryFilter) -> dict[str, list[str]]:
 
 def each(value: Any) -> list[str]:
     texts = [value] if isinstance(value, str) else value
-    return [part.strip().strip('"') for text in texts for part in _split(text)]
-
-
-def _split(text: str) -> list[str]:
-    return [text] if text.startswith('"') else text.split(",")
+    return [part.strip() for row in csv.reader(texts, skipinitialspace=True) for part in row]
 
 
 class Naive:
