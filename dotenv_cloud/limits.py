@@ -33,14 +33,15 @@ class Limited:
 
 def hit(scope: str, key: str) -> Limited:
     """Count one of `scope` (a name in RATE_LIMITS) for `key`, and say where that stands."""
+    now, period = clock.now(), _period(scope)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO dotenv_cloud_limit AS l (scope, key, ends_at, hits)"
             " VALUES (%s, %s, %s, 1) ON CONFLICT (scope, key) DO UPDATE SET"
-            " hits = CASE WHEN l.ends_at <= EXCLUDED.ends_at - %s THEN 1 ELSE l.hits + 1 END,"
-            " ends_at = CASE WHEN l.ends_at <= EXCLUDED.ends_at - %s"
+            " hits = CASE WHEN l.ends_at <= %s THEN 1 ELSE l.hits + 1 END,"
+            " ends_at = CASE WHEN l.ends_at <= %s"
             " THEN EXCLUDED.ends_at ELSE l.ends_at END RETURNING hits, ends_at",
-            [scope, _digest(key), clock.now() + _period(scope), _period(scope), _period(scope)],
+            [scope, _digest(key), now + period, now, now],
         )
         hits, ends_at = cursor.fetchone()
     return _limited(scope, hits, ends_at)

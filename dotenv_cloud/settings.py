@@ -229,7 +229,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["dotenv_cloud.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "dotenv_cloud.api.schema.Schema",
     "EXCEPTION_HANDLER": "dotenv_cloud.api.errors.handle",
 }
 SPECTACULAR_SETTINGS = {

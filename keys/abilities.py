@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 
-from organizations import roles
+from organizations import roles, ulid
 
 READ_ONLY = ("secret:read", "project:read", "target:read", "environment:read", "organization:read")
 PULL = (*READ_ONLY, "key:retrieve")
@@ -64,6 +64,32 @@ def effective(abilities: Iterable[str]) -> frozenset[str]:
     return (held - {"*"}) | roles.WILDCARD if "*" in held else held
 
 
+LEVELS = ("project", "target", "environment")
+
+_SCOPABLE: dict[str, int] = {
+    **{a: 1 for a in roles.ALL if a.split(":")[0] in ("secret", "key")},
+    **{
+        f"{level}:{action}": number
+        for number, level in enumerate(LEVELS, start=1)
+        for action in ("read", "update", "delete")
+    },
+}
+"""Abilities that can be narrowed, with how deep a path must at least go."""
+
+
+def check_scopes(scopes: Iterable[Scope], held: frozenset[str]) -> None:
+    """Raise ValidationError unless each scope narrows an ability that can be, and that is held."""
+    for number, scope in enumerate(scopes):
+        where = f"scoped_permissions.{number}.permission"
+        if scope.permission not in _SCOPABLE:
+            raise ValidationError({where: f"{scope.permission} cannot be narrowed to a node."})
+        if scope.permission not in held:
+            raise ValidationError({where: f"{scope.permission} is not among the abilities."})
+        if scope.depth < _SCOPABLE[scope.permission]:
+            needed = " and ".join(LEVELS[: _SCOPABLE[scope.permission]])
+            raise ValidationError({where: f"{scope.permission} is narrowed by {needed}."})
+
+
 @dataclass(frozen=True)
 class Scope:
     """One permission narrowed to a node and everything below it."""
@@ -72,6 +98,23 @@ class Scope:
     project: uuid.UUID
     target: uuid.UUID | None = None
     environment: uuid.UUID | None = None
+
+    @property
+    def depth(self) -> int:
+        return sum(getattr(self, level) is not None for level in LEVELS)
+
+    def stored(self) -> dict[str, str]:
+        """As `ApiKey.scopes` holds it."""
+        nodes = {level: getattr(self, level) for level in LEVELS}
+        return {"permission": self.permission} | {
+            level: ulid.to_text(key) for level, key in nodes.items() if key is not None
+        }
+
+    @classmethod
+    def parse(cls, stored: Mapping[str, str]) -> Scope:
+        """The scope that `ApiKey.scopes` holds."""
+        nodes = {name: ulid.parse(stored[name]) for name in LEVELS if stored.get(name)}
+        return cls(stored["permission"], **nodes)
 
     def covers(
         self,
@@ -85,3 +128,10 @@ class Scope:
         if self.target is not None and self.target != target:
             return False
         return self.environment is None or self.environment == environment
+
+    def contains(self, other: Scope) -> bool:
+        """Whether everything that `other` covers lies in this one too."""
+        return all(
+            getattr(self, level) is None or getattr(self, level) == getattr(other, level)
+            for level in LEVELS
+        )

@@ -6,13 +6,14 @@ import datetime as dt
 import hashlib
 import secrets
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from keys import abilities as ability_lists
+from keys.abilities import Scope
 from keys.models import ApiKey
 from organizations import clock, ulid
 from organizations.acts import act
@@ -37,12 +38,14 @@ def create(
     abilities: Iterable[str],
     *,
     granter: frozenset[str],
+    granter_scopes: Sequence[Scope] = (),
     expires_at: dt.datetime | None = None,
-    scopes: list[dict[str, str]] | None = None,
+    scopes: Sequence[Scope] = (),
     inherit_parents: bool = True,
     created_by: User | None = None,
 ) -> Issued:
-    """Make a key. granter: the abilities of whoever makes it, which it cannot exceed.
+    """Make a key. granter, granter_scopes: the abilities of whoever makes it, and the nodes that
+    some of them are narrowed to; the key cannot exceed them.
 
     Raises ValidationError naming the field.
     """
@@ -51,32 +54,46 @@ def create(
         organization=organization,
         name=name,
         token_hash=_hash(token),
-        abilities=_granted(abilities, granter),
-        scopes=scopes or [],
+        abilities=ability_lists.parse(abilities),
+        scopes=[scope.stored() for scope in scopes],
         inherit_parents=inherit_parents,
         expires_at=_in_future(expires_at),
         created_by=created_by,
     )
+    refuse_more_than_held(api_key, granter=granter, granter_scopes=granter_scopes)
     api_key.full_clean(exclude=["number"])
     api_key.save(force_insert=True)
     return Issued(api_key, token)
 
 
 @transaction.atomic
-def update(api_key: ApiKey, changes: Mapping[str, Any], *, granter: frozenset[str]) -> ApiKey:
-    """Change any of name, abilities, expires_at, scopes, inherit_parents."""
+def update(
+    api_key: ApiKey,
+    changes: Mapping[str, Any],
+    *,
+    granter: frozenset[str],
+    granter_scopes: Sequence[Scope] = (),
+) -> ApiKey:
+    """Change any of name, abilities, expires_at, scopes (of Scope), inherit_parents.
+
+    Who changes what the key may do needs to hold it. Raises ValidationError naming the field.
+    """
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
     for name, value in changes.items():
         match name:
             case "abilities":
-                value = _granted(value, granter)
+                value = ability_lists.parse(value)
+            case "scopes":
+                value = [scope.stored() for scope in value]
             case "expires_at":
                 value = _in_future(value)
-            case "name" | "scopes" | "inherit_parents":
+            case "name" | "inherit_parents":
                 pass
             case _:
                 raise ValidationError({name: "This field cannot be changed."})
         setattr(api_key, name, value)
+    if {"abilities", "scopes", "inherit_parents", "expires_at"} & set(changes):
+        refuse_more_than_held(api_key, granter=granter, granter_scopes=granter_scopes)
     api_key.full_clean(exclude=["number"])
     if changes:
         api_key.save(force_update=True)
@@ -122,14 +139,26 @@ def note_use(api_key: ApiKey, ip: str | None) -> None:
     ApiKey.objects.filter(pk=api_key.pk).update(last_used_at=moment, last_used_ip=ip)
 
 
-def _granted(asked: Iterable[str], granter: frozenset[str]) -> list[str]:
-    parsed = ability_lists.parse(asked)
-    missing = ability_lists.effective(parsed) - granter
+def refuse_more_than_held(
+    api_key: ApiKey, *, granter: frozenset[str], granter_scopes: Sequence[Scope] = ()
+) -> None:
+    """Raise ValidationError if the key can do what the granter cannot: more abilities, or one
+    that the granter holds for some nodes only, for others."""
+    held = ability_lists.effective(api_key.abilities)
+    missing = held - granter
     if missing:
         raise ValidationError(
             {"abilities": f"You cannot grant what you do not hold: {', '.join(sorted(missing))}."}
         )
-    return parsed
+    scopes = [Scope.parse(stored) for stored in api_key.scopes]
+    ability_lists.check_scopes(scopes, held)
+    for ability in sorted(held & {scope.permission for scope in granter_scopes}):
+        mine = [scope for scope in granter_scopes if scope.permission == ability]
+        given = [scope for scope in scopes if scope.permission == ability]
+        if not given or not all(any(m.contains(g) for m in mine) for g in given):
+            raise ValidationError(
+                {"scoped_permissions": f"You hold {ability} for some nodes only; narrow it so too."}
+            )
 
 
 def _in_future(expires_at: dt.datetime | None) -> dt.datetime | None:

@@ -1,0 +1,1 @@
+"""The HTTP API: plumbing (principal, errors, paging) and one module of views a subject."""

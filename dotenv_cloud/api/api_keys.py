@@ -1,0 +1,151 @@
+"""API keys. Flat resources; the token is in the answer to create and rotate, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dotenv_cloud.api import bodies, errors, resources
+from dotenv_cloud.api.base import ApiView, data, no_content
+from dotenv_cloud.api.schema import described
+from keys import api_keys
+from keys.abilities import LEVELS, Scope
+from keys.models import ApiKey
+from organizations import hierarchy, ulid
+from organizations.models import Project
+
+
+class _ApiKeyView(ApiView):
+    def keys(self) -> QuerySet[ApiKey]:
+        return ApiKey.objects.filter(organization=self.organization).select_related("created_by")
+
+    def key(self) -> ApiKey:
+        key = ulid.parse_or_none(self.kwargs["api_key"])
+        found = self.keys().filter(pk=key).first() if key else None
+        if found is None:
+            raise errors.not_found("API key")
+        return found
+
+    def read(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
+        body = bodies.read(request, bodies.ApiKeyBody, partial=partial)
+        scopes = body.pop("scoped_permissions", None)
+        if scopes is not None:
+            body["scopes"] = [self._scope(number, scope) for number, scope in enumerate(scopes)]
+        return body
+
+    def _scope(self, number: int, given: dict[str, Any]) -> Scope:
+        """The scope a client names by slugs or ULIDs."""
+        siblings: QuerySet[Any] = Project.objects.filter(organization=self.organization)
+        below = ("targets", "environments", "")
+        found: dict[str, Any] = {}
+        for level, children in zip(LEVELS, below, strict=True):
+            reference = given.get(level)
+            if not reference:
+                break
+            node = hierarchy.find_node(siblings, reference.lower())
+            if node is None:
+                name = f"scoped_permissions.{number}.{level}"
+                raise errors.invalid({name: [f"There is no {level} {reference}."]})
+            found[level] = node.pk
+            if children:
+                siblings = getattr(node, children).all()
+        skipped = [level for level in LEVELS if given.get(level) and level not in found]
+        if skipped:
+            name = f"scoped_permissions.{number}.{skipped[0]}"
+            raise errors.invalid({name: ["Name the levels above it too."]})
+        return Scope(given["permission"], **found)
+
+
+class ApiKeys(_ApiKeyView):
+    abilities: ClassVar = {"GET": "api-token:read", "POST": "api-token:create"}
+
+    @described("List the API keys", answer="ApiKeyList")
+    def get(self, request: Request, organization: str) -> Response:
+        return Response({"data": [resources.api_key(key) for key in self.keys()]})
+
+    @described("Make an API key", body=bodies.ApiKeyBody, answer="IssuedApiKey", status=201)
+    def post(self, request: Request, organization: str) -> Response:
+        issued = api_keys.create(
+            self.organization,
+            granter=self.principal.abilities,
+            granter_scopes=self.principal.scopes,
+            created_by=self.principal.api_key.created_by,
+            **self.read(request),
+        )
+        shown = resources.api_key(issued.api_key)
+        token = {
+            "name": issued.api_key.name,
+            "token": issued.token,
+            "abilities": issued.api_key.abilities,
+            "expires_at": shown["expires_at"],
+        }
+        return Response(
+            {
+                "success": True,
+                "message": "API key created. Keep the token: it is shown this once.",
+                "token": token,
+                "api_key": shown,
+                "data": {"token": issued.token, "api_key": shown},
+            },
+            status=201,
+        )
+
+
+class OneApiKey(_ApiKeyView):
+    abilities: ClassVar = {
+        "GET": "api-token:read",
+        "PATCH": "api-token:update",
+        "PUT": "api-token:update",
+        "DELETE": "api-token:delete",
+    }
+
+    @described("Show an API key", answer="ApiKey")
+    def get(self, request: Request, organization: str, api_key: str) -> Response:
+        return data(resources.api_key(self.key()))
+
+    @described("Change an API key", body=bodies.ApiKeyBody, answer="ApiKey")
+    def patch(self, request: Request, organization: str, api_key: str) -> Response:
+        changed = api_keys.update(
+            self.key(),
+            self.read(request, partial=True),
+            granter=self.principal.abilities,
+            granter_scopes=self.principal.scopes,
+        )
+        return data(resources.api_key(changed), success=True)
+
+    @described(
+        "Change an API key: like PATCH, as clients use it", body=bodies.ApiKeyBody, answer="ApiKey"
+    )
+    def put(self, request: Request, organization: str, api_key: str) -> Any:
+        return self.patch(request, organization, api_key)
+
+    @described("Revoke an API key", status=204)
+    def delete(self, request: Request, organization: str, api_key: str) -> Response:
+        api_keys.revoke(self.key())
+        return no_content()
+
+
+class ApiKeyRotation(_ApiKeyView):
+    abilities: ClassVar = {"POST": "api-token:create"}
+
+    @described("Give an API key another secret", answer="IssuedApiKey")
+    def post(self, request: Request, organization: str, api_key: str) -> Response:
+        self._require("api-token:delete")
+        key = self.key()
+        api_keys.refuse_more_than_held(
+            key, granter=self.principal.abilities, granter_scopes=self.principal.scopes
+        )
+        issued = api_keys.rotate(key)
+        shown = resources.api_key(issued.api_key)
+        return Response(
+            {
+                "success": True,
+                "message": "API key rotated. Keep the token: it is shown this once.",
+                "token": issued.token,
+                "api_key": shown,
+                "data": {"token": issued.token, "api_key": shown},
+            }
+        )

@@ -1,0 +1,191 @@
+"""The audit log over HTTP: the same question as on the page, word for word."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from django.http import StreamingHttpResponse
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit import access, counting, export, paging, policy, presentation
+from audit.filters import EntryFilter
+from audit.models import Entry
+from dotenv_cloud.api import errors
+from dotenv_cloud.api.base import ApiView, data
+from dotenv_cloud.api.schema import asks_the_log, described
+from organizations import ulid
+
+
+class _LogView(ApiView):
+    abilities: ClassVar = {"GET": "audit:read"}
+
+    def question(self, request: Request) -> EntryFilter:
+        """The question in the query string. Raises a 422 that names each parameter."""
+        asked = EntryFilter(
+            request.query_params,
+            Entry.objects.visible([self.organization.pk]),
+            organizations=[self.organization],
+        )
+        if not asked.is_valid():
+            raise errors.invalid({name: list(texts) for name, texts in asked.errors.items()})
+        return asked
+
+
+def _instant(moment: dt.datetime | None) -> str | None:
+    return presentation.rfc3339(moment) if moment else None
+
+
+def _resource(entry: Entry) -> dict[str, Any]:
+    return {
+        "type": "audit-entries",
+        "id": entry.ulid,
+        "attributes": presentation.as_json(entry),
+    }
+
+
+class Entries(_LogView):
+    @asks_the_log("List entries, newest first", answer="EntryList")
+    def get(self, request: Request, organization: str) -> Response:
+        asked = self.question(request)
+        position = asked.form.cleaned_data
+        page = paging.page_at(asked.qs, position)
+        access.note_view(self.organization, asked)
+        query = request.query_params.copy()
+        for name in ("before", "after"):
+            query.pop(name, None)
+        if page.next_cursor:
+            query["cursor"] = page.next_cursor
+        return Response(
+            {
+                "data": [_resource(entry) for entry in page.entries],
+                "meta": {
+                    "next_cursor": page.next_cursor,
+                    "per_page": position.get("per_page") or paging.DEFAULT_PAGE,
+                    "since": _instant(asked.period.since),
+                    "until": _instant(asked.period.until),
+                    "notes": asked.notes,
+                },
+                "links": {
+                    "next": f"{request.path}?{query.urlencode()}" if page.next_cursor else None
+                },
+            }
+        )
+
+
+class OneEntry(_LogView):
+    @described("Show an entry", answer="Entry")
+    def get(self, request: Request, organization: str, entry: str) -> Response:
+        key = ulid.parse_or_none(entry)
+        mine = Entry.objects.visible([self.organization.pk])
+        found = mine.filter(pk=key).first() if key else None
+        if found is None:
+            raise errors.not_found("entry")
+        access.note_view(self.organization, entry=found)
+        return data(_resource(found))
+
+
+class _AnyFormat(DefaultContentNegotiation):
+    """`format` says ndjson or csv here, which are no renderers of the framework's."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class Export(_LogView):
+    abilities: ClassVar = {"GET": "audit:export"}
+    content_negotiation_class = _AnyFormat
+    formats: ClassVar = {
+        "ndjson": ("application/x-ndjson", export.ndjson),
+        "csv": ("text/csv; charset=utf-8", export.csv),
+    }
+
+    @asks_the_log("Export entries as NDJSON or CSV", answer=None)
+    def get(self, request: Request, organization: str) -> Any:
+        name = request.query_params.get("format", "ndjson")
+        if name not in self.formats:
+            raise errors.invalid({"format": ["Use ndjson or csv."]})
+        asked = self.question(request)
+        media_type, write = self.formats[name]
+        lines: Iterator[str] = write(asked.qs)
+        # Entered and committed before the first line leaves.
+        access.note_export(self.organization, asked, name)
+        response = StreamingHttpResponse(lines, content_type=media_type)
+        response["Content-Disposition"] = (
+            f'attachment; filename="{self.organization.slug}-audit.{name}"'
+        )
+        response["X-Accel-Buffering"] = "no"
+        return response
+
+
+class Histogram(_LogView):
+    @asks_the_log("Count entries over time", answer="Histogram")
+    def get(self, request: Request, organization: str) -> Response:
+        asked = self.question(request)
+        buckets = counting.histogram(asked.qs, asked.period.since, asked.period.until, asked.zone)
+        access.note_view(self.organization, asked)
+        return Response(
+            {
+                "data": [
+                    {
+                        "start": _instant(bucket.start),
+                        "end": _instant(bucket.end),
+                        "count": bucket.count,
+                        "is_exact": bucket.is_exact,
+                    }
+                    for bucket in buckets
+                ]
+            }
+        )
+
+
+class Facets(_LogView):
+    @asks_the_log("Count the most frequent actors, actions and types", answer="Facets")
+    def get(self, request: Request, organization: str) -> Response:
+        asked = self.question(request)
+        found = counting.facets(asked.qs)
+        access.note_view(self.organization, asked)
+        return Response(
+            {
+                "data": {
+                    name: [
+                        {"value": value.value, "label": value.label, "count": value.count}
+                        for value in values
+                    ]
+                    for name, values in found.items()
+                },
+                "meta": {"counted": found.counted, "is_exact": found.is_exact},
+            }
+        )
+
+
+class Catalogue(_LogView):
+    @described("List actions, resource types and recorded fields", answer="Catalogue")
+    def get(self, request: Request, organization: str) -> Response:
+        return data(
+            {
+                "actions": [
+                    {
+                        "name": action.name,
+                        "label": action.label,
+                        "severity": action.severity,
+                        "context": [*action.context, *policy.ALWAYS_ALLOWED],
+                    }
+                    for action in policy.ACTIONS
+                ],
+                "types": [
+                    {
+                        "name": name,
+                        "label": label,
+                        "fields": list(spec.recorded) if (spec := policy.resource(name)) else [],
+                    }
+                    for name, label in policy.RESOURCE_TYPES.items()
+                ],
+                "results": [*policy.Result],
+                "interfaces": [*policy.Interface],
+                "actor_types": [*policy.ActorType],
+            }
+        )

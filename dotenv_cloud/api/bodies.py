@@ -1,0 +1,119 @@
+"""What requests carry: read strictly, refused by field name. Shapes only; rules live below."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from dotenv_cloud.api import errors
+from organizations import roles
+from organizations.models import Project
+
+Body = TypeVar("Body", bound=serializers.Serializer)
+
+
+def read(request: Request, body: type[Body], *, partial: bool = False) -> dict[str, Any]:
+    """The validated body; an empty one reads as `{}`. Raises a 422 that names each field."""
+    given = request.data
+    if not isinstance(given, dict):
+        raise errors.invalid({"non_field_errors": ["Send a JSON object."]})
+    serializer = body(data=given, partial=partial)
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated
+
+
+class RoleField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return roles.parse(super().to_internal_value(data)).value
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class AbilitiesField(serializers.ListField):
+    child = serializers.CharField(max_length=40)
+
+
+class OrganizationBody(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    slug = serializers.CharField(max_length=50, required=False)
+
+
+class MemberBody(serializers.Serializer):
+    email = serializers.EmailField(max_length=254)
+    role = RoleField()
+
+
+class MemberChange(serializers.Serializer):
+    role = RoleField()
+
+
+class ProjectBody(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    slug = serializers.CharField(max_length=50, required=False)
+    description = serializers.CharField(max_length=1000, allow_blank=True, required=False)
+    secret_format = serializers.ChoiceField(Project.SecretFormat.choices, required=False)
+    storage_mode = serializers.ChoiceField(Project.StorageMode.choices, required=False)
+    encryption_key = serializers.CharField(
+        max_length=1024, required=False, write_only=True, trim_whitespace=False
+    )
+    key_hint = serializers.CharField(max_length=100, allow_blank=True, required=False)
+    key_check = serializers.CharField(required=False, write_only=True)
+    key_check_salt = serializers.CharField(required=False, write_only=True)
+    key_check_iterations = serializers.IntegerField(required=False, write_only=True)
+
+    def validate_storage_mode(self, value: str) -> str:
+        if value == Project.StorageMode.CLIENT:
+            raise serializers.ValidationError(
+                "This server does not offer client-managed keys yet; use server."
+            )
+        return value
+
+
+class ProjectChange(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    slug = serializers.CharField(max_length=50)
+    description = serializers.CharField(max_length=1000, allow_blank=True)
+    metadata = serializers.DictField()
+    secret_versioning = serializers.BooleanField()
+    history_policy = serializers.ChoiceField(Project.HistoryPolicy.choices)
+
+
+class TargetBody(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    slug = serializers.CharField(max_length=50, required=False)
+    description = serializers.CharField(max_length=1000, allow_blank=True, required=False)
+
+
+class EnvironmentBody(TargetBody):
+    status = serializers.RegexField(
+        r"\A[a-z0-9]+(?:-[a-z0-9]+)*\Z",
+        max_length=50,
+        required=False,
+        error_messages={"invalid": "Use lower-case letters, digits and single hyphens."},
+    )
+    is_production = serializers.BooleanField(required=False)
+
+
+class RotationBody(serializers.Serializer):
+    history_policy = serializers.ChoiceField(
+        Project.HistoryPolicy.choices, required=False, allow_null=True
+    )
+
+
+class ScopeBody(serializers.Serializer):
+    permission = serializers.CharField(max_length=40)
+    project = serializers.CharField(max_length=50)
+    target = serializers.CharField(max_length=50, required=False, allow_null=True)
+    environment = serializers.CharField(max_length=50, required=False, allow_null=True)
+
+
+class ApiKeyBody(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    abilities = AbilitiesField()
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    scoped_permissions = ScopeBody(many=True, required=False)
+    inherit_parents = serializers.BooleanField(required=False)

@@ -1,0 +1,57 @@
+"""A project's encryption key: retrieved, listed, rotated."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dotenv_cloud.api import bodies, errors, resources
+from dotenv_cloud.api.base import ApiView, data
+from dotenv_cloud.api.schema import described
+from keys import retrieval, rotation
+from keys.models import KeyVersion
+
+
+class EncryptionKey(ApiView):
+    abilities: ClassVar = {"GET": "key:retrieve"}
+
+    @described("Retrieve the active key", answer="EncryptionKey")
+    def get(self, request: Request, organization: str, project: str) -> Response:
+        version, key = retrieval.retrieve(self.project())
+        descriptor = {"key": resources.key_descriptor(version, key)}
+        attributes = {
+            "format": "json",
+            "encrypted": False,
+            # A document inside a string: that is how clients read it.
+            "content": json.dumps(descriptor, separators=(",", ":")),
+        }
+        return data({"type": "encryption_keys", "id": version.ulid, "attributes": attributes})
+
+
+class KeyHistory(ApiView):
+    abilities: ClassVar = {"GET": "key:retrieve"}
+
+    @described("List the versions of the key", answer="KeyHistory")
+    def get(self, request: Request, organization: str, project: str) -> Response:
+        versions = KeyVersion.objects.filter(project=self.project())
+        found = [resources.key_version(version) for version in versions]
+        if not found:
+            raise errors.ApiError(422, "no_active_encryption_key", "The project has no usable key.")
+        return Response({"data": found})
+
+
+class KeyRotation(ApiView):
+    abilities: ClassVar = {"POST": "key:rotate"}
+    limit_scopes: ClassVar = {"post": "rotate"}
+
+    @described("Rotate the key", body=bodies.RotationBody, answer="RotatedKey")
+    def post(self, request: Request, organization: str, project: str) -> Response:
+        body = bodies.read(request, bodies.RotationBody)
+        made = rotation.rotate(self.project(), history_policy=body.get("history_policy"))
+        return data(
+            {"key": resources.rotated_key(made)},
+            message=f"The key was rotated; version {made.version} is active.",
+        )

@@ -1,0 +1,201 @@
+"""Errors: the one envelope, `{"error", "message", "details"?, "errors"?}`, for whatever goes wrong.
+
+A client may show nothing but `message`, so it stands alone: it names the field and the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from keys import rotation
+from organizations.creation import SlugTakenError
+from organizations.signals import access_denied
+
+logger = logging.getLogger(__name__)
+
+
+class ApiError(Exception):
+    """An answer that is an error. `is_refusal`: it is entered in the audit log."""
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        errors: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        is_refusal: bool = False,
+        organization_id: uuid.UUID | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+        self.message = message
+        self.details = details
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.is_refusal = is_refusal
+        self.organization_id = organization_id
+
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"error": self.error, "message": self.message}
+        if self.details is not None:
+            body["details"] = dict(self.details)
+        if self.errors is not None:
+            body["errors"] = dict(self.errors)
+        return body
+
+
+def unauthenticated(message: str) -> ApiError:
+    return ApiError(
+        401,
+        "unauthenticated",
+        message,
+        headers={"WWW-Authenticate": 'Bearer realm="dotenv"'},
+        is_refusal=True,
+    )
+
+
+def forbidden(ability: str) -> ApiError:
+    return ApiError(
+        403,
+        "insufficient_permissions",
+        f"This needs the ability {ability}, which the API key does not have.",
+        details={"required": ability},
+        is_refusal=True,
+    )
+
+
+def not_found(what: str = "resource") -> ApiError:
+    return ApiError(404, "not_found", f"There is no such {what}.")
+
+
+def hidden(what: str = "resource") -> ApiError:
+    """The same answer as `not_found`, for what exists but is not the caller's to know."""
+    error = not_found(what)
+    error.is_refusal = True
+    return error
+
+
+def invalid(errors: Mapping[str, list[str]]) -> ApiError:
+    message = " ".join(
+        f"{name}: {text}" if name != "non_field_errors" else text
+        for name, texts in errors.items()
+        for text in texts
+    )
+    return ApiError(422, "validation_failed", message, errors=errors)
+
+
+def handle(exception: Exception, context: dict[str, Any]) -> Response:
+    """The REST framework's exception handler: whatever was raised becomes the envelope.
+
+    The handler's own transaction has been rolled back by the exception already.
+    """
+    error = _translate(exception)
+    if error is None:
+        # The message of an unexpected error may quote a value; only its trace is logged.
+        logger.exception("unexpected error in the API", exc_info=exception)
+        error = ApiError(500, "server_error", "Something went wrong on our side.")
+    request = context["request"]
+    if error.is_refusal:
+        access_denied.send(
+            type(context.get("view")),
+            request=request,
+            status=error.status,
+            reason=error.error,
+            organization_id=error.organization_id or _organization_of(request),
+        )
+    return Response(error.body(), status=error.status, headers=error.headers)
+
+
+def _organization_of(request: Any) -> uuid.UUID | None:
+    principal = getattr(getattr(request, "_request", request), "api_principal", None)
+    return principal.organization.pk if principal else None
+
+
+def _translate(exception: Exception) -> ApiError | None:
+    match exception:
+        case ApiError():
+            return exception
+        case SlugTakenError():
+            return ApiError(409, "slug_taken", " ".join(exception.messages))
+        case ValidationError():
+            return invalid(_messages(exception))
+        case exceptions.ParseError():
+            return ApiError(400, "malformed_json", "The body is not valid JSON.")
+        case exceptions.UnsupportedMediaType():
+            return ApiError(415, "unsupported_media_type", "Send application/json.")
+        case exceptions.NotAcceptable():
+            return ApiError(406, "not_acceptable", "This API answers application/json.")
+        case exceptions.MethodNotAllowed():
+            return ApiError(405, "method_not_allowed", str(exception.detail))
+        case exceptions.ValidationError():
+            return invalid(_flatten(exception.detail))
+        case Http404():
+            return not_found()
+        case PermissionDenied():
+            return ApiError(
+                403, "insufficient_permissions", "This is not allowed.", is_refusal=True
+            )
+        case rotation.NoActiveKeyError():
+            return ApiError(422, "no_active_encryption_key", "The project has no usable key.")
+        case rotation.ClientManagedError():
+            return ApiError(
+                400, "client_managed_encryption", "The key of this project is its clients' own."
+            )
+        case rotation.RotationInProgressError():
+            return ApiError(
+                409, "rotation_in_progress", "This key is being rotated; try again in a moment."
+            )
+        case IntegrityError() if "unique" in str(exception).lower():
+            return ApiError(409, "conflict", "Somebody else just made the same; look and retry.")
+    return None
+
+
+def _messages(error: ValidationError) -> dict[str, list[str]]:
+    if hasattr(error, "error_dict"):
+        names = {"__all__": "non_field_errors"}
+        return {names.get(name, name): texts for name, texts in error.message_dict.items()}
+    return {"non_field_errors": error.messages}
+
+
+def _flatten(detail: Any, name: str = "non_field_errors") -> dict[str, list[str]]:
+    """The REST framework's nested messages, one level deep with dotted names."""
+    if isinstance(detail, Mapping):
+        flat: dict[str, list[str]] = {}
+        for key, value in detail.items():
+            path = str(key) if name == "non_field_errors" else f"{name}.{key}"
+            flat.update(_flatten(value, path))
+        return flat
+    if isinstance(detail, list):
+        if any(isinstance(item, Mapping | list) for item in detail):
+            flat = {}
+            for number, item in enumerate(detail):
+                if item:
+                    flat.update(_flatten(item, f"{name}.{number}"))
+            return flat
+        return {name: [str(item) for item in detail]}
+    return {name: [str(detail)]}
+
+
+def json_answer(request: HttpRequest, error: ApiError) -> JsonResponse:
+    """An error where no API view runs: an unknown path, a crash."""
+    response = JsonResponse(error.body(), status=error.status)
+    response.headers["X-API-Version"] = "1"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def unknown_path(request: HttpRequest, **kwargs: Any) -> JsonResponse:
+    return json_answer(request, not_found("path"))

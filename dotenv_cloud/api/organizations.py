@@ -1,0 +1,179 @@
+"""Organizations, members, and who the caller is."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dotenv_cloud.api import bodies, errors, paging, resources
+from dotenv_cloud.api.base import ApiView, data, no_content
+from dotenv_cloud.api.schema import described
+from organizations import creation, members, ulid
+from organizations.models import Membership, Organization
+
+
+class Organizations(ApiView):
+    abilities: ClassVar = {"GET": None, "POST": "organization:create"}
+
+    @described("List the organizations the caller sees", answer="OrganizationList")
+    def get(self, request: Request) -> Response:
+        mine = Organization.objects.filter(pk=self.organization.pk)
+        return paging.collection(request, mine, resources.organization)
+
+    @described(
+        "Create an organization", body=bodies.OrganizationBody, answer="Organization", status=201
+    )
+    def post(self, request: Request) -> Response:
+        body = bodies.read(request, bodies.OrganizationBody)
+        owner = self.principal.api_key.created_by
+        if owner is None:
+            raise errors.invalid(
+                {
+                    "non_field_errors": [
+                        "Whoever made this API key is gone, so nobody would own the organization; "
+                        "create it in the browser."
+                    ]
+                }
+            )
+        made = creation.create_organization(body["name"], owner=owner, slug=body.get("slug"))
+        return data(resources.organization(made), 201, message="Organization created.")
+
+
+class OneOrganization(ApiView):
+    abilities: ClassVar = {
+        "GET": "organization:read",
+        "PATCH": "organization:update",
+        "PUT": "organization:update",
+        "DELETE": "organization:delete",
+    }
+
+    @described("Show an organization", answer="Organization")
+    def get(self, request: Request, organization: str) -> Response:
+        return data(resources.organization(self.organization))
+
+    @described("Change an organization", body=bodies.OrganizationBody, answer="Organization")
+    def patch(self, request: Request, organization: str) -> Response:
+        body = bodies.read(request, bodies.OrganizationBody, partial=True)
+        changed = creation.update_organization(self.organization, **body)
+        return data(resources.organization(changed))
+
+    @described("Change an organization", body=bodies.OrganizationBody, answer="Organization")
+    def put(self, request: Request, organization: str) -> Any:
+        return self.patch(request, organization)
+
+    @described("Delete an organization and all it owns", status=204)
+    def delete(self, request: Request, organization: str) -> Response:
+        self.organization.delete()
+        return no_content()
+
+
+class CurrentOrganization(ApiView):
+    abilities: ClassVar = {"GET": None}
+
+    @described("Show the token's organization", answer="Organization")
+    def get(self, request: Request) -> Response:
+        return data(resources.organization(self.organization))
+
+
+class CurrentPrincipal(ApiView):
+    abilities: ClassVar = {"GET": None}
+
+    @described("Show who the caller is", answer="Principal")
+    def get(self, request: Request) -> Response:
+        key, organization = self.principal.api_key, self.organization
+        attributes = {
+            "name": key.name,
+            "email": "",
+            "is_verified": True,
+            "abilities": key.abilities,
+            "expires_at": resources.instant(key.expires_at),
+            "created_at": resources.instant(key.created_at),
+            "updated_at": resources.instant(key.updated_at),
+        }
+        reference = {"type": "organizations", "id": organization.ulid}
+        included = {
+            **reference,
+            "attributes": {
+                "ulid": organization.ulid,
+                "name": organization.name,
+                "slug": organization.slug,
+                "role": "api_user",
+            },
+        }
+        return Response(
+            {
+                "data": {
+                    "type": "api-keys",
+                    "id": key.ulid,
+                    "attributes": attributes,
+                    "relationships": {"organizations": {"data": [reference]}},
+                },
+                "included": [included],
+            }
+        )
+
+
+class Members(ApiView):
+    abilities: ClassVar = {"GET": "member:read", "POST": "member:create"}
+
+    @described("List the members", answer="MemberList")
+    def get(self, request: Request, organization: str) -> Response:
+        return paging.collection(request, self._memberships(), resources.member)
+
+    @described("Invite somebody by e-mail", body=bodies.MemberBody, answer="Invitation", status=201)
+    def post(self, request: Request, organization: str) -> Response:
+        body = bodies.read(request, bodies.MemberBody)
+        invited = members.invite(
+            self.organization,
+            body["email"],
+            body["role"],
+            invited_by=None,
+            granter=self.principal.abilities,
+        )
+        link = request.build_absolute_uri(f"/invitations/{invited.token}")
+        members.send_invitation(invited, link)
+        return data(resources.invitation(invited.invitation), 201, message="Invitation sent.")
+
+    def _memberships(self) -> QuerySet[Membership]:
+        return Membership.objects.filter(organization=self.organization).select_related("user")
+
+
+class OneMember(ApiView):
+    abilities: ClassVar = {
+        "GET": "member:read",
+        "PATCH": "member:update",
+        "DELETE": "member:delete",
+    }
+
+    @described("Show a member", answer="Member")
+    def get(self, request: Request, organization: str, member: str) -> Response:
+        return data(resources.member(self._membership(member)))
+
+    @described("Give a member another role", body=bodies.MemberChange, answer="Member")
+    def patch(self, request: Request, organization: str, member: str) -> Response:
+        body = bodies.read(request, bodies.MemberChange)
+        changed = members.change_role(
+            self._membership(member), body["role"], granter=self.principal.abilities
+        )
+        return data(resources.member(changed))
+
+    @described("Remove a member", status=204)
+    def delete(self, request: Request, organization: str, member: str) -> Response:
+        members.remove(self._membership(member), granter=self.principal.abilities)
+        return no_content()
+
+    def _membership(self, reference: str) -> Membership:
+        key = ulid.parse_or_none(reference)
+        found = (
+            Membership.objects.filter(organization=self.organization, pk=key)
+            .select_related("user")
+            .first()
+            if key
+            else None
+        )
+        if found is None:
+            raise errors.not_found("member")
+        return found

@@ -1,0 +1,76 @@
+"""Pages of hierarchy lists: only for who asks; the clients we serve never do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dotenv_cloud.api import errors
+
+LARGEST_PAGE = 100
+DEFAULT_PAGE = 25
+
+
+def collection(
+    request: Request, rows: QuerySet[Any], show: Callable[[Any], dict[str, Any]]
+) -> Response:
+    """All rows without `page` and `per_page`; else that page of them. With `meta` and `links`."""
+    asked = {name: request.query_params.get(name) for name in ("page", "per_page")}
+    if all(value in (None, "") for value in asked.values()):
+        shown = [show(row) for row in rows]
+        return _answer(request, shown, len(shown), 1, max(len(shown), 1))
+    page = _number("page", asked["page"], 1, None)
+    per_page = _number("per_page", asked["per_page"], DEFAULT_PAGE, LARGEST_PAGE)
+    total = rows.count()
+    start = (page - 1) * per_page
+    return _answer(
+        request, [show(row) for row in rows[start : start + per_page]], total, page, per_page
+    )
+
+
+def _number(name: str, text: str | None, default: int, largest: int | None) -> int:
+    if text in (None, ""):
+        return default
+    allowed = f"a whole number from 1{f' to {largest}' if largest else ''}"
+    # Ten million pages are enough for anybody, and more would overflow the database's bigint.
+    if not str(text).isdecimal() or not 1 <= int(str(text)[:12]) <= (largest or 10_000_000):
+        raise errors.invalid({name: [f"Use {allowed}."]})
+    return int(str(text))
+
+
+def _answer(
+    request: Request, shown: Iterable[Any], total: int, page: int, per_page: int
+) -> Response:
+    shown = list(shown)
+    last = max(1, -(-total // per_page))
+    first_shown = (page - 1) * per_page + 1
+
+    def link(number: int) -> str:
+        query = request.query_params.copy()
+        query["page"] = str(number)
+        query["per_page"] = str(per_page)
+        return f"{request.path}?{query.urlencode()}"
+
+    return Response(
+        {
+            "data": shown,
+            "meta": {
+                "current_page": page,
+                "from": first_shown if shown else None,
+                "last_page": last,
+                "per_page": per_page,
+                "to": first_shown + len(shown) - 1 if shown else None,
+                "total": total,
+            },
+            "links": {
+                "first": link(1),
+                "last": link(last),
+                "prev": link(page - 1) if page > 1 else None,
+                "next": link(page + 1) if page < last else None,
+            },
+        }
+    )

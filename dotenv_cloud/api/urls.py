@@ -1,0 +1,96 @@
+"""The routes of the API. Fixed words come before what they could be mistaken for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.views import SpectacularAPIView
+
+from dotenv_cloud.api import api_keys, audit, encryption_keys, errors, hierarchy, organizations
+
+
+def _legacy(route: str, view: Any) -> Any:
+    """A long path of the hierarchy: read-only, on its way out, in no schema."""
+    methods = ["get", "head", "options"]
+    return path(
+        f"organizations/<str:organization>/{route}",
+        view.as_view(legacy=True, http_method_names=methods, schema=None),
+    )
+
+
+@csrf_exempt
+def telemetry(request: HttpRequest) -> JsonResponse:
+    """Clients may send it; it is dropped unread."""
+    return JsonResponse({"success": True})
+
+
+@csrf_exempt
+def oauth(request: HttpRequest, **kwargs: str) -> JsonResponse:
+    return JsonResponse(
+        {
+            "error": "unsupported_grant_type",
+            "error_description": "This server takes API keys; make one in the browser.",
+        },
+        status=400,
+    )
+
+
+_log = "organizations/<str:organization>/audit"
+_node = "<str:organization>/<str:project>"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/openapi.json", SpectacularAPIView.as_view(), name="schema"),
+    path("v1/cli/telemetry", telemetry),
+    re_path(r"^oauth/(?:token|revoke)$", oauth),
+]
+
+_v1: list[URLPattern] = [
+    path("user", organizations.CurrentPrincipal.as_view()),
+    path("organization", organizations.CurrentOrganization.as_view()),
+    path("organizations", organizations.Organizations.as_view()),
+    path("organizations/<str:organization>", organizations.OneOrganization.as_view()),
+    path("organizations/<str:organization>/members", organizations.Members.as_view()),
+    path(
+        "organizations/<str:organization>/members/<str:member>", organizations.OneMember.as_view()
+    ),
+    path("organizations/<str:organization>/api-keys", api_keys.ApiKeys.as_view()),
+    path("organizations/<str:organization>/api-keys/<str:api_key>", api_keys.OneApiKey.as_view()),
+    path(
+        "organizations/<str:organization>/api-keys/<str:api_key>/rotate",
+        api_keys.ApiKeyRotation.as_view(),
+    ),
+    path(f"{_log}/entries", audit.Entries.as_view()),
+    path(f"{_log}/entries/export", audit.Export.as_view()),
+    path(f"{_log}/entries/<str:entry>", audit.OneEntry.as_view()),
+    path(f"{_log}/histogram", audit.Histogram.as_view()),
+    path(f"{_log}/facets", audit.Facets.as_view()),
+    path(f"{_log}/catalogue", audit.Catalogue.as_view()),
+    _legacy("projects", hierarchy.Projects),
+    _legacy("projects/<str:project>", hierarchy.OneProject),
+    _legacy("projects/<str:project>/targets", hierarchy.Targets),
+    _legacy("projects/<str:project>/targets/<str:target>", hierarchy.OneTarget),
+    _legacy("projects/<str:project>/targets/<str:target>/environments", hierarchy.Environments),
+    _legacy(
+        "projects/<str:project>/targets/<str:target>/environments/<str:environment>",
+        hierarchy.OneEnvironment,
+    ),
+    # Nothing below may begin with the words above.
+    re_path(r"^(?:organizations|organization|user|plans|cli)(?:/.*)?$", errors.unknown_path),
+    path("<str:organization>/projects", hierarchy.Projects.as_view()),
+    path(_node, hierarchy.OneProject.as_view()),
+    path(f"{_node}/targets", hierarchy.Targets.as_view()),
+    path(f"{_node}/encryption-key", encryption_keys.EncryptionKey.as_view()),
+    path(f"{_node}/encryption-key/history", encryption_keys.KeyHistory.as_view()),
+    path(f"{_node}/encryption-key/rotate", encryption_keys.KeyRotation.as_view()),
+    path(f"{_node}/<str:target>", hierarchy.OneTarget.as_view()),
+    path(f"{_node}/<str:target>/environments", hierarchy.Environments.as_view()),
+    path(f"{_node}/<str:target>/<str:environment>", hierarchy.OneEnvironment.as_view()),
+]
+
+urlpatterns += [
+    path("v1/", include(_v1)),
+    re_path(r"^", csrf_exempt(errors.unknown_path)),
+]
