@@ -125,7 +125,7 @@ def list_entries(
                 _print_table(entries, _zone(zone_name))
             else:
                 output.as_data(format_, entries)
-    _sum_up(count, reader.next_cursor, zone_name)
+    _sum_up(count, reader, zone_name)
 
 
 @audit.command("show")
@@ -220,6 +220,10 @@ class _Reader:
         self._limit = limit
         self.next_cursor = cursor
         self.count = 0
+        self.notes: list[str] = []
+        """What the server says may surprise in the answer."""
+        self.since: str | None = None
+        self.until: str | None = None
 
     def entries(self, api: Api) -> Iterator[Entry]:
         address = api.of_organization("audit", "entries")
@@ -229,7 +233,10 @@ class _Reader:
             if self.next_cursor:
                 page.append(("cursor", self.next_cursor))
             answer = api.get(address, page)
-            following = answer["meta"]["next_cursor"]
+            meta = answer["meta"]
+            self.notes = meta.get("notes") or []
+            self.since, self.until = meta.get("since"), meta.get("until")
+            following = meta["next_cursor"]
             if following and following == self.next_cursor:
                 raise Failure("The server sends the same page again; the list is not complete.")
             self.next_cursor = following
@@ -320,17 +327,21 @@ def _label(actor: Mapping[str, Any]) -> str:
     return str(actor["label"] or actor["type"])
 
 
-def _sum_up(count: int, next_cursor: str | None, zone_name: str) -> None:
-    entries = "entry" if count == 1 else "entries"
-    if not count:
-        output.note(f"No entry matches. Days are those of {zone_name}.")
-    elif next_cursor:
+def _sum_up(count: int, reader: _Reader, zone_name: str) -> None:
+    for text in reader.notes:
+        output.warn(text)
+    zone = times.zone(zone_name)
+    period = "".join(
+        f" {word} {times.second(moment, zone)}"
+        for word, moment in (("from", reader.since), ("until", reader.until))
+        if moment
+    )
+    found = "1 entry" if count == 1 else f"{count} entries" if count else "No entry matches"
+    output.note(f"{found}{period}, times in {zone_name}.")
+    if reader.next_cursor:
         output.note(
-            f"{count} {entries}, times in {zone_name}. There are more: --all, --limit N, or go on "
-            f"with --cursor {next_cursor}"
+            f"There are more: --all, --limit N, or go on with --cursor {reader.next_cursor}"
         )
-    else:
-        output.note(f"{count} {entries}, times in {zone_name}.")
 
 
 def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
@@ -349,11 +360,21 @@ def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
         ("IP", entry["ip"]),
         ("USER AGENT", entry["user_agent"]),
         ("REQUEST", entry["request_id"]),
-        ("SEQUENCE", entry["seq"] if entry.get("seq") is not None else "not sealed yet"),
+        ("SEQUENCE", _sequence(entry)),
     ]
     output.facts([(name, value) for name, value in pairs if value not in (None, "")])
     _print_context(entry.get("context") or {})
     _print_changes(entry.get("changes") or {}, entry.get("changed_fields") or [])
+
+
+def _sequence(entry: Entry) -> str:
+    """The entry's gapless numbers, which sealing gives it."""
+    if entry["seq"] is None:
+        return "not sealed yet"
+    of_resource, of_actor = entry.get("resource_seq"), entry.get("actor_seq")
+    if of_resource is None or of_actor is None:
+        return str(entry["seq"])
+    return f"{entry['seq']} ({of_resource} of this resource, {of_actor} of this actor)"
 
 
 def _reference(thing: Mapping[str, Any]) -> str:
@@ -395,7 +416,10 @@ def _print_indented(pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def _value(value: object) -> str:
-    return value if isinstance(value, str) else output.json_text(value, indent=None)
+    """Text as it is, unless its ends would not be seen; all else as JSON."""
+    if isinstance(value, str) and value and value == value.strip():
+        return value
+    return output.json_text(value, indent=None)
 
 
 # --- the export ---------------------------------------------------------------------------------

@@ -39,15 +39,24 @@ def entry(entry_id: str = ENTRY_ID, **more: Any) -> dict[str, Any]:
         "changed_fields": ["status", "name", "settings"],
         "context": {"history_policy": "keep", "count": 3},
         "seq": None,
+        "resource_seq": None,
+        "actor_seq": None,
         **more,
     }
     return {"type": "audit-entries", "id": entry_id, "attributes": attributes}
 
 
-def page(*items: dict[str, Any], following: str | None = None) -> dict[str, Any]:
+def page(*items: dict[str, Any], following: str | None = None, **meta: Any) -> dict[str, Any]:
     return {
         "data": list(items),
-        "meta": {"next_cursor": following, "per_page": 50},
+        "meta": {
+            "next_cursor": following,
+            "per_page": 50,
+            "since": None,
+            "until": None,
+            "notes": [],
+            **meta,
+        },
         "links": {"next": None},
     }
 
@@ -180,11 +189,21 @@ def test_data_formats_hold_whole_entries(signed_in: Server, dotenv: Run) -> None
     assert json.loads(dotenv("audit", "list", "-f", "ndjson").out) == expected
 
 
-def test_no_match_says_whose_days_were_asked(signed_in: Server, dotenv: Run) -> None:
-    signed_in.answer("GET", ENTRIES, page())
-    result = dotenv("audit", "list", "--when", "yesterday")
+def test_the_period_is_said_in_exact_instants(signed_in: Server, dotenv: Run) -> None:
+    period = {"since": "2026-11-16T23:00:00.000Z", "until": "2026-11-17T23:00:00.000Z"}
+    signed_in.answer("GET", ENTRIES, page(**period))
+    result = dotenv("audit", "list", "--when", "last tuesday")
     assert (result.code, result.out) == (0, "")
-    assert "No entry matches. Days are those of Europe/Berlin." in result.err
+    assert (
+        "No entry matches from 2026-11-17 00:00:00 until 2026-11-18 00:00:00, "
+        "times in Europe/Berlin." in result.err
+    )
+
+
+def test_what_may_surprise_is_said(signed_in: Server, dotenv: Run) -> None:
+    signed_in.answer("GET", ENTRIES, page(notes=["actor: no name in this log fits 'jnae'."]))
+    result = dotenv("audit", "list", "--actor", "jnae")
+    assert "no name in this log fits 'jnae'" in result.err
 
 
 def test_a_question_the_server_does_not_understand_is_a_usage_error(
@@ -220,16 +239,21 @@ def test_show_does_without_what_an_entry_lacks(signed_in: Server, dotenv: Run) -
         actor={"type": "anonymous", "id": None, "label": ""},
         resource={"type": "", "id": None, "label": ""},
         ip=None,
-        changes={"count": [1, 2], "tags": [None, ["a"]]},
-        changed_fields=["count", "tags"],
+        changes={"count": [1, 2], "hint": ["", " x"], "tags": [None, ["a"]]},
+        changed_fields=["count", "hint", "tags"],
         context={},
         seq=7,
+        resource_seq=2,
+        actor_seq=3,
     )
     signed_in.answer("GET", f"{ENTRIES}/{ENTRY_ID}", {"data": bare})
     result = dotenv("audit", "show", ENTRY_ID)
     assert "ACTOR       anonymous\n" in result.out
-    assert "SEQUENCE    7\n" in result.out
-    assert '  count\n    - 1\n    + 2\n  tags\n    + ["a"]\n' in result.out
+    assert "SEQUENCE    7 (2 of this resource, 3 of this actor)\n" in result.out
+    assert (
+        '  count\n    - 1\n    + 2\n  hint\n    - ""\n    + " x"\n  tags\n    + ["a"]\n'
+        in result.out
+    )
     assert "CONTEXT" not in result.out and "NOT RECORDED" not in result.out
 
 
