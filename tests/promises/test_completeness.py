@@ -1,0 +1,485 @@
+"""Promise 1: no change to an audited row commits without its entry, whichever way it was made."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import Group, Permission
+from django.core.management import call_command
+from django.db import DatabaseError, NotSupportedError, connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Concat
+from guardian.shortcuts import assign_perm, remove_perm
+
+from audit import context
+from audit.context import Actor
+from audit.policy import ActorType
+from organizations.acts import act
+from organizations.models import Environment, Organization, Project, Target, User
+from tests import factories
+from tests.promises.conftest import Told
+
+pytestmark = pytest.mark.django_db(transaction=True)
+New = Callable[[], list[Told]]
+
+
+def new_project(organization: Organization, slug: str = "app", **fields: Any) -> Project:
+    return Project(organization=organization, name=slug.title(), slug=slug, **fields)
+
+
+def raw(sql: str, *parameters: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+@pytest.fixture
+def project(organization: Organization) -> Project:
+    project = new_project(organization)
+    project.save()
+    return project
+
+
+@pytest.fixture
+def after(project: Project, entries: Callable[..., list[Told]]) -> New:
+    """The entries since the project was made."""
+    before = len(entries())
+    return lambda: entries(before)
+
+
+def test_saving_a_new_row_tells_its_recorded_fields(
+    organization: Organization, new_entries: New
+) -> None:
+    new_project(organization, metadata={"owner": "not recorded"}).save()
+    [entry] = new_entries()
+    assert (entry.action, entry.type, entry.label) == ("create", "project", "app")
+    assert entry.changes["name"] == [None, "App"]
+    assert "metadata" not in entry.changes
+
+
+def test_create_is_told(organization: Organization, new_entries: New) -> None:
+    Project.objects.create(organization=organization, name="App", slug="app")
+    assert [entry.action for entry in new_entries()] == ["create"]
+
+
+def test_saving_a_changed_row_tells_before_and_after(project: Project, after: New) -> None:
+    project.name, project.metadata = "Other", {"a": 1}
+    project.save()
+    [entry] = after()
+    assert entry.action == "update"
+    # A field that is not recorded is named, without its values.
+    assert entry.changes == {"name": ["App", "Other"], "metadata": None}
+
+
+def test_saving_an_unchanged_row_tells_nothing(project: Project, after: New) -> None:
+    project.save()
+    assert after() == []
+
+
+def test_the_value_before_is_the_databases_not_the_instances(project: Project, after: New) -> None:
+    stale = Project.objects.get(pk=project.pk)
+    Project.objects.filter(pk=project.pk).update(name="Changed meanwhile")
+    stale.description = "mine"
+    stale.save()
+    assert after()[-1].changes == {
+        "name": ["Changed meanwhile", "App"],
+        "description": ["", "mine"],
+    }
+
+
+def test_an_expression_is_told_by_its_result(project: Project, after: New) -> None:
+    project.name = Concat(F("name"), Value("!"))  # type: ignore[assignment]
+    project.save()
+    assert after()[0].changes == {"name": ["App", "App!"]}
+
+
+def test_deleting_tells_what_was_there(project: Project, after: New) -> None:
+    project.name = "never saved"
+    project.delete()
+    [entry] = after()
+    assert (entry.action, entry.label) == ("delete", "app")
+    assert entry.changes["name"] == ["App", None]
+
+
+def test_bulk_create_tells_each_row_with_at_most_one_more_statement(
+    organization: Organization, new_entries: New, django_assert_max_num_queries: Any
+) -> None:
+    rows = [new_project(organization, f"app-{n}") for n in range(20)]
+    with transaction.atomic(), django_assert_max_num_queries(2):
+        Project.objects.bulk_create(rows)
+    assert {entry.label for entry in new_entries()} == {f"app-{n}" for n in range(20)}
+
+
+def test_bulk_create_that_ignores_conflicts_tells_only_what_it_inserted(
+    project: Project, after: New
+) -> None:
+    rows = [new_project(project.organization, slug) for slug in ("app", "second")]
+    Project.objects.bulk_create(rows, ignore_conflicts=True)
+    assert [entry.label for entry in after()] == ["second"]
+
+
+def test_bulk_create_that_updates_conflicts_is_refused(project: Project, after: New) -> None:
+    with pytest.raises(NotSupportedError, match="update_or_create"):
+        Project.objects.bulk_create(
+            [new_project(project.organization)],
+            update_conflicts=True,
+            unique_fields=["organization", "slug"],
+            update_fields=["name"],
+        )
+    assert after() == []
+
+
+def test_bulk_update_is_told(project: Project, after: New) -> None:
+    project.name = "Bulk"
+    Project.objects.bulk_update([project], ["name"])
+    assert after()[0].changes == {"name": ["App", "Bulk"]}
+
+
+def test_queryset_update_tells_each_row_with_at_most_one_more_statement(
+    project: Project, after: New, django_assert_max_num_queries: Any
+) -> None:
+    new_project(project.organization, "second").save()
+    with transaction.atomic(), django_assert_max_num_queries(2):
+        changed = Project.objects.filter(organization__slug="acme").update(description="x")
+    assert changed == 2
+    told = [entry for entry in after() if entry.action == "update"]
+    assert {entry.label: entry.changes for entry in told} == {
+        "app": {"description": ["", "x"]},
+        "second": {"description": ["", "x"]},
+    }
+
+
+def test_a_save_costs_at_most_one_more_statement(
+    project: Project, django_assert_max_num_queries: Any
+) -> None:
+    project.name = "Other"
+    with transaction.atomic(), django_assert_max_num_queries(2):
+        project.save()
+
+
+def test_an_update_of_nothing_tells_nothing(project: Project, after: New) -> None:
+    assert Project.objects.filter(name="nobody").update(name="x") == 0
+    assert Project.objects.none().update(name="x") == 0
+    assert after() == []
+
+
+def test_queryset_delete_and_cascade_tell_every_row(project: Project, after: New) -> None:
+    target = factories.make_target(project)
+    factories.make_environment(target, "Production")
+    factories.make_environment(target, "Staging")
+    Project.objects.filter(pk=project.pk).delete()
+    deleted = [(entry.type, entry.label) for entry in after() if entry.action == "delete"]
+    assert sorted(deleted) == [
+        ("environment", "app/backend/production"),
+        ("environment", "app/backend/staging"),
+        ("project", "app"),
+        ("target", "app/backend"),
+    ]
+
+
+def test_raw_delete_of_a_queryset_is_told(project: Project, after: New) -> None:
+    Project.objects.filter(pk=project.pk)._raw_delete("default")
+    assert [entry.action for entry in after()] == ["delete"]
+
+
+def test_get_or_create_and_update_or_create_are_told(project: Project, after: New) -> None:
+    organization = project.organization
+    Project.objects.get_or_create(organization=organization, slug="app")
+    Project.objects.get_or_create(organization=organization, slug="new", defaults={"name": "New"})
+    Project.objects.update_or_create(
+        organization=organization, slug="new", defaults={"name": "Newer"}
+    )
+    assert [(entry.action, entry.changes["name"]) for entry in after()] == [
+        ("create", [None, "New"]),
+        ("update", ["New", "Newer"]),
+    ]
+
+
+def test_many_to_many_links_are_told_on_their_owner(
+    organization: Organization, new_entries: New
+) -> None:
+    user = organization.memberships.get().user
+    first, second = Group.objects.create(name="first"), Group.objects.create(name="second")
+    user.groups.add(first, second)
+    user.groups.set([second])
+    user.groups.clear()
+    assert [(entry.action, entry.type, entry.changes) for entry in new_entries()] == [
+        ("grant", "user", {"groups": [[], ["first", "second"]]}),
+        ("revoke", "user", {"groups": [["first"], []]}),
+        ("revoke", "user", {"groups": [["second"], []]}),
+    ]
+
+
+def test_permissions_given_past_the_roles_are_told(
+    organization: Organization, new_entries: New
+) -> None:
+    user = factories.make_member(organization, "billing_manager").user
+    before = len(new_entries())
+    assign_perm("audit:read", user, organization)
+    remove_perm("audit:read", user, organization)
+    user.user_permissions.add(Permission.objects.get(codename="add_session"))
+    assert [(entry.action, entry.changes) for entry in new_entries()[before:]] == [
+        ("grant", {"permissions": [[], ["audit:read"]]}),
+        ("revoke", {"permissions": [["audit:read"], []]}),
+        ("grant", {"user_permissions": [[], ["add_session"]]}),
+    ]
+
+
+def test_raw_sql_without_a_reason_is_refused(project: Project, after: New) -> None:
+    for statement in (
+        "UPDATE organizations_project SET name = 'raw' WHERE id = %s",
+        "DELETE FROM organizations_project WHERE id = %s",
+    ):
+        with pytest.raises(DatabaseError, match="has no entry in its transaction"):
+            raw(statement, project.pk)
+    with pytest.raises(DatabaseError, match="has no entry in its transaction"):
+        raw(
+            "INSERT INTO organizations_target (id, created_at, updated_at, name, slug, description,"
+            " organization_id, project_id) VALUES (gen_random_uuid(), now(), now(), 'x', 'x', '',"
+            " %s, %s)",
+            project.organization_id,
+            project.pk,
+        )
+    project.refresh_from_db()
+    assert project.name == "App"
+    assert after() == []
+
+
+def test_raw_sql_with_a_reason_is_told_by_the_database(project: Project, after: New) -> None:
+    with transaction.atomic():
+        raw("SET LOCAL audit.reason = 'ticket 7'")
+        raw(
+            "UPDATE organizations_project SET name = 'raw', metadata = '{}' WHERE id = %s",
+            project.pk,
+        )
+    [entry] = after()
+    assert (entry.action, entry.actor_type, entry.interface) == ("update", "database", "database")
+    assert entry.actor == connection.settings_dict["USER"]
+    assert entry.changes == {"name": ["App", "raw"]}
+    assert entry.context["reason"] == "ticket 7"
+
+
+def test_the_database_tells_values_as_the_application_does(project: Project, after: New) -> None:
+    target = factories.make_target(project)
+    raw_slug = "DELETE FROM organizations_target WHERE id = %s"
+    with transaction.atomic():
+        raw("SET LOCAL audit.reason = 'tidy'")
+        raw(raw_slug, target.pk)
+    created, deleted = after()
+    assert created.label == deleted.label == "app/backend"
+    assert {name: pair[1] for name, pair in created.changes.items()} == {
+        name: pair[0] for name, pair in deleted.changes.items()
+    }
+
+
+def test_a_raw_change_cannot_hide_behind_an_entry_of_the_same_row(project: Project) -> None:
+    with pytest.raises(DatabaseError, match="has no entry"), transaction.atomic():
+        project.name = "told"
+        project.save()
+        raw("UPDATE organizations_project SET name = 'hidden' WHERE id = %s", project.pk)
+    with pytest.raises(DatabaseError, match="has no entry"), transaction.atomic():
+        project.name = "told"
+        project.save()
+        raw("DELETE FROM organizations_project WHERE id = %s", project.pk)
+
+
+def test_an_entry_of_another_transaction_does_not_count(project: Project) -> None:
+    project.name = "told"
+    project.save()
+    with pytest.raises(DatabaseError, match="has no entry"):
+        raw("UPDATE organizations_project SET name = 'later' WHERE id = %s", project.pk)
+
+
+def test_nested_transactions_keep_what_is_kept(project: Project, after: New) -> None:
+    with transaction.atomic():
+        Project.objects.filter(pk=project.pk).update(name="outer")
+        with pytest.raises(RuntimeError), transaction.atomic():
+            Project.objects.filter(pk=project.pk).update(name="inner")
+            raise RuntimeError
+        with transaction.atomic():
+            Project.objects.filter(pk=project.pk).update(description="kept")
+    assert [entry.changes for entry in after()] == [
+        {"name": ["App", "outer"]},
+        {"description": ["", "kept"]},
+    ]
+
+
+def test_a_rolled_back_change_leaves_no_entry(project: Project, after: New) -> None:
+    with pytest.raises(RuntimeError), transaction.atomic():
+        project.delete()
+        raise RuntimeError
+    assert after() == []
+    assert Project.objects.filter(slug="app").exists()
+
+
+def test_a_change_that_fails_leaves_no_entry(project: Project, after: New) -> None:
+    with pytest.raises(DatabaseError):
+        new_project(project.organization, "app").save()
+    assert after() == []
+
+
+def test_if_the_entry_cannot_be_written_the_change_fails(
+    project: Project, superuser_connection: Any
+) -> None:
+    superuser_connection.execute(
+        "ALTER TABLE audit_inbox ADD CONSTRAINT disk_is_full CHECK (false) NOT VALID"
+    )
+    try:
+        project.name = "unrecorded"
+        with pytest.raises(DatabaseError):
+            project.save()
+    finally:
+        superuser_connection.execute("ALTER TABLE audit_inbox DROP CONSTRAINT disk_is_full")
+    project.refresh_from_db()
+    assert project.name == "App"
+
+
+def test_two_threads_keep_their_actors_apart(organization: Organization, new_entries: New) -> None:
+    both_inside = threading.Barrier(2)
+
+    def work(name: str) -> None:
+        with context.acting_as(Actor(ActorType.SYSTEM, None, name)):
+            both_inside.wait(5)
+            for n in range(10):
+                new_project(organization, f"{name}-{n}").save()
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("left", "right")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = new_entries()
+    assert len(told) == 20
+    assert all(entry.label.startswith(entry.actor) for entry in told)
+
+
+def test_async_code_keeps_its_actor(organization: Organization, new_entries: New) -> None:
+    async def work(name: str) -> None:
+        with context.acting_as(Actor(ActorType.SYSTEM, None, name)):
+            await asyncio.sleep(0)
+            await new_project(organization, name).asave()
+            await sync_to_async(new_project(organization, f"{name}-2").save)()
+
+    async def both() -> None:
+        await asyncio.gather(work("left"), work("right"))
+
+    async_to_sync(both)()
+    assert {(entry.actor, entry.label) for entry in new_entries()} == {
+        ("left", "left"),
+        ("left", "left-2"),
+        ("right", "right"),
+        ("right", "right-2"),
+    }
+
+
+def test_a_management_command_is_the_system(organization: Organization, new_entries: New) -> None:
+    with context.command(["manage.py", "rewrap_keys", "--password", "secret"]):
+        new_project(organization).save()
+    [entry] = new_entries()
+    assert (entry.actor_type, entry.interface) == ("system", "command")
+    assert entry.context == {"command": "rewrap_keys"}
+
+
+def test_without_any_context_the_system_acted(organization: Organization, new_entries: New) -> None:
+    new_project(organization).save()
+    assert (new_entries()[0].actor_type, new_entries()[0].actor) == ("system", "system")
+
+
+def test_silent_fields_leave_no_entry_and_pass_the_guard(
+    organization: Organization, new_entries: New
+) -> None:
+    key = factories.make_api_key(organization).api_key
+    before = len(new_entries())
+    from keys import api_keys
+
+    api_keys.note_use(key, "203.0.113.9")
+    User.objects.update(last_login="2026-01-01T00:00:00Z")
+    assert new_entries()[before:] == []
+
+
+def test_an_act_names_what_was_done(project: Project, after: New) -> None:
+    key = factories.make_api_key(project.organization).api_key
+    with act("rotate", key_version=9, password="never listed"):
+        key.token_hash = b"x" * 32
+        key.save()
+    entry = after()[-1]
+    assert entry.action == "rotate"
+    assert entry.context == {"key_version": 9}
+    assert entry.changes == {"token_hash": None}
+
+
+def test_each_type_is_called_by_its_path(organization: Organization, new_entries: New) -> None:
+    project = factories.make_project(organization)
+    environment = factories.make_environment(factories.make_target(project))
+    Environment.objects.filter(pk=environment.pk).update(slug="prod")
+    Target.objects.filter(project=project).update(slug="api")
+    Environment.objects.filter(pk=environment.pk).update(name="Prod")
+    assert [entry.label for entry in new_entries()] == [
+        "my-app",
+        "my-app/encryption-key/1",
+        "my-app/backend",
+        "my-app/backend/production",
+        "my-app/backend/prod",
+        "my-app/api",
+        "my-app/api/prod",
+    ]
+
+
+def test_a_persons_change_is_told_to_each_organization_of_theirs(
+    organization: Organization, entries: Callable[..., list[Told]]
+) -> None:
+    user = organization.memberships.get().user
+    second = factories.make_organization("Second", owner=user)
+    before = len(entries())
+    user.name = "Ada"
+    user.save()
+    told = entries(before)
+    assert len(told) == 2
+    assert len(entries(organization_id=second.pk, action="update")) == 1
+
+
+def test_deleting_an_organization_leaves_its_history_whole(
+    organization: Organization, entries: Callable[..., list[Told]]
+) -> None:
+    factories.make_project(organization)
+    kept = organization.pk
+    organization.delete()
+    told = entries(organization_id=kept)
+    assert told[0].action == "create"
+    deleted = [entry.type for entry in told if entry.action == "delete"]
+    assert deleted.count("organization") == 1
+    assert {"project", "key_version", "membership"} <= set(deleted)
+
+
+def test_migrations_and_commands_leave_nothing_uncovered() -> None:
+    """Each audited table has its two guards and refuses TRUNCATE."""
+    from audit import policy
+
+    for spec in policy.AUDITED:
+        table = spec.model_class()._meta.db_table
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal"
+                " AND tgenabled = 'O'",
+                [table],
+            )
+            names = {name for (name,) in cursor.fetchall()}
+        assert names >= {"audit_guard", "audit_guard_update", "audit_no_truncate"}, table
+
+
+def test_rewrapping_under_another_master_key_is_told(
+    organization: Organization, new_entries: New, settings: Any
+) -> None:
+    factories.make_project(organization)
+    before = len(new_entries())
+    settings.MASTER_KEYS = {**settings.MASTER_KEYS, 2: b"2" * 32}
+    settings.MASTER_KEY_CURRENT = 2
+    call_command("rewrap_keys", verbosity=0)
+    [entry] = new_entries()[before:]
+    assert entry.action == "rewrap"
+    assert entry.changes == {"master_key_version": [1, 2], "wrapped_key": None}
