@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from urllib.parse import urlencode
@@ -106,7 +106,7 @@ class _EntryForm(forms.Form):
 
     def _refuse_unknown(self) -> None:
         for name in self.data:
-            if name not in self.fields and name not in ELSEWHERE:
+            if name not in self.fields and name not in self.asked.known:
                 self._refuse(
                     str(name)[:100], f"There is no such parameter. {suggest(name, [*self.fields])}"
                 )
@@ -225,8 +225,12 @@ class EntryFilter(django_filters.FilterSet):
         queryset: QuerySet[Entry],
         *,
         organizations: Sequence[Organization] | None = None,
+        known: Collection[str] = (),
     ) -> None:
+        """organizations: where to look names up; all that may be read, when None.
+        known: parameters of the surface itself, which are no filters and no mistakes."""
         super().__init__({} if data is None else data, queryset)
+        self.known = frozenset({*ELSEWHERE, *known})
         self.organization_ids = None if organizations is None else [o.pk for o in organizations]
         self.now = clock.now()
         self.zone: dt.tzinfo = dt.UTC

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from django.http import QueryDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -373,6 +374,14 @@ def test_a_name_of_too_many_things_is_refused_with_a_remedy(
 def test_known_parameters_of_others_are_let_through(ask: Ask, log: Log) -> None:
     question = ask(format="csv", page="3", per_page="10", tz="UTC", before=ulid.to_text(ulid.new()))
     assert found(question) == {row.id for row in log.rows}
+
+
+def test_a_surface_may_have_parameters_of_its_own(entries: QuerySet[Entry]) -> None:
+    data = {"entry": "x", "action": "delete"}
+    assert set(errors(EntryFilter(data, entries, organizations=[ORGANIZATION]))) == {"entry"}
+    question = EntryFilter(data, entries, organizations=[ORGANIZATION], known=["entry"])
+    assert question.is_valid()
+    assert question.params == {"action": ["delete"]}
 
 
 @pytest.mark.parametrize("key", ["0" * 26, "7" + "Z" * 25])
