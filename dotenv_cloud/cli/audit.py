@@ -363,7 +363,9 @@ def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
         ("SEQUENCE", _sequence(entry)),
     ]
     output.facts([(name, value) for name, value in pairs if value not in (None, "")])
-    _print_context(entry.get("context") or {})
+    context = entry.get("context") or {}
+    # The reason has a line of its own above.
+    _print_context({name: value for name, value in context.items() if name != "reason"})
     _print_changes(entry.get("changes") or {}, entry.get("changed_fields") or [])
 
 
