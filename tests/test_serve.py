@@ -50,7 +50,7 @@ def command(data_dir: Path, port: int) -> subprocess.Popen[str]:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("DATABASE_", "DOTENV_"))
+        if not name.startswith(("DATABASE_", "DJANGO_", "DOTENV_"))
     }
     environment |= {
         "DOTENV_DEMO": "1",
