@@ -30,7 +30,7 @@ _ANY_OF = {
     "actor": "Who: e-mail address, name of an API key, or id.",
     "actor_type": "Kind of actor: user, api_key, system, anonymous, database.",
     "action": "What was done: create, update, delete, rotate, sign_in, …",
-    "type": "Kind of resource: project, target, environment, member, …",
+    "type": "Kind of resource: project, environment, key_version, api_key, …",
     "resource": "On what: a path such as my-app/backend and all below it, or an id.",
     "result": "success, denied or failed.",
     "ip": "From which address or network, such as 10.0.0.0/8.",

@@ -7,6 +7,7 @@ import datetime as dt
 import email.utils
 import importlib.metadata
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -25,6 +26,8 @@ _TRIES = 4
 _LONGEST_WAIT = 90
 """Seconds that a command sleeps in all because the server asked it to."""
 _BUSY = frozenset({429, 502, 503, 504})
+
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 
 _KEY_ERRORS = frozenset(
     {
@@ -226,7 +229,8 @@ class Api:
         hint = f"The address comes from {self._url_source}; is the server running?"
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             hint = "For a private certificate authority set SSL_CERT_FILE to its certificate."
-        return Failure(f"Cannot connect to {self.url}: {reason}.", hint=hint)
+        said = _ERROR_NUMBER.sub("", reason)
+        return Failure(f"Cannot connect to {self.url}: {said}.", hint=hint)
 
     def _refuse_errors(self, response: httpx.Response) -> None:
         if response.is_success:
@@ -238,9 +242,9 @@ class Api:
         status, name = response.status_code, content["error"]
         code = Exit.KEY if name in _KEY_ERRORS else _EXIT_BY_STATUS.get(status, Exit.ERROR)
         message = content.get("message") or f"The server refused: {name}."
-        raise Failure(str(message), code, self._hint(response))
+        raise Failure(str(message), code, self._hint(response, str(message)))
 
-    def _hint(self, response: httpx.Response) -> str:
+    def _hint(self, response: httpx.Response, message: str) -> str:
         status = response.status_code
         if status == httpx.codes.UNAUTHORIZED:
             return (
@@ -250,7 +254,8 @@ class Api:
         if status == httpx.codes.FORBIDDEN:
             return f"The key comes from {self._token_source}; it lacks the permission for this."
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            return f"Try again in {_retry_after(response) or 60:.0f} s."
+            seconds = f"{_retry_after(response) or 60:.0f}"
+            return "" if seconds in message else f"Try again in {seconds} s."
         if status >= 500:
             request = response.headers.get("X-Request-Id")
             return f"Give the administrator the request id {request}." if request else ""

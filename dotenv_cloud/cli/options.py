@@ -93,6 +93,7 @@ class Command(click.Command):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.params.extend(_untaken(self.params, hidden=True))
+        self.epilog = self.epilog or "Options of every command: dotenv --help"
 
 
 class Group(click.Group):
