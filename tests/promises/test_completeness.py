@@ -24,7 +24,7 @@ from organizations.models import Environment, Organization, Project, Target, Use
 from tests import factories
 from tests.promises.conftest import Told
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 New = Callable[[], list[Told]]
 
 

@@ -1,0 +1,174 @@
+"""Promise 4: entries are append-only in the database. Each statement as the role that tries it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from audit import sealing
+from organizations import ulid
+from organizations.models import Organization
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
+Connection = psycopg.Connection[Any]
+
+ENTRY = (
+    "INSERT INTO audit_inbox ({columns}) SELECT {values} FROM (SELECT"
+    " gen_random_uuid() AS organization_id, 'user' AS actor_type, 'mallory' AS actor_label,"
+    " 'delete' AS action, 'project' AS resource_type, 'x' AS resource_label, 'api' AS interface) e"
+)
+COLUMNS = (
+    "organization_id, actor_type, actor_label, action, resource_type, resource_label, interface"
+)
+
+
+@pytest.fixture(autouse=True)
+def history(organization: Organization) -> Organization:
+    """Entries on both sides: some sealed, some not."""
+    factories.make_project(organization, "Sealed")
+    sealing.seal()
+    factories.make_project(organization, "Fresh")
+    return organization
+
+
+def insert(columns: str, values: str) -> str:
+    return ENTRY.format(columns=columns, values=values)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert(f"id, {COLUMNS}", f"gen_random_uuid(), {COLUMNS}"),
+        insert(f"xid, {COLUMNS}", f"'5'::xid8, {COLUMNS}"),
+        "UPDATE audit_inbox SET actor_label = 'somebody else'",
+        "DELETE FROM audit_inbox",
+        "TRUNCATE audit_inbox",
+        "INSERT INTO audit_ledger SELECT * FROM audit_ledger",
+        "UPDATE audit_ledger SET actor_label = 'somebody else'",
+        "DELETE FROM audit_ledger",
+        "TRUNCATE audit_ledger",
+        "TRUNCATE audit_ledger_default",
+        "DELETE FROM audit_ledger_default",
+        "UPDATE audit_entry SET action = 'view'",
+        "DELETE FROM audit_entry",
+        "UPDATE audit_log SET size = 0",
+        "UPDATE audit_sealing SET lo = '0'",
+        "DELETE FROM audit_label",
+        "UPDATE audit_repeat SET entry = '{}'",
+        "TRUNCATE organizations_project",
+        "ALTER TABLE audit_inbox DISABLE TRIGGER ALL",
+        "ALTER TABLE organizations_project DISABLE TRIGGER audit_guard",
+        "ALTER TABLE audit_ledger DISABLE ROW LEVEL SECURITY",
+        "DROP TRIGGER audit_guard ON organizations_project",
+        "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE sql AS ''",
+        "SET session_replication_role = replica",
+        "SET ROLE dotenv_owner",
+        "SET ROLE dotenv_sealer",
+        "SELECT audit_flush_repeats()",
+        "SELECT audit_ensure_partitions(now(), now())",
+        "DROP TABLE audit_ledger",
+        "CREATE TABLE public.mine (x int)",
+        "DELETE FROM django_migrations",
+    ],
+)
+def test_the_application_role_cannot(application_connection: Connection, statement: str) -> None:
+    with pytest.raises((errors.InsufficientPrivilege, errors.ObjectNotInPrerequisiteState)):
+        application_connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        COLUMNS.replace("actor_type", "'database'"),
+        COLUMNS.replace("interface", "'database'"),
+    ],
+)
+def test_the_application_role_cannot_pose_as_the_database(
+    application_connection: Connection, values: str
+) -> None:
+    with pytest.raises(errors.CheckViolation):
+        application_connection.execute(insert(COLUMNS, values))  # type: ignore[call-overload]
+
+
+def test_time_and_transaction_of_an_entry_are_the_databases(
+    application_connection: Connection, owner_connection: Connection
+) -> None:
+    with application_connection.transaction():
+        application_connection.execute(insert(COLUMNS, COLUMNS))  # type: ignore[call-overload]
+        [xid] = application_connection.execute(
+            "SELECT pg_current_xact_id()::text, clock_timestamp()"
+        ).fetchone()[:1]
+    key, stored, now = owner_connection.execute(
+        "SELECT id, xid::text, now() FROM audit_inbox WHERE actor_label = 'mallory'"
+    ).fetchone()
+    assert stored == xid
+    assert abs((ulid.time_of(key) - now).total_seconds()) < 5
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert(COLUMNS, COLUMNS),
+        "UPDATE audit_inbox SET action = 'view'",
+        "TRUNCATE audit_inbox",
+        "UPDATE audit_ledger SET action = 'view'",
+        "DELETE FROM audit_ledger",
+        "TRUNCATE audit_ledger",
+        "SELECT * FROM organizations_user",
+        "SELECT * FROM keys_keyversion",
+        "UPDATE organizations_project SET name = 'x'",
+        "DELETE FROM audit_log",
+    ],
+)
+def test_the_sealer_cannot(sealer_connection: Connection, statement: str) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        sealer_connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_inbox SET action = 'view'",
+        "DELETE FROM audit_inbox",
+        "TRUNCATE audit_inbox",
+        "UPDATE audit_ledger SET action = 'view'",
+        "DELETE FROM audit_ledger",
+        "TRUNCATE audit_ledger",
+        "TRUNCATE organizations_project CASCADE",
+        "TRUNCATE organizations_user_groups",
+    ],
+)
+def test_even_the_owner_is_refused_by_a_trigger(
+    owner_connection: Connection, statement: str
+) -> None:
+    with pytest.raises(errors.InsufficientPrivilege, match="audit: .* is refused"):
+        owner_connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_partitions_made_later_refuse_too(
+    sealer_connection: Connection, owner_connection: Connection
+) -> None:
+    sealer_connection.execute(
+        "SELECT audit_ensure_partitions('2031-05-01'::timestamptz, '2031-05-01'::timestamptz)"
+    )
+    with pytest.raises(errors.InsufficientPrivilege, match="is refused"):
+        owner_connection.execute("TRUNCATE audit_ledger_2031_05")
+    owner_connection.execute("ALTER TABLE audit_ledger DETACH PARTITION audit_ledger_2031_05")
+    owner_connection.execute("DROP TABLE audit_ledger_2031_05")
+
+
+def test_the_model_refuses_as_well() -> None:
+    from audit.models import Entry
+
+    for change in (
+        lambda: Entry().save(),
+        lambda: Entry().delete(),
+        lambda: Entry.objects.update(action="view"),
+        lambda: Entry.objects.all().delete(),
+    ):
+        with pytest.raises(TypeError, match="entries are never"):
+            change()
