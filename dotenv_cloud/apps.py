@@ -1,4 +1,4 @@
-"""The app of the site itself: it has no models, only commands, pages and the API's plumbing."""
+"""The app of the site itself: commands, limits and the API's plumbing."""
 
 from __future__ import annotations
 
