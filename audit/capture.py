@@ -1,61 +1,37 @@
-"""From rows to entries: what the compilers return is turned into drafts by the policy.
+"""From rows to entries, by the policy: each ORM write of an audited model enters what it does.
 
-A plan is made once per audited model: which columns a write must return, and where each is found.
-Columns whose values are not recorded never leave the database on an update: it only says whether
-they changed.
+A row's entry is written by the statement that changes the row: no second round trip, and nothing
+leaves the database to be told. Links (the policy's parts) are entered one a resource instead of
+one a row, by a second statement.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, JSONField, Model
+from django.db.models import Field, Model
 
-from audit import inbox, policy
+from audit import images, inbox, policy
 from audit.inbox import Draft, Label
-from audit.policy import Operation, Part, Resource
-from organizations import acts, ulid
-
-LARGEST_SAFE_INTEGER = 2**53 - 1
-"""Integers beyond it are written as strings (RFC 8785 §3.1: numbers are IEEE doubles)."""
+from audit.policy import Operation, Part, Resource, Result
+from organizations import acts, clock
 
 Row = Sequence[Any]
 
 
-def recordable(value: Any) -> Any:
-    """`value` as canonical JSON can hold it: no floats, ids as ULIDs, instants in UTC."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) <= LARGEST_SAFE_INTEGER else str(value)
-    if isinstance(value, uuid.UUID):
-        return ulid.to_text(value)
-    if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if isinstance(value, dict):
-        return {str(key): recordable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [recordable(item) for item in value]
-    if isinstance(value, bytes | bytearray | memoryview):
-        raise TypeError("binary values are never recorded; take the field off the policy's list")
-    return str(value)
-
-
-def _recordable_json(text: Any) -> Any:
-    """Like `recordable`, for a jsonb column, which Django reads as text."""
-    return recordable(json.loads(text) if isinstance(text, str) else text)
-
-
 @dataclass(frozen=True)
 class Plan:
-    """What a write of one audited model returns, and how to read it."""
+    """What a write of one audited model returns, and how its entry is made of that.
+
+    changes: the SQL of `changes` by operation, over the rows that the write returned as
+        `audit_row` (an UPDATE's former values as `was_…`, and whether a column whose values are
+        not recorded changed as `other_…`).
+    """
 
     spec: Resource | Part
     model: type[Model]
@@ -65,8 +41,7 @@ class Plan:
     returned: tuple[Field[Any, Any], ...]
     label: Label
     place: dict[str, int] = field(repr=False)
-    recorded: tuple[tuple[str, int, Callable[[Any], Any]], ...] = ()
-    unrecorded: tuple[str, ...] = ()
+    changes: Mapping[Operation, str] = field(default_factory=dict, repr=False)
     before_columns: str = ""
     update_returning: str = ""
     delete_returning: str = ""
@@ -91,16 +66,13 @@ def _make_plan(model: type[Model], spec: Resource | Part) -> Plan:
     key = str(model._meta.pk.column)
     label = Label.parse(spec.label, {column: _sql_type(f) for column, f in fields.items()})
     if isinstance(spec, Part):
-        recorded_columns: tuple[str, ...] = (spec.key, spec.value)
-        silent: frozenset[str] = frozenset()
+        recorded: list[str] = [spec.key, spec.value]
+        others: list[str] = []
     else:
-        recorded_columns = tuple(policy.recorded_columns(spec))
-        silent = frozenset(spec.silent)
-    first = dict.fromkeys(
-        (key, *([spec.organization] if spec.organization else []), *label.columns)
-    )
-    columns = list(dict.fromkeys((*first, *recorded_columns)))
-    unrecorded = tuple(c for c in fields if c not in recorded_columns and c not in (*silent, key))
+        recorded = policy.recorded_columns(spec)
+        others = [c for c in fields if c not in (*recorded, *spec.silent, key)]
+    tenant = [spec.organization] if spec.organization else []
+    columns = list(dict.fromkeys((key, *tenant, *label.columns, *recorded)))
     quoted = f'"{model._meta.db_table}"'
     return Plan(
         spec=spec,
@@ -111,23 +83,32 @@ def _make_plan(model: type[Model], spec: Resource | Part) -> Plan:
         returned=tuple(fields[column] for column in columns),
         label=label,
         place={column: i for i, column in enumerate(columns)},
-        recorded=tuple(
-            (column, columns.index(column), _reader(fields[column])) for column in recorded_columns
-        ),
-        unrecorded=unrecorded,
-        before_columns=", ".join(
-            f'"{c}"' for c in dict.fromkeys((key, *recorded_columns, *unrecorded))
-        ),
-        # The row after; then the recorded columns before; then whether each other column changed.
+        changes={} if isinstance(spec, Part) else _changes(recorded, others, fields),
+        before_columns=", ".join(f'"{c}"' for c in dict.fromkeys((key, *recorded, *others))),
+        # Values that are not recorded stay where they are: only whether they changed is told.
         update_returning=", ".join(
             [
                 *(f'{quoted}."{c}"' for c in columns),
-                *(f'audit_before."{c}"' for c in recorded_columns),
-                *(f'{quoted}."{c}" IS DISTINCT FROM audit_before."{c}"' for c in unrecorded),
+                *(f'audit_before."{c}" AS "was_{c}"' for c in recorded),
+                *(
+                    f'{quoted}."{c}" IS DISTINCT FROM audit_before."{c}" AS "other_{c}"'
+                    for c in others
+                ),
             ]
         ),
         delete_returning=", ".join(f'{quoted}."{c}"' for c in columns),
     )
+
+
+def _changes(
+    recorded: list[str], others: list[str], fields: dict[str, Field[Any, Any]]
+) -> dict[Operation, str]:
+    row, was, other = 'audit_row."{}"', 'audit_row."was_{}"', 'audit_row."other_{}"'
+    return {
+        Operation.INSERT: images.inserted(recorded, fields, row),
+        Operation.UPDATE: images.updated(recorded, others, fields, was, row, other),
+        Operation.DELETE: images.deleted(recorded, fields, row),
+    }
 
 
 def _sql_type(column: Field[Any, Any]) -> str:
@@ -136,64 +117,37 @@ def _sql_type(column: Field[Any, Any]) -> str:
     return str(column.rel_db_type(connection) if column.is_relation else column.db_type(connection))
 
 
-def _reader(column: Field[Any, Any]) -> Callable[[Any], Any]:
-    return _recordable_json if isinstance(column, JSONField) else recordable
-
-
-def record_rows(
-    plan: Plan, operation: Operation, rows: Iterable[Row], connection: BaseDatabaseWrapper
-) -> None:
-    """Enter inserted or deleted `rows`, each a sequence of the plan's returned columns."""
+def entering(plan: Plan, operation: Operation) -> tuple[str, list[Any]]:
+    """A CTE that enters the rows of the CTE `audit_row`, and its parameters."""
     spec = plan.spec
-    if isinstance(spec, Part):
-        _record_parts(plan, spec, operation, rows, connection)
-        return
+    assert isinstance(spec, Resource)
     doing = acts.current()
     action = policy.action_for(spec, operation, doing.verb if doing else None)
-    gone = operation is Operation.DELETE
-    drafts = []
-    for row in rows:
-        changes: dict[str, Any] = {}
-        for name, place, read in plan.recorded:
-            value = read(row[place])
-            if value is not None:
-                changes[name] = [value, None] if gone else [None, value]
-        drafts.append(_draft(plan, spec, row, changes))
-    inbox.insert(connection, action, spec.name, plan.label, drafts, _facts(doing))
-
-
-def record_updates(plan: Plan, rows: Iterable[Row], connection: BaseDatabaseWrapper) -> None:
-    """Enter updated `rows`, each as `plan.update_returning` lists them."""
-    spec = plan.spec
-    if isinstance(spec, Part):
-        raise NotImplementedError(
-            f"{plan.model.__name__} rows are links: remove one and add another, do not update"
+    common = inbox.common_values(action, spec.name, _facts(doing), Result.SUCCESS)
+    id_column, id_value, id_params = "", "", []
+    if clock.is_shifted():
+        id_column = "id, "
+        id_value = "audit_uuid7(%s::timestamptz + row_number() OVER () * interval '1 microsecond'),"
+        id_params = [clock.now()]
+    key = f"audit_row.{plan.quoted_key}"
+    label = plan.label.sql({column: f'audit_row."{column}"' for column in plan.label.columns})
+    if spec.organization:
+        organization, of_person = f'audit_row."{spec.organization}"', ""
+    else:
+        organization, of_person = "o.organization_id", inbox.each_organization(key)
+    source, told = "audit_row", plan.changes[operation]
+    if operation is Operation.UPDATE:
+        # A row that was written but not changed has nothing to tell.
+        source = (
+            f"(SELECT * FROM (SELECT audit_row.*, {told} AS audit_told FROM audit_row) AS audit_row"
+            f" WHERE audit_told <> {images.NOTHING}) AS audit_row"
         )
-    doing = acts.current()
-    action = policy.action_for(spec, Operation.UPDATE, doing.verb if doing else None)
-    width, known = len(plan.returned), len(plan.recorded)
-    drafts = []
-    for row in rows:
-        changes: dict[str, Any] = {}
-        for (name, place, read), before in zip(
-            plan.recorded, row[width : width + known], strict=True
-        ):
-            if row[place] != before:
-                changes[name] = [read(before), read(row[place])]
-        for name, changed in zip(plan.unrecorded, row[width + known :], strict=True):
-            if changed:
-                changes[name] = None
-        if changes:
-            drafts.append(_draft(plan, spec, row, changes))
-    inbox.insert(connection, action, spec.name, plan.label, drafts, _facts(doing))
-
-
-def _draft(plan: Plan, spec: Resource, row: Row, changes: dict[str, Any]) -> Draft:
-    return Draft(
-        resource_id=row[0],
-        organization_id=plan.organization(row),
-        label_arguments=plan.label_arguments(row),
-        changes=changes,
+        told = "audit_told"
+    return (
+        f"audit_entry AS (INSERT INTO audit_inbox ({id_column}{inbox.COLUMNS})"
+        f" SELECT {id_value} {inbox.COMMON_VALUES}, {organization}, {key},"
+        f" COALESCE({label}, ''), {told} FROM {source}{of_person})",
+        [*id_params, *common],
     )
 
 
@@ -201,10 +155,12 @@ def _facts(doing: acts.Act | None) -> dict[str, Any]:
     return dict(doing.facts) if doing else {}
 
 
-def _record_parts(
-    plan: Plan, spec: Part, operation: Operation, rows: Iterable[Row], connection: Any
+def record_links(
+    plan: Plan, operation: Operation, rows: Iterable[Row], connection: BaseDatabaseWrapper
 ) -> None:
-    """One entry a resource, not a link: `field: [removed values, added values]`."""
+    """Enter inserted or deleted links, one entry a resource: `field: [removed, added]`."""
+    spec = plan.spec
+    assert isinstance(spec, Part)
     rows = list(rows)
     if not rows:
         return

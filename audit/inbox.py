@@ -27,7 +27,11 @@ _COMMON = (
     "ip, user_agent, request_id, interface, context"
 )
 COLUMNS = f"{_COMMON}, organization_id, resource_id, resource_label, changes"
-_COMMON_VALUES = "%s, %s::uuid, %s, %s, %s, %s, %s::inet, %s, %s::uuid, %s, %s::jsonb"
+COMMON_VALUES = (
+    "%s::text, %s::uuid, %s::text, %s::text, %s::text, %s::text, "
+    "%s::inet, %s::text, %s::uuid, %s::text, %s::jsonb"
+)
+"""Of the columns that all entries of one write share, in the order of `common_values`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def insert(
     """Insert an entry for each draft, with one statement. No drafts, no statement."""
     if not drafts:
         return
-    common = _common_values(action, resource_type, facts, result, actor)
+    common = common_values(action, resource_type, facts, result, actor)
     if len(drafts) == 1 and drafts[0].organization_id is not None and not clock.is_shifted():
         sql, params = _insert_one(label, drafts[0], common)
     else:
@@ -94,13 +98,14 @@ def insert(
         cursor.execute(sql, params)
 
 
-def _common_values(
+def common_values(
     action: str,
     resource_type: str,
     facts: Mapping[str, Any],
     result: Result,
-    actor: context.Actor | None,
+    actor: context.Actor | None = None,
 ) -> list[Any]:
+    """Parameters for COMMON_VALUES: who, from where, what."""
     who, origin = actor or context.actor(), context.origin()
     allowed = policy.allowed_context(action, {"command": origin.command or None, **facts})
     return [
@@ -128,7 +133,7 @@ def as_json(
     resource_label: str,
 ) -> str:
     """An entry as a JSON object keyed by column, for `audit_as_row`. Equal entries, equal text."""
-    values = _common_values(action, resource_type, facts, result, None)
+    values = common_values(action, resource_type, facts, result, None)
     entry = dict(zip(_COMMON.split(", "), values, strict=True))
     # A request differs from its repetition by this alone.
     entry["request_id"] = None
@@ -145,19 +150,19 @@ def _insert_one(label: Label, draft: Draft, common: list[Any]) -> tuple[str, lis
     label_sql, label_params = label.with_placeholders(draft.label_arguments)
     return (
         f"INSERT INTO audit_inbox ({_COMMON}, organization_id, resource_id, resource_label,"
-        f" changes) VALUES ({_COMMON_VALUES}, %s, %s::uuid, COALESCE({label_sql}, ''), %s::jsonb)",
+        f" changes) VALUES ({COMMON_VALUES}, %s, %s::uuid, COALESCE({label_sql}, ''), %s::jsonb)",
         [*common, draft.organization_id, draft.resource_id, *label_params, _json(draft.changes)],
     )
 
 
-_EACH_ORGANIZATION = f"""
-CROSS JOIN LATERAL (
-    SELECT organization_id FROM organizations_membership m WHERE m.user_id = r.resource_id
-    UNION ALL
-    SELECT '{ulid.NIL}'::uuid WHERE NOT EXISTS (
-        SELECT FROM organizations_membership m WHERE m.user_id = r.resource_id
+def each_organization(person: str) -> str:
+    """SQL that joins a row about `person` to each organization the person belongs to."""
+    memberships = f"FROM organizations_membership m WHERE m.user_id = {person}"
+    return (
+        f" CROSS JOIN LATERAL (SELECT organization_id {memberships} UNION ALL"
+        f" SELECT '{ulid.NIL}'::uuid WHERE NOT EXISTS (SELECT {memberships})"
+        f") AS o (organization_id)"
     )
-) AS o (organization_id)"""
 
 
 def _insert_many(label: Label, drafts: Sequence[Draft], common: list[Any]) -> tuple[str, list[Any]]:
@@ -175,11 +180,11 @@ def _insert_many(label: Label, drafts: Sequence[Draft], common: list[Any]) -> tu
     organization = "o.organization_id" if to_people else "r.organization_id"
     sql = (
         f"INSERT INTO audit_inbox ({id_column}{_COMMON}, organization_id, resource_id,"
-        f" resource_label, changes) SELECT {id_value}{_COMMON_VALUES}, {organization},"
+        f" resource_label, changes) SELECT {id_value}{COMMON_VALUES}, {organization},"
         f" r.resource_id, COALESCE({label.sql(substitute)}, ''), r.changes::jsonb"
         f" FROM unnest({arrays}) WITH ORDINALITY AS r"
         f" ({', '.join(['organization_id', 'resource_id', 'changes', *arguments, 'n'])})"
-        f"{_EACH_ORGANIZATION if to_people else ''}"
+        f"{each_organization('r.resource_id') if to_people else ''}"
     )
     return sql, [
         *id_params,

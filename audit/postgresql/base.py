@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
+from django.db.backends.utils import CursorWrapper
+
+
+class PreparingCursor(base.ServerBindingCursor):
+    """Prepares each statement at first sight; psycopg keeps the last hundred of a connection."""
+
+    def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+        return super().execute(query, params, prepare=True, **kwargs)  # type: ignore[misc]
 
 
 class DatabaseOperations(PostgresOperations):
     compiler_module = "audit.postgresql.compiler"
 
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:
+        if isinstance(cursor, PreparingCursor):
+            return str(self.compose_sql(sql, params))
+        return super().last_executed_query(cursor, sql, params)
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
+
+    def get_connection_params(self) -> dict[str, Any]:
+        # Django's default, None, switches preparing off altogether, as may the settings: for a
+        # pooler that hands out another session for each transaction and cannot follow.
+        params = super().get_connection_params()
+        if "prepare_threshold" not in self.settings_dict["OPTIONS"]:
+            params["prepare_threshold"] = 5
+        return params
+
+    def preparing_cursor(self) -> CursorWrapper:
+        """A cursor for statements that come again and again with other values: saves of one row.
+
+        Such a statement is long, since it carries the making of its entry; to plan it would take
+        longer than to execute it.
+        """
+        self.ensure_connection()
+        assert self.connection is not None
+        cursor = PreparingCursor(self.connection)  # type: ignore[call-arg]  # a union to the stubs
+        prepared: CursorWrapper = self._prepare_cursor(cursor)  # type: ignore[attr-defined]
+        return prepared

@@ -1,0 +1,98 @@
+"""What `changes` says about a row, in SQL: the one way that compilers and guards both write it.
+
+Values are as canonical JSON can hold them (RFC 8785): ids as ULIDs, instants in UTC, no floats.
+`old` and `new` are templates of a reference to a column, such as `OLD.{}` or `audit_row."{}"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import BigIntegerField as LargeIntegerField
+from django.db.models import (
+    BinaryField,
+    BooleanField,
+    CharField,
+    DateTimeField,
+    Field,
+    IntegerField,
+    TextField,
+    UUIDField,
+)
+
+Fields = Mapping[str, "Field[Any, Any]"]
+
+NOTHING = "'{}'::jsonb"
+
+
+def value(field: Field[Any, Any], reference: str) -> str:
+    """JSON of the column that `reference` names; NULL when it is."""
+    target = field.target_field if field.is_relation else field  # type: ignore[attr-defined]
+    if isinstance(target, BinaryField):
+        raise TypeError(
+            f"{field} is binary, which is never recorded; take it off the policy's list"
+        )
+    if isinstance(target, UUIDField):
+        return f"to_jsonb(audit_ulid({reference}))"
+    if isinstance(target, DateTimeField):
+        utc = f"{reference} AT TIME ZONE 'UTC'"
+        return f"""to_jsonb(to_char({utc}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))"""
+    element = target.base_field if isinstance(target, ArrayField) else target
+    is_plain = isinstance(element, CharField | TextField | BooleanField | IntegerField)
+    if is_plain and not isinstance(element, LargeIntegerField):
+        return f"to_jsonb({reference})"
+    return f"audit_recordable(to_jsonb({reference}))"
+
+
+def inserted(recorded: Iterable[str], fields: Fields, new: str) -> str:
+    """Each recorded column that has a value, from nothing to it."""
+    return _whole(recorded, fields, new, "NULL, {}")
+
+
+def deleted(recorded: Iterable[str], fields: Fields, old: str) -> str:
+    """Each recorded column that has a value, from it to nothing."""
+    return _whole(recorded, fields, old, "{}, NULL")
+
+
+def updated(
+    recorded: Iterable[str],
+    others: Iterable[str],
+    fields: Fields,
+    old: str,
+    new: str,
+    has_changed: str | None = None,
+) -> str:
+    """Each recorded column that changed, before and after; of each other column that did, the
+    name. `has_changed`: a template of whether one of the others changed, instead of comparing."""
+    pairs = []
+    for column in recorded:
+        before, after = old.format(column), new.format(column)
+        pair = f"{value(fields[column], before)}, {value(fields[column], after)}"
+        pairs.append(
+            f"CASE WHEN {before} IS DISTINCT FROM {after}"
+            f" THEN jsonb_build_object('{column}', jsonb_build_array({pair})) ELSE {NOTHING} END"
+        )
+    for column in others:
+        changed = (
+            has_changed.format(column)
+            if has_changed
+            else f"{old.format(column)} IS DISTINCT FROM {new.format(column)}"
+        )
+        pairs.append(f"""CASE WHEN {changed} THEN '{{"{column}": null}}' ELSE {NOTHING} END""")
+    return " || ".join(pairs)
+
+
+def _whole(recorded: Iterable[str], fields: Fields, record: str, pair: str) -> str:
+    certain, possible = [], []
+    for column in recorded:
+        reference = record.format(column)
+        each = f"'{column}', jsonb_build_array({pair.format(value(fields[column], reference))})"
+        if fields[column].null:
+            possible.append(
+                f"CASE WHEN {reference} IS NULL THEN {NOTHING} ELSE jsonb_build_object({each}) END"
+            )
+        else:
+            certain.append(each)
+    return " || ".join([f"jsonb_build_object({', '.join(certain)})", *possible])
