@@ -21,6 +21,7 @@ from django.db.models import Q, QuerySet
 from audit import names, parameters, periods, policy
 from audit.models import Entry
 from audit.parameters import suggest
+from audit.querysets import Branch, EntryQuerySet, Streams
 from organizations import clock, ulid
 from organizations.models import Organization
 
@@ -40,6 +41,10 @@ TYPE_ALIASES = {
     "org": "organization",
 }
 """What people call resource types besides their names."""
+
+MOST_STREAMS = 50
+"""Keys whose entries are read each by itself. More than these have entries all over the log, and
+reading it from its end finds a page sooner (10 ms, not 67, for 160 keys in 1.5 M entries)."""
 
 REQUEST_LASTS = dt.timedelta(hours=1)
 """How far the times of a request's entries may be from the time in its id, which the web server's
@@ -257,43 +262,67 @@ class EntryFilter(django_filters.FilterSet):
     def filter_queryset(self, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
         if self.errors:
             return queryset.none()
-        values = self.form.cleaned_data
-        for condition in self._conditions(values):
-            queryset = queryset.filter(condition)
-        return queryset
+        conditions = self._conditions(self.form.cleaned_data)
+        found = queryset.filter(*conditions.values())
+        leading = next((name for name in _LEADING if name in conditions), None)
+        branches = self._branches(leading) if leading else ()
+        if leading and 1 < sum(len(branch.keys) for branch in branches) <= MOST_STREAMS:
+            assert isinstance(found, EntryQuerySet)
+            condition = conditions.pop(leading)
+            rest = queryset.filter(*conditions.values())
+            assert isinstance(rest, EntryQuerySet)
+            found.streams = Streams(rest, condition, branches)
+        return found
 
-    def _conditions(self, values: Mapping[str, Any]) -> list[Q]:
-        conditions = [
-            any_of(column, values[name]) for name, column in _EQUAL.items() if values[name]
-        ]
-        conditions += [
-            ~any_of(column, values[f"exclude_{name}"])
-            for name, column in _EQUAL.items()
-            if values.get(f"exclude_{name}")
-        ]
+    def _conditions(self, values: Mapping[str, Any]) -> dict[str, Q]:
+        conditions = {
+            name: any_of(column, values[name]) for name, column in _EQUAL.items() if values[name]
+        }
+        for name, column in _EQUAL.items():
+            if values.get(f"exclude_{name}"):
+                conditions[f"exclude_{name}"] = ~any_of(column, values[f"exclude_{name}"])
         if values["actor"]:
-            conditions.append(by_actors(self.found["actor"]))
+            conditions["actor"] = by_actors(self.found["actor"])
         if self.found["exclude_actor"]:
-            conditions.append(~by_actors(self.found["exclude_actor"]))
+            conditions["exclude_actor"] = ~by_actors(self.found["exclude_actor"])
         if values["resource"]:
-            conditions.append(on_resources(self.found["resource"]))
+            conditions["resource"] = on_resources(self.found["resource"])
+        if values["q"]:
+            found = self.found["q"]
+            conditions["q"] = on_resources(found) | by_actors(found)
         if values["interface"] == [policy.Interface.DATABASE]:
             # Written by the guards alone, whose entries name no actor: led to the index by actor,
             # as what somebody did past the application is rare and has to be found.
-            conditions.append(Q(actor_id=None))
-        if values["q"]:
-            found = self.found["q"]
-            conditions.append(on_resources(found) | by_actors(found))
+            conditions["interface"] &= Q(actor_id=None)
         if values["ip"]:
-            conditions.append(from_networks(values["ip"]))
+            conditions["ip"] = from_networks(values["ip"])
         if values["field"]:
-            conditions.append(Q(changes__has_any_keys=values["field"]))
+            conditions["field"] = Q(changes__has_any_keys=values["field"])
         if values["request"]:
-            conditions.append(any_of("request_id", values["request"]))
-            conditions.append(around(values["request"], REQUEST_LASTS))
-        conditions.append(within(self.period))
+            conditions["request"] = any_of("request_id", values["request"]) & around(
+                values["request"], REQUEST_LASTS
+            )
+        conditions["period"] = within(self.period)
         return conditions
 
+    def _branches(self, name: str) -> tuple[Branch, ...]:
+        """The keys of a condition that has an index of its own; none if a key is missing."""
+        if name == "action":
+            actions = self.form.cleaned_data["action"]
+            return (Branch(("action",), [(action,) for action in actions]),)
+        found = self.found[name]
+        if found.actor_types:
+            return ()
+        branches = []
+        if found.resources:
+            branches.append(Branch(("resource_type", "resource_id"), sorted(found.resources)))
+        if found.actors:
+            branches.append(Branch(("actor_id",), [(key,) for key in sorted(found.actors)]))
+        return tuple(branches)
+
+
+_LEADING = ("resource", "actor", "q", "action")
+"""Parameters with an index of their own, the most telling first."""
 
 _EQUAL = {
     "actor_type": "actor_type",

@@ -40,6 +40,7 @@ class Entry(models.Model):
     seq = models.BigIntegerField(null=True)
     resource_seq = models.BigIntegerField(null=True)
     actor_seq = models.BigIntegerField(null=True)
+    is_sealed = models.BooleanField()
 
     objects: ClassVar[models.Manager[Entry]] = EntryQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -87,10 +88,6 @@ class Entry(models.Model):
     @property
     def reason(self) -> str:
         return str(self.context.get("reason") or "")
-
-    @property
-    def is_sealed(self) -> bool:
-        return self.seq is not None
 
     @property
     def recorded_changes(self) -> dict[str, tuple[Any, Any]]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.models import Entry
 from audit.parameters import LARGEST_PAGE, parse_ulid
+from audit.querysets import EntryQuerySet
 from organizations import ulid
 
 DEFAULT_PAGE = 50
@@ -40,13 +41,12 @@ def page(
     per_page = max(1, min(per_page, LARGEST_PAGE))
     older_than, newer_than = _key(cursor), _key(after)
     if newer_than is not None:
-        found = list(queryset.filter(id__gt=newer_than).order_by("id")[: per_page + 1])
+        found = _read(queryset, Q(id__gt=newer_than), "id", per_page + 1)
         entries = found[:per_page][::-1]
         has_newer, has_older = len(found) > per_page, True
     else:
-        if older_than is not None:
-            queryset = queryset.filter(id__lt=older_than)
-        found = list(queryset.order_by("-id")[: per_page + 1])
+        bound = Q() if older_than is None else Q(id__lt=older_than)
+        found = _read(queryset, bound, "-id", per_page + 1)
         entries = found[:per_page]
         has_newer, has_older = older_than is not None, len(found) > per_page
     if not entries:
@@ -66,6 +66,11 @@ def page_at(queryset: QuerySet[Entry], position: Mapping[str, Any]) -> Page:
         position.get("per_page") or DEFAULT_PAGE,
         after=position.get("after"),
     )
+
+
+def _read(queryset: QuerySet[Entry], bound: Q, order: str, limit: int) -> list[Entry]:
+    assert isinstance(queryset, EntryQuerySet)
+    return queryset.first_entries(bound, order, limit)
 
 
 def _empty(older_than: uuid.UUID | None, newer_than: uuid.UUID | None) -> Page:

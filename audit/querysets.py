@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models, transaction
+from django.db.models.expressions import RawSQL
 
 EVERYTHING = "*"
 
@@ -28,7 +32,94 @@ def open_wall(organizations: Collection[uuid.UUID] | str, using: str = "default"
         cursor.execute("SELECT set_config('audit.organizations', %s, true)", [value])
 
 
+class Branch(NamedTuple):
+    """Columns that an index leads with, and the values of theirs that are asked for."""
+
+    columns: tuple[str, ...]
+    keys: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """A question with several keys, each of which has its entries in the order of an index.
+
+    Asked as one condition (`actor_id IN …`), PostgreSQL gets no order out of the index: it reads
+    the log from the newest entry on until it has found a page. That takes seconds (0.8 s in 1.5 M
+    entries) when all of the keys have been quiet for long: a project deleted last year, say. So
+    the newest entries of each key are read, by its index, and the newest of those are the page.
+
+    rest: the entries that satisfy everything else; condition: the keys as a condition.
+    """
+
+    rest: EntryQuerySet
+    condition: models.Q
+    branches: tuple[Branch, ...]
+
+    def read(self, bound: models.Q, order: str, limit: int) -> list[Any]:
+        """The first `limit` entries within `bound`, by `order`: `id` or `-id`."""
+        rest = self.rest.filter(bound).order_by(order)
+        unsealed = rest.filter(self.condition, is_sealed=False)[:limit]
+        try:
+            parts = [_sql(unsealed), *(_stream(branch, rest, limit) for branch in self.branches)]
+        except EmptyResultSet:
+            return []
+        direction = "DESC" if order.startswith("-") else "ASC"
+        union = " UNION ALL ".join(f"({sql})" for sql, _ in parts)
+        # An entry may belong to two streams, as its actor's and as its resource's.
+        sql = f"SELECT DISTINCT ON (id) * FROM ({union}) AS e ORDER BY id {direction} LIMIT {limit}"
+        with _in_order_of_indexes(rest.db):
+            return list(rest.raw(sql, [value for _, values in parts for value in values]))
+
+
+def _stream(branch: Branch, rest: EntryQuerySet, limit: int) -> tuple[str, list[Any]]:
+    """The first `limit` sealed entries of each key. The inbox has no index by key; it is small."""
+    names = [f"key{n}" for n in range(len(branch.columns))]
+    is_its_own = {
+        column: RawSQL(f"stream.{name}", [])  # noqa: S611
+        for column, name in zip(branch.columns, names, strict=True)
+    }
+    sql, values = _sql(rest.filter(is_sealed=True, **is_its_own)[:limit])
+    arrays = ", ".join(
+        f"%s::{'uuid' if column.endswith('_id') else 'text'}[]" for column in branch.columns
+    )
+    return (
+        f"SELECT e.* FROM unnest({arrays}) AS stream ({', '.join(names)})"
+        f" CROSS JOIN LATERAL ({sql}) AS e",
+        [*map(list, zip(*branch.keys, strict=True)), *values],
+    )
+
+
+def _sql(queryset: models.QuerySet[Any]) -> tuple[str, list[Any]]:
+    sql, values = queryset.query.sql_with_params()
+    return sql, list(values)
+
+
+@contextmanager
+def _in_order_of_indexes(using: str) -> Iterator[None]:
+    """Plan what is asked inside without sorting where an index has the order.
+
+    For a key that is not known when it plans, PostgreSQL expects as many entries as the average
+    key has. For a few it would rather fetch and sort all, and one key may have a million.
+    """
+    _set_sorting("off", using)
+    yield
+    # After an error the rollback undoes it.
+    _set_sorting("on", using)
+
+
+def _set_sorting(value: str, using: str) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('enable_sort', %s, true), set_config('enable_bitmapscan', %s, true)",
+            [value, value],
+        )
+
+
 class EntryQuerySet(models.QuerySet[Any]):
+    streams: Streams | None = None
+    """A quicker way to the first entries of just this queryset. One made of it has none: the
+    streams would not know what it adds."""
+
     visible_organizations: Collection[uuid.UUID] = ()
     """Those given to `visible`; an export opens the wall for them again in each transaction."""
 
@@ -46,6 +137,12 @@ class EntryQuerySet(models.QuerySet[Any]):
         clone: EntryQuerySet = super()._clone()  # type: ignore[misc]
         clone.visible_organizations = self.visible_organizations
         return clone
+
+    def first_entries(self, bound: models.Q, order: str, limit: int) -> list[Any]:
+        """The first `limit` entries within `bound`, by `order`: `id` or `-id`."""
+        if self.streams is not None:
+            return self.streams.read(bound, order, limit)
+        return list(self.filter(bound).order_by(order)[:limit])
 
     def newest_first(self) -> EntryQuerySet:
         return self.order_by("-id")

@@ -232,7 +232,7 @@ def as_text(params: Mapping[str, Sequence[str]]) -> str:
             each = [value for text in values for value in split(text)]
             simple = [value for value in each if value == _quoted(value) and "," not in value]
             parts += [f"{minus}{bare}:{','.join(simple)}"] if simple else []
-            parts += [f"{minus}{bare}:{_quoted(value)}" for value in each if value not in simple]
+            parts += [f"{minus}{bare}:{_in_quotes(value)}" for value in each if value not in simple]
     return " ".join(parts)
 
 
@@ -260,8 +260,11 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _quoted(value: str) -> str:
-    if re.fullmatch(r'[^\s"\\]+', value):
-        return value
+    """`value` as one word, in quotes if it needs them."""
+    return value if re.fullmatch(r'[^\s"\\]+', value) else _in_quotes(value)
+
+
+def _in_quotes(value: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
 
 

@@ -16,7 +16,7 @@ from django.http import QueryDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit import periods
+from audit import paging, periods
 from audit.filters import TYPE_ALIASES, EntryFilter, canonical
 from audit.models import Entry
 from audit.policy import ACTIONS, RESOURCE_TYPES
@@ -223,7 +223,15 @@ def test_filters_find_what_reading_every_entry_finds(
 ) -> None:
     with clock.at(NOW - dt.timedelta(milliseconds=1)):  # it moves on by that when it is read
         question = ask(**data)
-    assert found(question) == naive.find(data)
+    expected = sorted(naive.find(data), reverse=True)
+    assert found(question) == set(expected)
+    page = paging.page(question.qs, per_page=20)
+    assert [entry.id for entry in page.entries] == expected[:20]
+    if page.next_cursor:
+        older = paging.page(question.qs, page.next_cursor, 20)
+        assert [entry.id for entry in older.entries] == expected[20:40]
+        newer = paging.page(question.qs, after=older.previous_cursor, per_page=20)
+        assert [entry.id for entry in newer.entries] == expected[:20]
 
 
 def test_ids_find_what_reading_every_entry_finds(ask: Ask, log: Log, naive: Naive) -> None:

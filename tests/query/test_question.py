@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audit import question
@@ -153,6 +153,7 @@ questions = st.fixed_dictionaries(
 
 
 @given(questions)
+@example({"actor": ['","']})
 def test_parameters_survive_being_written_as_a_question(asked: dict[str, Any]) -> None:
     found = compiled(question.as_text(asked))
     assert found.unknown == []

@@ -1,13 +1,14 @@
 -- What everything reads: both places at once, so an entry is there the instant its change commits.
+-- `is_sealed` is a constant on each side: a question that names it is planned for one side only.
 CREATE VIEW audit_entry WITH (security_invoker = true) AS
 SELECT id, organization_id, actor_type, actor_id, actor_label, action, resource_type, resource_id,
     resource_label, result, ip, user_agent, request_id, interface, changes, context,
-    NULL::bigint AS seq, NULL::bigint AS resource_seq, NULL::bigint AS actor_seq
+    NULL::bigint AS seq, NULL::bigint AS resource_seq, NULL::bigint AS actor_seq, false AS is_sealed
 FROM audit_inbox
 UNION ALL
 SELECT id, organization_id, actor_type, actor_id, actor_label, action, resource_type, resource_id,
     resource_label, result, ip, user_agent, request_id, interface, changes, context,
-    seq, resource_seq, actor_seq
+    seq, resource_seq, actor_seq, true
 FROM audit_ledger;
 
 -- The dictionary of names, with those of entries not sealed yet.
