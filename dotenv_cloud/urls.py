@@ -1,4 +1,4 @@
-"""The map of the site: each app's pages and the API."""
+"""The map of the site: each app's pages, the admin and the API."""
 
 from __future__ import annotations
 
@@ -6,4 +6,8 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("dotenv_cloud.api.urls")),
+    path("", include("dotenv_cloud.accounts.urls")),
+    path("o/<str:organization>/", include("organizations.urls")),
+    path("o/<str:organization>/", include("keys.urls")),
+    path("o/<str:organization>/", include("audit.urls")),
 ]

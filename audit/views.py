@@ -1,0 +1,235 @@
+"""The review pages: activity, an entry, exports, the history of a key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse, QueryDict, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from audit import access, counting, export, paging, policy, question
+from audit.filters import POSITION, EntryFilter
+from audit.models import Entry
+from audit.presentation import rfc3339
+from keys.views import find_project, key_versions
+from organizations import ulid
+from organizations.access import organization_page
+
+RECENCIES = (
+    ("today", "Today"),
+    ("yesterday", "Yesterday"),
+    ("24h", "Last 24 hours"),
+    ("7d", "Last 7 days"),
+    ("30d", "Last 30 days"),
+    ("this month", "This month"),
+    ("last month", "Last month"),
+)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One part of the question, with the way to drop it."""
+
+    name: str
+    value: str
+    without: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A column of the chart, in a box of 1000 × 100."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    href: str
+    is_exact: bool
+
+
+@require_GET
+@organization_page("audit:read")
+def activity(request: Any) -> HttpResponse:
+    """The log: what was asked, when it happened, and the entries, newest first."""
+    organization = request.organization
+    given: QueryDict = request.GET.copy()
+    unknown: list[str] = []
+    if "ask" in given:
+        made = _compiled(given)
+        if made is None or not made.unknown:
+            return redirect(f"{request.path}?{_without_ask(given, made)}")
+        given, unknown = QueryDict(_without_ask(given, made), mutable=True), made.unknown
+    asked = EntryFilter(
+        given, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    context: dict[str, Any] = {
+        "section": "activity",
+        "asked": asked,
+        "unknown": unknown,
+        "params": {name: ",".join(texts) for name, texts in asked.params.items()},
+        "text": request.GET.get("ask", question.as_text(asked.params)),
+        "tz": given.get("tz", ""),
+        "recencies": RECENCIES,
+        "actions": policy.ACTIONS,
+        "types": policy.RESOURCE_TYPES,
+        "results": list(policy.Result),
+        "interfaces": list(policy.Interface),
+        "chips": list(_chips(request.path, given, asked)),
+    }
+    if not asked.is_valid():
+        return render(request, "audit/activity.html", context, status=422)
+    page = paging.page_at(asked.qs, asked.form.cleaned_data)
+    context |= {
+        "zone": asked.zone,
+        "page": page,
+        "entries": page.entries,
+        "count": counting.bounded_count(asked.qs),
+        "total": counting.total(organization),
+        "facets": counting.facets(asked.qs),
+        "bars": _bars(request.path, given, asked),
+        "understood": _understood(asked),
+    }
+    access.note_view(organization, asked)
+    return render(request, "audit/activity.html", context)
+
+
+def _compiled(given: QueryDict) -> question.Question | None:
+    """The typed question; None for a time zone that does not exist, which the filter refuses."""
+    try:
+        return question.compile(given.get("ask", ""), given.get("tz") or "UTC")
+    except (ValueError, ValidationError):
+        return None
+
+
+def _without_ask(given: QueryDict, made: question.Question | None) -> str:
+    params = QueryDict(mutable=True)
+    for name, texts in (made.params if made else {}).items():
+        params.setlist(name, texts)
+    if given.get("tz"):
+        params["tz"] = str(given["tz"])
+    return params.urlencode()
+
+
+def _understood(asked: EntryFilter) -> list[str]:
+    params = {name: texts for name, texts in asked.params.items() if name != "tz"}
+    return question.compile(question.as_text(params), asked.zone).understood
+
+
+def _chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
+    for name, texts in asked.params.items():
+        for text in texts:
+            rest = given.copy()
+            rest.setlist(name, [other for other in texts if other != text])
+            for position in POSITION:
+                rest.pop(position, None)
+            shown = name.removeprefix("exclude_")
+            yield Chip(
+                f"not {shown}" if shown != name else name, text, f"{path}?{rest.urlencode()}"
+            )
+
+
+def _bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
+    buckets = counting.histogram(asked.qs, asked.period.since, asked.period.until, asked.zone)
+    most = max((bucket.count for bucket in buckets), default=0)
+    if not most:
+        return []
+    width = 1000 / len(buckets)
+    bars = []
+    for number, bucket in enumerate(buckets):
+        narrowed = given.copy()
+        for name in ("when", "ask", *POSITION):
+            narrowed.pop(name, None)
+        narrowed["since"], narrowed["until"] = rfc3339(bucket.start), rfc3339(bucket.end)
+        height = round(100 * bucket.count / most, 2)
+        shown = f"{bucket.count:,}{'' if bucket.is_exact else '+'}"
+        bars.append(
+            Bar(
+                x=round(number * width, 2),
+                y=round(100 - height, 2),
+                width=round(max(width - 1, width * 0.8), 2),
+                height=height,
+                label=f"{_span(bucket.start, bucket.end, asked.zone)}: {shown}",
+                href=f"{path}?{narrowed.urlencode()}",
+                is_exact=bucket.is_exact,
+            )
+        )
+    return bars
+
+
+def _span(start: dt.datetime, end: dt.datetime, zone: dt.tzinfo) -> str:
+    first, last = start.astimezone(zone), end.astimezone(zone)
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+
+
+@require_GET
+@organization_page("audit:read")
+def entry(request: Any, entry: str) -> HttpResponse:
+    """One entry whole: what changed, from where, and the way to what is related."""
+    key = ulid.parse_or_none(entry)
+    found = Entry.objects.visible([request.organization.pk]).filter(pk=key).first()
+    if found is None:
+        raise Http404("There is no such entry.")
+    access.note_view(request.organization, entry=found)
+    context = {
+        "section": "activity",
+        "entry": found,
+        "context": {name: fact for name, fact in found.context.items() if name != "reason"},
+        "back": request.GET.urlencode(),
+    }
+    return render(request, "audit/entry.html", context)
+
+
+@require_GET
+@organization_page("audit:export")
+def export_entries(request: Any) -> Any:
+    """The entries of the same question, as a file."""
+    formats = {
+        "ndjson": ("application/x-ndjson", export.ndjson),
+        "csv": ("text/csv; charset=utf-8", export.csv),
+    }
+    name = request.GET.get("format", "ndjson")
+    organization = request.organization
+    asked = EntryFilter(
+        request.GET, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    if name not in formats or not asked.is_valid():
+        return redirect(
+            f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
+        )
+    media_type, write = formats[name]
+    lines = write(asked.qs)
+    # Entered and committed before the first line leaves.
+    access.note_export(organization, asked, name)
+    response = StreamingHttpResponse(lines, content_type=media_type)
+    response["Content-Disposition"] = f'attachment; filename="{organization.slug}-audit.{name}"'
+    return response
+
+
+@require_GET
+@organization_page("key:retrieve", "audit:read")
+def key_history(request: Any, project: str) -> HttpResponse:
+    """The versions of a project's key and, for who reads the log, what happened to them."""
+    found = find_project(request, project)
+    context: dict[str, Any] = {
+        "section": "projects",
+        "project": found,
+        "versions": key_versions(found),
+        "entries": None,
+    }
+    if "audit:read" in request.abilities:
+        organization = request.organization
+        params = QueryDict(mutable=True)
+        params.update({"resource": found.slug, "type": "key_version"})
+        asked = EntryFilter(
+            params, Entry.objects.visible([organization.pk]), organizations=[organization]
+        )
+        context["entries"] = paging.page(asked.qs, per_page=25).entries
+        access.note_view(organization, asked)
+    return render(request, "keys/history.html", context)

@@ -1,0 +1,153 @@
+"""Members of an organization: listed, invited, changed, removed; and where it opens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from organizations import members, roles, ulid
+from organizations.access import organization_page, require
+from organizations.forms import InviteForm, RoleForm
+from organizations.models import Invitation, Membership
+
+
+@require_GET
+@organization_page()
+def organization(request: Any) -> HttpResponseBase:
+    """To the first page that the role opens."""
+    slug = request.organization.slug
+    for ability, page in (
+        ("audit:read", "activity"),
+        ("project:read", "projects"),
+        ("member:read", "members"),
+    ):
+        if ability in request.abilities:
+            return redirect(page, organization=slug)
+    return render(request, "organizations/nothing.html")
+
+
+@organization_page("member:read")
+def member_list(request: Any) -> HttpResponse:
+    form = InviteForm(request.POST or None)
+    if request.method == "POST":
+        require(request, "member:create")
+        if form.is_valid() and _invite(request, form):
+            return _to_members(request)
+    memberships = (
+        Membership.objects.filter(organization=request.organization)
+        .select_related("user")
+        .order_by("user__email")
+    )
+    invitations = Invitation.objects.filter(
+        organization=request.organization, accepted_at=None
+    ).select_related("invited_by")
+    return render(
+        request,
+        "organizations/members.html",
+        {
+            "section": "members",
+            "memberships": memberships,
+            "invitations": invitations,
+            "form": form,
+            "roles": [(role, sorted(roles.PERMISSIONS[role])) for role in roles.Role],
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+def _invite(request: Any, form: InviteForm) -> bool:
+    try:
+        invited = members.invite(
+            request.organization,
+            form.cleaned_data["email"],
+            form.cleaned_data["role"],
+            invited_by=request.user,
+            granter=request.abilities,
+        )
+    except ValidationError as error:
+        form.add_error(None, ValidationError(error.messages))
+        return False
+    link = request.build_absolute_uri(reverse("invitation", kwargs={"token": invited.token}))
+    members.send_invitation(invited, link)
+    messages.success(request, f"An invitation is on its way to {invited.invitation.email}.")
+    return True
+
+
+@organization_page("member:read")
+def member(request: Any, member: str) -> HttpResponse:
+    """Change the role of a member, or remove them; both after this page has asked."""
+    membership = _membership(request, member)
+    is_self = membership.user_id == request.user.pk
+    form = RoleForm(request.POST or None, initial={"role": membership.role})
+    if request.method == "POST":
+        action = request.POST.get("action")
+        try:
+            if action == "role":
+                require(request, "member:update")
+                if form.is_valid():
+                    members.change_role(
+                        membership, form.cleaned_data["role"], granter=request.abilities
+                    )
+                    messages.success(request, f"The role of {membership.user} was changed.")
+                    return _to_members(request)
+            elif action == "leave" and is_self:
+                members.remove(membership)
+                messages.success(request, f"You left {request.organization.name}.")
+                return redirect("home")
+            elif action == "remove":
+                require(request, "member:delete")
+                members.remove(membership, granter=request.abilities)
+                messages.success(request, f"{membership.user} was removed.")
+                return _to_members(request)
+            else:
+                form.add_error(None, "Choose what to do.")
+        except ValidationError as error:
+            form.add_error(None, ValidationError(error.messages))
+    return render(
+        request,
+        "organizations/member.html",
+        {
+            "section": "members",
+            "membership": membership,
+            "abilities": sorted(roles.permissions_of(membership.role)),
+            "is_self": is_self,
+            "form": form,
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+@require_POST
+@organization_page("member:create")
+def withdraw_invitation(request: Any, invitation: str) -> HttpResponse:
+    key = ulid.parse_or_none(invitation) or ulid.NIL
+    found = Invitation.objects.filter(
+        organization=request.organization, pk=key, accepted_at=None
+    ).first()
+    if found is None:
+        raise Http404("There is no such invitation.")
+    members.withdraw(found)
+    messages.success(request, f"The invitation of {found.email} was withdrawn.")
+    return _to_members(request)
+
+
+def _membership(request: Any, reference: str) -> Membership:
+    key = ulid.parse_or_none(reference) or ulid.NIL
+    found = (
+        Membership.objects.filter(organization=request.organization, pk=key)
+        .select_related("user")
+        .first()
+    )
+    if found is None:
+        raise Http404("There is no such member.")
+    return found
+
+
+def _to_members(request: Any) -> HttpResponse:
+    return redirect("members", organization=request.organization.slug)
