@@ -1,0 +1,94 @@
+"""A database for one benchmark run: the embedded server in a directory of its own, thrown away.
+
+It is as durable as production's (fsync, synchronous_commit), and written to as the application's
+role, through the guards and the row-level security that production has.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_COPY = """
+CREATE TABLE {table} (LIKE organizations_environment INCLUDING ALL);
+DO $$
+DECLARE c record;
+BEGIN
+    FOR c IN SELECT conname, pg_get_constraintdef(oid) AS body FROM pg_constraint
+             WHERE conrelid = 'organizations_environment'::regclass AND contype = 'f'
+    LOOP
+        EXECUTE format('ALTER TABLE {table} ADD CONSTRAINT %I %s', c.conname, c.body);
+    END LOOP;
+END $$;
+"""
+
+
+@contextmanager
+def temporary() -> Iterator[None]:
+    """Inside, Django is set up on a fresh, migrated database."""
+    directory = Path(tempfile.mkdtemp(prefix="dotenv-bench-"))
+    directory.chmod(0o711)  # the server's own user passes through
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "DOTENV_DEMO": "1",
+        "DATA_DIR": str(directory),
+        "LOG_LEVEL": "WARNING",
+    }
+    for variable in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_SEALER_URL", "DOTENV_TEST"):
+        os.environ.pop(variable, None)
+
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.db import connections
+
+    from dotenv_cloud import embedded
+
+    embedded.start(settings.EMBEDDED_SERVER)
+    try:
+        call_command("migrate", database="owner", verbosity=0)
+        yield
+    finally:
+        connections.close_all()
+        embedded.release(settings.EMBEDDED_SERVER)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def make_subjects() -> None:
+    """Make the copies' tables, what the packages need for theirs, and an inbox for hand-written
+    entries."""
+    from django.apps import apps
+    from django.conf import settings
+    from django.db import connections
+
+    from audit import database_roles
+    from benchmarks.subjects.models import EnvironmentCopy
+
+    owner = connections["owner"]
+    with owner.cursor() as cursor:
+        for model in apps.get_app_config("subjects").get_models():
+            if issubclass(model, EnvironmentCopy):
+                cursor.execute(_COPY.format(table=model._meta.db_table))
+        cursor.execute("CREATE TABLE bench_inbox (LIKE audit_inbox INCLUDING ALL)")
+    if settings.WITH_PACKAGES:
+        _make_histories()
+    # The copies are ordinary tables to the application's role, like those of the domain.
+    database_roles.grant(owner)
+
+
+def _make_histories() -> None:
+    import pgtrigger
+    from django.db import connections
+
+    from benchmarks.subjects import models
+
+    with connections["owner"].schema_editor() as editor:
+        editor.create_model(models.SimpleHistory.history.model)
+        editor.create_model(models.PgHistory.pgh_event_models["insert"])
+    pgtrigger.install(database="owner")

@@ -1,0 +1,1 @@
+"""Tables that are written to beside the service's own."""
