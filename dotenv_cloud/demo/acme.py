@@ -262,7 +262,12 @@ class Acme:
     def lock_out_attacker(self) -> None:
         with stranger(ATTACKER, ATTACKER_AGENT):
             reading.refuse(
-                self.organization, "POST", "/sign-in", status=429, reason="rate_limited", repeats=14
+                self.organization,
+                "POST",
+                "/sign-in/",
+                status=429,
+                reason="rate_limited",
+                repeats=14,
             )
 
     def delete_production(self) -> None:

@@ -7,10 +7,11 @@ clock, which the demo cannot shift.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.urls import Resolver404, resolve
 
+from audit import access
 from audit.policy import Interface, Result
 from audit.record import record
 from dotenv_cloud.demo.stage import Person, person
@@ -27,13 +28,20 @@ def view(
 ) -> None:
     """Somebody looks at the log."""
     with person(who, interface):
-        _enter("view", story.organization, filters=dict(filters))
+        organization = story.organization
+        record(
+            "view",
+            resource_type="audit_log",
+            resource_label=organization.slug,
+            organization_id=organization.pk,
+            filters=access.describe(filters),
+        )
 
 
 def export(who: Person, story: Story, filters: Mapping[str, str], format: str) -> None:
     """Somebody takes a copy of the log along."""
     with person(who):
-        _enter("export", story.organization, filters=dict(filters), format=format)
+        access.note_export(story.organization, filters, format)
 
 
 def refuse(
@@ -62,14 +70,3 @@ def refuse(
             path=path,
             repeats=count or None,
         )
-
-
-def _enter(action: str, organization: Organization, **facts: Any) -> None:
-    record(
-        action,
-        resource_type="audit_log",
-        resource_id=organization.pk,
-        resource_label=organization.slug,
-        organization_id=organization.pk,
-        **facts,
-    )
