@@ -307,21 +307,16 @@ class EntryFilter(django_filters.FilterSet):
 
     def _branches(self, name: str) -> tuple[Branch, ...]:
         """The keys of a condition that has an index of its own; none if a key is missing."""
-        if name == "action":
-            actions = self.form.cleaned_data["action"]
-            return (Branch(("action",), [(action,) for action in actions]),)
+        if name in _EQUAL:
+            return (Branch(_EQUAL[name], self.form.cleaned_data[name]),)
         found = self.found[name]
         if found.actor_types:
             return ()
-        branches = []
-        if found.resources:
-            branches.append(Branch(("resource_type", "resource_id"), sorted(found.resources)))
-        if found.actors:
-            branches.append(Branch(("actor_id",), [(key,) for key in sorted(found.actors)]))
-        return tuple(branches)
+        by_column = {"resource_id": found.resources, "actor_id": found.actors}
+        return tuple(Branch(column, sorted(keys)) for column, keys in by_column.items() if keys)
 
 
-_LEADING = ("resource", "actor", "q", "action")
+_LEADING = ("resource", "actor", "q", "action", "type")
 """Parameters with an index of their own, the most telling first."""
 
 _EQUAL = {
@@ -347,10 +342,7 @@ def by_actors(found: names.Found) -> Q:
 
 
 def on_resources(found: names.Found) -> Q:
-    # An id belongs to one type, so pairs need not be compared as pairs.
-    types = sorted({resource.type for resource in found.resources})
-    keys = sorted({resource.id for resource in found.resources})
-    return any_of("resource_type", types) & any_of("resource_id", keys)
+    return any_of("resource_id", sorted(found.resources))
 
 
 def from_networks(networks: Sequence[IPv4Network | IPv6Network]) -> Q:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 
@@ -27,18 +27,13 @@ class TooManyNamesError(Exception):
     """A name stands for more than MOST ids."""
 
 
-class Resource(NamedTuple):
-    type: str
-    id: uuid.UUID
-
-
 @dataclass(frozen=True)
 class Found:
     """Everything that a text is or was the name of."""
 
     actors: frozenset[uuid.UUID] = frozenset()
     actor_types: frozenset[str] = frozenset()
-    resources: frozenset[Resource] = frozenset()
+    resources: frozenset[uuid.UUID] = frozenset()
 
     def __or__(self, other: Found) -> Found:
         return Found(
@@ -96,7 +91,7 @@ def resources(
         )
         parameters = [paths, *(end for path in paths for end in (f"{path}/", f"{path}0"))]
     rows = _look_up(
-        "DISTINCT type, id",
+        "DISTINCT id",
         [],
         organizations,
         f"kind = 'resource' AND ({condition}){_AMONG if types else ''}",
@@ -104,7 +99,7 @@ def resources(
         "",
         text,
     )
-    return Found(resources=frozenset(Resource(*row) for row in rows))
+    return Found(resources=frozenset(key for (key,) in rows))
 
 
 def matching(
@@ -118,7 +113,7 @@ def matching(
     contains = " AND ".join(_CONTAINS for _ in words)
     kinds = f"(kind = 'actor' OR kind = 'resource'{_AMONG if types else ''})"
     rows = _look_up(
-        "DISTINCT kind, type, id",
+        "DISTINCT kind, id",
         [],
         organizations,
         f"{kinds} AND {contains}",
@@ -127,8 +122,8 @@ def matching(
         text,
     )
     return Found(
-        actors=frozenset(key for kind, _, key in rows if kind == "actor"),
-        resources=frozenset(Resource(type, key) for kind, type, key in rows if kind == "resource"),
+        actors=frozenset(key for kind, key in rows if kind == "actor"),
+        resources=frozenset(key for kind, key in rows if kind == "resource"),
     )
 
 

@@ -33,10 +33,10 @@ def open_wall(organizations: Collection[uuid.UUID] | str, using: str = "default"
 
 
 class Branch(NamedTuple):
-    """Columns that an index leads with, and the values of theirs that are asked for."""
+    """A column that an index leads with, and the values of it that are asked for."""
 
-    columns: tuple[str, ...]
-    keys: Sequence[tuple[Any, ...]]
+    column: str
+    keys: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -73,19 +73,12 @@ class Streams:
 
 def _stream(branch: Branch, rest: EntryQuerySet, limit: int) -> tuple[str, list[Any]]:
     """The first `limit` sealed entries of each key. The inbox has no index by key; it is small."""
-    names = [f"key{n}" for n in range(len(branch.columns))]
-    is_its_own = {
-        column: RawSQL(f"stream.{name}", [])  # noqa: S611
-        for column, name in zip(branch.columns, names, strict=True)
-    }
+    is_its_own = {branch.column: RawSQL("stream.key", [])}  # noqa: S611
     sql, values = _sql(rest.filter(is_sealed=True, **is_its_own)[:limit])
-    arrays = ", ".join(
-        f"%s::{'uuid' if column.endswith('_id') else 'text'}[]" for column in branch.columns
-    )
+    array = "uuid[]" if branch.column.endswith("_id") else "text[]"
     return (
-        f"SELECT e.* FROM unnest({arrays}) AS stream ({', '.join(names)})"
-        f" CROSS JOIN LATERAL ({sql}) AS e",
-        [*map(list, zip(*branch.keys, strict=True)), *values],
+        f"SELECT e.* FROM unnest(%s::{array}) AS stream (key) CROSS JOIN LATERAL ({sql}) AS e",
+        [list(branch.keys), *values],
     )
 
 

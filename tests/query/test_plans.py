@@ -136,6 +136,8 @@ QUESTIONS: list[dict[str, str]] = [
     {"action": "create,delete"},
     {"type": "environment"},
     {"type": "key"},
+    {"type": "invitation"},
+    {"type": "project,target"},
     {"resource": "app-1"},
     {"result": "denied"},
     {"result": "failed"},
