@@ -42,7 +42,7 @@ class SignIn(views.LoginView):
         return response
 
 
-class ChangePassword(SuccessMessageMixin[Any], views.PasswordChangeView):
+class ChangePassword(SuccessMessageMixin, views.PasswordChangeView):  # type: ignore[type-arg]
     template_name = "accounts/password.html"
     form_class = forms.ChangePasswordForm
     success_url = reverse_lazy("home")
