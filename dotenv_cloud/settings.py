@@ -134,7 +134,7 @@ INSTALLED_APPS = [
     "audit",
     "keys",
     "organizations",
-    "django.contrib.admin",
+    "dotenv_cloud.admin_config.ReviewAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("dotenv_cloud.api.urls")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
     path("", include("dotenv_cloud.accounts.urls")),
     path("o/<str:organization>/", include("organizations.urls")),
     path("o/<str:organization>/", include("keys.urls")),
