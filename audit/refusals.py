@@ -5,6 +5,7 @@ Repeated refusals of the same actor at the same route within a minute are counte
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,6 @@ from django.http import HttpRequest
 
 from audit.policy import Result
 from audit.record import record_once_a_minute
-from audit.redaction import clean
 from organizations import ulid
 
 REFUSING = frozenset((401, 403, 429))
@@ -22,6 +22,7 @@ REFUSING = frozenset((401, 403, 429))
 
 NAMED_IN_PATHS = ("organization", "project", "target", "environment", "api_key", "member", "entry")
 """Parts of a path that an entry may repeat."""
+_SLUG = re.compile(r"[a-z0-9-]{1,50}")
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,14 @@ def are_pending(request: HttpRequest, status: int) -> bool:
 
 
 def _named(request: HttpRequest) -> dict[str, str]:
-    """What the path named, by allow-list: a path may also hold the token of a link."""
+    """What the path named, by allow-list: a path may also hold the token of a link, or anything
+    that was pasted where a name belongs."""
     found = request.resolver_match.kwargs if request.resolver_match else {}
-    return {name: clean(str(found[name]), 100) for name in NAMED_IN_PATHS if name in found}
+    return {
+        name: found[name]
+        for name in NAMED_IN_PATHS
+        if name in found and (_SLUG.fullmatch(found[name]) or ulid.PATTERN.fullmatch(found[name]))
+    }
 
 
 def enter(request: HttpRequest, status: int) -> None:
