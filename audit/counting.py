@@ -18,12 +18,13 @@ from django.db.models import QuerySet
 from audit import policy
 from audit.models import Entry
 from audit.periods import start_of_day
+from audit.querysets import EntryQuerySet
 from organizations import clock, ulid
 from organizations.models import Organization
 
 MOST_BUCKETS = 100
-MOST_IN_HISTOGRAM = 50_000
-MOST_IN_FACETS = 10_000
+MOST_IN_HISTOGRAM = 20_000
+MOST_IN_FACETS = 5_000
 VALUES_OF_A_FACET = 20
 
 
@@ -85,6 +86,11 @@ class Facets(dict[str, list[FacetValue]]):
         self.is_exact = looked_at <= MOST_IN_FACETS
 
 
+def _from_newest(queryset: QuerySet[Entry]) -> QuerySet[Entry]:
+    assert isinstance(queryset, EntryQuerySet)
+    return queryset.from_newest()
+
+
 def _most_first(value_and_count: tuple[str, int]) -> tuple[int, str]:
     value, count = value_and_count
     return -count, value
@@ -93,7 +99,7 @@ def _most_first(value_and_count: tuple[str, int]) -> tuple[int, str]:
 def bounded_count(queryset: QuerySet[Entry], limit: int = 1000) -> Count:
     """How many entries match, looked at no further than `limit`."""
     # In the order of a page, so that it reads the same index.
-    value = queryset.order_by("-id")[: limit + 1].count()
+    value = _from_newest(queryset).order_by("-id")[: limit + 1].count()
     return Count(min(value, limit), value <= limit)
 
 
@@ -121,11 +127,13 @@ def histogram(
     """How many entries match in each part of the time from `since` to `until`.
 
     The parts are whole minutes, hours, days, weeks, months or years of `tz`, at most MOST_BUCKETS
-    of them. An open start begins at the oldest matching entry, an open end ends now.
+    of them. An open start begins where counting would stop, at the oldest matching entry if they
+    are few; an open end ends now.
     """
     end = until or clock.now()
+    queryset = _from_newest(queryset)
     if since is None:
-        since = _oldest(queryset, end)
+        since = _oldest_counted(queryset)
     if since is None or since >= end:
         return []
     edges = _edges(since, end, tz)
@@ -136,9 +144,12 @@ def histogram(
     ]
 
 
-def _oldest(queryset: QuerySet[Entry], end: dt.datetime) -> dt.datetime | None:
-    first = queryset.order_by("id").values_list("id", flat=True).first()
-    return None if first is None else ulid.time_of(first)
+def _oldest_counted(queryset: QuerySet[Entry]) -> dt.datetime | None:
+    keys = queryset.values_list("id", flat=True)
+    stop = keys.order_by("-id")[MOST_IN_HISTOGRAM : MOST_IN_HISTOGRAM + 1].first()
+    if stop is None:
+        stop = keys.order_by("id").first()
+    return None if stop is None else ulid.time_of(stop)
 
 
 _MINUTE = dt.timedelta(minutes=1)
@@ -233,9 +244,13 @@ FROM ({sql}) AS newest GROUP BY 1, 2, 3, 4
 
 def facets(queryset: QuerySet[Entry]) -> Facets:
     """The most frequent actors, actions and types of the newest MOST_IN_FACETS that match."""
-    newest = queryset.order_by("-id").values(
-        "actor_type", "actor_id", "actor_label", "action", "resource_type"
-    )[: MOST_IN_FACETS + 1]
+    newest = (
+        _from_newest(queryset)
+        .order_by("-id")
+        .values("actor_type", "actor_id", "actor_label", "action", "resource_type")[
+            : MOST_IN_FACETS + 1
+        ]
+    )
     counters: dict[str, Counter[str]] = {name: Counter() for name in ("actor", "action", "type")}
     labels: dict[str, str] = {}
     try:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
@@ -54,6 +55,11 @@ class Streams:
     rest: EntryQuerySet
     condition: models.Q
     branches: tuple[Branch, ...]
+
+    @cached_property
+    def newest(self) -> list[Any]:
+        """The newest entry, or nothing."""
+        return self.read(models.Q(), "-id", 1)
 
     def read(self, bound: models.Q, order: str, limit: int) -> list[Any]:
         """The first `limit` entries within `bound`, by `order`: `id` or `-id`."""
@@ -136,6 +142,14 @@ class EntryQuerySet(models.QuerySet[Any]):
         if self.streams is not None:
             return self.streams.read(bound, order, limit)
         return list(self.filter(bound).order_by(order)[:limit])
+
+    def from_newest(self) -> EntryQuerySet:
+        """The same entries, for reading many of them: says where they begin, if that is known, so
+        that nobody looks for them in what came after."""
+        if self.streams is None:
+            return self
+        newest = self.streams.newest
+        return self.filter(id__lte=newest[0].id) if newest else self.none()
 
     def newest_first(self) -> EntryQuerySet:
         return self.order_by("-id")

@@ -102,6 +102,18 @@ def test_where_counting_stopped_bars_say_so(
         assert bucket.count == count if bucket.is_exact else bucket.count <= count
 
 
+def test_an_open_start_begins_where_counting_would_stop(
+    entries: QuerySet[Entry], log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = sorted((ulid.time_of(row.id) for row in log.rows), reverse=True)
+    assert counting.histogram(entries, None, NOW, dt.UTC)[0].start <= times[-1]
+    monkeypatch.setattr(counting, "MOST_IN_HISTOGRAM", 1000)
+    buckets = counting.histogram(entries, None, NOW, dt.UTC)
+    assert buckets[0].start <= times[1000] < buckets[0].end
+    assert all(bucket.is_exact for bucket in buckets[1:])
+    assert sum(bucket.count for bucket in buckets) >= 1000
+
+
 instants = st.datetimes(dt.datetime(2001, 1, 1), dt.datetime(2040, 1, 1), timezones=st.just(dt.UTC))
 zones = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe", "Pacific/Apia"]

@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from audit import paging
+from audit import counting, paging
 from audit.filters import MOST_STREAMS, EntryFilter
 from audit.models import Entry
 from organizations import ulid
@@ -233,6 +233,26 @@ def test_several_keys_that_were_quiet_for_long_are_read_by_their_indexes(
     unsealed = 2_000
     assert plan.rows_read < MOST_READ + unsealed
     assert plan.sequential in ([], ["audit_inbox"])
+
+
+@pytest.mark.django_db
+def test_counting_begins_where_the_entries_begin(ledger: list[Row]) -> None:
+    asked = first_page(LARGE, {"resource": "retired"})
+    newest = paging.page(asked, per_page=1).entries[0]
+    newer = sum(row.id > newest.id for row in ledger)
+    assert newer > 10_000
+    with CaptureQueriesContext(connection) as queries:
+        count = counting.bounded_count(asked, limit=500)
+        facets = counting.facets(asked)
+        bars = counting.histogram(asked, None, None, dt.UTC)
+    assert count.value == 500
+    assert facets.counted == sum(bar.count for bar in bars) > 900
+    with connection.cursor() as cursor:
+        for query in queries:
+            if "audit_entry" in query["sql"] and "stream" not in query["sql"]:
+                cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + query["sql"])
+                [[plan]] = cursor.fetchone()
+                assert Plan(list(_walk(plan["Plan"]))).rows_read < 6_000
 
 
 @pytest.mark.django_db
