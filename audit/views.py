@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from audit import access, counting, export, paging, policy, question
+from audit import access, counting, export, paging, periods, policy, question
 from audit.filters import POSITION, EntryFilter
 from audit.models import Entry
 from audit.presentation import rfc3339
@@ -30,6 +30,25 @@ RECENCIES = (
     ("this month", "This month"),
     ("last month", "Last month"),
 )
+
+
+ZONES = (
+    "UTC",
+    "America/Los_Angeles",
+    "America/Chicago",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Athens",
+    "Africa/Nairobi",
+    "Asia/Dubai",
+    "Asia/Kolkata",
+    "Asia/Singapore",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+)
+"""Offered for choice; any other is taken from the address."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,9 @@ class Bar:
     label: str
     href: str
     is_exact: bool
+    start: str
+    end: str
+    count: int
 
 
 @require_GET
@@ -69,31 +91,43 @@ def activity(request: Any) -> HttpResponse:
     asked = EntryFilter(
         given, Entry.objects.visible([organization.pk]), organizations=[organization]
     )
+    chips = list(_chips(request.path, given, asked))
     context: dict[str, Any] = {
         "section": "activity",
         "asked": asked,
         "unknown": unknown,
+        "given": given,
         "params": {name: ",".join(texts) for name, texts in asked.params.items()},
         "text": request.GET.get("ask", question.as_text(asked.params)),
         "tz": given.get("tz", ""),
+        "zones": ZONES,
+        "carried": f"?{given.urlencode()}" if given else "",
         "recencies": RECENCIES,
+        "recency_values": [value for value, _ in RECENCIES],
         "actions": policy.ACTIONS,
+        "action_names": [action.name for action in policy.ACTIONS],
         "types": policy.RESOURCE_TYPES,
         "results": list(policy.Result),
         "interfaces": list(policy.Interface),
-        "chips": list(_chips(request.path, given, asked)),
+        "chips": chips,
+        "elsewhere": _not_in_form(asked),
     }
     if not asked.is_valid():
         return render(request, "audit/activity.html", context, status=422)
     page = paging.page_at(asked.qs, asked.form.cleaned_data)
+    bars = _bars(request.path, given, asked)
+    total = counting.total(organization)
+    # Without a filter, the log's size is the answer.
+    count = counting.bounded_count(asked.qs) if chips else counting.Count(total, True)
     context |= {
         "zone": asked.zone,
         "page": page,
+        "shown_count": count,
         "entries": page.entries,
-        "count": counting.bounded_count(asked.qs),
-        "total": counting.total(organization),
+        "total": total,
         "facets": counting.facets(asked.qs),
-        "bars": _bars(request.path, given, asked),
+        "bars": bars,
+        "most": max((bar.count for bar in bars), default=0),
         "understood": _understood(asked),
     }
     access.note_view(organization, asked)
@@ -124,7 +158,7 @@ def _understood(asked: EntryFilter) -> list[str]:
 
 def _chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
     for name, texts in asked.params.items():
-        for text in texts:
+        for text in texts if name != "tz" else ():
             rest = given.copy()
             rest.setlist(name, [other for other in texts if other != text])
             for position in POSITION:
@@ -133,6 +167,22 @@ def _chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
             yield Chip(
                 f"not {shown}" if shown != name else name, text, f"{path}?{rest.urlencode()}"
             )
+
+
+IN_FORM = (
+    *("when", "since", "until", "actor", "action", "type"),
+    *("resource", "q", "result", "interface", "ip", "field"),
+)
+
+
+def _not_in_form(asked: EntryFilter) -> list[tuple[str, str]]:
+    """Parts of the question that the form has no control for; it carries them along."""
+    return [
+        (name, text)
+        for name, texts in asked.params.items()
+        if name not in IN_FORM
+        for text in texts
+    ]
 
 
 def _bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
@@ -158,6 +208,9 @@ def _bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
                 label=f"{_span(bucket.start, bucket.end, asked.zone)}: {shown}",
                 href=f"{path}?{narrowed.urlencode()}",
                 is_exact=bucket.is_exact,
+                start=f"{bucket.start.astimezone(asked.zone):%Y-%m-%d %H:%M}",
+                end=f"{bucket.end.astimezone(asked.zone):%Y-%m-%d %H:%M}",
+                count=bucket.count,
             )
         )
     return bars
@@ -180,10 +233,18 @@ def entry(request: Any, entry: str) -> HttpResponse:
     context = {
         "section": "activity",
         "entry": found,
+        "zone": _zone(request.GET.get("tz")),
         "context": {name: fact for name, fact in found.context.items() if name != "reason"},
         "back": request.GET.urlencode(),
     }
     return render(request, "audit/entry.html", context)
+
+
+def _zone(name: str | None) -> dt.tzinfo:
+    try:
+        return periods.time_zone(name or "UTC")
+    except ValueError:
+        return dt.UTC
 
 
 @require_GET

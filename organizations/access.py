@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from organizations.hierarchy import find_organization
 from organizations.models import Organization
@@ -49,10 +50,9 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
                 refuse(request, any_of[0])
             if organization != found.slug and request.method == "GET":
                 match = request.resolver_match
-                canonical: HttpResponseBase = redirect(
-                    match.view_name, organization=found.slug, **kwargs
-                )
-                return canonical
+                canonical = reverse(match.view_name, kwargs={**kwargs, "organization": found.slug})
+                asked = request.GET.urlencode()
+                return redirect(f"{canonical}?{asked}" if asked else canonical)
             return view(request, **kwargs)
 
         return checked

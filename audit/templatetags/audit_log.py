@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from django import template
 from django.utils.html import format_html
 
+from audit.counting import Count
+from audit.models import Entry
 from audit.presentation import rfc3339
 from organizations import ulid
 
 register = template.Library()
+
+SHORT = 40
+MOST_MOVES = 3
+
+
+@dataclass(frozen=True)
+class Move:
+    """A field that went from one value to another, as text."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What a line of the list tells of an update: some values whole, other fields by name."""
+
+    shown: list[Move]
+    others: list[str]
 
 
 @register.simple_tag(takes_context=True)
@@ -25,6 +48,17 @@ def instant(context: template.Context, moment: dt.datetime, precisely: bool = Fa
         shown += f".{local.microsecond // 1000:03d} {local.tzname()}"
     exact = rfc3339(moment)
     return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, shown)
+
+
+@register.simple_tag
+def instant_utc(moment: dt.datetime) -> str:
+    return rfc3339(moment)
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name of the code as people write it: key version."""
+    return name.replace("_", " ")
 
 
 @register.filter
@@ -46,11 +80,49 @@ def value(recorded: Any) -> str:
     return json.dumps(recorded, ensure_ascii=False, indent=2, sort_keys=True)
 
 
+@register.filter
+def grouped(number: int) -> str:
+    """1,710."""
+    return f"{number:,}"
+
+
+@register.filter
+def entries_word(count: Count) -> str:
+    return "entry" if count.value == 1 and count.is_exact else "entries"
+
+
+@register.filter
+def moves(entry: Entry) -> Moves:
+    """The short values that an update changed. What came or went has nothing to compare with."""
+    pairs = entry.recorded_changes
+    if entry.action in ("create", "delete") or not entry.changes:
+        return Moves([], [])
+    every = [
+        Move(name, value(before), value(after))
+        for name, (before, after) in pairs.items()
+        if before is not None or after is not None
+    ]
+    has_before = any(before is not None for before, _ in pairs.values())
+    has_after = any(after is not None for _, after in pairs.values())
+    if pairs and not (has_before and has_after):
+        return Moves([], [])
+    shown = [move for move in every if len(move.before) <= SHORT and len(move.after) <= SHORT]
+    shown = shown[:MOST_MOVES]
+    told = {move.name for move in shown}
+    return Moves(shown, [name for name in entry.changes if name not in told])
+
+
+@register.filter
+def is_about_actor(entry: Entry) -> bool:
+    """Whether the verb says it all: somebody signed in."""
+    return entry.action in ("sign_in", "sign_out") and entry.resource_id == entry.actor_id
+
+
 @register.simple_tag(takes_context=True)
 def query(context: template.Context, **changes: Any) -> str:
-    """The page's query string with some parameters set, or dropped when empty; its position in
-    the list is forgotten."""
-    params = context["request"].GET.copy()
+    """The question of the page (`given`, where it was compiled) with some parameters set, or
+    dropped when empty; its position in the list is forgotten."""
+    params = (context.get("given") or context["request"].GET).copy()
     for name in ("cursor", "before", "after", "ask"):
         params.pop(name, None)
     for name, new in changes.items():

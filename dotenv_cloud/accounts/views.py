@@ -17,6 +17,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
+from audit import context
+from audit.context import Actor
+from audit.policy import ActorType
 from audit.record import TO_EACH_ORGANIZATION, record
 from dotenv_cloud.accounts import forms
 from organizations import members
@@ -163,6 +166,7 @@ def _join(request: HttpRequest, found: Any, form: forms.JoinForm | None) -> Http
             user = User.objects.create_user(
                 found.email, form.cleaned_data["password"], name=form.cleaned_data["name"]
             )
-            members.accept(found, user)
+            with context.acting_as(Actor(ActorType.USER, user.pk, user.email)):
+                members.accept(found, user)
             login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect("organization", organization=found.organization.slug)
