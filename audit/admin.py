@@ -85,6 +85,7 @@ class InterfaceFilter(_Parameter):
 class EntryList(ChangeList):
     """The admin's list, asked through `EntryFilter` and paged by id."""
 
+    model_admin: EntryAdmin
     asked: EntryFilter
     page: paging.Page
     count: counting.Count
@@ -103,7 +104,8 @@ class EntryList(ChangeList):
             raise IncorrectLookupParameters(self.asked.errors.as_text())
         self.has_active_filters = bool(self.asked.params)
         self.clear_all_filters_qs = "?"
-        return self.asked.qs
+        asked: QuerySet[Entry] = self.asked.qs
+        return asked
 
     def get_results(self, request: HttpRequest) -> None:
         self.page = paging.page_at(self.queryset, self.asked.form.cleaned_data)
@@ -117,7 +119,7 @@ class EntryList(ChangeList):
         self.multi_page = False
         self.paginator = Paginator(self.page.entries, max(1, len(self.page.entries)))
 
-    def url_for_result(self, result: Entry) -> str:
+    def url_for_result(self, result: Any) -> str:
         return reverse("admin:audit_entry_change", args=[result.ulid])
 
     @property
@@ -137,7 +139,7 @@ class EntryList(ChangeList):
 
 @admin.register(Entry)
 class EntryAdmin(ReadOnlyAdmin):
-    list_display = ("when", "actor_label", "action", "what", "shown_result", "way", "ip")
+    list_display = ("when", "who", "action", "what", "shown_result", "way", "ip")
     list_display_links = ("when",)
     list_filter = (
         OrganizationFilter,
@@ -192,7 +194,9 @@ class EntryAdmin(ReadOnlyAdmin):
         return [o for o in self.readable(request) if slug in (None, "", o.slug)]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        response: Any = super().changelist_view(request, extra_context)
+        response: Any = super().changelist_view(
+            request, {"title": "Entries", **(extra_context or {})}
+        )
         shown = getattr(response, "context_data", None) or {}
         if "cl" in shown:
             for organization in self.chosen(request):
@@ -215,6 +219,10 @@ class EntryAdmin(ReadOnlyAdmin):
     @admin.display(description="time (UTC)")
     def when(self, entry: Entry) -> str:
         return f"{entry.time:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="actor")
+    def who(self, entry: Entry) -> str:
+        return entry.actor_label
 
     @admin.display(description="resource")
     def what(self, entry: Entry) -> str:

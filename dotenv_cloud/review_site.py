@@ -36,7 +36,7 @@ class ReviewSite(AdminSite):
         urls: list[URLPattern | URLResolver] = super().get_urls()
         return [url for url in urls if isinstance(url, URLResolver) or url.name in KEPT]
 
-    def admin_view(
+    def admin_view(  # type: ignore[override]
         self, view: Callable[..., HttpResponseBase], cacheable: bool = False
     ) -> Callable[..., HttpResponseBase]:
         """Staff only, reading only; and rendered here, inside the request's transaction: what is

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("dotenv_cloud.api.urls")),
-    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index", http_method_names=["get"])),
     path("admin/", admin.site.urls),
     path("", include("dotenv_cloud.accounts.urls")),
     path("o/<str:organization>/", include("organizations.urls")),

@@ -111,6 +111,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "API key",
                 "ordering": ("name", "id"),
                 "default_permissions": (),
             },
@@ -170,6 +171,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "encryption key",
                 "ordering": ("-is_active", "-version"),
                 "default_permissions": (),
                 "constraints": [

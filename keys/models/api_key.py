@@ -39,6 +39,7 @@ class ApiKey(Timestamped):
 
     class Meta:
         ordering = ("name", "id")
+        verbose_name = "API key"
         default_permissions = ()
 
     def __str__(self) -> str:

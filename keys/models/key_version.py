@@ -53,6 +53,7 @@ class KeyVersion(Timestamped):
 
     class Meta:
         ordering = ("-is_active", "-version")
+        verbose_name = "encryption key"
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(fields=("project", "version"), name="keys_keyversion_number"),

@@ -354,6 +354,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "permission",
                 "abstract": False,
                 "default_permissions": (),
             },

@@ -134,4 +134,5 @@ class OrganizationUserObjectPermission(UserObjectPermissionBase):
 
     class Meta(UserObjectPermissionBase.Meta):
         abstract = False
+        verbose_name = "permission"
         default_permissions = ()
