@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from audit.policy import Interface
@@ -108,7 +108,7 @@ class Acme:
 
     # -- Rows, looked up when a scene is played
 
-    @property
+    @cached_property
     def organization(self) -> Organization:
         return Organization.objects.get(slug="acme")
 

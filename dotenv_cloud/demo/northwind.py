@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 from dotenv_cloud.demo import reading
 from dotenv_cloud.demo.acme import CI_AGENT, LINUX, MAC, PHONE
@@ -27,7 +27,7 @@ class Northwind:
 
     keys: dict[str, ApiKey] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def organization(self) -> Organization:
         return Organization.objects.get(slug="northwind-labs")
 

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import connections
 from django.http import HttpRequest
 
-from audit import context
+from audit import context, receivers
 from audit.context import Actor, Origin
 from audit.policy import ActorType, Interface
 from keys import api_keys
@@ -94,7 +93,10 @@ def program(api_key: ApiKey, ip: str, user_agent: str = CLI, command: str = "") 
     interface = Interface.CLI if command else Interface.API
     actor = Actor(ActorType.API_KEY, api_key.pk, api_key.name)
     with _origin(interface, ip, user_agent, command), context.acting_as(actor):
-        api_keys.note_use(api_key, ip)
+        last = api_key.last_used_at
+        if last is None or clock.now() - last > dt.timedelta(days=1):
+            api_keys.note_use(api_key, ip)
+            api_key.last_used_at = clock.now()
         yield api_key
 
 
@@ -123,7 +125,8 @@ def held_by(user: User, organization: Organization) -> frozenset[str]:
     return permissions.abilities_of(user, organization)
 
 
-# -- Signing in, as Django announces it
+# -- Signing in: the receivers of what Django announces, without Django's own, which would write
+#    down the real time
 
 
 def sign_up(who: Person, password: str | None) -> User:
@@ -135,19 +138,18 @@ def sign_up(who: Person, password: str | None) -> User:
 def sign_in(who: Person, ip: str | None = None) -> None:
     with stranger(ip or who.ip, who.browser):
         user = who.row()
-        user_logged_in.send(User, request=HttpRequest(), user=user)
-        # Django's own receiver has written down the real time.
+        receivers.enter_sign_in(HttpRequest(), user)
         User.objects.filter(pk=user.pk).update(last_login=clock.now(), updated_at=clock.now())
 
 
 def sign_out(who: Person) -> None:
     with person(who) as user:
-        user_logged_out.send(User, request=HttpRequest(), user=user)
+        receivers.enter_sign_out(HttpRequest(), user)
 
 
 def fail_to_sign_in(email: str, ip: str, browser: str) -> None:
     with stranger(ip, browser):
-        user_login_failed.send("demo", credentials={"username": email}, request=HttpRequest())
+        receivers.enter_failed_sign_in({"username": email})
 
 
 # -- The plan
