@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from audit import context, policy, refusals
+from audit import policy, refusals
 from audit.context import Actor
 from audit.policy import ActorType, Result
 from audit.record import TO_EACH_ORGANIZATION, record
@@ -21,8 +21,7 @@ from organizations.signals import access_denied, content_revealed
 
 @receiver(user_logged_in)
 def enter_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    context.set_actor(Actor(ActorType.USER, user.pk, user.email))
-    _about_person("sign_in", user)
+    _about_person("sign_in", user, actor=Actor(ActorType.USER, user.pk, user.email))
 
 
 @receiver(user_logged_out)
