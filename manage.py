@@ -7,7 +7,15 @@ import os
 import sys
 
 # Commands that need no database: the embedded server stays off for them.
-WITHOUT_DATABASE = {"check", "collectstatic", "diffsettings", "help", "spectacular", "version"}
+WITHOUT_DATABASE = {
+    "audit_coverage",
+    "check",
+    "collectstatic",
+    "diffsettings",
+    "help",
+    "spectacular",
+    "version",
+}
 
 
 def main() -> None:

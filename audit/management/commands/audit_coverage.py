@@ -1,0 +1,40 @@
+"""`manage.py audit_coverage`: writes docs/audit-coverage.md, or checks that it is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit import coverage
+from audit.routes import all_routes
+
+
+class Command(BaseCommand):
+    help = "Write what each model, action and route records to docs/audit-coverage.md."
+    requires_system_checks: list[str] = []  # noqa: RUF012
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="write nothing; fail when a route is unmapped or the page is not up to date",
+        )
+        parser.add_argument("--page", type=Path, help="the page (docs/audit-coverage.md)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        page: Path = options["page"] or settings.BASE_DIR / "docs" / "audit-coverage.md"
+        routes = all_routes()
+        found = list(coverage.mistakes(routes))
+        if found:
+            raise CommandError("\n".join(found))
+        text = coverage.page(routes)
+        if options["check"]:
+            if not page.exists() or page.read_text() != text:
+                raise CommandError(f"{page} is not up to date; run manage.py audit_coverage")
+            self.stdout.write(f"{len(routes)} routes are mapped, and {page.name} says so.")
+            return
+        page.write_text(text)
+        self.stdout.write(f"Wrote {page} ({len(routes)} routes).")
