@@ -1,0 +1,52 @@
+"""`manage.py create_organization`: the first organization of an installation, and its owner."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.validators import validate_email
+from django.db import transaction
+
+from organizations import creation
+from organizations.models import User
+
+
+class Command(BaseCommand):
+    help = "Make an organization and its owner; everybody else is invited on the web pages."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help='what it is called, such as "Acme"')
+        parser.add_argument("--owner", required=True, metavar="EMAIL", help="who owns it")
+        parser.add_argument("--slug", help="its name in addresses; derived from the name otherwise")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        email = User.objects.normalize_email(options["owner"].strip())
+        try:
+            validate_email(email)
+            owner = User.objects.filter(email__iexact=email).first()
+            password = _password(email) if owner is None else None
+            with transaction.atomic():
+                owner = owner or User.objects.create_user(email, password)
+                made = creation.create_organization(
+                    options["name"], owner=owner, slug=options["slug"]
+                )
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+        self.stdout.write(f"Made {made.name} ({made.slug}), owned by {owner.email}.")
+
+
+def _password(email: str) -> str:
+    """Asked for on a terminal, else read from standard input; never an argument."""
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"Password for {email}: ")
+        if getpass.getpass("Again: ") != password:
+            raise CommandError("The two passwords differ; nothing was made.")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    validate_password(password, User(email=email))
+    return password
