@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
+from django.urls import ResolverMatch
 
 from audit.policy import Result
 from audit.record import record_once_a_minute
@@ -43,10 +44,10 @@ def are_pending(request: HttpRequest, status: int) -> bool:
     return status in REFUSING or "_refusals" in request.__dict__
 
 
-def _named(request: HttpRequest) -> dict[str, str]:
+def named_in(match: ResolverMatch | None) -> dict[str, str]:
     """What the path named, by allow-list: a path may also hold the token of a link, or anything
     that was pasted where a name belongs."""
-    found = request.resolver_match.kwargs if request.resolver_match else {}
+    found = match.kwargs if match else {}
     return {
         name: found[name]
         for name in NAMED_IN_PATHS
@@ -68,7 +69,7 @@ def enter(request: HttpRequest, status: int) -> None:
                 resource_label=f"{request.method} {route}",
                 organization_id=refusal.organization_id,
                 result=Result.DENIED,
-                sample={"named": _named(request)},
+                sample={"named": named_in(request.resolver_match)},
                 status=refusal.status,
                 reason=refusal.reason,
             )

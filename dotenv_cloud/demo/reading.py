@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from django.urls import Resolver404, resolve
+from django.urls import resolve
 
-from audit import access
+from audit import access, refusals
 from audit.policy import Interface, Result
 from audit.record import record
 from dotenv_cloud.demo.stage import Person, person
@@ -54,19 +54,16 @@ def refuse(
     repeats: int = 0,
 ) -> None:
     """Whoever acts asked for what they may not have; `repeats`: how often more that minute."""
-    try:
-        route = "/" + resolve(path).route
-    except Resolver404:
-        route = "(no route)"
+    match = resolve(path)
     for count in (0, repeats) if repeats else (0,):
         record(
             "access",
             resource_type="endpoint",
-            resource_label=f"{method} {route}",
+            resource_label=f"{method} /{match.route}",
             organization_id=organization.pk,
             result=Result.DENIED,
             status=status,
             reason=reason,
-            path=path,
+            named=refusals.named_in(match),
             repeats=count or None,
         )
