@@ -1,0 +1,175 @@
+"""Key history, rotation and API keys through pages."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from keys import abilities, api_keys
+from keys.models import ApiKey, KeyVersion
+from organizations import clock
+from organizations.models import Organization, User
+from tests import factories
+from tests.web.conftest import ADDRESS, Browser, Entries
+
+BrowserAs = Callable[[str], Client]
+
+TOKEN = re.compile(r"dotenv_[0-9A-Z]{26}_[0-9A-Za-z]{40}")
+
+
+# -- Keys of projects
+
+
+def test_rotating_asks_first_and_leaves_the_old_version_in_the_history(
+    acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    project = factories.make_project(acme)
+    client = browser(owner)
+    assert (
+        "Rotate the key of My app?"
+        in client.get("/o/acme/projects/my-app/keys/rotate").content.decode()
+    )
+    assert KeyVersion.objects.filter(project=project).count() == 1
+
+    page = client.post("/o/acme/projects/my-app/keys/rotate", follow=True).content.decode()
+    assert "The key was rotated; version 2 is active." in page
+    states = KeyVersion.objects.filter(project=project).values_list("version", "is_active")
+    assert list(states) == [(2, True), (1, False)]
+    [entry] = entries(acme, action="rotate")
+    assert (entry.resource_label, entry.ip) == ("my-app/encryption-key/2", ADDRESS)
+
+
+def test_the_history_shows_entries_to_who_reads_the_log_alone(
+    acme: Organization, browser_as: BrowserAs, entries: Entries
+) -> None:
+    factories.make_project(acme)
+    assert "What happened to it" not in (
+        browser_as("developer").get("/o/acme/projects/my-app/keys").content.decode()
+    )
+    page = browser_as("auditor").get("/o/acme/projects/my-app/keys").content.decode()
+    assert "What happened to it" in page
+    assert "my-app/encryption-key/1" in page
+    assert "Rotate the key" not in page
+    assert len(entries(acme, action="view")) == 1
+
+
+def test_no_page_holds_a_key_or_what_wraps_it(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    factories.make_project(acme)
+    version = KeyVersion.objects.get()
+    page = browser(owner).get("/o/acme/projects/my-app/keys").content
+    assert version.wrapped_key is not None
+    assert bytes(version.wrapped_key).hex().encode() not in page
+    assert bytes(version.key_check_salt).hex().encode() not in page
+
+
+# -- API keys
+
+
+def test_a_new_token_is_shown_once_and_kept_nowhere(
+    acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    client = browser(owner)
+    answer = client.post(
+        "/o/acme/api-keys/new", {"name": "deploy", "abilities": ["project:read", "key:retrieve"]}
+    )
+    assert answer.status_code == 201
+    assert "no-store" in answer.headers["Cache-Control"]
+    [token] = TOKEN.findall(answer.content.decode())
+    key = api_keys.recognize(token)
+    assert key is not None
+    assert (key.name, key.created_by) == ("deploy", owner)
+    assert set(key.abilities) == {"project:read", "key:retrieve"}
+
+    elsewhere = [
+        client.get(path).content.decode()
+        for path in ("/o/acme/api-keys", f"/o/acme/api-keys/{key.ulid}", "/o/acme/activity")
+    ]
+    kept = str(dict(client.session)) + str([vars(entry) for entry in entries(acme)])
+    for text in (*elsewhere, kept):
+        assert token not in text
+    [entry] = entries(acme, action="create", resource_type="api_key")
+    assert (entry.actor_id, entry.ip) == (owner.pk, ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("preset", "ticked"), [("read-only", abilities.READ_ONLY), ("pull", abilities.PULL)]
+)
+def test_a_preset_ticks_its_abilities(
+    preset: str, ticked: tuple[str, ...], acme: Organization, owner: User, browser: Browser
+) -> None:
+    page = browser(owner).get(f"/o/acme/api-keys/new?preset={preset}").content.decode()
+    found = re.findall(r'<input[^>]*value="([^"]+)"[^>]* checked', page)
+    assert set(found) == set(ticked)
+
+
+def test_nobody_makes_a_key_that_may_do_more_than_they(
+    acme: Organization, browser_as: BrowserAs
+) -> None:
+    client = browser_as("admin")
+    assert 'value="audit:manage"' not in client.get("/o/acme/api-keys/new").content.decode()
+    for ability in ("audit:manage", "*"):
+        answer = client.post("/o/acme/api-keys/new", {"name": "more", "abilities": [ability]})
+        assert answer.status_code == 422
+    assert not ApiKey.objects.exists()
+
+
+def test_a_key_may_expire_and_not_in_the_past(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    client = browser(owner)
+    today = clock.now().date()
+    values = {"name": "short", "abilities": ["project:read"]}
+    past = {**values, "expires_on": today - dt.timedelta(days=1)}
+    answer = client.post("/o/acme/api-keys/new", past)
+    assert "Choose a time in the future." in answer.content.decode()
+    client.post("/o/acme/api-keys/new", {**values, "expires_on": today})
+    expires = ApiKey.objects.get().expires_at
+    assert expires == dt.datetime.combine(today, dt.time(23, 59, 59), tzinfo=dt.UTC)
+
+
+def test_rotating_a_key_kills_its_token_and_shows_the_next_once(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    key, old = factories.make_api_key(acme, "project:read")
+    answer = browser(owner).post(f"/o/acme/api-keys/{key.ulid}", {"action": "rotate"})
+    [token] = TOKEN.findall(answer.content.decode())
+    assert api_keys.recognize(old) is None
+    assert api_keys.recognize(token) == key
+
+
+def test_who_holds_less_than_a_key_cannot_rotate_it_for_its_token(
+    acme: Organization, browser_as: BrowserAs
+) -> None:
+    key, old = factories.make_api_key(acme, "audit:export")
+    answer = browser_as("admin").post(f"/o/acme/api-keys/{key.ulid}", {"action": "rotate"})
+    assert answer.status_code == 422
+    assert not TOKEN.search(answer.content.decode())
+    assert api_keys.recognize(old) == key
+
+
+def test_a_revoked_key_is_gone(
+    acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    key, token = factories.make_api_key(acme)
+    answer = browser(owner).post(f"/o/acme/api-keys/{key.ulid}", {"action": "revoke"}, follow=True)
+    assert "The key ci was revoked." in answer.content.decode()
+    assert api_keys.recognize(token) is None
+    [entry] = entries(acme, action="delete", resource_type="api_key")
+    assert entry.resource_label == "ci"
+
+
+def test_an_auditor_sees_keys_and_changes_none(acme: Organization, browser_as: BrowserAs) -> None:
+    key, token = factories.make_api_key(acme)
+    client = browser_as("auditor")
+    page = client.get(f"/o/acme/api-keys/{key.ulid}").content.decode()
+    assert "Revoke" not in page
+    for action in ("rotate", "revoke"):
+        answer = client.post(f"/o/acme/api-keys/{key.ulid}", {"action": action})
+        assert answer.status_code == 403
+    assert api_keys.recognize(token) == key

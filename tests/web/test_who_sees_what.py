@@ -1,0 +1,145 @@
+"""Pages open to the abilities they ask for, and to nobody else; every refusal is entered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from organizations import roles
+from organizations.models import Organization, User
+from organizations.roles import Role
+from tests import factories
+from tests.web.conftest import ADDRESS, AGENT, Browser, Entries
+
+PAGES = {
+    "activity": {"audit:read"},
+    "activity/export": {"audit:export"},
+    "projects": {"project:read"},
+    "projects/my-app/keys": {"key:retrieve", "audit:read"},
+    "projects/my-app/keys/rotate": {"key:rotate"},
+    "members": {"member:read"},
+    "api-keys": {"api-token:read"},
+    "api-keys/new": {"api-token:create"},
+}
+
+BrowserAs = Callable[[str], Client]
+
+
+@pytest.mark.parametrize("role", Role.values)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_to_who_holds_its_ability(
+    page: str, role: str, acme: Organization, browser_as: BrowserAs, entries: Entries
+) -> None:
+    factories.make_project(acme)
+    answer = browser_as(role).get(f"/o/acme/{page}")
+    if roles.permissions_of(role) & PAGES[page]:
+        assert answer.status_code == 200
+        return
+    assert answer.status_code == 403
+    [refusal] = entries(acme, action="access")
+    assert (refusal.result, refusal.reason) == ("denied", "insufficient_permissions")
+    assert (refusal.ip, refusal.user_agent, refusal.interface) == (ADDRESS, AGENT, "web")
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_navigation_names_only_pages_that_open(
+    role: str, acme: Organization, browser_as: BrowserAs
+) -> None:
+    page = browser_as(role).get("/o/acme/", follow=True).content.decode()
+    for name in ("activity", "projects", "members", "api-keys"):
+        opens = bool(roles.permissions_of(role) & PAGES[name])
+        assert (f'href="/o/acme/{name}"' in page) is opens
+
+
+@pytest.mark.parametrize("page", ["", *PAGES, "activity/01JCZ0N5XW8QK3V4T6Y7B9D2FG"])
+def test_another_organization_is_not_found_like_one_that_does_not_exist(
+    page: str, acme: Organization, other: Organization, owner: User, browser: Browser
+) -> None:
+    factories.make_project(other)
+    client = browser(owner)
+    hidden, missing = client.get(f"/o/other/{page}"), client.get(f"/o/nowhere/{page}")
+    assert hidden.status_code == missing.status_code == 404
+    assert _without_csrf_token(hidden.content) == _without_csrf_token(missing.content)
+
+
+def _without_csrf_token(page: bytes) -> bytes:
+    """Django masks the token anew in each answer."""
+    stripped, count = re.subn(rb'name="csrfmiddlewaretoken" value="[^"]+"', b"", page)
+    assert count == 1
+    return stripped
+
+
+def test_a_stranger_s_visit_is_entered_with_the_platform_not_with_the_organization(
+    acme: Organization, other: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    browser(owner).get("/o/other/activity")
+    assert not entries(other, action="access")
+    [refusal] = entries(None, action="access")
+    assert (refusal.reason, refusal.actor_id) == ("not_found", owner.pk)
+    assert refusal.context["named"] == {"organization": "other"}
+
+
+def test_things_of_another_organization_are_not_found_in_one_s_own(
+    acme: Organization, other: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    factories.make_project(other, "Theirs")
+    key = factories.make_api_key(other).api_key
+    member = other.memberships.get()
+    entry = entries(other)[0]
+    client = browser(owner)
+    for path in (
+        "projects/theirs/keys",
+        "projects/theirs/keys/rotate",
+        f"api-keys/{key.ulid}",
+        f"members/{member.ulid}",
+        f"activity/{entry.ulid}",
+    ):
+        assert client.get(f"/o/acme/{path}").status_code == 404, path
+
+
+def test_nobody_s_browser_is_sent_to_sign_in(acme: Organization, browser: Browser) -> None:
+    for page in PAGES:
+        answer = browser().get(f"/o/acme/{page}")
+        assert answer.status_code == 302
+        assert answer.headers["Location"].startswith("/sign-in?next=/o/acme/")
+
+
+def test_an_inactive_member_loses_every_page(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    client = browser(owner)
+    owner.is_active = False
+    owner.save()
+    assert client.get("/o/acme/activity").status_code == 302
+
+
+def test_being_superuser_opens_no_organization(acme: Organization, browser: Browser) -> None:
+    root = User.objects.create_superuser("root@example.org", "a long password")
+    assert browser(root).get("/o/acme/activity").status_code == 404
+
+
+def test_an_organization_is_found_by_id_in_any_case_and_led_to_its_name(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    answer = browser(owner).get(f"/o/{acme.ulid.lower()}/activity?action=create")
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/o/acme/activity?action=create"
+
+
+def test_home_leads_to_the_only_organization_or_to_the_choice(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    client = browser(owner)
+    assert client.get("/", follow=True).redirect_chain[-1][0] == "/o/acme/activity"
+    factories.make_organization("Second", owner=owner)
+    choice = client.get("/", follow=True).content.decode()
+    assert 'href="/o/acme/"' in choice
+    assert 'href="/o/second/"' in choice
+
+
+def test_home_tells_who_belongs_nowhere(db: None, browser: Browser) -> None:
+    answer = browser(factories.make_user()).get("/", follow=True)
+    assert "You belong to no organization yet" in answer.content.decode()
