@@ -1,0 +1,175 @@
+"""What holds for every page: nothing inline, a strict policy, few queries, pages for failures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from organizations import members, roles
+from organizations.models import Organization, User
+from tests import factories
+from tests.web.conftest import Browser, Entries
+
+INLINE = re.compile(
+    r"<style|<script(?![^>]*\ssrc=)|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE
+)
+
+
+@pytest.fixture
+def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
+    """The address of every page, with something on each."""
+    factories.make_project(acme)
+    member = factories.make_member(acme, "developer")
+    key = factories.make_api_key(acme).api_key
+    invited = members.invite(acme, "new@example.org", "member", invited_by=owner, granter=roles.ALL)
+    return [
+        "/o/acme/activity",
+        "/o/acme/activity?action=delet",
+        f"/o/acme/activity/{entries(acme)[0].ulid}",
+        "/o/acme/projects",
+        "/o/acme/projects/my-app/keys",
+        "/o/acme/projects/my-app/keys/rotate",
+        "/o/acme/members",
+        f"/o/acme/members/{member.ulid}",
+        "/o/acme/api-keys",
+        "/o/acme/api-keys/new",
+        f"/o/acme/api-keys/{key.ulid}",
+        "/organizations",
+        "/password",
+        "/password/reset",
+        "/password/reset/sent",
+        "/password/reset/done",
+        "/password/reset/MQ/nonsense",
+        f"/invitations/{invited.token}",
+        "/invitations/nonsense",
+        "/o/nowhere/activity",
+        "/nothing/here",
+    ]
+
+
+def test_no_page_needs_anything_inline(pages: list[str], owner: User, browser: Browser) -> None:
+    for client in (browser(owner), browser()):
+        for address in [*pages, "/sign-in"]:
+            page = client.get(address, follow=True).content.decode()
+            assert "<h1>" in page, address
+            assert not INLINE.search(page), address
+
+
+def test_every_answer_carries_a_strict_policy(
+    pages: list[str], owner: User, browser: Browser
+) -> None:
+    client = browser(owner)
+    for address in pages:
+        answer = client.get(address)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_every_form_that_changes_something_carries_a_token(
+    pages: list[str], owner: User, browser: Browser
+) -> None:
+    client = browser(owner)
+    for address in pages:
+        page = client.get(address).content.decode()
+        posts = len(re.findall(r'<form[^>]*method="post"', page))
+        assert posts == page.count('name="csrfmiddlewaretoken"'), address
+
+
+def test_every_control_has_a_label(pages: list[str], owner: User, browser: Browser) -> None:
+    client = browser(owner)
+    for address in pages:
+        page = client.get(address, follow=True).content.decode()
+        labelled = set(re.findall(r'<label[^>]*for="([^"]+)"', page))
+        controls = re.findall(r"<(?:input|select|textarea)\b[^>]*>", page)
+        for control in controls:
+            if 'type="hidden"' in control:
+                continue
+            [key] = re.findall(r'\sid="([^"]+)"', control)
+            assert key in labelled, (address, control)
+
+
+def more(acme: Organization) -> None:
+    """More of everything that a page lists."""
+    for number in range(5):
+        factories.make_project(acme, f"Project {number}")
+        factories.make_member(acme, "developer")
+        factories.make_api_key(acme, name=f"key {number}")
+        members.invite(
+            acme, f"more{number}@example.org", "member", invited_by=None, granter=roles.ALL
+        )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/o/acme/activity",
+        "/o/acme/activity?q=my",
+        "/o/acme/projects",
+        "/o/acme/projects/my-app/keys",
+        "/o/acme/members",
+        "/o/acme/api-keys",
+    ],
+)
+def test_a_longer_list_takes_no_more_queries(
+    address: str, acme: Organization, owner: User, browser: Browser
+) -> None:
+    factories.make_project(acme)
+    factories.make_api_key(acme)
+    client = browser(owner)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(address).status_code == 200
+        return len(captured)
+
+    queries()
+    before = queries()
+    more(acme)
+    assert queries() == before
+
+
+def test_a_failure_is_told_without_its_cause(
+    acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> Iterator[str]:
+        raise RuntimeError("the cause")
+
+    monkeypatch.setattr("audit.views.paging.page_at", fail)
+    client = browser(owner)
+    client.raise_request_exception = False
+    answer = client.get("/o/acme/activity")
+    assert answer.status_code == 500
+    assert "Something went wrong" in answer.content.decode()
+    assert "the cause" not in answer.content.decode()
+    assert not INLINE.search(answer.content.decode())
+
+
+def test_nothing_is_shown_when_reading_cannot_be_entered(
+    acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("the log is full")
+
+    monkeypatch.setattr("audit.access.record_once_a_minute", fail)
+    client = browser(owner)
+    client.raise_request_exception = False
+    answer = client.get("/o/acme/activity")
+    assert answer.status_code == 500
+    assert "created organization" not in answer.content.decode()
+
+
+def test_a_refusal_says_what_is_missing(
+    acme: Organization, browser_as: Callable[[str], Client]
+) -> None:
+    answer = browser_as("developer").get("/o/acme/activity")
+    page = answer.content.decode()
+    assert "This needs audit:read" in page
+    assert "This was recorded" in page
