@@ -213,7 +213,7 @@ class Acme:
             creation.create_organization("Acme", owner=owner, slug="acme")
 
     def make_compliance_officer(self) -> None:
-        with operator("shell"):
+        with operator("admin_access"):
             carl = CARL.row()
             carl.is_staff = True
             carl.save(update_fields={"is_staff"})
@@ -264,7 +264,7 @@ class Acme:
             reading.refuse(
                 self.organization,
                 "POST",
-                "/sign-in/",
+                "/sign-in",
                 status=429,
                 reason="rate_limited",
                 repeats=14,
