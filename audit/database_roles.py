@@ -33,6 +33,7 @@ def grant(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_flush_repeats() FROM PUBLIC")
+        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_enter_sealing(text) FROM PUBLIC")
         cursor.execute(
             "REVOKE EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz)"
             " FROM PUBLIC"
@@ -62,5 +63,6 @@ _SEALER = (
     "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_sealing TO {role}",
     "GRANT SELECT, INSERT ON audit_label TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_flush_repeats() TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_enter_sealing(text) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz) TO {role}",
 )

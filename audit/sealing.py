@@ -57,6 +57,12 @@ def flush_repeats(using: str = "sealer") -> int:
         return int(cursor.fetchone()[0])
 
 
+def enter(why: str, using: str = "sealer") -> None:
+    """Enter in the platform's own log that sealing began, and why."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT audit_enter_sealing(%s)", [why])
+
+
 def seal(using: str = "sealer", batch: int = BATCH) -> Sealed:
     """Move one batch of settled entries, in one transaction."""
     connection = connections[using]
@@ -106,6 +112,7 @@ def _start_incarnation(connection: BaseDatabaseWrapper) -> None:
             "UPDATE audit_sealing SET lo = '0', incarnation = incarnation + 1, sealed_at = now(),"
             " system_identifier = (SELECT system_identifier FROM pg_control_system())"
         )
+        cursor.execute("SELECT audit_enter_sealing('new_incarnation')")
 
 
 def _move(connection: BaseDatabaseWrapper, lo: str, upper: str) -> int:

@@ -69,6 +69,7 @@ def insert(columns: str, values: str) -> str:
         "SET ROLE dotenv_owner",
         "SET ROLE dotenv_sealer",
         "SELECT audit_flush_repeats()",
+        "SELECT audit_enter_sealing('x')",
         "SELECT audit_ensure_partitions(now(), now())",
         "DROP TABLE audit_ledger",
         "CREATE TABLE public.mine (x int)",

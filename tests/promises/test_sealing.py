@@ -113,6 +113,7 @@ def test_after_a_restore_everything_is_sealed_once(
     )
     factories.make_project(organization, "Made since")
     seal_everything()
+    seal_everything()  # the entry that says that sealing began anew
     assert owner_connection.execute("SELECT count(*) FROM audit_inbox").fetchone() == (0,)
     assert owner_connection.execute("SELECT incarnation FROM audit_sealing").fetchone() == (2,)
     assert_gapless(owner_connection)
@@ -277,3 +278,16 @@ def _wait_until_nobody_writes(connection: Connection) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("a transaction of a killed process is still open")
+
+
+def test_the_start_of_sealing_is_in_the_platforms_own_log(
+    organization: Organization, entries: Callable[..., list[Told]]
+) -> None:
+    sealing.enter("started")
+    [entry] = entries(action="seal")
+    assert (entry.actor_type, entry.type, entry.context) == (
+        "system",
+        "audit_log",
+        {"reason": "started"},
+    )
+    assert entries(organization_id=organization.pk, action="seal") == []

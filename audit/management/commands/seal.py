@@ -43,6 +43,9 @@ class Command(BaseCommand):
 
     def _loop(self, interval: float, wait: bool) -> None:
         self._lock(wait)
+        if self.stopping.is_set():
+            return
+        sealing.enter("started")
         self.stdout.write("Sealing; stop with Ctrl-C.")
         while not self.stopping.is_set():
             started = time.monotonic()

@@ -67,3 +67,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
         RETURNING 1
     ) SELECT count(*) FROM entered
 $$;
+
+-- Enter in the platform's own log that sealing began, or began anew after a restore.
+CREATE FUNCTION audit_enter_sealing(why text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
+        resource_label, interface, context)
+    VALUES ('00000000-0000-0000-0000-000000000000', 'system', session_user, 'seal', 'audit_log',
+        'all', 'command', jsonb_build_object('reason', why))
+$$;
