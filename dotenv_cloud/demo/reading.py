@@ -15,6 +15,7 @@ from audit import access, refusals
 from audit.policy import Interface, Result
 from audit.record import record
 from dotenv_cloud.demo.stage import Person, person
+from organizations import ulid
 from organizations.models import Organization
 
 
@@ -45,7 +46,7 @@ def export(who: Person, story: Story, filters: Mapping[str, str], format: str) -
 
 
 def refuse(
-    organization: Organization,
+    organization: Organization | None,
     method: str,
     path: str,
     *,
@@ -60,7 +61,7 @@ def refuse(
             "access",
             resource_type="endpoint",
             resource_label=f"{method} /{match.route}",
-            organization_id=organization.pk,
+            organization_id=organization.pk if organization else ulid.NIL,
             result=Result.DENIED,
             status=status,
             reason=reason,
