@@ -1,0 +1,1 @@
+"""The API as clients meet it: over HTTP, with tokens."""
