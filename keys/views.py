@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -124,16 +124,20 @@ def api_key(request: Any, api_key: str) -> HttpResponse:
     """One key: what it may do; rotate or revoke it."""
     key = ulid.parse_or_none(api_key) or ulid.NIL
     found = (
-        ApiKey.objects.filter(Q(organization=request.organization), pk=key)
+        ApiKey.objects.filter(organization=request.organization, pk=key)
         .select_related("created_by")
         .first()
     )
     if found is None:
         raise Http404("There is no such API key.")
     error = ""
-    if request.method == "POST" and request.POST.get("action") == "rotate":
-        require(request, "api-token:create")
+    action = request.POST.get("action")
+    if action in ("rotate", "revoke"):
         require(request, "api-token:delete")
+    if action and not request.POST.get("sure"):
+        error = "Tick the box to confirm."
+    elif action == "rotate":
+        require(request, "api-token:create")
         try:
             api_keys.refuse_more_than_held(found, granter=request.abilities)
         except ValidationError as refused:
@@ -141,8 +145,7 @@ def api_key(request: Any, api_key: str) -> HttpResponse:
         else:
             issued = api_keys.rotate(found)
             return render(request, "keys/token.html", {"section": "api_keys", "issued": issued})
-    elif request.method == "POST" and request.POST.get("action") == "revoke":
-        require(request, "api-token:delete")
+    elif action == "revoke":
         api_keys.revoke(found)
         messages.success(request, f"The key {found.name} was revoked.")
         return redirect("api_keys", organization=request.organization.slug)

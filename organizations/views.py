@@ -96,6 +96,8 @@ def member(request: Any, member: str) -> HttpResponse:
                     )
                     messages.success(request, f"The role of {membership.user} was changed.")
                     return _to_members(request)
+            elif action in ("leave", "remove") and not request.POST.get("sure"):
+                form.add_error(None, "Tick the box to confirm.")
             elif action == "leave" and is_self:
                 members.remove(membership)
                 messages.success(request, f"You left {request.organization.name}.")

@@ -137,7 +137,9 @@ def test_rotating_a_key_kills_its_token_and_shows_the_next_once(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
     key, old = factories.make_api_key(acme, "project:read")
-    answer = browser(owner).post(f"/o/acme/api-keys/{key.ulid}", {"action": "rotate"})
+    answer = browser(owner).post(
+        f"/o/acme/api-keys/{key.ulid}", {"action": "rotate", "sure": "yes"}
+    )
     [token] = TOKEN.findall(answer.content.decode())
     assert api_keys.recognize(old) is None
     assert api_keys.recognize(token) == key
@@ -147,7 +149,9 @@ def test_who_holds_less_than_a_key_cannot_rotate_it_for_its_token(
     acme: Organization, browser_as: BrowserAs
 ) -> None:
     key, old = factories.make_api_key(acme, "audit:export")
-    answer = browser_as("admin").post(f"/o/acme/api-keys/{key.ulid}", {"action": "rotate"})
+    answer = browser_as("admin").post(
+        f"/o/acme/api-keys/{key.ulid}", {"action": "rotate", "sure": "yes"}
+    )
     assert answer.status_code == 422
     assert not TOKEN.search(answer.content.decode())
     assert api_keys.recognize(old) == key
@@ -157,7 +161,9 @@ def test_a_revoked_key_is_gone(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     key, token = factories.make_api_key(acme)
-    answer = browser(owner).post(f"/o/acme/api-keys/{key.ulid}", {"action": "revoke"}, follow=True)
+    answer = browser(owner).post(
+        f"/o/acme/api-keys/{key.ulid}", {"action": "revoke", "sure": "yes"}, follow=True
+    )
     assert "The key ci was revoked." in answer.content.decode()
     assert api_keys.recognize(token) is None
     [entry] = entries(acme, action="delete", resource_type="api_key")
@@ -170,6 +176,17 @@ def test_an_auditor_sees_keys_and_changes_none(acme: Organization, browser_as: B
     page = client.get(f"/o/acme/api-keys/{key.ulid}").content.decode()
     assert "Revoke" not in page
     for action in ("rotate", "revoke"):
-        answer = client.post(f"/o/acme/api-keys/{key.ulid}", {"action": action})
+        answer = client.post(f"/o/acme/api-keys/{key.ulid}", {"action": action, "sure": "yes"})
         assert answer.status_code == 403
+    assert api_keys.recognize(token) == key
+
+
+def test_revoking_and_rotating_ask_for_confirmation(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    key, token = factories.make_api_key(acme)
+    for action in ("rotate", "revoke"):
+        answer = browser(owner).post(f"/o/acme/api-keys/{key.ulid}", {"action": action})
+        assert answer.status_code == 422
+        assert "Tick the box to confirm." in answer.content.decode()
     assert api_keys.recognize(token) == key

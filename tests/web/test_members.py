@@ -85,7 +85,7 @@ def test_who_may_only_look_at_members_gets_no_forms_and_cannot_post(
     assert "Remove" not in shown
     assert client.post("/o/acme/members", {"email": "a@b.example", "role": role}).status_code == 403
     assert client.post(theirs, {"action": "role", "role": "member"}).status_code == 403
-    assert client.post(theirs, {"action": "remove"}).status_code == 403
+    assert client.post(theirs, {"action": "remove", "sure": "yes"}).status_code == 403
     assert acme.memberships.get(user=owner).role == "owner"
     assert entries(acme, action="access")
 
@@ -108,14 +108,16 @@ def test_an_administrator_cannot_take_the_owner_s_role_or_membership(
 ) -> None:
     factories.make_member(acme, "owner")
     client, theirs = browser_as("admin"), page_of(acme.memberships.get(user=owner))
-    for values in ({"action": "role", "role": "member"}, {"action": "remove"}):
+    for values in ({"action": "role", "role": "member"}, {"action": "remove", "sure": "yes"}):
         answer = client.post(theirs, values)
         assert answer.status_code == 422
         assert "it holds more than you do" in answer.content.decode()
     assert acme.memberships.get(user=owner).role == "owner"
 
 
-@pytest.mark.parametrize("values", [{"action": "leave"}, {"action": "role", "role": "admin"}])
+@pytest.mark.parametrize(
+    "values", [{"action": "leave", "sure": "yes"}, {"action": "role", "role": "admin"}]
+)
 def test_the_last_owner_stays_owner(
     values: dict[str, str], acme: Organization, owner: User, browser: Browser
 ) -> None:
@@ -131,7 +133,7 @@ def test_a_member_who_leaves_sees_nothing_any_more(
     membership = factories.make_member(acme, "auditor")
     client = browser(membership.user)
     assert client.get("/o/acme/activity").status_code == 200
-    assert client.post(page_of(membership), {"action": "leave"}).status_code == 302
+    assert client.post(page_of(membership), {"action": "leave", "sure": "yes"}).status_code == 302
     assert client.get("/o/acme/activity").status_code == 404
     [entry] = entries(acme, action="leave")
     assert entry.actor_id == membership.user_id
@@ -139,7 +141,7 @@ def test_a_member_who_leaves_sees_nothing_any_more(
 
 def test_nobody_leaves_for_somebody_else(acme: Organization, browser_as: BrowserAs) -> None:
     membership = factories.make_member(acme, "developer")
-    answer = browser_as("member").post(page_of(membership), {"action": "leave"})
+    answer = browser_as("member").post(page_of(membership), {"action": "leave", "sure": "yes"})
     assert answer.status_code == 422
     assert Membership.objects.filter(pk=membership.pk).exists()
 
@@ -150,7 +152,7 @@ def test_a_removed_member_sees_nothing_any_more(
     membership = factories.make_member(acme, "admin")
     theirs = browser(membership.user)
     assert theirs.get("/o/acme/activity").status_code == 200
-    browser(owner).post(page_of(membership), {"action": "remove"})
+    browser(owner).post(page_of(membership), {"action": "remove", "sure": "yes"})
     assert theirs.get("/o/acme/activity").status_code == 404
 
 
