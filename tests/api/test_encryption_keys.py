@@ -1,0 +1,152 @@
+"""The key of a project: retrieved in the one shape that clients can read, listed, rotated."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from keys.models import KeyVersion
+from organizations.models import Organization
+from tests import factories
+from tests.api.conftest import Api
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def key(acme: Organization) -> str:
+    factories.make_project(acme)
+    return f"/{acme.slug}/my-app/encryption-key"
+
+
+def described(response: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(response.json()["data"]["attributes"]["content"])["key"]
+    return found
+
+
+def test_the_key_is_a_document_inside_a_string_with_a_number_as_version(api: Api, key: str) -> None:
+    """A client that cannot read it would push plaintext (contract T2 to T4)."""
+    response = api.get(key)
+    data = response.json()["data"]
+    assert response.status_code == 200
+    assert data["type"] == "encryption_keys"
+    assert isinstance(data["id"], str)
+    assert data["attributes"]["format"] == "json"
+    assert data["attributes"]["encrypted"] is False
+    assert isinstance(data["attributes"]["content"], str)
+    found = described(response)
+    assert found["managed"] == "server"
+    assert found["version"] == 1
+    assert type(found["version"]) is int
+    assert len(found["key"]) == 48
+    assert found["key_check_iterations"] == 600_000
+    assert len(base64.b64decode(found["key_check_salt"], validate=True)) >= 16
+    assert "key_check" not in found
+
+
+def test_rotation_makes_the_next_version_and_shows_no_key(api: Api, key: str) -> None:
+    before = described(api.get(key))
+    response = api.post(f"{key}/rotate")
+    assert response.status_code == 200
+    made = response.json()["data"]["key"]
+    assert made["type"] == "encryption-keys"
+    assert made["attributes"]["version"] == "2"
+    assert made["attributes"]["is_active"] is True
+    after = described(api.get(key))
+    assert after["version"] == 2
+    assert after["key"] != before["key"]
+    assert after["key_check_salt"] != before["key_check_salt"]
+    for secret in (before["key"], after["key"]):
+        assert secret not in response.content.decode()
+
+
+def test_history_lists_the_active_version_first_and_no_key(api: Api, key: str) -> None:
+    for _ in range(2):
+        api.post(f"{key}/rotate")
+    answer = api.get(f"{key}/history")
+    listed = answer.json()["data"]
+    assert [item["version"] for item in listed] == ["3", "2", "1"]
+    assert [item["is_active"] for item in listed] == [True, False, False]
+    assert listed[0]["rotated_at"] is None
+    assert listed[1]["rotated_at"].endswith("Z")
+    assert all("key" not in item and "key_check" not in item for item in listed)
+
+
+@pytest.mark.parametrize("body", [None, {}, {"history_policy": "keep"}, {"history_policy": None}])
+def test_rotation_takes_a_body_or_none(api: Api, key: str, body: Any) -> None:
+    """Clients send no body and no Content-Type (contract T14)."""
+    assert api.post(f"{key}/rotate", body).status_code == 200
+
+
+def test_rotation_without_body_but_with_a_type_is_fine(api: Api, key: str) -> None:
+    for content_type in ("application/json", "application/x-www-form-urlencoded", ""):
+        response = api.post(f"{key}/rotate", "", content_type=content_type)
+        assert response.status_code == 200
+
+
+def test_an_unknown_history_policy_is_refused_by_name(api: Api, key: str) -> None:
+    response = api.post(f"{key}/rotate", {"history_policy": "burn"})
+    assert response.status_code == 422
+    assert response.json()["message"].startswith("history_policy: ")
+    assert KeyVersion.objects.count() == 1
+
+
+def test_a_project_without_a_usable_key_says_so(api: Api, acme: Organization) -> None:
+    from organizations.models import Project
+
+    Project.objects.create(organization=acme, name="Bare", slug="bare")
+    for method, path in (("GET", ""), ("GET", "/history"), ("POST", "/rotate")):
+        response = api.send(method, f"/{acme.slug}/bare/encryption-key{path}")
+        assert response.status_code == 422
+        assert response.json()["error"] == "no_active_encryption_key"
+
+
+def test_a_client_managed_key_is_not_rotated_here(
+    api: Api, acme: Organization, key: str, owner_connection: Any
+) -> None:
+    owner_connection.execute(
+        "SET audit.reason = 'a client-managed key, as a later version makes them';"
+        "UPDATE keys_keyversion SET is_active = false, rotated_at = now()"
+    )
+    project = acme.projects.get()
+    KeyVersion.objects.create(
+        organization=acme,
+        project=project,
+        version=2,
+        managed="client",
+        key_check=b"p" * 32,
+        key_check_salt=b"s" * 16,
+        key_check_iterations=600_000,
+    )
+    response = api.post(f"{key}/rotate")
+    assert (response.status_code, response.json()["error"]) == (400, "client_managed_encryption")
+    assert "key" not in described(api.get(key))
+    assert "key_check" not in described(api.get(key))
+
+
+def test_retrieving_leaves_an_entry_before_the_key_leaves(
+    api: Api, key: str, left_by: Callable[..., list[Any]]
+) -> None:
+    (entry,) = left_by(lambda: api.get(key))
+    assert (entry.action, entry.type) == ("retrieve", "key_version")
+    assert entry.context["key_version"] == 1
+
+
+def test_a_key_whose_retrieval_cannot_be_entered_stays(
+    api: Api, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = described(api.get(key))["key"]
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the log is full")
+
+    monkeypatch.setattr("audit.receivers.record", fail)
+    response = api.get(key)
+    assert response.status_code == 500
+    assert response.json()["error"] == "server_error"
+    assert secret not in response.content.decode()
+    assert "log is full" not in response.content.decode()
