@@ -51,6 +51,9 @@ ZONES = (
 """Offered for choice; any other is taken from the address."""
 
 
+MOST_CHIPS = 4  # of one parameter
+
+
 @dataclass(frozen=True)
 class Chip:
     """One part of the question, with the way to drop it."""
@@ -158,15 +161,19 @@ def _understood(asked: EntryFilter) -> list[str]:
 
 def _chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
     for name, texts in asked.params.items():
-        for text in texts if name != "tz" else ():
+        if name == "tz":
+            continue
+        bare = name.removeprefix("exclude_")
+        label = bare if bare == name else f"not {bare}"
+        # "What changed?" asks for eleven actions; nobody drops them one by one.
+        many = len(texts) > MOST_CHIPS
+        shown = [f"{', '.join(texts[:2])} and {len(texts) - 2} more"] if many else texts
+        for value in shown:
             rest = given.copy()
-            rest.setlist(name, [other for other in texts if other != text])
+            rest.setlist(name, [] if many else [text for text in texts if text != value])
             for position in POSITION:
                 rest.pop(position, None)
-            shown = name.removeprefix("exclude_")
-            yield Chip(
-                f"not {shown}" if shown != name else name, text, f"{path}?{rest.urlencode()}"
-            )
+            yield Chip(label, value, f"{path}?{rest.urlencode()}")
 
 
 IN_FORM = (
