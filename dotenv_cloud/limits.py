@@ -31,6 +31,17 @@ class Limited:
         return max(1, round((self.reset_at - clock.now()).total_seconds() + 0.5))
 
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an answer says about it."""
+        headers = {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(int(self.reset_at.timestamp())),
+        }
+        return headers if self.allowed else {**headers, "Retry-After": str(self.retry_after)}
+
+
 def hit(scope: str, key: str) -> Limited:
     """Count one of `scope` (a name in RATE_LIMITS) for `key`, and say where that stands."""
     now, period = clock.now(), _period(scope)

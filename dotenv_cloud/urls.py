@@ -6,6 +6,10 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+handler400 = "dotenv_cloud.api.errors.bad_request"
+handler404 = "dotenv_cloud.api.errors.page_not_found"
+handler500 = "dotenv_cloud.api.errors.crashed"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("dotenv_cloud.api.urls")),
     path("admin", RedirectView.as_view(pattern_name="admin:index", http_method_names=["get"])),

@@ -129,6 +129,19 @@ class Scope:
             return False
         return self.environment is None or self.environment == environment
 
+    def leads_to(
+        self,
+        project: uuid.UUID,
+        target: uuid.UUID | None = None,
+        environment: uuid.UUID | None = None,
+    ) -> bool:
+        """Whether the node with this path lies in the scope, or above something that does."""
+        return (
+            self.project == project
+            and (target is None or self.target in (None, target))
+            and (environment is None or self.environment in (None, environment))
+        )
+
     def contains(self, other: Scope) -> bool:
         """Whether everything that `other` covers lies in this one too."""
         return all(

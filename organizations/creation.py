@@ -1,4 +1,4 @@
-"""Creating and renaming organizations."""
+"""Creating, renaming and deleting organizations."""
 
 from __future__ import annotations
 
@@ -54,3 +54,9 @@ def update_organization(
     organization.full_clean()
     organization.save(force_update=True)
     return organization
+
+
+@transaction.atomic
+def delete_organization(organization: Organization) -> None:
+    """Delete an organization and all it owns; each row leaves an entry of its own, which stay."""
+    organization.delete()

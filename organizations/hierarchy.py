@@ -16,6 +16,7 @@ from organizations import ulid
 from organizations.creation import SlugTakenError
 from organizations.models import Environment, Organization, Project, Target
 from organizations.slugs import (
+    PATTERN,
     RESERVED_ENVIRONMENT,
     RESERVED_PROJECT,
     RESERVED_TARGET,
@@ -136,11 +137,12 @@ def _siblings(node: Model) -> QuerySet[Any]:
 
 def find_organization(reference: str) -> Organization | None:
     """The organization with this ULID (any case) or slug."""
-    key = ulid.parse_or_none(reference)
-    return Organization.objects.filter(**({"pk": key} if key else {"slug": reference})).first()
+    return find_node(Organization.objects.all(), reference)
 
 
 def find_node(siblings: QuerySet[Any], reference: str) -> Any | None:
     """The node among `siblings` with this ULID (any case) or slug."""
     key = ulid.parse_or_none(reference)
-    return siblings.filter(**({"pk": key} if key else {"slug": reference})).first()
+    if key:
+        return siblings.filter(pk=key).first()
+    return siblings.filter(slug=reference).first() if PATTERN.fullmatch(reference) else None

@@ -23,6 +23,9 @@ RESERVED_PROJECT = frozenset(
 RESERVED_TARGET = frozenset(["targets", "secrets", "encryption-key"])
 RESERVED_ENVIRONMENT = frozenset(["environments", "secrets"])
 
+PATTERN = re.compile(r"[a-z0-9-]{1,50}")
+"""What a reference has to look like to be worth looking up."""
+
 _PLAIN = RegexValidator(
     r"\A[a-z0-9](?:[a-z0-9]|-(?!-|\Z))*\Z",
     "Use lower-case letters, digits and single hyphens, not at either end.",

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.http import StreamingHttpResponse
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -88,16 +87,8 @@ class OneEntry(_LogView):
         return data(_resource(found))
 
 
-class _AnyFormat(DefaultContentNegotiation):
-    """`format` says ndjson or csv here, which are no renderers of the framework's."""
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class Export(_LogView):
     abilities: ClassVar = {"GET": "audit:export"}
-    content_negotiation_class = _AnyFormat
     formats: ClassVar = {
         "ndjson": ("application/x-ndjson", export.ndjson),
         "csv": ("text/csv; charset=utf-8", export.csv),

@@ -24,20 +24,13 @@ class ApiKeyAuthentication(BaseAuthentication):
         address = context.origin().ip or "unknown"
         limited = limits.check("failed_authentication", address)
         if not limited.allowed:
-            raise errors.ApiError(
-                429,
-                "rate_limited",
-                "Too many wrong API keys from this address; wait before you try again.",
-                headers={"Retry-After": str(limited.retry_after)},
-                is_refusal=True,
-            )
+            raise errors.rate_limited(limited, "Too many wrong API keys from this address")
         try:
             principal = _recognize(request.headers.get("Authorization", ""))
-        except errors.ApiError:
-            limits.hit("failed_authentication", address)
+        except errors.ApiError as error:
+            error.headers |= limits.hit("failed_authentication", address).headers
             raise
         key = principal.api_key
-        context.set_actor(Actor(ActorType.API_KEY, key.pk, key.name))
         request._request.api_principal = principal  # type: ignore[attr-defined]
         api_keys.note_use(key, context.origin().ip)
         return principal, key
@@ -55,8 +48,12 @@ def _recognize(header: str) -> Principal:
     api_key = api_keys.recognize(token.strip())
     if api_key is None:
         raise errors.unauthenticated("This API key is unknown: mistyped, revoked or rotated.")
+    context.set_actor(Actor(ActorType.API_KEY, api_key.pk, api_key.name))
     if api_key.is_expired:
-        raise errors.unauthenticated("This API key has expired; make another or extend it.")
+        raise errors.unauthenticated(
+            "This API key has expired; make another or extend it.",
+            organization_id=api_key.organization_id,
+        )
     return Principal.of(api_key)
 
 

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.db import transaction
 from django.http import HttpResponseBase
 from django.utils.http import http_date
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dotenv_cloud import limits
 from dotenv_cloud.api import errors
+from dotenv_cloud.api.bodies import JsonBody
 from dotenv_cloud.api.principal import Principal
+from keys.abilities import LEVELS
 from organizations import hierarchy, ulid
-from organizations.models import Organization, Project
+from organizations.models import Environment, Organization, Project, Target
 
 SUNSET = dt.datetime(2027, 12, 31, tzinfo=dt.UTC)
 """When the long read-only paths of the hierarchy end."""
+
+
+_CHILDREN = ("projects", "targets", "environments")
+
+
+class AlwaysJson(BaseContentNegotiation):
+    """Whatever a client says it accepts: it gets JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        media_type = request.content_type.partition(";")[0].strip().lower()
+        return parsers[0] if media_type in ("", "application/json") else None
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
 
 
 class ApiView(APIView):
@@ -33,6 +51,9 @@ class ApiView(APIView):
     abilities: ClassVar[Mapping[str, str | None]] = {}
     limit_scopes: ClassVar[Mapping[str, str]] = {}
     legacy = False
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    parser_classes = [JsonBody]
+    content_negotiation_class = AlwaysJson
 
     organization: Organization
 
@@ -50,8 +71,9 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
         if not isinstance(request.user, Principal):
             raise errors.unauthenticated("Send an API key: Authorization: Bearer dotenv_…")
-        self.organization = self._organization(kwargs.get("organization"))
+        self.organization = self.principal.organization
         self._limit("api")
+        self._check_organization(kwargs.get("organization"))
         method = str(request.method).lower()
         if method not in self.http_method_names or not hasattr(self, method):
             return
@@ -62,31 +84,27 @@ class ApiView(APIView):
                 f"The organization is {self.organization.status}.",
                 is_refusal=True,
             )
-        self._require(self.abilities.get(method.upper()))
+        self._require(self.abilities["GET" if method == "head" else method.upper()])
         if method in self.limit_scopes:
             self._limit(self.limit_scopes[method])
         # Found by the REST framework's dispatch in place of the method itself.
         setattr(self, method, transaction.atomic(getattr(self, method)))
 
-    def _organization(self, reference: str | None) -> Organization:
-        mine = self.principal.organization
+    def _check_organization(self, reference: str | None) -> None:
+        """A token is bound to its organization: every other one is hidden from it."""
         if reference is None:
-            return mine
+            return
         key = ulid.parse_or_none(reference)
-        if (key == mine.pk) if key else (reference.lower() == mine.slug):
-            return mine
-        raise errors.hidden("organization")
+        is_mine = (
+            key == self.organization.pk if key else reference.lower() == self.organization.slug
+        )
+        if not is_mine:
+            raise errors.hidden("organization")
 
     def _limit(self, scope: str) -> None:
         self.limited = limits.hit(scope, str(self.organization.pk))
         if not self.limited.allowed:
-            raise errors.ApiError(
-                429,
-                "rate_limited",
-                f"Too many requests; try again in {self.limited.retry_after} seconds.",
-                headers={"Retry-After": str(self.limited.retry_after)},
-                is_refusal=True,
-            )
+            raise errors.rate_limited(self.limited, "Too many requests")
 
     def _require(self, ability: str | None) -> None:
         self.ability = ability or ""
@@ -97,67 +115,47 @@ class ApiView(APIView):
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> Any:
         finished = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
-        finished["X-API-Version"] = "1"
-        finished["Cache-Control"] = "no-store"
-        finished["X-XSS-Protection"] = "1; mode=block"
-        limited = getattr(self, "limited", None)
+        headers = dict(errors.HEADERS)
+        limited: limits.Limited | None = getattr(self, "limited", None)
         if limited is not None:
-            finished["X-RateLimit-Limit"] = str(limited.limit)
-            finished["X-RateLimit-Remaining"] = str(limited.remaining)
-            finished["X-RateLimit-Reset"] = str(int(limited.reset_at.timestamp()))
+            headers |= limited.headers
         if self.legacy:
-            finished["Deprecation"] = "true"
-            finished["Sunset"] = http_date(SUNSET.timestamp())
+            headers |= {"Deprecation": "true", "Sunset": http_date(SUNSET.timestamp())}
+        for name, value in headers.items():
+            finished[name] = value
         return finished
 
     # -- Nodes
 
-    def project(self) -> Any:
-        """The project of the path. What lies outside the token's scope does not exist for it."""
-        project = hierarchy.find_node(
-            Project.objects.filter(organization=self.organization), self.kwargs["project"].lower()
-        )
-        if project is None:
-            raise errors.not_found("project")
-        self._reach("project", project.pk)
+    def project(self, *, in_part: bool = False) -> Project:
+        """The project of the path. in_part: the ability may be narrowed to something below it."""
+        project: Project = self._walk(1, in_part)
         return project
 
-    def target(self) -> Any:
-        """The target of the path; its project's scope is not asked, only its own."""
-        project = self._parent(
-            Project.objects.filter(organization=self.organization), self.kwargs["project"]
-        )
-        target = hierarchy.find_node(project.targets.all(), self.kwargs["target"].lower())
-        if target is None:
-            raise errors.not_found("target")
-        target.project = project
-        self._reach("target", project.pk, target.pk)
+    def target(self, *, in_part: bool = False) -> Target:
+        target: Target = self._walk(2, in_part)
         return target
 
-    def environment(self) -> Any:
-        project = self._parent(
-            Project.objects.filter(organization=self.organization), self.kwargs["project"]
-        )
-        target = self._parent(project.targets.all(), self.kwargs["target"])
-        target.project = project
-        environment = hierarchy.find_node(
-            target.environments.all(), self.kwargs["environment"].lower()
-        )
-        if environment is None:
-            raise errors.not_found("environment")
-        environment.target = target
-        self._reach("environment", project.pk, target.pk, environment.pk)
+    def environment(self) -> Environment:
+        environment: Environment = self._walk(3, in_part=False)
         return environment
 
-    def _parent(self, siblings: Any, reference: str) -> Any:
-        node = hierarchy.find_node(siblings, reference.lower())
-        if node is None:
-            raise errors.not_found(siblings.model._meta.verbose_name)
+    def _walk(self, depth: int, in_part: bool) -> Any:
+        """The node that the path names at `depth`. What the ability is not narrowed to is not
+        there, at any level: the same words as for what does not exist."""
+        node: Any = None
+        path: list[uuid.UUID] = []
+        for level, siblings in zip(LEVELS[:depth], _CHILDREN, strict=False):
+            children = getattr(node or self.organization, siblings).all()
+            node = hierarchy.find_node(children, self.kwargs[level].lower())
+            if node is None:
+                raise errors.not_found(level)
+            path.append(node.pk)
+            if not self.principal.reaches_into(self.ability, *path):
+                raise errors.hidden(level)
+        if not in_part and not self.principal.reaches(self.ability, *path):
+            raise errors.hidden(LEVELS[depth - 1])
         return node
-
-    def _reach(self, what: str, *path: Any) -> None:
-        if not self.principal.reaches(self.ability, *path):
-            raise errors.hidden(what)
 
 
 def data(resource: Mapping[str, Any], status: int = 200, **more: Any) -> Response:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, TypeVar
 
+from django.conf import settings
 from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from dotenv_cloud.api import errors
@@ -23,6 +28,49 @@ def read(request: Request, body: type[Body], *, partial: bool = False) -> dict[s
     serializer.is_valid(raise_exception=True)
     validated: dict[str, Any] = serializer.validated_data
     return validated
+
+
+class JsonBody(BaseParser):
+    """A JSON document of bounded size; whatever cannot be read is a 400, never a crash."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        largest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        content = stream.read(largest + 1)
+        if len(content) > largest:
+            raise errors.ApiError(
+                413, "payload_too_large", f"The body is larger than {largest:,} bytes."
+            )
+        try:
+            return json.loads(content.decode(), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            raise ParseError from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+class MetadataField(serializers.DictField):
+    """An object of the client's own. PostgreSQL keeps no NUL, lone surrogate or infinity."""
+
+    largest = 16_384
+    _nul = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        try:
+            text = json.dumps(data, allow_nan=False, ensure_ascii=False)
+            size = len(text.encode())
+        except (ValueError, RecursionError):
+            raise serializers.ValidationError("This cannot be stored as JSON.") from None
+        if self._nul.search(text):
+            raise serializers.ValidationError("NUL characters cannot be stored.")
+        if size > self.largest:
+            raise serializers.ValidationError(f"Use at most {self.largest:,} bytes of JSON.")
+        return data
 
 
 class RoleField(serializers.CharField):
@@ -77,7 +125,7 @@ class ProjectChange(serializers.Serializer):
     name = serializers.CharField(max_length=100)
     slug = serializers.CharField(max_length=50)
     description = serializers.CharField(max_length=1000, allow_blank=True)
-    metadata = serializers.DictField()
+    metadata = MetadataField()
     secret_versioning = serializers.BooleanField()
     history_policy = serializers.ChoiceField(Project.HistoryPolicy.choices)
 

@@ -1,4 +1,8 @@
-"""A project's encryption key: retrieved, listed, rotated."""
+"""A project's encryption key: retrieved, listed, rotated.
+
+There is one key a project, so whoever may retrieve it for one environment has it for all. Rotating
+touches all of the project, so it needs an ability that is not narrowed to less.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ class EncryptionKey(ApiView):
 
     @described("Retrieve the active key", answer="EncryptionKey")
     def get(self, request: Request, organization: str, project: str) -> Response:
-        version, key = retrieval.retrieve(self.project())
+        version, key = retrieval.retrieve(self.project(in_part=True))
         descriptor = {"key": resources.key_descriptor(version, key)}
         attributes = {
             "format": "json",
@@ -36,7 +40,7 @@ class KeyHistory(ApiView):
 
     @described("List the versions of the key", answer="KeyHistory")
     def get(self, request: Request, organization: str, project: str) -> Response:
-        versions = KeyVersion.objects.filter(project=self.project())
+        versions = KeyVersion.objects.filter(project=self.project(in_part=True))
         found = [resources.key_version(version) for version in versions]
         if not found:
             raise errors.ApiError(422, "no_active_encryption_key", "The project has no usable key.")

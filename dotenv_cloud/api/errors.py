@@ -12,15 +12,25 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from dotenv_cloud.limits import Limited
 from keys import rotation
 from organizations.creation import SlugTakenError
 from organizations.signals import access_denied
 
 logger = logging.getLogger(__name__)
+
+HEADERS = {
+    "X-API-Version": "1",
+    "Cache-Control": "no-store",
+    "X-XSS-Protection": "1; mode=block",
+}
+"""Of every answer of the API."""
 
 
 class ApiError(Exception):
@@ -57,12 +67,23 @@ class ApiError(Exception):
         return body
 
 
-def unauthenticated(message: str) -> ApiError:
+def unauthenticated(message: str, organization_id: uuid.UUID | None = None) -> ApiError:
     return ApiError(
         401,
         "unauthenticated",
         message,
         headers={"WWW-Authenticate": 'Bearer realm="dotenv"'},
+        is_refusal=True,
+        organization_id=organization_id,
+    )
+
+
+def rate_limited(limited: Limited, what: str) -> ApiError:
+    return ApiError(
+        429,
+        "rate_limited",
+        f"{what}; try again in {limited.retry_after} seconds.",
+        headers=limited.headers,
         is_refusal=True,
     )
 
@@ -189,13 +210,38 @@ def _flatten(detail: Any, name: str = "non_field_errors") -> dict[str, list[str]
     return {name: [str(detail)]}
 
 
-def json_answer(request: HttpRequest, error: ApiError) -> JsonResponse:
-    """An error where no API view runs: an unknown path, a crash."""
-    response = JsonResponse(error.body(), status=error.status)
-    response.headers["X-API-Version"] = "1"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+# -- Where no API view runs
 
 
+def plain(error: ApiError) -> JsonResponse:
+    return JsonResponse(error.body(), status=error.status, headers=HEADERS)
+
+
+@csrf_exempt
 def unknown_path(request: HttpRequest, **kwargs: Any) -> JsonResponse:
-    return json_answer(request, not_found("path"))
+    return plain(not_found("path"))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler400` of the site: JSON below /api, a page elsewhere."""
+    if not _is_below_api(request):
+        return defaults.bad_request(request, exception)
+    return plain(ApiError(400, "bad_request", "The request is malformed."))
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler404` of the site."""
+    if not _is_below_api(request):
+        return defaults.page_not_found(request, exception)
+    return unknown_path(request)
+
+
+def crashed(request: HttpRequest) -> HttpResponse:
+    """`handler500` of the site."""
+    if not _is_below_api(request):
+        return defaults.server_error(request)
+    return plain(ApiError(500, "server_error", "Something went wrong on our side."))
+
+
+def _is_below_api(request: HttpRequest) -> bool:
+    return f"{request.path_info}/".startswith("/api/")

@@ -85,7 +85,7 @@ class Targets(ApiView):
 
     @described("List a project's targets", answer="TargetList")
     def get(self, request: Request, organization: str, project: str) -> Response:
-        targets = _counted_targets(self._project().targets).filter(
+        targets = _counted_targets(self.project(in_part=True).targets).filter(
             _within(self.principal.scopes_of(self.ability), ("project_id", "pk", ""))
         )
         return paging.collection(request, targets, resources.target)
@@ -93,13 +93,8 @@ class Targets(ApiView):
     @described("Create a target", body=bodies.TargetBody, answer="Target", status=201)
     def post(self, request: Request, organization: str, project: str) -> Response:
         body = bodies.read(request, bodies.TargetBody)
-        made = hierarchy.create_target(self._project(), **body)
+        made = hierarchy.create_target(self.project(in_part=True), **body)
         return data(resources.target(made), 201, message="Target created.")
-
-    def _project(self) -> Any:
-        return self._parent(
-            Project.objects.filter(organization=self.organization), self.kwargs["project"]
-        )
 
 
 class OneTarget(ApiView):
@@ -138,7 +133,7 @@ class Environments(ApiView):
     @described("List a target's environments", answer="EnvironmentList")
     def get(self, request: Request, organization: str, project: str, target: str) -> Response:
         environments = (
-            self._target()
+            self.target(in_part=True)
             .environments.select_related("target")
             .filter(
                 _within(
@@ -154,14 +149,8 @@ class Environments(ApiView):
     )
     def post(self, request: Request, organization: str, project: str, target: str) -> Response:
         body = bodies.read(request, bodies.EnvironmentBody)
-        made = hierarchy.create_environment(self._target(), **body)
+        made = hierarchy.create_environment(self.target(in_part=True), **body)
         return data(resources.environment(made), 201, message="Environment created.")
-
-    def _target(self) -> Any:
-        project = self._parent(
-            Project.objects.filter(organization=self.organization), self.kwargs["project"]
-        )
-        return self._parent(project.targets.all(), self.kwargs["target"])
 
 
 class OneEnvironment(ApiView):

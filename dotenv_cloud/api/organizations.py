@@ -66,7 +66,7 @@ class OneOrganization(ApiView):
 
     @described("Delete an organization and all it owns", status=204)
     def delete(self, request: Request, organization: str) -> Response:
-        self.organization.delete()
+        creation.delete_organization(self.organization)
         return no_content()
 
 

@@ -44,3 +44,8 @@ class Principal:
         """Whether the ability, once held, covers the node with this path."""
         scopes = self.scopes_of(ability)
         return not scopes or any(scope.covers(project, target, environment) for scope in scopes)
+
+    def reaches_into(self, ability: str, *path: uuid.UUID) -> bool:
+        """Whether the ability, once held, covers the node with this path or something below it."""
+        scopes = self.scopes_of(ability)
+        return not scopes or any(scope.leads_to(*path) for scope in scopes)

@@ -7,14 +7,16 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView
 
 from dotenv_cloud.api import api_keys, audit, encryption_keys, errors, hierarchy, organizations
+from dotenv_cloud.api.base import AlwaysJson
 
 
 def _legacy(route: str, view: Any) -> Any:
     """A long path of the hierarchy: read-only, on its way out, in no schema."""
-    methods = ["get", "head", "options"]
+    methods = ["get", "head"]
     return path(
         f"organizations/<str:organization>/{route}",
         view.as_view(legacy=True, http_method_names=methods, schema=None),
@@ -24,7 +26,7 @@ def _legacy(route: str, view: Any) -> Any:
 @csrf_exempt
 def telemetry(request: HttpRequest) -> JsonResponse:
     """Clients may send it; it is dropped unread."""
-    return JsonResponse({"success": True})
+    return JsonResponse({"success": True}, headers=errors.HEADERS)
 
 
 @csrf_exempt
@@ -35,14 +37,30 @@ def oauth(request: HttpRequest, **kwargs: str) -> JsonResponse:
             "error_description": "This server takes API keys; make one in the browser.",
         },
         status=400,
+        headers=errors.HEADERS,
     )
+
+
+class Description(SpectacularAPIView):  # type: ignore[misc]
+    """The OpenAPI document: public, for it tells nothing of anybody."""
+
+    authentication_classes = []  # noqa: RUF012
+    renderer_classes = [OpenApiJsonRenderer]  # noqa: RUF012
+    content_negotiation_class = AlwaysJson
+    http_method_names = ["get", "head"]  # noqa: RUF012
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(*args, **kwargs)
+        for name, value in errors.HEADERS.items():
+            response[name] = value
+        return response
 
 
 _log = "organizations/<str:organization>/audit"
 _node = "<str:organization>/<str:project>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("v1/openapi.json", SpectacularAPIView.as_view(), name="schema"),
+    path("v1/openapi.json", Description.as_view(), name="schema"),
     path("v1/cli/telemetry", telemetry),
     re_path(r"^oauth/(?:token|revoke)$", oauth),
 ]
@@ -92,5 +110,5 @@ _v1: list[URLPattern] = [
 
 urlpatterns += [
     path("v1/", include(_v1)),
-    re_path(r"^", csrf_exempt(errors.unknown_path)),
+    re_path(r"^", errors.unknown_path),
 ]
