@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.test import Client
@@ -18,40 +19,49 @@ ADDRESS = "203.0.113.7"
 
 
 class Api:
-    """Calls `/api/v1/…` with a token; `{o}` in a path is the organization's slug."""
+    """Speaks as clients do: JSON, a Bearer token, no trailing slash. Paths begin after /api/v1;
+    `{o}` in them is the organization's slug."""
 
-    def __init__(self, organization: Organization | None, token: str | None) -> None:
-        self.organization = organization
+    def __init__(self, token: str | None, organization: Organization | None = None) -> None:
         self.token = token
+        self.organization = organization
         self.client = Client(
             headers={"user-agent": AGENT}, REMOTE_ADDR=ADDRESS, raise_request_exception=False
         )
 
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Send `body` as JSON; without one, no content type either, as clients do."""
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Send `body` as JSON; without one, no content type either."""
         if self.organization is not None:
             path = path.replace("{o}", self.organization.slug)
+        path = path if path.startswith("/api") else f"/api/v1{path}"
+        if body is not None:
+            text = body if isinstance(body, str | bytes) else json.dumps(body)
+            extra = {"data": text, "content_type": "application/json", **extra}
         if self.token is not None:
-            headers = {"authorization": f"Bearer {self.token}", **headers}
-        sent = {"data": body, "content_type": "application/json"} if body is not None else {}
-        if not path.startswith("/api/"):
-            path = f"/api/v1{path}"
-        return getattr(self.client, method.lower())(path, headers=headers, **sent)
+            headers = {"authorization": f"Bearer {self.token}", **(headers or {})}
+        return self.client.generic(method.upper(), path, headers=headers, **extra)
 
-    def get(self, path: str, **headers: str) -> Any:
-        return self("get", path, **headers)
+    def get(self, path: str, **extra: Any) -> Any:
+        return self.send("GET", path, **extra)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        return self("post", path, body, **headers)
+    def post(self, path: str, body: Any = None, **extra: Any) -> Any:
+        return self.send("POST", path, body, **extra)
 
     def patch(self, path: str, body: Any = None) -> Any:
-        return self("patch", path, body)
+        return self.send("PATCH", path, body)
 
     def put(self, path: str, body: Any = None) -> Any:
-        return self("put", path, body)
+        return self.send("PUT", path, body)
 
     def delete(self, path: str) -> Any:
-        return self("delete", path)
+        return self.send("DELETE", path)
 
 
 ApiWith = Callable[..., Api]
@@ -60,7 +70,7 @@ ApiWith = Callable[..., Api]
 def caller(organization: Organization, *abilities: str, **fields: Any) -> Api:
     """Somebody who calls with a new key of these abilities (all of `*` when none is named)."""
     token = factories.make_api_key(organization, *abilities, **fields).token
-    return Api(organization, token)
+    return Api(token, organization)
 
 
 @pytest.fixture
@@ -70,7 +80,7 @@ def acme(db: None) -> Organization:
 
 @pytest.fixture
 def api(acme: Organization) -> Api:
-    return caller(acme)
+    return caller(acme, created_by=acme.memberships.get().user)
 
 
 @pytest.fixture
@@ -109,3 +119,46 @@ def entries(db: None) -> Callable[..., list[Entry]]:
         return list(visible.filter(**columns).order_by("id"))
 
     return read
+
+
+class Told(NamedTuple):
+    """An entry, whoever's it is."""
+
+    action: str
+    type: str
+    label: str
+    actor_type: str
+    actor: str
+    ip: str | None
+    user_agent: str
+    request_id: Any
+    interface: str
+    result: str
+    changes: dict[str, Any]
+    context: dict[str, Any]
+    organization_id: Any
+    actor_id: Any
+
+
+_TOLD = """
+SELECT action, resource_type, resource_label, actor_type, actor_label, host(ip), user_agent,
+    request_id, interface, result, changes, context, organization_id, actor_id
+FROM audit_entry ORDER BY id
+"""
+
+
+@pytest.fixture
+def left_by(
+    owner_connection: Any, transactional_db: None
+) -> Callable[[Callable[[], Any]], list[Told]]:
+    """The entries, of all organizations, that doing something leaves. Transactional tests only."""
+
+    def read() -> list[Told]:
+        return [Told(*row) for row in owner_connection.execute(_TOLD).fetchall()]
+
+    def left_by(do: Callable[[], Any]) -> list[Told]:
+        before = len(read())
+        do()
+        return read()[before:]
+
+    return left_by

@@ -162,8 +162,9 @@ def test_each_field_changes_by_itself_and_nothing_is_fine(
         assert unchanged.status_code == 200
         changed = api.send(method, base + path, {"description": "new"})
         assert changed.json()["data"]["attributes"]["description"] == "new"
-        assert changed.json()["data"]["attributes"]["name"] == (
-            unchanged.json()["data"]["attributes"]["name"]
+        assert (
+            changed.json()["data"]["attributes"]["name"]
+            == (unchanged.json()["data"]["attributes"]["name"])
         )
     moved = api.send(method, f"{base}/my-app/backend", {"slug": "api"})
     assert moved.json()["data"]["attributes"]["slug"] == "api"

@@ -31,7 +31,9 @@ def test_an_invitation_goes_out_by_mail(api: Api, members: str, mailoutbox: list
 def test_a_refused_invitation_sends_nothing(
     api_with: Callable[..., Api], members: str, mailoutbox: list[Any]
 ) -> None:
-    response = api_with("member:create").post(members, {"email": "eve@example.org", "role": "owner"})
+    response = api_with("member:create").post(
+        members, {"email": "eve@example.org", "role": "owner"}
+    )
     assert response.status_code == 422
     assert "holds more than you do" in response.json()["errors"]["role"][0]
     assert not Invitation.objects.exists()
