@@ -124,11 +124,20 @@ def entering(plan: Plan, operation: Operation) -> tuple[str, list[Any]]:
     doing = acts.current()
     action = policy.action_for(spec, operation, doing.verb if doing else None)
     common = inbox.common_values(action, spec.name, _facts(doing), Result.SUCCESS)
-    id_column, id_value, id_params = "", "", []
-    if clock.is_shifted():
+    is_shifted = clock.is_shifted()
+    sql = _entering(plan.model, operation, is_shifted)
+    return sql, [clock.now(), *common] if is_shifted else common
+
+
+@cache
+def _entering(model: type[Model], operation: Operation, is_shifted: bool) -> str:
+    plan = plan_for(model)
+    assert plan is not None
+    spec = plan.spec
+    id_column, id_value = "", ""
+    if is_shifted:
         id_column = "id, "
         id_value = "audit_uuid7(%s::timestamptz + row_number() OVER () * interval '1 microsecond'),"
-        id_params = [clock.now()]
     key = f"audit_row.{plan.quoted_key}"
     label = plan.label.sql({column: f'audit_row."{column}"' for column in plan.label.columns})
     if spec.organization:
@@ -146,8 +155,7 @@ def entering(plan: Plan, operation: Operation) -> tuple[str, list[Any]]:
     return (
         f"audit_entry AS (INSERT INTO audit_inbox ({id_column}{inbox.COLUMNS})"
         f" SELECT {id_value} {inbox.COMMON_VALUES}, {organization}, {key},"
-        f" COALESCE({label}, ''), {told} FROM {source}{of_person})",
-        [*id_params, *common],
+        f" COALESCE({label}, ''), {told} FROM {source}{of_person})"
     )
 
 
