@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from keys.abilities import Scope
 from keys.models import KeyVersion
 from organizations.models import Organization
 from tests import factories
@@ -150,3 +151,54 @@ def test_a_key_whose_retrieval_cannot_be_entered_stays(
     assert response.json()["error"] == "server_error"
     assert secret not in response.content.decode()
     assert "log is full" not in response.content.decode()
+
+
+def test_ten_rotations_an_hour(api: Api, key: str) -> None:
+    for left in range(9, -1, -1):
+        response = api.post(f"{key}/rotate")
+        assert response.status_code == 200
+        assert (response["X-RateLimit-Limit"], response["X-RateLimit-Remaining"]) == (
+            "10",
+            str(left),
+        )
+    response = api.post(f"{key}/rotate")
+    assert (response.status_code, response.json()["error"]) == (429, "rate_limited")
+    assert 3500 < int(response["Retry-After"]) <= 3601
+    assert described(api.get(key))["version"] == 11
+
+
+def test_the_policy_of_a_rotation_is_entered(
+    api: Api, key: str, left_by: Callable[..., list[Any]]
+) -> None:
+    for body, policy in (({"history_policy": "re_encrypt"}, "re_encrypt"), (None, "keep")):
+        left = left_by(lambda body=body: api.post(f"{key}/rotate", body))
+        told = [entry.context for entry in left if entry.action == "rotate"]
+        assert told
+        assert {context["history_policy"] for context in told} == {policy}
+
+
+def test_each_deed_needs_its_ability(api_with: Callable[..., Api], key: str) -> None:
+    retriever, rotator = api_with("key:retrieve"), api_with("key:rotate")
+    assert [retriever.get(path).status_code for path in (key, f"{key}/history")] == [200, 200]
+    assert [rotator.get(path).status_code for path in (key, f"{key}/history")] == [403, 403]
+    assert retriever.post(f"{key}/rotate").status_code == 403
+    assert KeyVersion.objects.count() == 1
+    assert rotator.post(f"{key}/rotate").status_code == 200
+
+
+def test_a_part_of_a_project_is_enough_to_read_its_key_and_not_to_change_it(
+    api_with: Callable[..., Api], acme: Organization, key: str
+) -> None:
+    project = acme.projects.get()
+    scopes = [
+        Scope(ability, project.pk, factories.make_target(project).pk)
+        for ability in ("key:retrieve", "key:rotate")
+    ]
+    factories.make_project(acme, "Other")
+    narrowed = api_with("key:retrieve", "key:rotate", scopes=scopes)
+    assert narrowed.get(key).status_code == 200
+    assert narrowed.post(f"{key}/rotate").status_code == 404
+    other = f"/{acme.slug}/other/encryption-key"
+    for method, path in (("GET", ""), ("GET", "/history"), ("POST", "/rotate")):
+        assert narrowed.send(method, other + path).status_code == 404
+    assert KeyVersion.objects.count() == 2
