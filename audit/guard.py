@@ -1,10 +1,11 @@
 """The guards: below Django, a row change without its entry does not commit.
 
 For each table of the policy: a deferred constraint trigger that asks the inbox, at commit, for an
-entry of the same transaction that tells this very change (each recorded value as it now is, each
-other changed field by name); and a refusal of TRUNCATE, which no row trigger sees. Who changes
-rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then the trigger writes the
-entry itself, with the database role as actor.
+entry of the same transaction that tells this very change (each recorded value as it was and is,
+each other changed field by name); and a refusal of TRUNCATE, which no row trigger sees. Who
+changes rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then the trigger writes
+the entry itself, with the database role as actor. A row never changes its id or its organization,
+reason or not: no entry could tell both of its lives.
 
 The triggers are generated from `audit.policy` and renewed after each `migrate`.
 """
@@ -24,7 +25,7 @@ from organizations import ulid
 
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $guard$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $guard$
 DECLARE
     r {table};
     told jsonb;
@@ -33,6 +34,13 @@ DECLARE
     reason text;
 BEGIN
     IF TG_OP = 'DELETE' THEN r := OLD; ELSE r := NEW; END IF;
+    IF TG_OP = 'UPDATE' THEN
+        IF {is_another} THEN
+            RAISE EXCEPTION 'audit: {fixed} of {type} % never changes', r.{key}
+                USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME,
+                HINT = 'No entry could tell it; remove the row and add another.';
+        END IF;
+    END IF;
     -- Nearly always there is one entry, and it tells. Whether it does is asked apart from the
     -- query: a plain expression is prepared once, but in a query at each row, ten times slower.
     SELECT e.changes INTO told FROM audit_inbox e {about_row} LIMIT 1;
@@ -74,7 +82,11 @@ BEGIN
     INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
         resource_id, resource_label, interface, ip, user_agent, changes, context)
     SELECT o.id, 'database', session_user, {action}, '{type}', r.{key},
-        COALESCE({label}, ''), 'database', inet_client_addr(),
+        -- What it is named after may be gone at commit; then by its last name.
+        COALESCE({label}, (SELECT e.resource_label FROM audit_entry e
+            WHERE e.organization_id = o.id AND e.resource_id = r.{key}
+            AND e.resource_type = '{type}' ORDER BY e.id DESC LIMIT 1), ''),
+        'database', inet_client_addr(),
         COALESCE(current_setting('application_name', true), ''), found_changes,
         jsonb_build_object('reason', left(reason, 500))
     FROM {organizations} AS o (id);
@@ -99,6 +111,8 @@ def statements(spec: Resource | Part) -> Iterable[str]:
     table = model._meta.db_table
     function = f"audit_guard_{table}"
     yield _function(spec, model, function)
+    # Else a role that may make temporary tables could make it a trigger of one of those.
+    yield f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC"
     yield f"DROP TRIGGER IF EXISTS audit_guard_update ON {table}"
     yield f"DROP TRIGGER IF EXISTS audit_guard ON {table}"
     yield f"DROP TRIGGER IF EXISTS audit_no_truncate ON {table}"
@@ -127,7 +141,8 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         one, none = f"jsonb_build_array({name})", "'[]'::jsonb"
         inserted = pair.format(f=spec.field, b=none, a=one)
         deleted = pair.format(f=spec.field, b=one, a=none)
-        updated = inserted
+        updated = "NULL"
+        is_another, fixed = "true", "a link"
         type_name, key = spec.of, spec.key
         tells = _tells_link(spec)
         action = "CASE TG_OP WHEN 'DELETE' THEN 'revoke' ELSE 'grant' END"
@@ -139,6 +154,9 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         others = [c for c in fields if c not in recorded and c not in spec.silent]
         updated = images.updated(recorded, others, fields, "OLD.{}", "NEW.{}")
         type_name, key, action = spec.name, str(model._meta.pk.column), _ACTION
+        keys = dict.fromkeys((key, spec.organization or key))
+        is_another = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in keys)
+        fixed = "the " + " or ".join(c.removesuffix("_id") for c in keys)
         tells = _tells(recorded, others, fields)
     return _FUNCTION.format(
         function=function,
@@ -151,9 +169,12 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         updated=updated,
         action=action,
         organizations=_organizations(spec, key),
+        is_another=is_another,
+        fixed=fixed,
+        # What a guard entered is one change by hand; the next one of the row needs its own entry.
         about_row=(
             f"WHERE e.xid = pg_current_xact_id() AND e.resource_type = '{type_name}'"
-            f" AND e.resource_id = r.{key}{_same_tenant(spec)}"
+            f" AND e.resource_id = r.{key}{_same_tenant(spec)} AND e.actor_type <> 'database'"
         ),
         tells_insert=tells.insert,
         tells_update=tells.update,
@@ -182,7 +203,7 @@ def _tells(
         pair = f"told -> '{c}'"
         insert.append(f"(NEW.{c} IS NULL OR {pair} -> 1 = {new})")
         update.append(
-            f"(NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR {pair} -> 1 = COALESCE({new}, 'null'))"
+            f"(NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR {pair} = jsonb_build_array({old}, {new}))"
         )
         delete.append(f"(OLD.{c} IS NULL OR ({pair} -> 0 = {old} AND {pair} -> 1 = 'null'))")
     update += [f"(NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR told ? '{c}')" for c in others]
@@ -197,7 +218,7 @@ def _tells_link(spec: Part) -> _Tells:
         pair = f"told -> '{spec.field}' -> {place}"
         return f"told ? '{spec.field}' AND COALESCE({pair} ? {name}, true)"
 
-    return _Tells(lists(1, "NEW"), lists(1, "NEW"), lists(0, "OLD"))
+    return _Tells(lists(1, "NEW"), "false", lists(0, "OLD"))
 
 
 def _organizations(spec: Resource | Part, key: str) -> str:
