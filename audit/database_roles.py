@@ -50,11 +50,19 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
     execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
     execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")
     execute(f"REVOKE ALL ON {audit_tables} FROM {role}")
-    execute(f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}")
+    # What a permission is called decides what its holders may do, and only `migrate` says it.
+    execute(
+        "REVOKE INSERT, UPDATE, DELETE ON auth_permission, django_content_type, django_migrations"
+        f" FROM {role}"
+    )
     execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
     execute(f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log TO {role}")
     execute(f"GRANT SELECT ON audit_entry, audit_name, audit_sealing TO {role}")
-    execute(f"GRANT SELECT, INSERT, UPDATE (repeats) ON audit_repeat TO {role}")
+    # Not what is repeated: no wall between tenants stands there.
+    execute(
+        "GRANT SELECT (key, minute, repeats), INSERT (key, minute, entry), UPDATE (repeats)"
+        f" ON audit_repeat TO {role}"
+    )
 
 
 _SEALER = (

@@ -69,9 +69,9 @@ def record_once_a_minute(
         )
 
     key = hashlib.sha256(entry(facts).encode()).digest()
-    request_id = context.origin().request_id
+    first = entry({**facts, **(sample or {})})
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT_OR_ENTER, [key, entry({**facts, **(sample or {})}), request_id])
+        cursor.execute(_COUNT_OR_ENTER, [key, first, context.origin().request_id, first])
 
 
 _COUNT_OR_ENTER = f"""
@@ -79,9 +79,9 @@ WITH counted AS (
     INSERT INTO audit_repeat (key, minute, entry)
     VALUES (%s, date_trunc('minute', now()), %s::jsonb)
     ON CONFLICT (key, minute) DO UPDATE SET repeats = audit_repeat.repeats + 1
-    RETURNING repeats, entry
+    RETURNING repeats
 )
 INSERT INTO audit_inbox ({inbox.COLUMNS})
 SELECT {inbox.COLUMNS.replace("request_id", "%s::uuid")}
-FROM counted, audit_as_row(counted.entry) WHERE repeats = 0
+FROM counted, audit_as_row(%s::jsonb) WHERE repeats = 0
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import psycopg
@@ -74,6 +75,21 @@ def insert(columns: str, values: str) -> str:
         "DROP TABLE audit_ledger",
         "CREATE TABLE public.mine (x int)",
         "DELETE FROM django_migrations",
+        "UPDATE auth_permission SET codename = 'audit:manage' WHERE codename = 'secret:read'",
+        "UPDATE django_content_type SET model = 'x'",
+        "INSERT INTO audit_entry (action) VALUES ('view')",
+        "INSERT INTO audit_log VALUES (gen_random_uuid(), 1)",
+        "COPY audit_inbox (xid) FROM STDIN",
+        "MERGE INTO audit_inbox i USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
+        "CREATE TEMPORARY TABLE audit_inbox (x int)",
+        "CREATE SCHEMA mine",
+        "CREATE RULE forget AS ON INSERT TO audit_inbox DO INSTEAD NOTHING",
+        "CREATE TRIGGER t BEFORE INSERT ON audit_inbox EXECUTE FUNCTION audit_refuse()",
+        "CREATE POLICY p ON audit_ledger USING (true)",
+        "ALTER TABLE audit_inbox ALTER COLUMN xid DROP DEFAULT",
+        "ALTER ROLE CURRENT_USER SET audit.reason = 'always'",
+        "ALTER ROLE CURRENT_USER SET audit.organizations = '*'",
+        "SET SESSION AUTHORIZATION dotenv_owner",
     ],
 )
 def test_the_application_role_cannot(application_connection: Connection, statement: str) -> None:
@@ -93,6 +109,63 @@ def test_the_application_role_cannot_pose_as_the_database(
 ) -> None:
     with pytest.raises(errors.CheckViolation):
         application_connection.execute(insert(COLUMNS, values))  # type: ignore[call-overload]
+
+
+REPEAT = "INSERT INTO audit_repeat (key, minute, entry) VALUES ('k', now() - interval '1 h', %s)"
+REPEATED: dict[str, Any] = {
+    "organization_id": str(ulid.NIL),
+    "actor_type": "anonymous",
+    "actor_label": "anonymous",
+    "action": "access",
+    "resource_type": "endpoint",
+    "resource_label": "GET /",
+    "result": "denied",
+    "interface": "api",
+    "user_agent": "",
+    "changes": {},
+    "context": {},
+}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {**REPEATED, "actor_type": "database"},
+        {**REPEATED, "interface": "database"},
+        {**REPEATED, "action": None},
+        {},
+    ],
+)
+def test_nor_by_a_repetition_that_the_owner_would_enter(
+    application_connection: Connection, forged: dict[str, Any]
+) -> None:
+    with pytest.raises(errors.CheckViolation):
+        application_connection.execute(REPEAT, [json.dumps(forged)])
+
+
+def test_a_repetition_that_cannot_be_entered_does_not_stop_the_sealer(
+    application_connection: Connection,
+) -> None:
+    with pytest.raises(errors.DataError):
+        application_connection.execute(REPEAT, [json.dumps({**REPEATED, "ip": "here"})])
+    sealing.flush_repeats()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_repeat SET repeats = 0",
+        "UPDATE audit_repeat SET repeats = repeats + 2",
+        "UPDATE audit_repeat SET minute = now() + interval '1 year'",
+        "INSERT INTO audit_repeat (key, minute, repeats, entry) VALUES ('l', now(), 9, '{}')",
+        "DELETE FROM audit_repeat",
+        "SELECT entry FROM audit_repeat",
+    ],
+)
+def test_repetitions_are_only_counted(application_connection: Connection, statement: str) -> None:
+    application_connection.execute(REPEAT, [json.dumps(REPEATED)])
+    with pytest.raises(errors.InsufficientPrivilege):
+        application_connection.execute(statement)  # type: ignore[call-overload]
 
 
 def test_time_and_transaction_of_an_entry_are_the_databases(

@@ -29,15 +29,6 @@ CREATE TABLE audit_inbox (
 CREATE INDEX audit_inbox_guard ON audit_inbox (xid, resource_type, resource_id);
 CREATE INDEX audit_inbox_page ON audit_inbox (organization_id, id DESC);
 
--- Repetitions within a minute are counted here and entered when the minute is over.
-CREATE TABLE audit_repeat (
-    key bytea NOT NULL,
-    minute timestamptz NOT NULL,
-    repeats integer NOT NULL DEFAULT 0,
-    entry jsonb NOT NULL,
-    PRIMARY KEY (key, minute)
-);
-
 -- An entry kept as JSON, back as a row.
 CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
     organization_id uuid, actor_id uuid, resource_id uuid, request_id uuid, ip inet,
@@ -50,10 +41,30 @@ CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
         result text, interface text, user_agent text, changes jsonb, context jsonb)
 $$;
 
+-- Whether it can be entered, and does not speak for the database.
+CREATE FUNCTION audit_is_enterable(entry jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT num_nulls(e.organization_id, e.actor_type, e.actor_label, e.action, e.resource_type,
+            e.resource_label, e.result, e.interface, e.user_agent, e.changes, e.context) = 0
+        AND e.actor_type <> 'database' AND e.interface <> 'database'
+    FROM public.audit_as_row(entry) AS e
+$$;
+
+-- Repetitions within a minute are counted here and entered when the minute is over. What the
+-- application writes here the owner enters: it is held to what the application may enter itself.
+CREATE TABLE audit_repeat (
+    key bytea NOT NULL,
+    minute timestamptz NOT NULL,
+    repeats integer NOT NULL DEFAULT 0,
+    entry jsonb NOT NULL,
+    PRIMARY KEY (key, minute),
+    CONSTRAINT audit_repeat_can_be_entered CHECK (audit_is_enterable(entry))
+);
+
 -- Enter the counts of minutes that are over. Runs as the owner: the sealer, who calls it, may
 -- not insert into the inbox.
 CREATE FUNCTION audit_flush_repeats() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     WITH over AS (
         DELETE FROM audit_repeat WHERE minute < date_trunc('minute', now()) RETURNING *
     ), entered AS (
@@ -70,7 +81,7 @@ $$;
 
 -- Enter in the platform's own log that sealing began, or began anew after a restore.
 CREATE FUNCTION audit_enter_sealing(why text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
         resource_label, interface, context)
     VALUES ('00000000-0000-0000-0000-000000000000', 'system', session_user, 'seal', 'audit_log',

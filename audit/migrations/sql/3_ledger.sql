@@ -95,6 +95,9 @@ CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_inbox
 -- Sealing moves entries; nobody else takes one out.
 CREATE TRIGGER audit_only_sealing BEFORE DELETE ON audit_inbox
     FOR EACH STATEMENT WHEN (current_user <> '{sealer}') EXECUTE FUNCTION audit_refuse();
+-- A count of repetitions goes up, one by one.
+CREATE TRIGGER audit_only_counting BEFORE UPDATE OF repeats ON audit_repeat
+    FOR EACH ROW WHEN (NEW.repeats <> OLD.repeats + 1) EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit_ledger
     FOR EACH ROW EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger
@@ -106,7 +109,7 @@ CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger_default
 -- missing; returns how many it made. A month whose entries already lie in the default partition
 -- stays there. Runs as the owner, for the sealer.
 CREATE FUNCTION audit_ensure_partitions(since timestamptz, until timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     month timestamp;
     name text;
