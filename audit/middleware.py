@@ -45,8 +45,10 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    # A link-local address may come with its interface (fe80::1%eth0), which no column takes.
+    plain, _, _ = text.strip().partition("%")
     try:
-        address = ipaddress.ip_address(text.strip())
+        address = ipaddress.ip_address(plain)
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)

@@ -38,6 +38,8 @@ def make_project(client: Client, organization: Organization, **headers: str) -> 
         (["10.0.0.0/8"], "10.1.2.3", "not an address", "10.1.2.3"),
         (["10.0.0.0/8"], "10.1.2.3", "", "10.1.2.3"),
         (["::1/128"], "::1", "2001:db8::7", "2001:db8::7"),
+        ([], "fe80::1%eth0", "", "fe80::1"),
+        ([], "::ffff:198.51.100.7", "", "198.51.100.7"),
     ],
 )
 def test_a_forwarded_address_counts_only_from_a_configured_proxy(
