@@ -66,15 +66,15 @@ def effective(abilities: Iterable[str]) -> frozenset[str]:
 
 LEVELS = ("project", "target", "environment")
 
-_SCOPABLE: dict[str, int] = {
-    **{a: 1 for a in roles.ALL if a.split(":")[0] in ("secret", "key")},
+_SCOPABLE: dict[str, range] = {
+    **{a: range(1, 4) for a in roles.ALL if a.split(":")[0] in ("secret", "key")},
     **{
-        f"{level}:{action}": number
+        f"{level}:{action}": range(number, number + 1)
         for number, level in enumerate(LEVELS, start=1)
         for action in ("read", "update", "delete")
     },
 }
-"""Abilities that can be narrowed, with how deep a path must at least go."""
+"""Abilities that can be narrowed, with how many levels a path may name."""
 
 
 def check_scopes(scopes: Iterable[Scope], held: frozenset[str]) -> None:
@@ -85,8 +85,8 @@ def check_scopes(scopes: Iterable[Scope], held: frozenset[str]) -> None:
             raise ValidationError({where: f"{scope.permission} cannot be narrowed to a node."})
         if scope.permission not in held:
             raise ValidationError({where: f"{scope.permission} is not among the abilities."})
-        if scope.depth < _SCOPABLE[scope.permission]:
-            needed = " and ".join(LEVELS[: _SCOPABLE[scope.permission]])
+        if scope.depth not in _SCOPABLE[scope.permission]:
+            needed = " and ".join(LEVELS[: _SCOPABLE[scope.permission].start])
             raise ValidationError({where: f"{scope.permission} is narrowed by {needed}."})
 
 

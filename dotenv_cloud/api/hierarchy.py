@@ -185,10 +185,12 @@ def _counted_projects(projects: Any) -> QuerySet[Project]:
     counted: QuerySet[Project] = projects.annotate(
         target_count=Count("targets", distinct=True),
         environment_count=Count("targets__environments", distinct=True),
-    )
+    ).order_by("name", "id")  # what is counted loses the model's own order
     return counted
 
 
 def _counted_targets(targets: Any) -> QuerySet[Target]:
-    counted: QuerySet[Target] = targets.annotate(environment_count=Count("environments"))
+    counted: QuerySet[Target] = targets.annotate(environment_count=Count("environments")).order_by(
+        *Target._meta.ordering
+    )
     return counted

@@ -112,6 +112,24 @@ def test_lists_hold_all_rows_unless_paging_is_asked_for(api: Api, acme: Organiza
     assert (beyond["data"], beyond["meta"]["from"]) == ([], None)
 
 
+def test_lists_are_in_the_order_of_names(api: Api, acme: Organization) -> None:
+    for name in ("Cellar", "attic", "Bath"):
+        api.post(f"/{acme.slug}/projects", {"name": name})
+        api.post(f"/{acme.slug}/cellar/targets", {"name": name})
+        api.post(f"/{acme.slug}/cellar/cellar/environments", {"name": name})
+    lists = [
+        [item["attributes"]["name"] for item in api.get(f"/{acme.slug}/{path}").json()["data"]]
+        for path in ("projects", "cellar/targets", "cellar/cellar/environments")
+    ]
+    assert lists[0] == lists[1] == lists[2]
+    assert sorted(lists[0]) == ["Bath", "Cellar", "attic"]
+    paged = [
+        api.get(f"/{acme.slug}/projects?per_page=1&page={page}").json()["data"][0]
+        for page in (1, 2, 3)
+    ]
+    assert [item["attributes"]["name"] for item in paged] == lists[0]
+
+
 @pytest.mark.parametrize(
     "query", ["per_page=0", "per_page=101", "page=0", "page=-1", "page=x", f"page={'9' * 30}"]
 )

@@ -1,0 +1,159 @@
+"""What holds of every route: it wants a token, an ability, and its own organization."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from audit.routes import all_routes
+from organizations.models import Environment, Organization
+from tests import factories
+from tests.api.conftest import Api, ApiWith, Told, caller
+
+pytestmark = pytest.mark.django_db
+
+OPEN = {"/user", "/organization"}
+"""Whoever has a token is told who it is."""
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    """Each method and path of the API that is about an organization or the caller."""
+    for route in all_routes():
+        path = route.path.removeprefix("/api/v1")
+        is_about_one = "<str:organization>" in path or path in {*OPEN, "/organizations"}
+        if route.path.startswith("/api/v1/") and is_about_one:
+            yield from ((method, path) for method in [*route.methods, "HEAD"])
+
+
+def named(path: str, **values: str) -> str:
+    return re.sub(r"<str:(\w+)>", lambda match: values[match[1]], path)
+
+
+ROUTES = sorted(set(routes()))
+ABOUT_AN_ORGANIZATION = [route for route in ROUTES if "<str:organization>" in route[1]]
+
+
+def references(environment: Environment) -> dict[str, str]:
+    """Names of what is really there in the environment's organization."""
+    organization = environment.organization
+    return {
+        "organization": organization.slug,
+        "project": environment.target.project.slug,
+        "target": environment.target.slug,
+        "environment": environment.slug,
+        "api_key": factories.make_api_key(organization).api_key.ulid,
+        "member": organization.memberships.get().ulid,
+        "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    }
+
+
+@pytest.fixture
+def foreign(acme: Organization) -> Environment:
+    """In another organization."""
+    return factories.make_environment(
+        factories.make_target(factories.make_project(factories.make_organization("Rival")))
+    )
+
+
+def test_the_walk_sees_the_whole_api() -> None:
+    assert len(ROUTES) > 60
+    assert ("POST", "/<str:organization>/<str:project>/encryption-key/rotate") in ROUTES
+    assert ("GET", "/organizations/<str:organization>/audit/entries/export") in ROUTES
+
+
+def test_nothing_is_told_without_a_token(live: Environment, no_limits: None) -> None:
+    values = references(live)
+    anonymous = Api(None)
+    for method, path in ROUTES:
+        response = anonymous.send(method, named(path, **values))
+        assert response.status_code == 401, (method, path)
+
+
+def test_another_organization_is_as_good_as_none(
+    api: Api, foreign: Environment, no_limits: None
+) -> None:
+    there = references(foreign)
+    nowhere = {**there, "organization": "nobody"}
+    by_ulid = {**there, "organization": foreign.organization.ulid}
+    for method, path in ABOUT_AN_ORGANIZATION:
+        hidden = api.send(method, named(path, **there), {"name": "x"})
+        absent = api.send(method, named(path, **nowhere), {"name": "x"})
+        other = api.send(method, named(path, **by_ulid), {"name": "x"})
+        assert hidden.status_code == absent.status_code == other.status_code == 404, (method, path)
+        assert hidden.content == absent.content == other.content, (method, path)
+    foreign.refresh_from_db()
+
+
+def test_nothing_of_another_organization_is_reached_through_ones_own(
+    api: Api, acme: Organization, foreign: Environment, no_limits: None
+) -> None:
+    target = foreign.target
+    theirs = {
+        **references(foreign),
+        "organization": acme.slug,
+        "project": target.project.ulid,
+        "target": target.ulid,
+        "environment": foreign.ulid,
+    }
+    for method, path in ABOUT_AN_ORGANIZATION:
+        if path.count("<") > 1:
+            response = api.send(method, named(path, **theirs), {"name": "x", "role": "member"})
+            assert response.status_code in (404, 405), (method, path)
+    foreign.refresh_from_db()
+
+
+def test_every_route_needs_an_ability(
+    api_with: ApiWith, live: Environment, no_limits: None
+) -> None:
+    """`billing:read` opens nothing here. HEAD needs what GET needs: its length would tell."""
+    values = references(live)
+    powerless = api_with("billing:read")
+    for method, path in ROUTES:
+        response = powerless.send(method, named(path, **values), {"name": "x"})
+        if path in OPEN or (path == "/organizations" and method in ("GET", "HEAD")):
+            assert response.status_code == 200
+        elif response.status_code != 405:
+            assert response.status_code == 403, (method, path)
+    live.refresh_from_db()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_look_elsewhere_is_entered_where_the_token_belongs(
+    api: Api, acme: Organization, foreign: Environment, left_by: Callable[..., list[Told]]
+) -> None:
+    (entry,) = left_by(lambda: api.get(f"/{foreign.organization.slug}/projects"))
+    assert entry.organization_id == acme.pk
+    assert (entry.action, entry.result, entry.actor_type) == ("access", "denied", "api_key")
+    assert entry.context["status"] == 404
+    assert entry.context["reason"] == "not_found"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("abilities", "method", "path", "status", "reason"),
+    [
+        (["project:read"], "DELETE", "/{o}/shop", 403, "insufficient_permissions"),
+        (["project:read"], "HEAD", "/{o}/shop/targets", 403, "insufficient_permissions"),
+    ],
+)
+def test_a_refusal_is_entered(
+    acme: Organization,
+    live: Environment,
+    left_by: Callable[..., list[Told]],
+    abilities: list[str],
+    method: str,
+    path: str,
+    status: int,
+    reason: str,
+) -> None:
+    api = caller(acme, *abilities)
+    api.get("/user")
+    answers: list[Any] = []
+    (entry,) = left_by(lambda: answers.append(api.send(method, path)))
+    assert answers[0].status_code == status
+    assert entry.organization_id == acme.pk
+    assert entry.result == "denied"
+    assert (entry.context["status"], entry.context["reason"]) == (status, reason)
