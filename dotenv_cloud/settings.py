@@ -220,6 +220,7 @@ RATE_LIMITS: dict[str, environment.Limit] = {
         "failed_authentication": "30/60",
         "sign_in_account": "10/900",
         "sign_in_address": "30/900",
+        "password_reset": "5/3600",
     }.items()
 }
 

@@ -21,6 +21,7 @@ from audit import context
 from audit.context import Actor
 from audit.policy import ActorType
 from audit.record import TO_EACH_ORGANIZATION, record
+from dotenv_cloud import limits
 from dotenv_cloud.accounts import forms
 from organizations import members
 from organizations.models import Organization, User
@@ -67,7 +68,11 @@ class ResetPassword(views.PasswordResetView):
     }
 
     def form_valid(self, form: Any) -> HttpResponse:
-        for user in User.objects.filter(email__iexact=form.cleaned_data["email"], is_active=True):
+        email = form.cleaned_data["email"]
+        if not limits.hit("password_reset", email).allowed:
+            # No more mail for this hour; the answer is still the same.
+            return redirect(str(self.success_url))
+        for user in User.objects.filter(email__iexact=email, is_active=True):
             record(
                 "reset_password",
                 resource_type="user",

@@ -242,3 +242,13 @@ def test_an_invitation_ends_after_a_week(acme: Organization, owner: User, browse
         answer = browser().get(link)
     assert answer.status_code == 404
     assert "does not work any more" in answer.content.decode()
+
+
+def test_reset_mails_to_one_account_are_limited_and_the_answer_stays_the_same(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    answers = [
+        browser().post("/password/reset", {"email": owner.email}, follow=True) for _ in range(7)
+    ]
+    assert len(mail.outbox) == 5
+    assert len({answer.content for answer in answers}) == 1
