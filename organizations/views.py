@@ -84,7 +84,9 @@ def member(request: Any, member: str) -> HttpResponse:
     """Change the role of a member, or remove them; both after this page has asked."""
     membership = _membership(request, member)
     is_self = membership.user_id == request.user.pk
-    form = RoleForm(request.POST or None, initial={"role": membership.role})
+    # A POST of nothing is a form too: an unbound one takes no errors.
+    given = request.POST if request.method == "POST" else None
+    form = RoleForm(given, initial={"role": membership.role})
     if request.method == "POST":
         action = request.POST.get("action")
         try:
