@@ -11,6 +11,7 @@ from django.db import transaction
 from django.http import HttpResponseBase
 from django.utils.http import http_date
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -52,6 +53,7 @@ class ApiView(APIView):
     limit_scopes: ClassVar[Mapping[str, str]] = {}
     legacy = False
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    permission_classes = [IsAuthenticated]
     parser_classes = [JsonBody]
     content_negotiation_class = AlwaysJson
 

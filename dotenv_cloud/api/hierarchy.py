@@ -191,6 +191,6 @@ def _counted_projects(projects: Any) -> QuerySet[Project]:
 
 def _counted_targets(targets: Any) -> QuerySet[Target]:
     counted: QuerySet[Target] = targets.annotate(environment_count=Count("environments")).order_by(
-        *Target._meta.ordering
+        "name", "id"
     )
     return counted
