@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from audit import access, counting, export, paging, periods, policy, question
+from audit import access, counting, export, paging, policy, question, zones
 from audit.filters import POSITION, EntryFilter
 from audit.models import Entry
 from audit.presentation import rfc3339
@@ -30,26 +30,6 @@ RECENCIES = (
     ("this month", "This month"),
     ("last month", "Last month"),
 )
-
-
-ZONES = (
-    "UTC",
-    "America/Los_Angeles",
-    "America/Chicago",
-    "America/New_York",
-    "America/Sao_Paulo",
-    "Europe/London",
-    "Europe/Berlin",
-    "Europe/Athens",
-    "Africa/Nairobi",
-    "Asia/Dubai",
-    "Asia/Kolkata",
-    "Asia/Singapore",
-    "Asia/Tokyo",
-    "Australia/Sydney",
-)
-"""Offered for choice; any other is taken from the address."""
-
 
 MOST_CHIPS = 4  # of one parameter
 
@@ -86,11 +66,18 @@ def activity(request: Any) -> HttpResponse:
     organization = request.organization
     given: QueryDict = request.GET.copy()
     unknown: list[str] = []
+    if "tz" not in given and (remembered := zones.remembered(request)):
+        given["tz"] = remembered
     if "ask" in given:
         made = _compiled(given)
         if made is None or not made.unknown:
-            return redirect(f"{request.path}?{_without_ask(given, made)}")
+            answer = redirect(f"{request.path}?{_without_ask(given, made)}")
+            zones.remember(answer, given.get("tz", ""))
+            return answer
         given, unknown = QueryDict(_without_ask(given, made), mutable=True), made.unknown
+    elif any(not text for texts in request.GET.lists() for text in texts[1]):
+        # A form sends its empty fields too; the address to keep has what was asked alone.
+        return redirect(f"{request.path}?{_without_blanks(given)}")
     asked = EntryFilter(
         given, Entry.objects.visible([organization.pk]), organizations=[organization]
     )
@@ -103,7 +90,7 @@ def activity(request: Any) -> HttpResponse:
         "params": {name: ",".join(texts) for name, texts in asked.params.items()},
         "text": request.GET.get("ask", question.as_text(asked.params)),
         "tz": given.get("tz", ""),
-        "zones": ZONES,
+        "zones": zones.ZONES,
         "carried": f"?{given.urlencode()}" if given else "",
         "recencies": RECENCIES,
         "recency_values": [value for value, _ in RECENCIES],
@@ -151,6 +138,14 @@ def _without_ask(given: QueryDict, made: question.Question | None) -> str:
         params.setlist(name, texts)
     if given.get("tz"):
         params["tz"] = str(given["tz"])
+    return params.urlencode()
+
+
+def _without_blanks(given: QueryDict) -> str:
+    params = QueryDict(mutable=True)
+    for name, texts in given.lists():
+        if filled := [text for text in texts if text]:
+            params.setlist(name, filled)
     return params.urlencode()
 
 
@@ -240,18 +235,10 @@ def entry(request: Any, entry: str) -> HttpResponse:
     context = {
         "section": "activity",
         "entry": found,
-        "zone": _zone(request.GET.get("tz")),
         "context": {name: fact for name, fact in found.context.items() if name != "reason"},
         "back": request.GET.urlencode(),
     }
     return render(request, "audit/entry.html", context)
-
-
-def _zone(name: str | None) -> dt.tzinfo:
-    try:
-        return periods.time_zone(name or "UTC")
-    except ValueError:
-        return dt.UTC
 
 
 @require_GET

@@ -10,6 +10,7 @@ from typing import Any
 from django import template
 from django.utils.html import format_html
 
+from audit import zones
 from audit.counting import Count
 from audit.models import Entry
 from audit.presentation import rfc3339
@@ -40,14 +41,24 @@ class Moves:
 
 @register.simple_tag(takes_context=True)
 def instant(context: template.Context, moment: dt.datetime, precisely: bool = False) -> str:
-    """A moment in the page's `zone` (UTC unless the view says otherwise); UTC in the title."""
-    zone = context.get("zone") or dt.UTC
-    local = moment.astimezone(zone)
+    """A moment in the reader's time zone; UTC in the title."""
+    local = moment.astimezone(_zone(context))
     shown = local.strftime("%Y-%m-%d %H:%M:%S" if precisely else "%Y-%m-%d %H:%M")
     if precisely:
         shown += f".{local.microsecond // 1000:03d} {local.tzname()}"
     exact = rfc3339(moment)
     return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, shown)
+
+
+@register.simple_tag(takes_context=True)
+def zone_name(context: template.Context) -> str:
+    return str(_zone(context))
+
+
+def _zone(context: template.Context) -> dt.tzinfo:
+    """The view's `zone` where a question named one, else what the browser remembers."""
+    zone: dt.tzinfo | None = context.get("zone")
+    return zone or (zones.of(context["request"]) if "request" in context else dt.UTC)
 
 
 @register.simple_tag

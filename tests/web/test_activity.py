@@ -153,6 +153,41 @@ def test_times_are_the_readers_and_utc_is_in_the_title(
     assert text != f"{moment:%Y-%m-%d %H:%M}"
 
 
+def test_a_browser_s_time_zone_is_that_of_every_page_and_of_the_links_it_hands_out(
+    client_of_owner: Client, acme: Organization, entries: Entries
+) -> None:
+    client_of_owner.cookies["time_zone"] = "Asia/Kolkata"
+    page = client_of_owner.get(ACTIVITY, {"when": "today"}).content.decode()
+    assert "Times are in Asia/Kolkata." in page
+    assert "+05:30 (Asia/Kolkata)" in page
+    exports = re.findall(r'<a href="([^"]+)">(?:CSV|NDJSON)</a>', page)
+    assert [("tz=Asia%2FKolkata" in export) for export in exports] == [True, True]
+    first = entries(acme)[0].ulid
+    for address in ("/o/acme/members", "/o/acme/projects", f"{ACTIVITY}/{first}"):
+        assert "Times are in Asia/Kolkata." in client_of_owner.get(address).content.decode()
+    # What the address names wins: a link means the same to everybody.
+    page = client_of_owner.get(ACTIVITY, {"tz": "Asia/Tokyo"}).content.decode()
+    assert "Times are in Asia/Tokyo." in page
+
+
+def test_a_time_zone_chosen_with_a_question_is_remembered_and_nonsense_is_not(
+    client_of_owner: Client,
+) -> None:
+    client_of_owner.get(ACTIVITY, {"ask": "today", "tz": "Europe/Athens"})
+    assert client_of_owner.cookies["time_zone"].value == "Europe/Athens"
+    client_of_owner.get(ACTIVITY, {"ask": "today", "tz": "Nowhere/Else"})
+    assert client_of_owner.cookies["time_zone"].value == "Europe/Athens"
+    client_of_owner.cookies["time_zone"] = "../../etc/passwd"
+    assert "Times are in UTC." in client_of_owner.get(ACTIVITY).content.decode()
+
+
+def test_the_filters_lead_to_an_address_without_their_empty_fields(client_of_owner: Client) -> None:
+    answer = client_of_owner.get(
+        ACTIVITY, {"when": "", "actor": "olga", "action": "create", "q": "", "ip": ""}
+    )
+    assert answer.headers["Location"] == f"{ACTIVITY}?actor=olga&action=create"
+
+
 def test_the_chart_counts_what_the_list_shows(client_of_owner: Client, history: None) -> None:
     answer = client_of_owner.get(ACTIVITY, {"type": "key_version"})
     page = answer.content.decode()
