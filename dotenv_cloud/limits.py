@@ -30,7 +30,6 @@ class Limited:
         """Whole seconds until the window ends, at least one."""
         return max(1, round((self.reset_at - clock.now()).total_seconds() + 0.5))
 
-
     @property
     def headers(self) -> dict[str, str]:
         """What an answer says about it."""
