@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib import admin
+from django.contrib.admin.actions import delete_selected
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.db import DatabaseError, NotSupportedError, connection, transaction
-from django.db.models import F, Value
+from django.db.models import F, OuterRef, Subquery, Value
 from django.db.models.functions import Concat
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, RequestFactory
+from django.urls import path
 from guardian.shortcuts import assign_perm, remove_perm
 
 from audit import context
-from audit.context import Actor
-from audit.policy import ActorType
+from audit.context import Actor, Origin
+from audit.policy import ActorType, Interface
+from keys.models import KeyVersion
 from organizations.acts import act
 from organizations.models import Environment, Organization, Project, Target, User
 from tests import factories
@@ -97,6 +105,60 @@ def test_an_expression_is_told_by_its_result(project: Project, after: New) -> No
     assert after()[0].changes == {"name": ["App", "App!"]}
 
 
+def test_a_change_between_load_and_save_is_seen(project: Project, after: New) -> None:
+    """The row is locked and read by the statement that writes it, so no race lies between."""
+    mine, is_waiting = Project.objects.get(pk=project.pk), threading.Event()
+
+    def save_mine() -> None:
+        mine.name = "mine"
+        is_waiting.set()
+        mine.save(update_fields=["name"])
+        connection.close()
+
+    thread = threading.Thread(target=save_mine)
+    with transaction.atomic():
+        Project.objects.filter(pk=project.pk).update(name="theirs")
+        thread.start()
+        is_waiting.wait(5)
+        time.sleep(0.2)
+    thread.join()
+    assert [entry.changes for entry in after()] == [
+        {"name": ["App", "theirs"]},
+        {"name": ["theirs", "mine"]},
+    ]
+
+
+def test_a_row_that_no_longer_fits_when_its_turn_comes_is_left_alone(
+    project: Project, after: New
+) -> None:
+    is_waiting, changed = threading.Event(), []
+
+    def rename_those_called_app() -> None:
+        is_waiting.set()
+        changed.append(Project.objects.filter(name="App").update(name="mine"))
+        connection.close()
+
+    thread = threading.Thread(target=rename_those_called_app)
+    with transaction.atomic():
+        Project.objects.filter(pk=project.pk).update(name="theirs")
+        thread.start()
+        is_waiting.wait(5)
+        time.sleep(0.2)
+    thread.join()
+    assert changed == [0]
+    assert [entry.changes for entry in after()] == [{"name": ["App", "theirs"]}]
+
+
+def test_a_partly_loaded_row_is_told_whole_enough(project: Project, after: New) -> None:
+    part = Project.objects.only("name").get(pk=project.pk)
+    part.name = "Other"
+    part.save()
+    part.delete()
+    updated, deleted = after()
+    assert updated.changes == {"name": ["App", "Other"]}
+    assert deleted.changes["secret_format"] == ["env", None]
+
+
 def test_deleting_tells_what_was_there(project: Project, after: New) -> None:
     project.name = "never saved"
     project.delete()
@@ -167,6 +229,58 @@ def test_an_update_of_nothing_tells_nothing(project: Project, after: New) -> Non
     assert after() == []
 
 
+def test_joins_subqueries_and_slices_tell_the_rows_they_reach(project: Project, after: New) -> None:
+    for slug in ("second", "third"):
+        factories.make_target(Project.objects.create(
+            organization=project.organization, name=slug, slug=slug))  # fmt: skip
+    before = len(after())
+    newest = Project.objects.order_by("-id")[:1]
+    Project.objects.filter(pk__in=newest.values("pk")).update(description="newest")
+    named_after = Project.objects.filter(pk=OuterRef("project_id")).values("name")[:1]
+    Target.objects.filter(project__name__in=["second", "third"]).update(
+        description=Subquery(named_after)
+    )
+    Target.objects.filter(project__name="second").delete()
+    Project.objects.filter(targets__name="Backend").exclude(slug="app").delete()
+    told = [(entry.action, entry.label, entry.changes.get("description")) for entry in after()]
+    assert sorted(told[before:]) == [
+        ("delete", "second/backend", ["second", None]),
+        ("delete", "third", ["newest", None]),
+        ("delete", "third/backend", ["third", None]),
+        ("update", "second/backend", ["", "second"]),
+        ("update", "third", ["", "newest"]),
+        ("update", "third/backend", ["", "third"]),
+    ]
+
+
+def test_a_reference_set_to_null_is_told(organization: Organization, new_entries: New) -> None:
+    creator = factories.make_user()
+    factories.make_api_key(organization, created_by=creator)
+    creator.delete()
+    entry = new_entries()[-2]
+    assert (entry.action, entry.type, entry.label) == ("update", "api_key", "ci")
+    assert entry.changes == {"created_by_id": None}
+
+
+def test_a_deleted_person_is_told_with_memberships_and_permissions(
+    organization: Organization, new_entries: New
+) -> None:
+    user = factories.make_member(organization, "billing_manager").user
+    user.groups.add(Group.objects.create(name="reviewers"))
+    before = len(new_entries())
+    user.delete()
+    told = new_entries()[before:]
+    assert {entry.label for entry in told} == {user.email}
+    assert [(entry.action, entry.type) for entry in told if entry.action == "delete"] == [
+        ("delete", "membership"),
+        ("delete", "user"),
+    ]
+    assert sorted(name for e in told if e.action == "revoke" for name in e.changes) == [
+        "groups",
+        "permissions",
+    ]
+
+
 def test_queryset_delete_and_cascade_tell_every_row(project: Project, after: New) -> None:
     target = factories.make_target(project)
     factories.make_environment(target, "Production")
@@ -212,6 +326,25 @@ def test_many_to_many_links_are_told_on_their_owner(
         ("revoke", "user", {"groups": [["first"], []]}),
         ("revoke", "user", {"groups": [["second"], []]}),
     ]
+
+
+def test_a_deleted_group_is_told_to_those_who_were_in_it(
+    organization: Organization, new_entries: New
+) -> None:
+    group = Group.objects.create(name="reviewers")
+    members = [factories.make_member(organization).user for _ in range(2)]
+    group.user_set.set(members)
+    before = len(new_entries())
+    group.delete()
+    told = sorted((entry.label, entry.action, entry.changes) for entry in new_entries()[before:])
+    assert told == [(user.email, "revoke", {"groups": [["reviewers"], []]}) for user in members]
+
+
+def test_links_are_never_updated(organization: Organization) -> None:
+    link = User.groups.through
+    organization.memberships.get().user.groups.add(Group.objects.create(name="first"))
+    with pytest.raises(NotImplementedError, match="remove one and add another"):
+        link.objects.update(group_id=Group.objects.create(name="second").pk)
 
 
 def test_permissions_given_past_the_roles_are_told(
@@ -375,6 +508,54 @@ def test_async_code_keeps_its_actor(organization: Organization, new_entries: New
         ("right", "right"),
         ("right", "right-2"),
     }
+
+
+async def make_a_project(request: HttpRequest) -> HttpResponse:
+    organization = await Organization.objects.aget(slug="acme")
+    await Project.objects.acreate(organization=organization, name="App", slug="app")
+    return HttpResponse(status=201)
+
+
+urlpatterns = [path("make", transaction.non_atomic_requests(make_a_project))]
+
+
+@pytest.mark.urls(__name__)
+def test_an_async_view_acts_for_who_is_signed_in(
+    organization: Organization, new_entries: New
+) -> None:
+    user = organization.memberships.get().user
+    client = AsyncClient()
+    client.force_login(user)
+    before = len(new_entries())
+    response = async_to_sync(client.get)("/make", headers={"User-Agent": "async/1"})
+    assert response.status_code == 201
+    [entry] = new_entries()[before:]
+    assert (entry.actor_type, entry.actor, entry.interface) == ("user", user.email, "web")
+    assert context.actor() == context.SYSTEM
+
+
+def test_an_action_of_the_admin_is_told_as_such(
+    project: Project, after: New, rf: RequestFactory
+) -> None:
+    """Ours changes nothing, but a site that registers a model writably is recorded like any."""
+    user = project.organization.memberships.get().user
+    user.has_perms = user.has_perm = lambda *args: True  # type: ignore[method-assign]
+    factories.make_target(project)
+    before = len(after())
+    site = admin.AdminSite()
+    for model in (Project, Target, KeyVersion):
+        site.register(model)
+    request = rf.post("/admin/", {"post": "yes"})
+    request.user = user
+    request._messages = Mock()  # type: ignore[attr-defined]
+    with context.acting_from(Origin(Interface.ADMIN), Actor(ActorType.USER, user.pk, user.email)):
+        delete_selected(site._registry[Project], request, Project.objects.filter(pk=project.pk))
+    told = after()[before:]
+    assert {(entry.action, entry.type) for entry in told} == {
+        ("delete", "project"),
+        ("delete", "target"),
+    }
+    assert {(entry.interface, entry.actor) for entry in told} == {("admin", user.email)}
 
 
 def test_a_management_command_is_the_system(organization: Organization, new_entries: New) -> None:
