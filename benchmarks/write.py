@@ -7,24 +7,17 @@ Prints a table; fails when a budget does not hold. See docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import itertools
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks import database
-from benchmarks.timing import Contender, Timing, race
-
-if TYPE_CHECKING:
-    from benchmarks.subjects.models import EnvironmentCopy
+from benchmarks.report import Report, describe_machine
+from benchmarks.timing import Contender, race
+from benchmarks.world import OPERATIONS, World, as_request, contender
 
 ROWS = 10_000
 COMMIT_ROWS = 20_000
@@ -32,97 +25,6 @@ AUDITED_TO_HAND_WRITTEN = 1.15
 AUDITED_TO_UNAUDITED = 1.6
 BULK = 2.0
 GUARD_SECONDS = 0.5
-
-_number = itertools.count(1)
-
-
-class Report:
-    """Lines of the table, and which budgets did not hold."""
-
-    def __init__(self) -> None:
-        self.missed: list[str] = []
-
-    def heading(self, text: str) -> None:
-        print(f"\n{text}\n{'-' * len(text)}", flush=True)
-
-    def timings(self, what: str, timings: dict[str, Timing]) -> None:
-        for name, timing in timings.items():
-            print(f"  {what:<22} {name:<24} {timing}", flush=True)
-
-    def ratio(self, what: str, value: float, budget: float | None) -> None:
-        self.figure(f"{what:<54}", f"{value:6.2f}", value, budget)
-
-    def figure(self, what: str, shown: str, value: float, budget: float | None) -> None:
-        if budget is None:
-            print(f"  {what} {shown}", flush=True)
-            return
-        held = value <= budget
-        print(f"  {what} {shown}   budget {budget:g}: {'held' if held else 'MISSED'}", flush=True)
-        if not held:
-            self.missed.append(f"{what.strip()}: {shown.strip()} (budget {budget:g})")
-
-
-# -- What is written
-
-
-class World:
-    """The rows that environments hang on, and how contenders write one."""
-
-    def __init__(self) -> None:
-        from keys.projects import create_project
-        from organizations import hierarchy
-        from organizations.creation import create_organization
-        from organizations.models import User
-
-        owner = User.objects.create_user("owner@bench.example", None)
-        self.user = owner
-        self.organization = create_organization("Bench", owner=owner)
-        self.project = create_project(self.organization, "Bench")
-        self.target = hierarchy.create_target(self.project, "Bench")
-
-    def new(self, model: type[EnvironmentCopy]) -> Any:
-        n = next(_number)
-        return model(
-            organization_id=self.organization.pk,
-            target_id=self.target.pk,
-            name=f"Environment {n}",
-            slug=f"environment-{n}",
-            description="One of many, made to be measured",
-        )
-
-    def saved(self, model: type[EnvironmentCopy]) -> Any:
-        row = self.new(model)
-        row.save()
-        return row
-
-
-def _create(row: Any) -> None:
-    from django.db import transaction
-
-    with transaction.atomic():
-        row.save()
-
-
-def _update(row: Any) -> None:
-    from django.db import transaction
-
-    with transaction.atomic():
-        row.name += "!"
-        row.save()
-
-
-def _delete(row: Any) -> None:
-    from django.db import transaction
-
-    with transaction.atomic():
-        row.delete()
-
-
-OPERATIONS: dict[str, Callable[[Any], None]] = {
-    "create": _create,
-    "update": _update,
-    "delete": _delete,
-}
 
 
 class HandWriting:
@@ -186,15 +88,6 @@ class HandWriting:
                 )
 
 
-def _as_request(world: World) -> AbstractContextManager[None]:
-    """Who and from where, as a request would name them."""
-    from audit.context import Actor, Origin, acting_from
-    from audit.policy import ActorType, Interface
-
-    origin = Origin(Interface.WEB, "192.0.2.1", "Mozilla/5.0", uuid.uuid4())
-    return acting_from(origin, Actor(ActorType.USER, world.user.pk, world.user.email))
-
-
 # -- Measurements
 
 
@@ -213,9 +106,9 @@ def single_rows(world: World, report: Report, repetitions: int) -> None:
         report.heading(f"One row, commit {waits} (synchronous_commit = {setting})")
         for name, operation in OPERATIONS.items():
             contenders = [
-                _contender(world, "unaudited", Unaudited, name, operation),
-                _contender(world, "hand-written INSERT", HandWritten, name, getattr(by_hand, name)),
-                _contender(world, "audited", Environment, name, operation),
+                contender(world, "unaudited", Unaudited, name, operation),
+                contender(world, "hand-written INSERT", HandWritten, name, getattr(by_hand, name)),
+                contender(world, "audited", Environment, name, operation),
             ]
             timings = race(contenders, repetitions, repetitions // 10)
             report.timings(name, timings)
@@ -234,13 +127,6 @@ def single_rows(world: World, report: Report, repetitions: int) -> None:
             )
     with connection.cursor() as cursor:
         cursor.execute("RESET synchronous_commit")
-
-
-def _contender(
-    world: World, name: str, model: Any, operation: str, run: Callable[[Any], object]
-) -> Contender:
-    make = world.new if operation == "create" else world.saved
-    return Contender(name, lambda: make(model), run)
 
 
 def bulk(world: World, report: Report, repetitions: int) -> None:
@@ -319,9 +205,9 @@ def statements(world: World, report: Report) -> None:
         model.objects.filter(target_id=world.target.pk).update(description="Changed")
 
     deeds: dict[str, Callable[[Any], object]] = {
-        "create": lambda model: _create(world.new(model)),
-        "update": lambda model: _update(model.objects.first()),
-        "delete": lambda model: _delete(model.objects.first()),
+        "create": lambda model: OPERATIONS["create"](world.new(model)),
+        "update": lambda model: OPERATIONS["update"](model.objects.first()),
+        "delete": lambda model: OPERATIONS["delete"](model.objects.first()),
         "bulk_create of 100": bulk_create,
         "QuerySet.update of 100": bulk_update,
         "QuerySet.delete of 100": lambda model: model.objects.all().delete(),
@@ -334,42 +220,6 @@ def statements(world: World, report: Report) -> None:
                 deed(model)
             counts.append(len([q for q in queries if "SAVEPOINT" not in q["sql"]]))
         report.figure(f"{name:<54}", f"{counts[1] - counts[0]:6}", counts[1] - counts[0], 1)
-
-
-def packages(world: World, report: Report, repetitions: int) -> None:
-    """The same writes with other audit packages, as they come."""
-    import pghistory
-
-    from benchmarks.subjects import models
-    from organizations.models import Environment
-
-    def with_context(run: Callable[[Any], object]) -> Callable[[Any], object]:
-        def in_context(row: Any) -> None:
-            with pghistory.context(user=str(world.user.pk), url="/"):
-                run(row)
-
-        return in_context
-
-    report.heading("One row, beside other packages")
-    for name, operation in OPERATIONS.items():
-        others = [
-            _contender(world, "django-auditlog", models.Auditlog, name, operation),
-            _contender(world, "django-simple-history", models.SimpleHistory, name, operation),
-            _contender(world, "django-pghistory", models.PgHistory, name, with_context(operation)),
-            _contender(world, "django-easy-audit", models.EasyAudit, name, operation),
-        ]
-        contenders = [
-            _contender(world, "unaudited", models.Unaudited, name, operation),
-            _contender(world, "audited", Environment, name, operation),
-            # Without a context it does not say who did it.
-            _contender(world, "pghistory, no actor", models.PgHistory, name, operation),
-            *others,
-        ]
-        timings = race(contenders, repetitions, repetitions // 10)
-        report.timings(name, timings)
-        for other in others:
-            ratio = timings["audited"].median / timings[other.name].median
-            report.ratio(f"{name}: audited / {other.name}", ratio, 1.0)
 
 
 def _clear(model: Any) -> None:
@@ -396,59 +246,18 @@ def _seal() -> None:
         pass
 
 
-def _describe() -> None:
-    from django.db import connections
-
-    with connections["owner"].cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('server_version'), current_setting('fsync'),"
-            " current_setting('synchronous_commit')"
-        )
-        version, fsync, synchronous_commit = cursor.fetchone()
-    print(
-        f"PostgreSQL {version}, fsync {fsync}, synchronous_commit {synchronous_commit};"
-        f" Python {platform.python_version()}, {os.cpu_count()} processors"
-    )
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.write", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=400, help="of single rows (400)")
     parser.add_argument("--bulk-repetitions", type=int, default=7, help="of 10,000 rows (7)")
-    parser.add_argument("--only", choices=["single", "bulk", "commit", "packages"])
+    parser.add_argument("--only", choices=["single", "bulk", "commit"])
     options = parser.parse_args()
-
-    found = importlib.util.find_spec("auditlog") is not None
-    if os.environ.get("BENCH_PACKAGES") != "1" and options.only != "packages":
-        status = _measure_ours(options)
-        if options.only or not found:
-            if not found:
-                print("\nFor the other packages: make venv-bench")
-            return status
-        # Another process: the packages listen to all saves, also to those they do not record.
-        return (
-            status
-            | subprocess.run(
-                [sys.executable, "-m", "benchmarks.write", *sys.argv[1:], "--only", "packages"]
-            ).returncode
-        )
-    os.environ["BENCH_PACKAGES"] = "1"
     report = Report()
     with database.temporary():
         database.make_subjects()
+        describe_machine()
         world = World()
-        with _as_request(world):
-            packages(world, report, options.repetitions)
-    return _conclude(report)
-
-
-def _measure_ours(options: argparse.Namespace) -> int:
-    report = Report()
-    with database.temporary():
-        database.make_subjects()
-        _describe()
-        world = World()
-        with _as_request(world):
+        with as_request(world):
             statements(world, report)
             if options.only in (None, "single"):
                 single_rows(world, report, options.repetitions)
@@ -456,13 +265,7 @@ def _measure_ours(options: argparse.Namespace) -> int:
                 bulk(world, report, options.bulk_repetitions)
             if options.only in (None, "commit"):
                 commit(world, report, options.bulk_repetitions)
-    return _conclude(report)
-
-
-def _conclude(report: Report) -> int:
-    if report.missed:
-        print("\nBudgets missed:", *report.missed, sep="\n  ")
-    return 1 if report.missed else 0
+    return report.conclude()
 
 
 if __name__ == "__main__":

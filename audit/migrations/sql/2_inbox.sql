@@ -64,7 +64,7 @@ CREATE TABLE audit_repeat (
 -- Enter the counts of minutes that are over. Runs as the owner: the sealer, who calls it, may
 -- not insert into the inbox.
 CREATE FUNCTION audit_flush_repeats() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WITH over AS (
         DELETE FROM audit_repeat WHERE minute < date_trunc('minute', now()) RETURNING *
     ), entered AS (
@@ -81,7 +81,7 @@ $$;
 
 -- Enter in the platform's own log that sealing began, or began anew after a restore.
 CREATE FUNCTION audit_enter_sealing(why text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
         resource_label, interface, context)
     VALUES ('00000000-0000-0000-0000-000000000000', 'system', session_user, 'seal', 'audit_log',

@@ -109,7 +109,7 @@ CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger_default
 -- missing; returns how many it made. A month whose entries already lie in the default partition
 -- stays there. Runs as the owner, for the sealer.
 CREATE FUNCTION audit_ensure_partitions(since timestamptz, until timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     month timestamp;
     name text;
