@@ -58,6 +58,7 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
     execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
     execute(f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log TO {role}")
     execute(f"GRANT SELECT ON audit_entry, audit_name, audit_sealing TO {role}")
+    execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     # Not what is repeated: no wall between tenants stands there.
     execute(
         "GRANT SELECT (key, minute, repeats), INSERT (key, minute, entry), UPDATE (repeats)"

@@ -79,7 +79,7 @@ def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[tuple[Any, ...]]]:
             rest = queryset.filter(id__lte=last)
             if position is not None:
                 rest = rest.filter(id__gt=position)
-            rows = _rows(rest.order_by("id")[:size])
+            rows = read_rows(rest.order_by("id")[:size])
         if rows:
             yield rows
             position = rows[-1][0]
@@ -88,7 +88,7 @@ def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[tuple[Any, ...]]]:
         size = CHUNK
 
 
-def _rows(queryset: QuerySet[Entry]) -> list[tuple[Any, ...]]:
+def read_rows(queryset: QuerySet[Entry]) -> list[tuple[Any, ...]]:
     """Without making models of them, nor values of the JSON that is to become text again."""
     sql, parameters = queryset.values_list(*presentation.COLUMNS).query.sql_with_params()
     with connections[queryset.db].cursor() as cursor:

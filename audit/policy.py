@@ -262,6 +262,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("view", "viewed", context=("filters", "entry")),
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),
     Action("seal", "sealed"),
+    Action("hold", "placed a legal hold on", Severity.NOTICE, ("requested_by",)),
+    Action("lift_hold", "lifted the legal hold on", Severity.WARNING, ("requested_by",)),
+    Action(
+        "remove",
+        "removed under retention from",
+        Severity.NOTICE,
+        ("since", "until", "count", "kept", "numbers", "organizations", "manifest"),
+    ),
+    Action("drop", "dropped what was removed from", Severity.NOTICE, ("count", "manifest")),
 )
 
 ALWAYS_ALLOWED = ("command", "reason", "repeats")

@@ -52,6 +52,10 @@ CHANGES = (
     "invite",
     "join",
     "leave",
+    "hold",
+    "lift_hold",
+    "remove",
+    "drop",
 )
 """What "what changed?" asks for: everything that is more than looking."""
 

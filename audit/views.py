@@ -160,7 +160,7 @@ def _chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
             continue
         bare = name.removeprefix("exclude_")
         label = bare if bare == name else f"not {bare}"
-        # "What changed?" asks for eleven actions; nobody drops them one by one.
+        # "What changed?" asks for fifteen actions; nobody drops them one by one.
         many = len(texts) > MOST_CHIPS
         shown = [f"{', '.join(texts[:2])} and {len(texts) - 2} more"] if many else texts
         for value in shown:

@@ -239,6 +239,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 
+# -- Retention: how many months of the audit log stay besides this one (0: all), and where older
+# ones are archived before they are removed
+
+RETENTION_MONTHS: int = env.int("RETENTION_MONTHS", default=0)
+_retention_directory = env.str("RETENTION_DIRECTORY", default="")
+RETENTION_DIRECTORY = Path(_retention_directory) if _retention_directory else None
+
 # -- Transport and browser
 
 # Whose X-Forwarded-… headers are believed: those of nobody, unless named here.

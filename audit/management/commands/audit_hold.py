@@ -1,0 +1,72 @@
+"""`manage.py audit_hold`: legal holds, which keep an organization's entries from retention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit.retention import holds
+from organizations import ulid
+from organizations.models import Organization
+
+
+class Command(BaseCommand):
+    help = (
+        "Place, lift or list legal holds. As the owner's role (DATABASE_OWNER_URL); entered in the"
+        " organization's log."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        does = parser.add_subparsers(dest="does", required=True)
+        for name, text in (
+            ("place", "keep all entries of an organization, whatever their age"),
+            ("lift", "let retention have them again"),
+        ):
+            command = does.add_parser(name, help=text)
+            command.add_argument("organization", help="its slug or id")
+            command.add_argument("--reason", required=True, help="why, such as a case number")
+            command.add_argument("--by", required=True, metavar="WHO", help="who asked for it")
+        does.add_parser("list", help="every hold in force")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["does"] == "list":
+            return self._list()
+        organization = _organization(options["organization"])
+        change = holds.place if options["does"] == "place" else holds.lift
+        try:
+            hold = change(organization, options["reason"], options["by"])
+        except holds.HoldError as error:
+            raise CommandError(str(error)) from None
+        if options["does"] == "place":
+            self.stdout.write(f"{organization.slug} is under legal hold: {hold.reason}.")
+        else:
+            self.stdout.write(
+                f"Lifted the legal hold on {organization.slug} that {hold.placed_by} asked for on"
+                f" {hold.placed_at:%Y-%m-%d}: {hold.reason}."
+            )
+
+    def _list(self) -> None:
+        found = holds.in_force()
+        slugs = dict(
+            Organization.objects.using("owner").filter(pk__in=found).values_list("pk", "slug")
+        )
+        for key, hold in found.items():
+            self.stdout.write(
+                f"{slugs.get(key, ulid.to_text(key))} since {hold.placed_at:%Y-%m-%d %H:%M} UTC, by"
+                f" {hold.placed_by}: {hold.reason}"
+            )
+        if not found:
+            self.stdout.write("No organization is under legal hold.")
+
+
+def _organization(reference: str) -> Organization:
+    key = ulid.parse_or_none(reference)
+    named = {"pk": key} if key else {"slug": reference.lower()}
+    found = Organization.objects.using("owner").filter(**named).first()
+    if found is None and key and holds.has_log(key):
+        # Deleted; its log stays, and can be held by its id.
+        found = Organization(pk=key, slug=ulid.to_text(key))
+    if found is None:
+        raise CommandError(f"There is no organization {reference!r}; give its slug or its id.")
+    return found

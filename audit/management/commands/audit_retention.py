@@ -1,0 +1,119 @@
+"""`manage.py audit_retention`: archives and removes old months of the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit.retention import BusyError, RetentionError, dropping, months, removal
+from audit.retention.archive import ArchiveError
+from audit.retention.months import Prospect
+
+TRY_AGAIN = 75
+"""The exit code (EX_TEMPFAIL) when somebody else is at work; nothing was changed."""
+
+
+class Command(BaseCommand):
+    help = (
+        "Tell which months of the audit log are older than the retention period; with --apply,"
+        " archive and remove them. As the owner's role (DATABASE_OWNER_URL)."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--apply", action="store_true", help="do it; without this, only tell what would go"
+        )
+        parser.add_argument(
+            "--drop",
+            action="store_true",
+            help="with --apply: also drop what was detached, if its archive is whole",
+        )
+        parser.add_argument(
+            "--months",
+            type=int,
+            default=settings.RETENTION_MONTHS,
+            metavar="N",
+            help="keep this month and N before it (RETENTION_MONTHS)",
+        )
+        parser.add_argument(
+            "--directory",
+            type=Path,
+            default=settings.RETENTION_DIRECTORY,
+            metavar="DIR",
+            help="where archives are written (RETENTION_DIRECTORY)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["months"]:
+            self.stdout.write("RETENTION_MONTHS is not set: every entry is kept.")
+            return
+        try:
+            with months.only_run():
+                self._run(
+                    options["months"], options["directory"], options["apply"], options["drop"]
+                )
+        except BusyError as error:
+            raise CommandError(f"{error}.", returncode=TRY_AGAIN) from None
+        except (RetentionError, ArchiveError, OSError) as error:
+            raise CommandError(f"{error}.") from error
+
+    def _run(self, period: int, directory: Path | None, apply: bool, drop: bool) -> None:
+        found = months.prospects(period)
+        self.stdout.write(
+            f"Entries before {months.cutoff(period):%Y-%m-%d} may go: {_months(len(found))}."
+        )
+        if unreached := months.beyond_partitions(period):
+            self.stderr.write(
+                f"{unreached:,}{'+' if unreached == 1000 else ''} older entries lie in the default"
+                " partition and stay: their month had no partition when they were sealed."
+            )
+        if not apply:
+            self._tell(found, drop)
+            return
+        if directory is None:
+            raise RetentionError("name a directory for archives: --directory, RETENTION_DIRECTORY")
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        removal.recover(directory)
+        for prospect in found:
+            self._remove(prospect, directory)
+        if drop:
+            self._drop(directory)
+
+    def _tell(self, found: list[Prospect], drop: bool) -> None:
+        for prospect in found:
+            self.stdout.write(f"{prospect.month.name}: {_extent(prospect)}")
+        if drop:
+            for gone in dropping.detached():
+                self.stdout.write(f"{gone.table}: {gone.entries:,} entries detached, to be dropped")
+        self.stdout.write("Nothing was changed; --apply does it.")
+
+    def _remove(self, prospect: Prospect, directory: Path) -> None:
+        self.stdout.write(f"{prospect.month.name}: {_extent(prospect)}; archiving")
+        removed = removal.remove(prospect, directory, self.stdout.write)
+        if removed is None:
+            self.stdout.write(f"{prospect.month.name}: all of it stays")
+            return
+        self.stdout.write(
+            f"{prospect.month.name}: removed {removed.entries:,} entries, kept {removed.kept:,};"
+            f" {removed.directory}, manifest {removed.manifest}"
+        )
+
+    def _drop(self, directory: Path) -> None:
+        for gone in dropping.detached():
+            dropping.drop(gone, directory)
+            self.stdout.write(f"{gone.name}: archive is whole; dropped {gone.table}")
+
+
+def _months(count: int) -> str:
+    return "nothing does" if count == 0 else "1 month" if count == 1 else f"{count} months"
+
+
+def _extent(prospect: Prospect) -> str:
+    text = f"{prospect.may_go:,} entries of {len(prospect.removable):,} organizations"
+    if prospect.held:
+        count = sum(prospect.sizes.get(key, 0) for key in prospect.held)
+        text += f" ({count:,} more under {len(prospect.held):,} legal holds)"
+    return text

@@ -1,0 +1,149 @@
+"""What may go: months of the ledger older than the period, and of which organizations."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import connections
+
+from audit.retention import BusyError, RetentionError, holds
+from organizations import clock, ulid
+
+OWNER = "owner"
+LOCK = 0x61756472  # "audr": one run at a time
+
+_BOUNDS = re.compile(r"FROM \('([0-9a-f-]{36})'\) TO \('([0-9a-f-]{36})'\)")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The last removal of a range of ids."""
+
+    held: frozenset[uuid.UUID]
+
+
+@dataclass(frozen=True)
+class Month:
+    """A partition of the ledger that is older than the period; `earlier`: what was removed from
+    the same range before."""
+
+    table: str
+    first: uuid.UUID
+    past: uuid.UUID
+    earlier: Earlier | None
+
+    @property
+    def since(self) -> dt.datetime:
+        return ulid.time_of(self.first)
+
+    @property
+    def until(self) -> dt.datetime:
+        return ulid.time_of(self.past)
+
+    @property
+    def name(self) -> str:
+        return f"{self.since:%Y-%m}"
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """How many entries a month has, and of which organizations they may go."""
+
+    month: Month
+    sizes: dict[uuid.UUID, int]
+    removable: frozenset[uuid.UUID]
+    held: frozenset[uuid.UUID]
+
+    @property
+    def may_go(self) -> int:
+        """Entries, of which each resource's first and last change stay."""
+        return sum(self.sizes[key] for key in self.removable)
+
+
+@contextmanager
+def only_run() -> Iterator[None]:
+    """Be the one run of retention inside. Raises BusyError if there is another, RetentionError for
+    a role that does not own the ledger."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT current_user, pg_has_role(relowner, 'USAGE') FROM pg_class"
+            " WHERE oid = 'public.audit_ledger'::regclass"
+        )
+        role, is_owner = cursor.fetchone()
+        if not is_owner:
+            raise RetentionError(
+                f"{role} does not own the ledger; set DATABASE_OWNER_URL to the owner's role"
+            )
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        if not cursor.fetchone()[0]:
+            raise BusyError("another run of retention is at work on this database")
+    try:
+        yield
+    finally:
+        connections[OWNER].close()  # the lock goes with it, whatever happened
+
+
+def cutoff(months: int) -> dt.datetime:
+    """The start of the oldest month that is kept: months of the calendar in UTC, besides this."""
+    if months < 1:
+        raise RetentionError("the period has to be at least one month")
+    now = clock.now().astimezone(dt.UTC)
+    count = now.year * 12 + now.month - 1 - months
+    return dt.datetime(count // 12, count % 12 + 1, 1, tzinfo=dt.UTC)
+
+
+def prospects(months: int) -> list[Prospect]:
+    """The months older than the period from which something may go, oldest first."""
+    past = ulid.floor(cutoff(months))
+    held = frozenset(holds.in_force(OWNER))
+    found = (_prospect(month, held) for month in _months() if month.past <= past)
+    return [prospect for prospect in found if prospect.may_go]
+
+
+def _months() -> list[Month]:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i"
+            " JOIN pg_class c ON c.oid = i.inhrelid"
+            " WHERE i.inhparent = 'public.audit_ledger'::regclass"
+        )
+        partitions = cursor.fetchall()
+        cursor.execute(
+            "SELECT DISTINCT ON (first_id, past_id) first_id, past_id, held FROM audit_archive"
+            " ORDER BY first_id, past_id, removed_at DESC"
+        )
+        earlier = {(row[0], row[1]): Earlier(frozenset(row[2])) for row in cursor.fetchall()}
+    months = []
+    for table, bounds in partitions:
+        if match := _BOUNDS.search(bounds):  # the default partition has none
+            first, past = map(uuid.UUID, match.groups())
+            months.append(Month(table, first, past, earlier.get((first, past))))
+    return sorted(months, key=lambda month: month.first)
+
+
+def _prospect(month: Month, held: frozenset[uuid.UUID]) -> Prospect:
+    """Once a month has been removed, only what a hold kept back then is left to go: what it kept
+    as first and last changes stays, even if other changes have come since."""
+    if month.earlier is not None and not month.earlier.held - held:
+        return Prospect(month, {}, frozenset(), month.earlier.held)
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(f'SELECT organization_id, count(*) FROM "{month.table}" GROUP BY 1')
+        sizes = dict(cursor.fetchall())
+    kept_back = frozenset(sizes) if month.earlier is None else month.earlier.held
+    return Prospect(month, sizes, (kept_back & frozenset(sizes)) - held, kept_back & held)
+
+
+def beyond_partitions(months: int) -> int:
+    """Entries older than the period that retention does not reach, as they lie in the default
+    partition; counted to 1,000."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT FROM audit_ledger_default WHERE id < %s LIMIT 1000) AS e",
+            [ulid.floor(cutoff(months))],
+        )
+        return int(cursor.fetchone()[0])

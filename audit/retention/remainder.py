@@ -1,0 +1,98 @@
+"""What stays of a month: copied to a table beside its partition, whose place it takes.
+
+That is each resource's first and last change, and all entries of organizations under legal hold.
+Many short statements: one transaction as long as this would hold back sealing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+
+from django.db import connections
+
+from audit.retention.months import OWNER, Month
+
+CHUNK = 10_000
+"""Entries that are copied by one statement."""
+
+# A change is what names a field. Looked for in the whole ledger: a change in another month may be
+# earlier or later.
+_FIRST_AND_LAST = """
+WITH outermost AS (
+    SELECT resource_id, (array_agg(id ORDER BY id))[1] AS first,
+        (array_agg(id ORDER BY id DESC))[1] AS last
+    FROM "{table}"
+    WHERE organization_id = %(organization)s AND resource_id IS NOT NULL AND changes <> '{{}}'
+    GROUP BY resource_id
+)
+SELECT first FROM outermost AS o WHERE NOT EXISTS (
+    SELECT FROM audit_ledger AS e WHERE e.organization_id = %(organization)s
+    AND e.resource_id = o.resource_id AND e.id < %(first)s AND e.changes <> '{{}}')
+UNION
+SELECT last FROM outermost AS o WHERE NOT EXISTS (
+    SELECT FROM audit_ledger AS e WHERE e.organization_id = %(organization)s
+    AND e.resource_id = o.resource_id AND e.id >= %(past)s AND e.changes <> '{{}}')
+"""
+
+
+def first_and_last_changes(month: Month, organization_id: uuid.UUID) -> set[uuid.UUID]:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            _FIRST_AND_LAST.format(table=month.table),
+            {"organization": organization_id, "first": month.first, "past": month.past},
+        )
+        return {key for (key,) in cursor.fetchall()}
+
+
+def table(month: Month) -> str:
+    return f"audit_kept_{month.since:%Y_%m}"
+
+
+def drop(month: Month) -> None:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(f'DROP TABLE IF EXISTS "{table(month)}"')
+
+
+def make(month: Month) -> None:
+    drop(month)
+    name = table(month)
+    with connections[OWNER].cursor() as cursor:
+        # With the check, taking the partition's place needs no look at the rows.
+        cursor.execute(
+            f'CREATE TABLE "{name}" (LIKE audit_ledger INCLUDING ALL,'
+            " CONSTRAINT audit_in_range CHECK (id >= %s AND id < %s))",
+            [month.first, month.past],
+        )
+        cursor.execute(
+            f'CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON "{name}"'
+            " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+        )
+
+
+def copy(month: Month, keys: Collection[uuid.UUID]) -> int:
+    wanted = sorted(keys)
+    with connections[OWNER].cursor() as cursor:
+        for start in range(0, len(wanted), CHUNK):
+            cursor.execute(
+                f'INSERT INTO "{table(month)}" SELECT * FROM "{month.table}" WHERE id = ANY(%s)',
+                [wanted[start : start + CHUNK]],
+            )
+    return len(wanted)
+
+
+def copy_all(month: Month, organization_id: uuid.UUID) -> int:
+    last, total = uuid.UUID(int=0), 0
+    with connections[OWNER].cursor() as cursor:
+        while True:
+            cursor.execute(
+                f'WITH copied AS (INSERT INTO "{table(month)}" SELECT * FROM "{month.table}"'
+                " WHERE organization_id = %s AND id > %s ORDER BY id LIMIT %s RETURNING id)"
+                " SELECT id, count(*) OVER () FROM copied ORDER BY id DESC LIMIT 1",
+                [organization_id, last, CHUNK],
+            )
+            copied = cursor.fetchone()
+            if copied is None:
+                return total
+            last = copied[0]
+            total += copied[1]

@@ -1,0 +1,286 @@
+"""Taking a month out: archived, read back, then replaced by what stays of it, in one transaction.
+
+`DETACH PARTITION CONCURRENTLY` is no way: PostgreSQL refuses it beside a default partition. The
+plain one locks the ledger for some milliseconds, and gives up quickly while somebody reads it, so
+that nobody queues behind; writers do not touch the ledger at all.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import OperationalError, connections, transaction
+
+from audit import presentation
+from audit.export import read_rows
+from audit.models import Entry
+from audit.retention import BusyError, archive, holds, remainder
+from audit.retention.months import OWNER, Month, Prospect
+from organizations import ulid
+
+CHUNK = 10_000
+"""Entries that are read by one statement."""
+PATIENCE = 300.0
+"""Seconds of trying to detach, while long transactions read the ledger."""
+LOCK_TIMEOUT = "200ms"
+"""How long readers and the sealer may queue behind a try."""
+STATEMENT_TIMEOUT = "5s"
+"""How long they may wait at most, once it holds the lock."""
+
+_TRY_AGAIN = {"55P03", "40P01", "57014"}  # not available in time, deadlock, took too long
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Removed:
+    month: Month
+    entries: int
+    kept: int
+    organizations: int
+    manifest: str
+    directory: Path
+
+
+def remove(prospect: Prospect, directory: Path, say: Say = print) -> Removed | None:
+    """Archive what may go of a month, and put what stays in its place. None if all of it stays.
+
+    Killed at any point it has changed nothing, or all: run it again.
+    """
+    month = prospect.month
+    partial = _partial(directory, month)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700, parents=True)
+    try:
+        files, kept = _divide(prospect, partial)
+        if not files:
+            shutil.rmtree(partial)
+            return None
+        since, until = presentation.rfc3339(month.since), presentation.rfc3339(month.until)
+        manifest = archive.write_manifest(partial, since, until, files)
+        archive.verify(partial, manifest)
+        archive.sync(directory)
+        say(f"{month.name}: archived and verified; detaching")
+        removed = Removed(
+            month,
+            entries=sum(file.entries for file in files),
+            kept=sum(kept.values()),
+            organizations=len(files),
+            manifest=manifest,
+            directory=directory / _name(month, manifest),
+        )
+        _replace(prospect, removed, files, kept)
+    finally:
+        remainder.drop(month)
+    _name_archive(partial, removed.directory)
+    return removed
+
+
+def _name(month: Month, manifest: str) -> str:
+    return f"{month.name}-{manifest[:12]}"
+
+
+def _partial(directory: Path, month: Month) -> Path:
+    return directory / f"{month.name}.partial"
+
+
+def _name_archive(partial: Path, final: Path) -> None:
+    partial.rename(final)
+    archive.sync(final.parent)
+
+
+def recover(directory: Path) -> None:
+    """Give archives the names that a killed run had no time for: its removal had committed."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT manifest, name FROM audit_archive")
+        names = dict(cursor.fetchall())
+    for partial in directory.glob("*.partial"):
+        name = names.get(archive.manifest_of(partial) or "")
+        if name is not None and not (directory / name).exists():
+            _name_archive(partial, directory / name)
+
+
+def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict[uuid.UUID, int]]:
+    """Write what may go to files, and copy what stays to the table beside the partition; returns
+    the files, and how many entries each organization keeps. Many short statements: a transaction
+    as long as this would hold back sealing."""
+    month = prospect.month
+    remainder.make(month)
+    files, kept = [], {}
+    for organization_id in sorted(prospect.sizes):
+        if organization_id not in prospect.removable:
+            kept[organization_id] = remainder.copy_all(month, organization_id)
+            continue
+        stays = remainder.first_and_last_changes(month, organization_id)
+        rows = _rows(month, organization_id)
+        file = archive.write_file(partial, organization_id, _lines(rows, stays))
+        kept[organization_id] = remainder.copy(month, stays)
+        if file is not None:
+            files.append(file)
+    return files, kept
+
+
+def _lines(
+    rows: Iterator[tuple[Any, ...]], stays: Collection[uuid.UUID]
+) -> Iterator[tuple[uuid.UUID, int, str]]:
+    number = presentation.COLUMNS.index("seq")
+    for row in rows:
+        if row[0] not in stays:
+            yield row[0], row[number], presentation.line_of(row)
+
+
+def _rows(month: Month, organization_id: uuid.UUID) -> Iterator[tuple[Any, ...]]:
+    """The organization's entries of the month by presentation.COLUMNS, oldest first."""
+    sealed = Entry.objects.using(OWNER).filter(
+        is_sealed=True, organization_id=organization_id, id__lt=month.past
+    )
+    following = sealed.filter(id__gte=month.first)
+    while rows := read_rows(following.order_by("id")[:CHUNK]):
+        yield from rows
+        following = sealed.filter(id__gt=rows[-1][0])
+
+
+def _replace(
+    prospect: Prospect,
+    removed: Removed,
+    files: list[archive.File],
+    kept: dict[uuid.UUID, int],
+) -> None:
+    """Detach the partition, put what stays in its place, and enter it, all at once."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with transaction.atomic(using=OWNER):
+                _check(prospect, removed)
+                _enter(prospect, removed, files, kept)
+                _swap(removed)
+            return
+        except OperationalError as error:
+            state = getattr(error.__cause__, "sqlstate", None)
+            if state not in _TRY_AGAIN:
+                raise
+            if time.monotonic() > until:
+                raise BusyError(f"the ledger is being read all the time{_readers()}") from error
+        time.sleep(1.0)
+
+
+def _check(prospect: Prospect, removed: Removed) -> None:
+    """That the archive and what stays are the month still, and nobody placed a hold meanwhile."""
+    table = removed.month.table
+    with connections[OWNER].cursor() as cursor:
+        # Against an entry of that month sealed just now, and a hold placed just now.
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(f'LOCK TABLE "{table}", audit_hold IN SHARE MODE')
+        cursor.execute(f'SELECT count(*) FROM "{table}"')
+        [count] = cursor.fetchone()
+    if count != removed.entries + removed.kept:
+        raise BusyError(f"{removed.month.name} got entries while it was archived; run it again")
+    if prospect.removable & frozenset(holds.in_force(OWNER)):
+        raise BusyError("a legal hold was placed meanwhile; run it again")
+
+
+def _swap(removed: Removed) -> None:
+    month = removed.month
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
+        cursor.execute(f'ALTER TABLE audit_ledger DETACH PARTITION "{month.table}"')
+        cursor.execute(f'ALTER TABLE "{month.table}" RENAME TO "{_detached(removed)}"')
+        if not removed.kept:
+            return
+        cursor.execute(f'ALTER TABLE "{remainder.table(month)}" RENAME TO "{month.table}"')
+        cursor.execute(
+            f'ALTER TABLE audit_ledger ATTACH PARTITION "{month.table}"'
+            " FOR VALUES FROM (%s) TO (%s)",
+            [month.first, month.past],
+        )
+        cursor.execute(f'ALTER TABLE "{month.table}" DROP CONSTRAINT audit_in_range')
+
+
+def _detached(removed: Removed) -> str:
+    return f"audit_removed_{removed.month.since:%Y_%m}_{removed.manifest[:12]}"
+
+
+_ENTER_REMOVALS = """
+WITH removal AS (
+    INSERT INTO audit_removal (organization_id, until, manifest, since, entries, kept, numbers)
+    SELECT r.organization_id, %(until)s, %(manifest)s, %(since)s, r.entries, r.kept,
+        r.numbers::int8multirange
+    FROM unnest(%(organizations)s::uuid[], %(entries)s::bigint[], %(kept)s::bigint[],
+        %(numbers)s::text[]) AS r (organization_id, entries, kept, numbers)
+    RETURNING *
+)
+INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
+    resource_label, interface, context)
+SELECT r.organization_id, 'system', 'system', 'remove', 'audit_log',
+    COALESCE(o.slug, audit_ulid(r.organization_id)), 'command',
+    jsonb_build_object('since', %(since_text)s, 'until', %(until_text)s, 'count', r.entries,
+        'kept', r.kept, 'numbers', lower(r.numbers) || '-' || upper(r.numbers) - 1,
+        'manifest', r.manifest, 'command', 'audit_retention')
+FROM removal r LEFT JOIN organizations_organization o ON o.id = r.organization_id
+UNION ALL
+SELECT %(platform)s, 'system', 'system', 'remove', 'audit_log', 'all', 'command',
+    jsonb_build_object('since', %(since_text)s, 'until', %(until_text)s, 'count', %(total)s::bigint,
+        'kept', %(total_kept)s::bigint, 'organizations', cardinality(%(organizations)s::uuid[]),
+        'manifest', %(manifest)s, 'command', 'audit_retention')
+"""
+
+
+def _enter(
+    prospect: Prospect,
+    removed: Removed,
+    files: list[archive.File],
+    kept: dict[uuid.UUID, int],
+) -> None:
+    """Tell what is removed: to retention itself, to every organization concerned, to all."""
+    month = removed.month
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_archive (manifest, name, first_id, past_id, entries, kept, held,"
+            " detached) VALUES (%s, %s, %s, %s, %s, %s, %s::uuid[], %s)",
+            [
+                removed.manifest,
+                removed.directory.name,
+                month.first,
+                month.past,
+                removed.entries,
+                removed.kept,
+                list(prospect.held),
+                _detached(removed),
+            ],
+        )
+        cursor.execute(
+            _ENTER_REMOVALS,
+            {
+                "since": month.since,
+                "until": month.until,
+                "since_text": presentation.rfc3339(month.since),
+                "until_text": presentation.rfc3339(month.until),
+                "manifest": removed.manifest,
+                "organizations": [file.organization_id for file in files],
+                "entries": [file.entries for file in files],
+                "kept": [kept[file.organization_id] for file in files],
+                "numbers": [file.multirange for file in files],
+                "platform": ulid.NIL,
+                "total": removed.entries,
+                "total_kept": removed.kept,
+            },
+        )
+
+
+def _readers() -> str:
+    """Who holds the ledger the longest, for the message."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT a.pid, a.usename, date_trunc('second', now() - a.xact_start)::text"
+            " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+            " WHERE l.relation = 'public.audit_ledger'::regclass AND l.granted"
+            " AND a.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1"
+        )
+        found = cursor.fetchone()
+    return f" (process {found[0]} of {found[1]}, for {found[2]})" if found else ""

@@ -1,0 +1,614 @@
+"""Retention: what leaves the ledger is archived, told number by number, and nothing else leaves."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from psycopg import errors
+
+from audit import export, sealing
+from audit.models import Entry
+from audit.policy import action
+from audit.retention import archive, holds, months, removal
+from organizations import clock, ulid
+from organizations.models import Organization
+from tests import factories
+from tests.conftest import Databases
+from tests.query import seeding
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
+Connection = psycopg.Connection[Any]
+
+JANUARY, FEBRUARY, MARCH = (datetime(2021, month, 1, tzinfo=UTC) for month in (1, 2, 3))
+OLD = ("2021_01", "2021_02")
+A_MONTH = 300
+"""Entries of an organization."""
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(owner_connection: Connection) -> Iterator[None]:
+    yield
+    left = owner_connection.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        " AND relname ~ '^audit_(ledger|kept|removed)_20(19|2[0-4])'"
+    ).fetchall()
+    for (table,) in left:
+        owner_connection.execute(f'DROP TABLE "{table}"')  # type: ignore[call-overload]
+
+
+def lived(connection: Connection, organization: Organization, seed: int) -> None:
+    """Two old months of changes and reads of the organization's things, then sealed."""
+    made_up = seeding.Organization(organization.pk, seed, projects=2)
+    rows = [
+        *made_up.rows(A_MONTH, JANUARY, FEBRUARY),
+        *made_up.rows(A_MONTH, FEBRUARY, MARCH),
+    ]
+    rows = [
+        replace(row, changes={"name": [None, "New"]}) if row.action == "create" else row
+        for row in rows
+    ]
+    seeding.receive(connection, rows)
+
+
+@pytest.fixture
+def acme(owner_connection: Connection) -> Organization:
+    organization = factories.make_organization("Acme")
+    lived(owner_connection, organization, 1)
+    return organization
+
+
+@pytest.fixture
+def other(owner_connection: Connection) -> Organization:
+    organization = factories.make_organization("Other")
+    lived(owner_connection, organization, 2)
+    return organization
+
+
+@pytest.fixture
+def sealed(acme: Organization, other: Organization) -> None:
+    sealing.make_partitions(JANUARY)
+    sealing.seal()
+
+
+def retention(directory: Path, *arguments: str) -> str:
+    said = io.StringIO()
+    call_command(
+        "audit_retention", "--directory", str(directory), "--months", "12", *arguments, stdout=said
+    )
+    return said.getvalue()
+
+
+def entries(connection: Connection, organization: Organization) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT seq, id, action, resource_id, changes <> '{}' FROM audit_ledger"
+        " WHERE organization_id = %s ORDER BY id",
+        [organization.pk],
+    ).fetchall()
+
+
+def removals(connection: Connection, organization: Organization) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT manifest, entries, kept FROM audit_removal WHERE organization_id = %s"
+        " ORDER BY until, removed_at",
+        [organization.pk],
+    ).fetchall()
+
+
+def archived(directory: Path, organization: Organization) -> list[str]:
+    """The lines of all archives, oldest month first."""
+    name = f"{ulid.to_text(organization.pk)}.ndjson.gz"
+    return [
+        line
+        for file in sorted(directory.glob(f"20*/{name}"))
+        for line in gzip.decompress(file.read_bytes()).decode().splitlines()
+    ]
+
+
+def missing_numbers_are_those_told(connection: Connection) -> bool:
+    """In every log, the numbers up to its size that no partition has are the removed ones."""
+    [differing] = connection.execute(
+        """
+        SELECT count(*) FROM audit_log AS l
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(range_agg(int8range(n, n, '[]')), '{}') AS numbers
+            FROM generate_series(1, l.size) AS n
+            WHERE NOT EXISTS (SELECT FROM audit_ledger AS e
+                WHERE e.organization_id = l.organization_id AND e.seq = n)) AS missing
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(range_agg(r.numbers), '{}') AS numbers, COALESCE(sum(entries), 0) AS sum
+            FROM audit_removal AS r WHERE r.organization_id = l.organization_id) AS told
+        WHERE missing.numbers <> told.numbers OR told.sum <> (SELECT COALESCE(
+            sum(upper(r) - lower(r)), 0) FROM unnest(told.numbers) AS r)
+        """
+    ).fetchone()
+    return bool(differing == 0)
+
+
+def partitions(connection: Connection) -> set[str]:
+    rows = connection.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits"
+        " WHERE inhparent = 'audit_ledger'::regclass"
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
+# -- What is told, and what is done
+
+
+def test_it_only_tells_until_it_is_told_to(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    before = entries(owner_connection, acme)
+    said = retention(tmp_path)
+    assert "2021-01: 600 entries of 2 organizations" in said
+    assert said.endswith("Nothing was changed; --apply does it.\n")
+    assert entries(owner_connection, acme) == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_period_everything_stays(sealed: None, tmp_path: Path) -> None:
+    said = io.StringIO()
+    call_command("audit_retention", "--apply", "--directory", str(tmp_path), stdout=said)
+    assert said.getvalue() == "RETENTION_MONTHS is not set: every entry is kept.\n"
+
+
+def test_what_left_is_in_the_archive_line_by_line_as_exported(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    with transaction.atomic():
+        mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
+        lines = "".join(export.ndjson(mine.filter(id__lt=ulid.floor(MARCH)))).splitlines()
+    retention(tmp_path, "--apply")
+    gone = archived(tmp_path, acme)
+    left = {ulid.to_text(key) for _, key, *_ in entries(owner_connection, acme)}
+    assert len(gone) > A_MONTH
+    assert gone == [line for line in lines if json.loads(line)["id"] not in left]
+
+
+def test_missing_numbers_are_exactly_those_told(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    assert missing_numbers_are_those_told(owner_connection)
+    retention(tmp_path, "--apply")
+    factories.make_project(acme, "Later")
+    sealing.seal()
+    assert len(removals(owner_connection, acme)) == 2
+    assert missing_numbers_are_those_told(owner_connection)
+
+
+def test_the_first_and_last_change_of_each_resource_stay(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    changes = [entry for entry in entries(owner_connection, acme) if entry[3] and entry[4]]
+    before = [entry for entry in changes if ulid.time_of(entry[1]) < MARCH]
+    last = {entry[3]: entry[1] for entry in before}.values()
+    first = {entry[3]: entry[1] for entry in reversed(before)}.values()
+    retention(tmp_path, "--apply")
+    left = {entry[1] for entry in entries(owner_connection, acme) if ulid.time_of(entry[1]) < MARCH}
+    assert left == {*first, *last}
+
+
+def test_the_manifest_tells_every_file(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    told = removals(owner_connection, acme)
+    for directory, (manifest, count, _) in zip(sorted(tmp_path.iterdir()), told, strict=True):
+        files = archive.verify(directory, manifest)
+        mine = next(file for file in files if file.organization_id == acme.pk)
+        assert mine.entries == count
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert {file.stat().st_mode & 0o777 for file in directory.iterdir()} == {0o600}
+
+
+def test_months_within_the_period_stay(
+    owner_connection: Connection, acme: Organization, tmp_path: Path
+) -> None:
+    sealing.make_partitions(JANUARY)
+    sealing.seal()
+    with clock.at(datetime(2022, 2, 28, 23, tzinfo=UTC)):
+        retention(tmp_path, "--apply")  # keeps February 2022 and the twelve months before
+    assert [path.name[:7] for path in tmp_path.iterdir()] == ["2021-01"]
+
+
+def test_a_second_run_finds_nothing_to_do(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    before = entries(owner_connection, acme), sorted(tmp_path.iterdir())
+    assert "may go: nothing does." in retention(tmp_path, "--apply")
+    assert (entries(owner_connection, acme), sorted(tmp_path.iterdir())) == before
+
+
+def test_each_organization_and_the_platform_are_told(
+    sealed: None, acme: Organization, other: Organization, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    for organization in (acme.pk, other.pk, ulid.NIL):
+        with transaction.atomic():
+            mine = Entry.objects.visible([organization])  # type: ignore[attr-defined]
+            told = list(mine.filter(action="remove").order_by("id"))
+        assert [entry.context["since"] for entry in told] == [
+            "2021-01-01T00:00:00.000Z",
+            "2021-02-01T00:00:00.000Z",
+        ]
+        allowed = {*action("remove").context, "command"}  # type: ignore[union-attr]
+        for entry in told:
+            assert entry.context.keys() <= allowed
+            assert (entry.actor_type, entry.interface) == ("system", "command")
+            [directory] = tmp_path.glob(f"*-{entry.context['manifest'][:12]}")
+            assert archive.manifest_of(directory) == entry.context["manifest"]
+
+
+# -- Legal hold
+
+
+def test_a_hold_keeps_every_entry_and_lifting_it_lets_them_go(
+    sealed: None,
+    acme: Organization,
+    other: Organization,
+    owner_connection: Connection,
+    tmp_path: Path,
+) -> None:
+    before = entries(owner_connection, acme)
+    call_command("audit_hold", "place", "acme", "--reason", "Case 7", "--by", "legal@acme.example")
+    assert "300 more under 1 legal holds" in retention(tmp_path)
+    retention(tmp_path, "--apply")
+    assert entries(owner_connection, acme) == before
+    assert removals(owner_connection, acme) == []
+    assert len(removals(owner_connection, other)) == 2
+    assert "nothing does" in retention(tmp_path, "--apply")
+
+    call_command("audit_hold", "lift", "acme", "--reason", "Settled", "--by", "legal@acme.example")
+    others = entries(owner_connection, other)
+    retention(tmp_path, "--apply")
+    assert len(removals(owner_connection, acme)) == 2
+    assert entries(owner_connection, other) == others
+    assert missing_numbers_are_those_told(owner_connection)
+    assert "nothing does" in retention(tmp_path, "--apply")
+
+
+def test_a_hold_is_entered_with_who_and_why(acme: Organization) -> None:
+    for does, reason in (("place", "Case 7"), ("lift", "Settled")):
+        call_command("audit_hold", does, "ACME", "--reason", reason, "--by", "Legal")
+    with transaction.atomic():
+        mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
+        told = mine.filter(action__in=["hold", "lift_hold"]).order_by("id")
+        assert [(e.action, e.reason, e.context["requested_by"]) for e in told] == [
+            ("hold", "Case 7", "Legal"),
+            ("lift_hold", "Settled", "Legal"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("lift", "acme", "--reason", "x", "--by", "y"), "is not under legal hold"),
+        (("place", "acme", "--reason", " ", "--by", "y"), "--reason is empty"),
+        (("place", "nobody", "--reason", "x", "--by", "y"), "no organization 'nobody'"),
+    ],
+)
+def test_a_hold_that_cannot_be_is_refused(
+    acme: Organization, arguments: tuple[str, ...], why: str
+) -> None:
+    with pytest.raises(CommandError, match=why):
+        call_command("audit_hold", *arguments)
+
+
+def test_a_hold_placed_while_archiving_stops_the_removal(
+    sealed: None,
+    acme: Organization,
+    owner_connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = entries(owner_connection, acme)
+    verify = archive.verify
+
+    def verify_while_legal_acts(*arguments: Any) -> Any:
+        with psycopg.connect(owner_connection.info.dsn, autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO audit_hold (organization_id, reason, placed_by) VALUES (%s, 'x', 'y')",
+                [acme.pk],
+            )
+        return verify(*arguments)
+
+    monkeypatch.setattr(archive, "verify", verify_while_legal_acts)
+    with pytest.raises(CommandError, match="a legal hold was placed") as refused:
+        retention(tmp_path, "--apply")
+    assert refused.value.returncode == 75
+    assert entries(owner_connection, acme) == before
+
+
+# -- What goes wrong
+
+
+def test_an_entry_sealed_while_archiving_stops_the_removal(
+    sealed: None,
+    acme: Organization,
+    owner_connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verify = archive.verify
+
+    def verify_while_sealing(*arguments: Any) -> Any:
+        monkeypatch.setattr(archive, "verify", verify)
+        late = seeding.Organization(acme.pk, 9).rows(1, JANUARY, FEBRUARY)
+        with psycopg.connect(owner_connection.info.dsn, autocommit=True) as connection:
+            seeding.receive(connection, late)
+        sealing.seal()
+        return verify(*arguments)
+
+    monkeypatch.setattr(archive, "verify", verify_while_sealing)
+    with pytest.raises(CommandError, match="got entries while it was archived"):
+        retention(tmp_path, "--apply")
+    retention(tmp_path, "--apply")
+    assert missing_numbers_are_those_told(owner_connection)
+    assert sum(count for _, count, _ in removals(owner_connection, acme)) == len(
+        archived(tmp_path, acme)
+    )
+
+
+def test_an_archive_that_the_disk_spoiled_is_noticed_before_anything_is_removed(
+    sealed: None,
+    acme: Organization,
+    owner_connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = entries(owner_connection, acme)
+    write_manifest = archive.write_manifest
+
+    def write_and_spoil(directory: Path, *arguments: Any) -> str:
+        manifest = write_manifest(directory, *arguments)
+        file = next(directory.glob("*.gz"))
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        return manifest
+
+    monkeypatch.setattr(archive, "write_manifest", write_and_spoil)
+    with pytest.raises(CommandError, match="has the SHA-256"):
+        retention(tmp_path, "--apply")
+    assert entries(owner_connection, acme) == before
+
+
+def test_while_somebody_reads_it_tries_again(
+    sealed: None,
+    acme: Organization,
+    databases: Databases,
+    owner_connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(removal, "PATIENCE", 0.5)
+    with psycopg.connect(databases.application) as reader:
+        reader.execute("SELECT count(*) FROM audit_ledger")
+        with pytest.raises(CommandError, match="being read all the time .process") as refused:
+            retention(tmp_path, "--apply")
+        assert refused.value.returncode == 75
+    retention(tmp_path, "--apply")
+    assert missing_numbers_are_those_told(owner_connection)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_two_runs_do_not_meet(sealed: None, owner_connection: Connection, tmp_path: Path) -> None:
+    owner_connection.execute("SELECT pg_advisory_lock(%s)", [months.LOCK])
+    with pytest.raises(CommandError, match="another run of retention") as refused:
+        retention(tmp_path, "--apply")
+    assert refused.value.returncode == 75
+    owner_connection.execute("SELECT pg_advisory_unlock(%s)", [months.LOCK])
+
+
+KILLED_AT = {
+    "archiving": ("remainder", "copy"),
+    "verifying": ("archive", "verify"),
+    "removing": ("removal", "_enter"),
+    "naming": ("removal", "_name_archive"),
+}
+
+
+@pytest.mark.parametrize("point", KILLED_AT)
+def test_killed_at_any_point_a_second_run_completes_it(
+    sealed: None,
+    acme: Organization,
+    databases: Databases,
+    owner_connection: Connection,
+    tmp_path: Path,
+    point: str,
+) -> None:
+    module, name = KILLED_AT[point]
+    before = entries(owner_connection, acme)
+    program = f"""
+import os, signal, django
+django.setup()
+from django.core.management import call_command
+from audit.retention import archive, removal, remainder
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+{module}.{name} = die
+call_command("audit_retention", "--apply", "--months", "12", "--directory", {str(tmp_path)!r})
+"""
+    environment = {
+        **os.environ,
+        **databases.environment,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, timeout=60
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    if point != "naming":
+        assert entries(owner_connection, acme) == before
+    assert missing_numbers_are_those_told(owner_connection)
+
+    until = time.monotonic() + 20
+    while True:  # the server needs a moment to notice that its client is gone
+        try:
+            retention(tmp_path, "--apply")
+            break
+        except CommandError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+    assert missing_numbers_are_those_told(owner_connection)
+    told = removals(owner_connection, acme)
+    assert len(told) == 2
+    for directory, (manifest, _, _) in zip(sorted(tmp_path.iterdir()), told, strict=True):
+        archive.verify(directory, manifest)
+
+
+# -- Dropping
+
+
+def detached(connection: Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relname LIKE 'audit\\_removed%' AND relkind = 'r'"
+        " ORDER BY 1"
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def test_a_detached_partition_lies_there_until_it_is_dropped(
+    sealed: None, owner_connection: Connection, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    assert [name[:21] for name in detached(owner_connection)] == [
+        f"audit_removed_{month}" for month in OLD
+    ]
+    assert "600 entries" not in retention(tmp_path, "--drop")
+    assert len(detached(owner_connection)) == 2
+    said = retention(tmp_path, "--apply", "--drop")
+    assert said.count("archive is whole; dropped") == 2
+    assert detached(owner_connection) == []
+    assert "dropped" not in retention(tmp_path, "--apply", "--drop")
+
+
+def test_nothing_is_dropped_whose_archive_is_gone(
+    sealed: None, owner_connection: Connection, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    [first, second] = sorted(tmp_path.iterdir())
+    shutil.rmtree(first)
+    with pytest.raises(CommandError, match=r"manifest\.json is missing"):
+        retention(tmp_path, "--apply", "--drop")
+    assert len(detached(owner_connection)) == 2
+
+
+# -- Append-only, and whose it is
+
+
+@pytest.mark.parametrize("role", ["application", "sealer"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE audit_ledger DETACH PARTITION audit_ledger_2021_02",
+        "ALTER TABLE audit_ledger DETACH PARTITION audit_ledger_2021_02 CONCURRENTLY",
+        "DROP TABLE audit_ledger_2021_02",
+        "TRUNCATE audit_ledger_2021_02",
+        "SELECT * FROM audit_ledger_2021_02",
+        "INSERT INTO audit_hold VALUES (gen_random_uuid(), 'x', 'y')",
+        "DELETE FROM audit_hold",
+        "DELETE FROM audit_removal",
+        "UPDATE audit_removal SET entries = 1",
+        "SELECT * FROM audit_archive",
+        "UPDATE audit_archive SET dropped_at = now()",
+    ],
+)
+def test_neither_application_nor_sealer_can_remove(
+    sealed: None, databases: Databases, role: str, statement: str
+) -> None:
+    with (
+        psycopg.connect(getattr(databases, role), autocommit=True) as connection,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_nor_can_they_read_what_was_detached(
+    sealed: None, databases: Databases, owner_connection: Connection, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    [table, _] = detached(owner_connection)
+    for role in (databases.application, databases.sealer):
+        with (
+            psycopg.connect(role, autocommit=True) as connection,
+            pytest.raises(errors.InsufficientPrivilege),
+        ):
+            connection.execute(f'SELECT * FROM "{table}"')  # type: ignore[call-overload]
+
+
+def test_what_was_removed_cannot_be_untold(
+    sealed: None, owner_connection: Connection, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    for statement in (
+        "DELETE FROM audit_removal",
+        "UPDATE audit_removal SET numbers = '{}'",
+        "TRUNCATE audit_archive, audit_removal",
+        "DELETE FROM audit_archive",
+        "UPDATE audit_archive SET manifest = repeat('0', 64)",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege, match="is refused"):
+            owner_connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_what_stays_of_a_month_is_as_append_only_as_before(
+    sealed: None, owner_connection: Connection, tmp_path: Path
+) -> None:
+    before = partitions(owner_connection)
+    retention(tmp_path, "--apply")
+    assert partitions(owner_connection) == before
+    for statement in (
+        "DELETE FROM audit_ledger",
+        "UPDATE audit_ledger SET action = 'view'",
+        "DELETE FROM audit_ledger_2021_01",
+        "TRUNCATE audit_ledger_2021_01",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege, match="is refused"):
+            owner_connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_an_organization_reads_its_own_floor_and_hold_only(
+    sealed: None, acme: Organization, other: Organization, databases: Databases, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    holds.place(acme, "x", "y")
+    holds.place(other, "x", "y")
+    with psycopg.connect(databases.application) as connection:
+        for table in ("audit_removal", "audit_hold"):
+            found: Callable[[], set[uuid.UUID]] = lambda table=table: {  # type: ignore[misc]  # noqa: E731
+                row[0]
+                for row in connection.execute(f"SELECT organization_id FROM {table}").fetchall()
+            }
+            connection.execute("SELECT set_config('audit.organizations', '', true)")
+            assert found() == set()
+            connection.execute("SELECT set_config('audit.organizations', %s, true)", [str(acme.pk)])
+            assert found() == {acme.pk}
+
+
+def test_as_another_role_it_says_which_is_needed(
+    sealed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(months, "OWNER", "default")
+    with pytest.raises(CommandError, match="does not own the ledger; set DATABASE_OWNER_URL"):
+        retention(tmp_path)
