@@ -5,7 +5,7 @@ Pages go by id and counts are bounded, so a page costs the same in a log of any 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 from audit import access, counting, paging, policy
 from audit.filters import EntryFilter
 from audit.models import Entry
+from audit.retention import floor
 from organizations import ulid
 from organizations.models import Organization
 from organizations.read_only_admin import ReadOnlyAdmin
@@ -86,6 +87,7 @@ class EntryList(ChangeList):
     """The admin's list, asked through `EntryFilter` and paged by id."""
 
     model_admin: EntryAdmin
+    asked_organizations: list[Organization]
     asked: EntryFilter
     page: paging.Page
     count: counting.Count
@@ -93,7 +95,7 @@ class EntryList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Entry]:
         filters = self.get_filters(request)
         self.filter_specs, self.has_filters = filters[0], filters[1]
-        organizations = self.model_admin.chosen(request)
+        self.asked_organizations = organizations = self.model_admin.chosen(request)
         self.asked = EntryFilter(
             request.GET,
             Entry.objects.visible([o.pk for o in organizations]),
@@ -135,6 +137,13 @@ class EntryList(ChangeList):
     def _at(self, **position: str) -> str:
         others = [name for name in ("before", "after", "cursor") if name not in position]
         return str(self.get_query_string(position, remove=others))
+
+    @property
+    def floors(self) -> Iterator[tuple[str, floor.Floor]]:
+        """Each organization with the floor that the question reaches below."""
+        organizations = self.asked_organizations
+        found = floor.reached([o.pk for o in organizations], self.asked.period)
+        return ((o.name, found[o.pk]) for o in organizations if o.pk in found)
 
 
 @admin.register(Entry)

@@ -104,13 +104,15 @@ def bounded_count(queryset: QuerySet[Entry], limit: int = 1000) -> Count:
 
 
 def total(organization: Organization | uuid.UUID) -> int:
-    """How many entries the organization's log holds, sealed or not. The wall must be open."""
+    """How many entries the organization's log holds, sealed or not, less those that retention
+    removed. The wall must be open."""
     key = organization if isinstance(organization, uuid.UUID) else organization.pk
     with connections["default"].cursor() as cursor:
         cursor.execute(
             "SELECT COALESCE((SELECT size FROM audit_log WHERE organization_id = %s), 0)"
-            " + (SELECT count(*) FROM audit_inbox WHERE organization_id = %s)",
-            [key, key],
+            " + (SELECT count(*) FROM audit_inbox WHERE organization_id = %s)"
+            " - (SELECT COALESCE(sum(entries), 0) FROM audit_removal WHERE organization_id = %s)",
+            [key, key, key],
         )
         return int(cursor.fetchone()[0])
 

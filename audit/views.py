@@ -17,6 +17,7 @@ from audit import access, counting, export, paging, policy, question, zones
 from audit.filters import POSITION, EntryFilter
 from audit.models import Entry
 from audit.presentation import rfc3339
+from audit.retention import floor, holds
 from keys.views import find_project, key_versions
 from organizations import ulid
 from organizations.access import organization_page
@@ -119,6 +120,8 @@ def activity(request: Any) -> HttpResponse:
         "bars": bars,
         "most": max((bar.count for bar in bars), default=0),
         "understood": _understood(asked),
+        "floor": floor.below(organization.pk, asked.period),
+        "hold": holds.on(organization),
     }
     access.note_view(organization, asked)
     return render(request, "audit/activity.html", context)
@@ -264,6 +267,8 @@ def export_entries(request: Any) -> Any:
     access.note_export(organization, asked, name)
     response = StreamingHttpResponse(lines, content_type=media_type)
     response["Content-Disposition"] = f'attachment; filename="{organization.slug}-audit.{name}"'
+    if found := floor.below(organization.pk, asked.period):
+        response["Audit-Floor"] = found.header
     return response
 
 

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from audit import access, counting, export, paging, policy, presentation
 from audit.filters import EntryFilter
 from audit.models import Entry
+from audit.retention import floor
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.base import ApiView, data
 from dotenv_cloud.api.schema import asks_the_log, described
@@ -58,6 +59,7 @@ class Entries(_LogView):
             query.pop(name, None)
         if page.next_cursor:
             query["cursor"] = page.next_cursor
+        found = floor.below(self.organization.pk, asked.period)
         return Response(
             {
                 "data": [_resource(entry) for entry in page.entries],
@@ -66,7 +68,8 @@ class Entries(_LogView):
                     "per_page": position.get("per_page") or paging.DEFAULT_PAGE,
                     "since": _instant(asked.period.since),
                     "until": _instant(asked.period.until),
-                    "notes": asked.notes,
+                    "notes": [*asked.notes, *([str(found)] if found else [])],
+                    "floor": found.as_json() if found else None,
                 },
                 "links": {
                     "next": f"{request.path}?{query.urlencode()}" if page.next_cursor else None
@@ -108,6 +111,8 @@ class Export(_LogView):
         response["Content-Disposition"] = (
             f'attachment; filename="{self.organization.slug}-audit.{name}"'
         )
+        if found := floor.below(self.organization.pk, asked.period):
+            response["Audit-Floor"] = found.header
         response["X-Accel-Buffering"] = "no"
         return response
 

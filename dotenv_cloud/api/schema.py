@@ -235,6 +235,16 @@ ANSWERS: dict[str, dict[str, Any]] = {
             since=_MAYBE_TIME,
             until=_MAYBE_TIME,
             notes=_TEXTS,
+            floor={
+                **_object(
+                    before=_TIME,
+                    removed_at=_TIME,
+                    manifest=_TEXT,
+                    entries=_NUMBER,
+                    archives=_NUMBER,
+                ),
+                "nullable": True,
+            },
         ),
         links=_object(next=_MAYBE_TEXT),
     ),

@@ -181,6 +181,7 @@ def export(
         if target is None or str(target) == "-":
             with api.stream(address, query) as response:
                 _copy_to_stdout(response.iter_bytes())
+            _tell_floor(response.headers.get("Audit-Floor"))
             return
         # The request goes first: a refusal leaves no file and asks nothing of the disk.
         with (
@@ -189,6 +190,21 @@ def export(
         ):
             size = _copy(response.iter_bytes(), file)
     output.success(f"Wrote {size:,} bytes to {target}.")
+    _tell_floor(response.headers.get("Audit-Floor"))
+
+
+def _tell_floor(header: str | None) -> None:
+    """Say what is missing because it was removed: `before=…; removed_at=…; manifest=…`."""
+    if header is None:
+        return
+    told = dict(part.strip().partition("=")[::2] for part in header.split(";"))
+    before, removed_at, manifest = (
+        output.safe(told.get(name, "?")) for name in ("before", "removed_at", "manifest")
+    )
+    output.warn(
+        f"Entries before {before} were removed under retention on {removed_at[:10]}, except the"
+        f" first and last change of each resource; archived with the manifest {manifest}."
+    )
 
 
 # --- the question -------------------------------------------------------------------------------

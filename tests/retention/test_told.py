@@ -1,0 +1,133 @@
+"""Whoever asks for what retention removed is told so, wherever they ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from organizations.models import Organization, User
+from tests import factories
+from tests.retention.conftest import A_MONTH, retention
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
+
+FLOOR = "Entries before 2021-03-01 00:00 UTC were removed under retention on"
+
+
+@pytest.fixture
+def owner(acme: Organization) -> User:
+    return acme.memberships.get().user
+
+
+@pytest.fixture
+def browser(owner: User) -> Client:
+    client = Client()
+    client.force_login(owner)
+    return client
+
+
+@pytest.fixture
+def removed(sealed: None, tmp_path: Path) -> list[str]:
+    """The manifests of what was removed, oldest month first."""
+    retention(tmp_path, "--apply")
+    return [path.name.partition("-")[2][3:] for path in sorted(tmp_path.iterdir())]
+
+
+def page(client: Client, **question: str) -> str:
+    return client.get("/o/acme/activity", question).content.decode()
+
+
+def asked(owner_key: str, path: str) -> Any:
+    return Client().get(
+        f"/api/v1/organizations/acme/audit/{path}", headers={"authorization": f"Bearer {owner_key}"}
+    )
+
+
+@pytest.fixture
+def key(acme: Organization) -> str:
+    return factories.make_api_key(acme, "audit:read", "audit:export").token
+
+
+def test_the_activity_page_tells_the_floor_of_what_is_asked(
+    removed: list[str], browser: Client
+) -> None:
+    shown = page(browser)
+    assert FLOOR in shown
+    assert f"archived with the manifest {removed[1]}" in shown
+    assert "and 1 earlier." in shown
+    january = page(browser, when="2021-01")
+    assert "Entries before 2021-02-01 00:00 UTC were removed" in january
+    assert f"archived with the manifest {removed[0]}" in january
+    assert "removed under retention on" not in page(browser, since="2021-03-01", tz="UTC")
+    assert "removed under retention on" not in page(browser, until="2020-12-31", tz="UTC")
+
+
+def test_nothing_is_told_where_nothing_was_removed(sealed: None, browser: Client) -> None:
+    assert "removed under retention on" not in page(browser)
+
+
+def test_the_total_counts_what_is_left(
+    sealed: None, browser: Client, tmp_path: Path, owner_connection: psycopg.Connection[Any]
+) -> None:
+    browser.get("/o/acme/activity")
+    retention(tmp_path, "--apply")
+    [left] = owner_connection.execute(
+        "SELECT count(*) FROM audit_entry e JOIN organizations_organization o"
+        " ON o.id = e.organization_id WHERE o.slug = 'acme'"
+    ).fetchone()
+    assert left < A_MONTH
+    assert f"<strong>{left}</strong> entries" in page(browser)
+
+
+def test_the_api_tells_the_floor(removed: list[str], key: str) -> None:
+    meta = asked(key, "entries").json()["meta"]
+    assert meta["floor"]["before"] == "2021-03-01T00:00:00.000Z"
+    assert meta["floor"]["manifest"].startswith(removed[1])
+    assert meta["floor"]["archives"] == 2
+    assert meta["notes"][0].startswith(FLOOR)
+    above = asked(key, "entries?since=2021-03-01&tz=UTC").json()["meta"]
+    assert (above["floor"], above["notes"]) == (None, [])
+
+
+@pytest.mark.parametrize("format", ["ndjson", "csv"])
+def test_an_export_tells_it_in_a_header(
+    removed: list[str], key: str, browser: Client, format: str
+) -> None:
+    for response in (
+        asked(key, f"entries/export?format={format}"),
+        browser.get("/o/acme/activity/export", {"format": format}),
+    ):
+        assert response.status_code == 200
+        assert response["Audit-Floor"].startswith("before=2021-03-01T00:00:00.000Z; removed_at=")
+        assert f"manifest={removed[1]}" in response["Audit-Floor"]
+    assert not asked(key, "entries/export?since=2021-03-01").has_header("Audit-Floor")
+
+
+def test_the_admin_tells_the_floor_of_each_organization(
+    removed: list[str], owner: User, browser: Client
+) -> None:
+    call_command("admin_access", owner.email)
+    shown = browser.get("/admin/audit/entry/").content.decode()
+    assert f"Acme: {FLOOR}" in shown
+    assert "Other:" not in shown
+
+
+def test_the_activity_page_shows_a_legal_hold_until_it_is_lifted(
+    acme: Organization, other: Organization, browser: Client
+) -> None:
+    assert "legal hold" not in page(browser)
+    call_command("audit_hold", "place", "other", "--reason", "Not ours", "--by", "someone")
+    call_command(
+        "audit_hold", "place", "acme", "--reason", "Case <7>", "--by", "legal@acme.example"
+    )
+    shown = page(browser)
+    assert "Under legal hold since" in shown
+    assert "asked for by legal@acme.example: Case &lt;7&gt;." in shown
+    assert "Not ours" not in shown
+    call_command("audit_hold", "lift", "acme", "--reason", "Settled", "--by", "legal@acme.example")
+    assert "Under legal hold" not in page(browser)
