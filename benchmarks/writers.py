@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import database
+from benchmarks.processes import a_sealer, ended, fork
 from benchmarks.report import Report, describe_machine
 from benchmarks.world import World, as_request
 
@@ -97,10 +96,10 @@ def run(each: Round, model: type[Any], worlds: list[World], seconds: float) -> f
     rows = [chosen[n % len(chosen)].saved(model) for n in range(each.writers)]
     start = time.monotonic() + 0.5 + each.writers * 0.02
     writers = [
-        _fork(lambda row=row, n=n: _write(row, chosen[n % len(chosen)], start, seconds, each.work))
+        fork(lambda row=row, n=n: _write(row, chosen[n % len(chosen)], start, seconds, each.work))
         for n, row in enumerate(rows)
     ]
-    return sum(int(os.read(pipe, 20) or b"0") for _, pipe in _ended(writers)) / seconds
+    return sum(int(os.read(pipe, 20) or b"0") for _, pipe in ended(writers)) / seconds
 
 
 def _write(row: Any, world: World, start: float, seconds: float, work: Callable[[], None]) -> int:
@@ -120,52 +119,6 @@ def _write(row: Any, world: World, start: float, seconds: float, work: Callable[
     return committed
 
 
-def _seal() -> int:
-    from django.core.management import call_command
-
-    call_command("seal")
-    return 0
-
-
-def _fork(do: Callable[[], int]) -> tuple[int, int]:
-    """A process of its own for `do`, whose result it writes; its id and where to read."""
-    from django.db import connections
-
-    connections.close_all()
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(writer)
-        return pid, reader
-    status = 1
-    try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.write(writer, str(do()).encode())
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _ended(children: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    for pid, reader in children:
-        _, status = os.waitpid(pid, 0)
-        if status:
-            raise RuntimeError("a writer failed; what it said is above")
-        yield pid, reader
-        os.close(reader)
-
-
-@contextmanager
-def _a_sealer() -> Iterator[None]:
-    pid, reader = _fork(_seal)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
-        os.close(reader)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.writers", description=__doc__)
     parser.add_argument("--seconds", type=float, default=4, help="of each round (4)")
@@ -176,7 +129,7 @@ def main() -> int:
         database.make_subjects()
         describe_machine()
         worlds = [World(number) for number in range(max(WRITERS))]
-        with _a_sealer():
+        with a_sealer():
             compare(worlds, options.seconds, options.repetitions, report)
     return report.conclude()
 

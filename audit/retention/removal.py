@@ -11,7 +11,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Removed:
     organizations: int
     manifest: str
     directory: Path
+    locked: float = 0.0
+    """Seconds for which readers and the sealer were kept waiting."""
 
 
 def remove(prospect: Prospect, directory: Path, say: Say = print) -> Removed | None:
@@ -75,11 +77,11 @@ def remove(prospect: Prospect, directory: Path, say: Say = print) -> Removed | N
             manifest=manifest,
             directory=directory / _name(month, manifest),
         )
-        _replace(prospect, removed, files, kept)
+        locked = _replace(prospect, removed, files, kept)
     finally:
         remainder.drop(month)
     _name_archive(partial, removed.directory)
-    return removed
+    return replace(removed, locked=locked)
 
 
 def _name(month: Month, manifest: str) -> str:
@@ -151,16 +153,17 @@ def _replace(
     removed: Removed,
     files: list[archive.File],
     kept: dict[uuid.UUID, int],
-) -> None:
-    """Detach the partition, put what stays in its place, and enter it, all at once."""
+) -> float:
+    """Detach the partition, put what stays in its place, and enter it, all at once; returns for
+    how long it held the ledger."""
     until = time.monotonic() + PATIENCE
     while True:
         try:
             with transaction.atomic(using=OWNER):
                 _check(prospect, removed)
                 _enter(prospect, removed, files, kept)
-                _swap(removed)
-            return
+                locked_at = _swap(removed)
+            return time.monotonic() - locked_at
         except OperationalError as error:
             state = getattr(error.__cause__, "sqlstate", None)
             if state not in _TRY_AGAIN:
@@ -185,14 +188,17 @@ def _check(prospect: Prospect, removed: Removed) -> None:
         raise BusyError("a legal hold was placed meanwhile; run it again")
 
 
-def _swap(removed: Removed) -> None:
+def _swap(removed: Removed) -> float:
+    """Returns when it got the lock."""
     month = removed.month
     with connections[OWNER].cursor() as cursor:
+        cursor.execute("LOCK TABLE ONLY audit_ledger IN ACCESS EXCLUSIVE MODE")
+        locked_at = time.monotonic()
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
         cursor.execute(f'ALTER TABLE audit_ledger DETACH PARTITION "{month.table}"')
         cursor.execute(f'ALTER TABLE "{month.table}" RENAME TO "{_detached(removed)}"')
         if not removed.kept:
-            return
+            return locked_at
         cursor.execute(f'ALTER TABLE "{remainder.table(month)}" RENAME TO "{month.table}"')
         cursor.execute(
             f'ALTER TABLE audit_ledger ATTACH PARTITION "{month.table}"'
@@ -200,6 +206,7 @@ def _swap(removed: Removed) -> None:
             [month.first, month.past],
         )
         cursor.execute(f'ALTER TABLE "{month.table}" DROP CONSTRAINT audit_in_range')
+    return locked_at
 
 
 def _detached(removed: Removed) -> str:

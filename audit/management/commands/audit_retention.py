@@ -98,7 +98,8 @@ class Command(BaseCommand):
             return
         self.stdout.write(
             f"{prospect.month.name}: removed {removed.entries:,} entries, kept {removed.kept:,};"
-            f" {removed.directory}, manifest {removed.manifest}"
+            f" {removed.directory}, manifest {removed.manifest}; the ledger was locked for"
+            f" {removed.locked * 1000:.0f} ms"
         )
 
     def _drop(self, directory: Path) -> None:
