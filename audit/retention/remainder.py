@@ -54,6 +54,17 @@ def drop(month: Month) -> None:
         cursor.execute(f'DROP TABLE IF EXISTS "{table(month)}"')
 
 
+def drop_leftovers() -> None:
+    """Drop the tables of runs that were killed."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            r" AND relname ~ '^audit_kept_\d{4}_\d{2}$' AND relkind = 'r'"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f'DROP TABLE "{name}"')
+
+
 def make(month: Month) -> None:
     drop(month)
     name = table(month)

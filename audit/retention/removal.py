@@ -98,14 +98,18 @@ def _name_archive(partial: Path, final: Path) -> None:
 
 
 def recover(directory: Path) -> None:
-    """Give archives the names that a killed run had no time for: its removal had committed."""
+    """Finish what a killed run left: archives whose removal had committed get their names, those
+    whose had not go away, and so do tables of what stays."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute("SELECT manifest, name FROM audit_archive")
         names = dict(cursor.fetchall())
-    for partial in directory.glob("*.partial"):
+    for partial in directory.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].partial"):
         name = names.get(archive.manifest_of(partial) or "")
-        if name is not None and not (directory / name).exists():
+        if name is None:
+            shutil.rmtree(partial)
+        elif not (directory / name).exists():
             _name_archive(partial, directory / name)
+    remainder.drop_leftovers()
 
 
 def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict[uuid.UUID, int]]:
