@@ -131,18 +131,17 @@ def write_file(
 
 def write_manifest(directory: Path, since: str, until: str, files: list[File]) -> str:
     """Finish the archive; returns the SHA-256 that names it."""
-    text = json.dumps(
+    head = json.dumps(
         {
             "format": FORMAT,
             "since": since,
             "until": until,
             "entries": sum(file.entries for file in files),
-            "files": [asdict(file) for file in files],
-        },
-        indent=1,
+        }
     )
+    lines = ",\n".join(json.dumps(asdict(file)) for file in files)
     with closing(_Hashed(directory / MANIFEST)) as written:
-        written.write(f"{text}\n".encode())
+        written.write(f'{head[:-1]}, "files": [\n{lines}\n]}}\n'.encode())
     sync(directory)
     return written.sha256.hexdigest()
 

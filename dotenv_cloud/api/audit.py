@@ -47,6 +47,14 @@ def _resource(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _floor_notes(found: floor.Floor | None, page: paging.Page) -> list[str]:
+    """Told where it is reached: what is missing from last year surprises nobody who reads the
+    newest entries."""
+    if found is None or (page.next_cursor and page.entries[-1].time >= found.before):
+        return []
+    return [str(found)]
+
+
 class Entries(_LogView):
     @asks_the_log("List entries, newest first", answer="EntryList")
     def get(self, request: Request, organization: str) -> Response:
@@ -68,7 +76,7 @@ class Entries(_LogView):
                     "per_page": position.get("per_page") or paging.DEFAULT_PAGE,
                     "since": _instant(asked.period.since),
                     "until": _instant(asked.period.until),
-                    "notes": [*asked.notes, *([str(found)] if found else [])],
+                    "notes": [*asked.notes, *_floor_notes(found, page)],
                     "floor": found.as_json() if found else None,
                 },
                 "links": {

@@ -113,8 +113,8 @@ def _months(count: int) -> str:
 
 
 def _extent(prospect: Prospect) -> str:
-    text = f"{prospect.may_go:,} entries of {len(prospect.removable):,} organizations"
+    text = f"{prospect.may_go:,} entries in {len(prospect.removable):,} logs"
     if prospect.held:
         count = sum(prospect.sizes.get(key, 0) for key in prospect.held)
-        text += f" ({count:,} more under {len(prospect.held):,} legal holds)"
+        text += f" ({count:,} more under legal hold)"
     return text
