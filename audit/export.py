@@ -2,7 +2,8 @@
 
 Streamed in chunks by id, each read in a short transaction of its own: an answer is sent after the
 request's transaction has ended, and a slow reader must hold none open. It ends at the newest entry
-that was there when it began. Enter the export (`audit.access.note_export`) before anything leaves.
+that was there when it began, and breaks off when retention removes entries meanwhile. Enter the
+export (`audit.access.note_export`) before anything leaves.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from audit import presentation
 from audit.models import Entry
 from audit.presentation import canonical_line, line_of
 from audit.querysets import open_wall
+from audit.retention import floor
 
 FIRST_CHUNK = 200  # so that the first bytes leave at once
 CHUNK = 4_000
@@ -48,6 +50,11 @@ COLUMNS = (
 )
 """Of the CSV, always these in this order."""
 
+
+class RemovedMeanwhileError(RuntimeError):
+    """Retention removed entries while they were exported: what was to come has a gap."""
+
+
 CONTENT_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
 
@@ -67,7 +74,7 @@ def csv(queryset: QuerySet[Entry]) -> Iterator[str]:
 def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of `queryset` by presentation.COLUMNS, oldest first."""
     organizations = queryset.visible_organizations  # type: ignore[attr-defined]
-    last = position = None
+    last = position = removals = None
     size = FIRST_CHUNK
     while True:
         with transaction.atomic(using=queryset.db):
@@ -80,6 +87,11 @@ def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[tuple[Any, ...]]]:
             if position is not None:
                 rest = rest.filter(id__gt=position)
             rows = read_rows(rest.order_by("id")[:size])
+            now = floor.removals(organizations, queryset.db)
+        if removals not in (None, now):
+            # The answer ends without its end, which every client takes for a failure.
+            raise RemovedMeanwhileError("retention removed entries meanwhile; export again")
+        removals = now
         if rows:
             yield rows
             position = rows[-1][0]

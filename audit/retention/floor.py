@@ -74,6 +74,16 @@ def reached(
         return {row[0]: Floor(*row[1:]) for row in cursor.fetchall()}
 
 
+def removals(organizations: Collection[uuid.UUID], using: str = "default") -> int:
+    """How often retention removed entries of these organizations. The wall must be open."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM audit_removal WHERE organization_id = ANY(%s)",
+            [list(organizations)],
+        )
+        return int(cursor.fetchone()[0])
+
+
 def below(organization_id: uuid.UUID, period: Period, using: str = "default") -> Floor | None:
     """The floor of one organization's log, if a question for `period` reaches below it."""
     return reached([organization_id], period, using).get(organization_id)

@@ -33,7 +33,8 @@ LOCK_TIMEOUT = "200ms"
 STATEMENT_TIMEOUT = "5s"
 """How long they may wait at most, once it holds the lock."""
 
-_TRY_AGAIN = {"55P03", "40P01", "57014"}  # not available in time, deadlock, took too long
+_TRY_AGAIN = {"55P03", "40P01"}  # not available in time, deadlock
+_TOOK_TOO_LONG = "57014"
 
 Say = Callable[[str], object]
 
@@ -170,6 +171,12 @@ def _replace(
             return time.monotonic() - locked_at
         except OperationalError as error:
             state = getattr(error.__cause__, "sqlstate", None)
+            if state == _TOOK_TOO_LONG:
+                raise BusyError(
+                    f"taking the month's place took longer than {STATEMENT_TIMEOUT}, for which"
+                    " nobody could read the log; try when the machine has less to do, or see"
+                    " whether audit_ledger_default holds many entries"
+                ) from error
             if state not in _TRY_AGAIN:
                 raise
             if time.monotonic() > until:

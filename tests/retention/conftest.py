@@ -70,9 +70,9 @@ def sealed(acme: Organization, other: Organization) -> None:
     sealing.seal()
 
 
-def retention(directory: Path, *arguments: str) -> str:
+def retention(directory: Path, *arguments: str, stderr: io.StringIO | None = None) -> str:
+    """What a run said that keeps twelve months."""
     said = io.StringIO()
-    call_command(
-        "audit_retention", "--directory", str(directory), "--months", "12", *arguments, stdout=said
-    )
+    command = ["audit_retention", "--directory", str(directory), "--months", "12", *arguments]
+    call_command(*command, stdout=said, stderr=stderr or said)
     return said.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connections, transaction
 from psycopg import errors
 
 from audit import export, sealing
@@ -343,6 +345,84 @@ def test_an_archive_that_the_disk_spoiled_is_noticed_before_anything_is_removed(
     assert entries(owner_connection, acme) == before
 
 
+def test_a_full_disk_is_told_and_nothing_is_removed(
+    sealed: None,
+    acme: Organization,
+    databases: Databases,
+    owner_connection: Connection,
+    tmp_path: Path,
+) -> None:
+    before = entries(owner_connection, acme)
+    ended = run_elsewhere(
+        databases,
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))",
+        tmp_path,
+    )
+    assert ended.returncode == 1
+    assert b"File too large" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+    assert entries(owner_connection, acme) == before
+
+
+def test_taking_too_long_under_the_lock_gives_it_up(
+    sealed: None,
+    acme: Organization,
+    owner_connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = entries(owner_connection, acme)
+    monkeypatch.setattr(removal, "STATEMENT_TIMEOUT", "1ms")
+    with pytest.raises(CommandError, match="took longer than 1ms"):
+        retention(tmp_path, "--apply")
+    assert entries(owner_connection, acme) == before
+
+
+def test_entries_that_no_month_has_stay_and_are_told_of(
+    owner_connection: Connection, acme: Organization, tmp_path: Path
+) -> None:
+    sealing.seal()  # in the default partition: nobody made these months
+    before = entries(owner_connection, acme)
+    said = io.StringIO()
+    retention(tmp_path, "--apply", stderr=said)
+    assert "600 older entries lie in the default partition and stay" in said.getvalue()
+    assert entries(owner_connection, acme) == before
+
+
+def test_while_others_write_and_seal_no_number_is_lost(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+
+    def until_told(do: Callable[[], object], alias: str) -> None:
+        try:
+            while not stop.is_set():
+                do()
+        finally:
+            connections[alias].close()
+
+    project, numbers = factories.make_project(acme, "Busy"), itertools.count()
+
+    def make_target() -> None:
+        factories.make_target(project, f"Target {next(numbers)}")
+
+    threads = [
+        threading.Thread(target=until_told, args=(make_target, "default")),
+        threading.Thread(target=until_told, args=(sealing.seal, "sealer")),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        retention(tmp_path, "--apply")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    sealing.seal()
+    assert len(removals(owner_connection, acme)) == 2
+    assert missing_numbers_are_those_told(owner_connection)
+
+
 def test_while_somebody_reads_it_tries_again(
     sealed: None,
     acme: Organization,
@@ -370,6 +450,31 @@ def test_two_runs_do_not_meet(sealed: None, owner_connection: Connection, tmp_pa
     owner_connection.execute("SELECT pg_advisory_unlock(%s)", [months.LOCK])
 
 
+def run_elsewhere(
+    databases: Databases, first: str, directory: Path
+) -> subprocess.CompletedProcess[bytes]:
+    """A run in a process of its own, which does `first` before."""
+    program = f"""
+import os, resource, signal, sys, django
+django.setup()
+from django.core.management import execute_from_command_line
+from audit.retention import archive, removal, remainder
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+{first}
+execute_from_command_line(["manage.py", "audit_retention", "--apply", "--months", "12",
+    "--directory", {str(directory)!r}])
+"""
+    environment = {
+        **os.environ,
+        **databases.environment,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, timeout=60
+    )
+
+
 KILLED_AT = {
     "archiving": ("remainder", "copy"),
     "verifying": ("archive", "verify"),
@@ -389,24 +494,7 @@ def test_killed_at_any_point_a_second_run_completes_it(
 ) -> None:
     module, name = KILLED_AT[point]
     before = entries(owner_connection, acme)
-    program = f"""
-import os, signal, django
-django.setup()
-from django.core.management import call_command
-from audit.retention import archive, removal, remainder
-def die(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
-{module}.{name} = die
-call_command("audit_retention", "--apply", "--months", "12", "--directory", {str(tmp_path)!r})
-"""
-    environment = {
-        **os.environ,
-        **databases.environment,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-    }
-    ended = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, timeout=60
-    )
+    ended = run_elsewhere(databases, f"{module}.{name} = die", tmp_path)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     if point != "naming":
         assert entries(owner_connection, acme) == before

@@ -8,8 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.test import Client
 
+from audit import export
+from audit.models import Entry
 from organizations.models import Organization, User
 from tests import factories
 from tests.retention.conftest import A_MONTH, retention
@@ -111,6 +114,20 @@ def test_an_export_tells_it_in_a_header(
         assert response["Audit-Floor"].startswith("before=2021-03-01T00:00:00.000Z; removed_at=")
         assert f"manifest={removed[1]}" in response["Audit-Floor"]
     assert not asked(key, "entries/export?since=2021-03-01").has_header("Audit-Floor")
+
+
+def test_an_export_breaks_off_when_entries_are_removed_meanwhile(
+    sealed: None, acme: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "CHUNK", 20)
+    monkeypatch.setattr(export, "FIRST_CHUNK", 20)
+    with transaction.atomic():
+        mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
+    chunks = export.ndjson(mine)
+    assert next(chunks)
+    retention(tmp_path, "--apply")
+    with pytest.raises(export.RemovedMeanwhileError):
+        next(chunks)
 
 
 def test_the_admin_tells_the_floor_of_each_organization(
