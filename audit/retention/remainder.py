@@ -16,8 +16,9 @@ from audit.retention.months import OWNER, Month
 CHUNK = 10_000
 """Entries that are copied by one statement."""
 
-# A change is what names a field. Looked for in the whole ledger: a change in another month may be
-# earlier or later.
+# A change is what names a field. Looked for in the whole ledger: one in another month may be earlier
+# or later. By LIMIT, so that it stays a look into an index for each resource: asked as NOT EXISTS it
+# becomes a join that reads the organization's whole log (five times as long with ten months of it).
 _FIRST_AND_LAST = """
 WITH outermost AS (
     SELECT resource_id, (array_agg(id ORDER BY id))[1] AS first,
@@ -26,13 +27,15 @@ WITH outermost AS (
     WHERE organization_id = %(organization)s AND resource_id IS NOT NULL AND changes <> '{{}}'
     GROUP BY resource_id
 )
-SELECT first FROM outermost AS o WHERE NOT EXISTS (
-    SELECT FROM audit_ledger AS e WHERE e.organization_id = %(organization)s
-    AND e.resource_id = o.resource_id AND e.id < %(first)s AND e.changes <> '{{}}')
+SELECT first FROM outermost AS o LEFT JOIN LATERAL (
+    SELECT true AS is_there FROM audit_ledger AS e WHERE e.organization_id = %(organization)s
+    AND e.resource_id = o.resource_id AND e.id < %(first)s AND e.changes <> '{{}}' LIMIT 1
+) AS earlier ON true WHERE is_there IS NULL
 UNION
-SELECT last FROM outermost AS o WHERE NOT EXISTS (
-    SELECT FROM audit_ledger AS e WHERE e.organization_id = %(organization)s
-    AND e.resource_id = o.resource_id AND e.id >= %(past)s AND e.changes <> '{{}}')
+SELECT last FROM outermost AS o LEFT JOIN LATERAL (
+    SELECT true AS is_there FROM audit_ledger AS e WHERE e.organization_id = %(organization)s
+    AND e.resource_id = o.resource_id AND e.id >= %(past)s AND e.changes <> '{{}}' LIMIT 1
+) AS later ON true WHERE is_there IS NULL
 """
 
 
