@@ -16,9 +16,10 @@ from audit.retention.months import OWNER, Month
 CHUNK = 10_000
 """Entries that are copied by one statement."""
 
-# A change is what names a field. Looked for in the whole ledger: one in another month may be earlier
-# or later. By LIMIT, so that it stays a look into an index for each resource: asked as NOT EXISTS it
-# becomes a join that reads the organization's whole log (five times as long with ten months of it).
+# A change is what names a field. Looked for in the whole ledger: one in another month may be
+# earlier or later. By LIMIT, so that it stays a look into an index for each resource: asked as NOT
+# EXISTS it becomes a join that reads the organization's whole log (five times as long with ten
+# months of it).
 _FIRST_AND_LAST = """
 WITH outermost AS (
     SELECT resource_id, (array_agg(id ORDER BY id))[1] AS first,
