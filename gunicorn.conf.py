@@ -6,6 +6,9 @@ Command-line options win over these, and so do the variables named here.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from typing import Any
 
 from dotenv_cloud.logging import configuration
 
@@ -30,5 +33,27 @@ logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.g
         "gunicorn.http.wsgi": {"level": "ERROR"},
     }
 }
+# Where workers count requests for the metrics (dotenv_cloud/metrics.py): each worker in the file of
+# its slot, which the next one to have the slot goes on with. A reload reads this file anew and
+# finds the directory named already.
+_OWN = "dotenv-metrics-"
+_counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_OWN)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    taken = {getattr(other, "slot", None) for other in server.WORKERS.values()}
+    worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    os.environ["METRICS_SLOT"] = str(worker.slot)
+
+
+def on_exit(server: Any) -> None:
+    if os.path.basename(_counts).startswith(_OWN):
+        shutil.rmtree(_counts, ignore_errors=True)
+
+
 # Its control socket would lie in the home directory, which need not exist.
 control_socket_disable = True

@@ -5,6 +5,7 @@ Pages go by id and counts are bounded, so a page costs the same in a log of any 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from audit import access, counting, paging, policy
+from audit import access, counting, paging, policy, replica
 from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor
@@ -137,6 +138,10 @@ class EntryList(ChangeList):
     def _at(self, **position: str) -> str:
         others = [name for name in ("before", "after", "cursor") if name not in position]
         return str(self.get_query_string(position, remove=others))
+
+    @property
+    def as_of(self) -> dt.datetime | None:
+        return replica.as_of()
 
     @property
     def floors(self) -> Iterator[tuple[str, floor.Floor]]:

@@ -15,7 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
 
-from audit import policy
+from audit import policy, replica
 from audit.models import Entry
 from audit.periods import start_of_day
 from audit.querysets import EntryQuerySet
@@ -107,7 +107,7 @@ def total(organization: Organization | uuid.UUID) -> int:
     """How many entries the organization's log holds, sealed or not, less those that retention
     removed. The wall must be open."""
     key = organization if isinstance(organization, uuid.UUID) else organization.pk
-    with connections["default"].cursor() as cursor:
+    with connections[replica.database()].cursor() as cursor:
         cursor.execute(
             "SELECT COALESCE((SELECT size FROM audit_log WHERE organization_id = %s), 0)"
             " + (SELECT count(*) FROM audit_inbox WHERE organization_id = %s)"

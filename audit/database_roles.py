@@ -34,6 +34,7 @@ def grant(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_flush_repeats() FROM PUBLIC")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_enter_sealing(text) FROM PUBLIC")
+        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_state(integer) FROM PUBLIC")
         cursor.execute(
             "REVOKE EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz)"
             " FROM PUBLIC"
@@ -59,6 +60,7 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
     execute(f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log TO {role}")
     execute(f"GRANT SELECT ON audit_entry, audit_name, audit_sealing TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
+    execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")
     # Not what is repeated: no wall between tenants stands there.
     execute(
         "GRANT SELECT (key, minute, repeats), INSERT (key, minute, entry), UPDATE (repeats)"

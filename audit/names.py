@@ -11,8 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connections
 
+from audit import replica
 from audit.policy import ActorType
 from organizations import ulid
 
@@ -144,7 +145,7 @@ def _look_up(
 ) -> list[tuple[Any, ...]]:
     of_organization = "" if organizations is None else "organization_id = ANY(%s) AND "
     organization_parameters = [] if organizations is None else [list(organizations)]
-    with connection.cursor() as cursor:
+    with connections[replica.database()].cursor() as cursor:
         cursor.execute(
             f"SELECT {columns} FROM audit_name WHERE {of_organization}{condition} {tail}"
             f" LIMIT {MOST + 1}",

@@ -13,6 +13,8 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections, models, transaction
 from django.db.models.expressions import RawSQL
 
+from audit import replica
+
 EVERYTHING = "*"
 
 
@@ -124,11 +126,13 @@ class EntryQuerySet(models.QuerySet[Any]):
 
     def visible(self, organizations: Collection[uuid.UUID]) -> EntryQuerySet:
         """The entries of these organizations; the caller has checked `audit:read` on each."""
-        open_wall(organizations, self.db)
+        using = replica.database()
+        open_wall(organizations, using)
+        seen = self.using(using)
         if len(organizations) == 1:
-            seen = self.filter(organization_id=next(iter(organizations)))
+            seen = seen.filter(organization_id=next(iter(organizations)))
         else:
-            seen = self.filter(organization_id__in=organizations)
+            seen = seen.filter(organization_id__in=organizations)
         seen.visible_organizations = tuple(organizations)
         return seen
 

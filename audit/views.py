@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from audit import access, counting, export, paging, policy, question, zones
+from audit import access, counting, export, paging, policy, question, replica, zones
 from audit.filters import POSITION, EntryFilter
 from audit.models import Entry
 from audit.presentation import rfc3339
@@ -122,6 +122,7 @@ def activity(request: Any) -> HttpResponse:
         "understood": _understood(asked),
         "floor": floor.below(organization.pk, asked.period),
         "hold": holds.on(organization),
+        "as_of": replica.as_of(),
     }
     access.note_view(organization, asked)
     return render(request, "audit/activity.html", context)

@@ -25,6 +25,17 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MASTER_KEY_BYTES = 32
 
 
+# A server that is gone is noticed by the client, within seconds instead of the system's minutes;
+# libpq ignores all of it on a Unix socket. What the URL says wins.
+_PATIENCE = {
+    "connect_timeout": "5",
+    "keepalives_idle": "20",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",  # milliseconds
+}
+
+
 class Limit(NamedTuple):
     """So many requests in so many seconds."""
 
@@ -46,6 +57,8 @@ def database(url: str, variable: str) -> dict[str, Any]:
             f"{variable} names no {'database' if parts.get('user') else 'role'}. Write"
             " postgresql://role:password@host:5432/database."
         )
+    for name, value in _PATIENCE.items():
+        parts.setdefault(name, value)
     return {
         "ENGINE": "audit.postgresql",
         "NAME": parts.pop("dbname"),

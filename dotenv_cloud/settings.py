@@ -7,6 +7,7 @@ and the tests (DOTENV_TEST=1, set by `make test`).
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,16 @@ DATABASES: dict[str, dict[str, Any]] = {
     "sealer": _alias("DATABASE_SEALER_URL", embedded.SEALER) | {"TEST": {"MIRROR": "default"}},
 }
 
+# Where the log is read, if not from the primary.
+if _replica_url := env.str("DATABASE_REPLICA_URL", default=""):
+    DATABASES["replica"] = environment.database(_replica_url, "DATABASE_REPLICA_URL") | {
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "TEST": {"MIRROR": "default"},
+    }
+    # Long before anybody would wait for it: the primary answers instead.
+    DATABASES["replica"]["OPTIONS"].setdefault("connect_timeout", 2)
+
 # Connections a process keeps open for its threads; 0 opens one a thread and keeps it a minute.
 _pool: int = env.int("DATABASE_POOL", default=0 if TESTING else 8)
 if _pool:
@@ -124,6 +135,11 @@ if _pool:
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 0 if TESTING else 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# A pooler that gives each transaction another connection knows no prepared statements.
+if not env.bool("DATABASE_PREPARE", default=True):
+    for _database in DATABASES.values():
+        _database["OPTIONS"]["prepare_threshold"] = None
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -147,11 +163,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dotenv_cloud.probes.ProbeMiddleware",
+    "dotenv_cloud.metrics.MetricsMiddleware",
     "dotenv_cloud.proxies.TrustedProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.middleware.RequestContextMiddleware",
     "dotenv_cloud.logging.RequestLogMiddleware",
+    "audit.replica.ReplicaMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -238,6 +257,16 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
 }
+
+# -- Watching over it
+
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured(
+        "METRICS_TOKEN is too easy to guess. Set it to $(openssl rand -hex 24)."
+    )
+HEALTH_SEALING_AGE = timedelta(seconds=env.int("HEALTH_SEALING_SECONDS", default=60))
+REPLICA_MAX_LAG = timedelta(seconds=env.int("REPLICA_MAX_LAG_SECONDS", default=10))
 
 # -- Retention: how many months of the audit log stay besides this one (0: all), and where older
 # ones are archived before they are removed

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from django.db import connections
 
+from audit import replica
 from audit.periods import Period
 from audit.presentation import rfc3339
 
@@ -54,13 +55,11 @@ class Floor:
         )
 
 
-def reached(
-    organizations: Collection[uuid.UUID], period: Period, using: str = "default"
-) -> dict[uuid.UUID, Floor]:
+def reached(organizations: Collection[uuid.UUID], period: Period) -> dict[uuid.UUID, Floor]:
     """The floors that a question for `period` reaches below. The wall must be open."""
     if not organizations:
         return {}
-    with connections[using].cursor() as cursor:
+    with connections[replica.database()].cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT ON (organization_id) organization_id, until, removed_at, manifest,"
             " sum(entries) OVER (PARTITION BY organization_id)::bigint,"
@@ -84,6 +83,6 @@ def removals(organizations: Collection[uuid.UUID], using: str = "default") -> in
         return int(cursor.fetchone()[0])
 
 
-def below(organization_id: uuid.UUID, period: Period, using: str = "default") -> Floor | None:
+def below(organization_id: uuid.UUID, period: Period) -> Floor | None:
     """The floor of one organization's log, if a question for `period` reaches below it."""
-    return reached([organization_id], period, using).get(organization_id)
+    return reached([organization_id], period).get(organization_id)

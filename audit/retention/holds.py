@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from django.db import connections, transaction
 
-from audit import inbox
+from audit import inbox, replica
 from audit.inbox import PLAIN_LABEL, Draft
 from audit.policy import Result
 from audit.redaction import clean
@@ -80,7 +80,7 @@ def in_force(using: str = "owner") -> Mapping[uuid.UUID, Hold]:
 
 def on(organization: Organization) -> Hold | None:
     """The hold on `organization`, for its pages. The wall must be open."""
-    return in_force("default").get(organization.pk)
+    return in_force(replica.database()).get(organization.pk)
 
 
 def has_log(organization_id: uuid.UUID, using: str = "owner") -> bool:

@@ -10,7 +10,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit import access, counting, export, paging, policy, presentation
+from audit import access, counting, export, paging, policy, presentation, replica
 from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor
@@ -68,6 +68,7 @@ class Entries(_LogView):
         if page.next_cursor:
             query["cursor"] = page.next_cursor
         found = floor.below(self.organization.pk, asked.period)
+        as_of = replica.as_of()
         return Response(
             {
                 "data": [_resource(entry) for entry in page.entries],
@@ -76,7 +77,16 @@ class Entries(_LogView):
                     "per_page": position.get("per_page") or paging.DEFAULT_PAGE,
                     "since": _instant(asked.period.since),
                     "until": _instant(asked.period.until),
-                    "notes": [*asked.notes, *_floor_notes(found, page)],
+                    "as_of": _instant(as_of),
+                    "notes": [
+                        *asked.notes,
+                        *_floor_notes(found, page),
+                        *(
+                            [f"As of {_instant(as_of)}: the replica that answered is behind."]
+                            if as_of
+                            else []
+                        ),
+                    ],
                     "floor": found.as_json() if found else None,
                 },
                 "links": {

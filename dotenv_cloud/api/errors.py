@@ -6,12 +6,13 @@ A client may show nothing but `message`, so it stands alone: it names the field 
 from __future__ import annotations
 
 import logging
+import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
@@ -98,6 +99,15 @@ def forbidden(ability: str) -> ApiError:
     )
 
 
+def unavailable() -> ApiError:
+    return ApiError(
+        503,
+        "unavailable",
+        "The database cannot do this right now. Nothing was changed; try again in a moment.",
+        headers={"Retry-After": "5"},
+    )
+
+
 def not_found(what: str = "resource") -> ApiError:
     return ApiError(404, "not_found", f"There is no such {what}.")
 
@@ -179,6 +189,10 @@ def _translate(exception: Exception) -> ApiError | None:
             return ApiError(
                 409, "rotation_in_progress", "This key is being rotated; try again in a moment."
             )
+        case OperationalError() | InterfaceError():
+            # Gone, full, restarting, or too busy: psycopg tells these from our mistakes.
+            logger.error("the database is unavailable", exc_info=exception)
+            return unavailable()
         case IntegrityError() if "unique" in str(exception).lower():
             return ApiError(409, "conflict", "Somebody else just made the same; look and retry.")
     return None
@@ -238,6 +252,14 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def crashed(request: HttpRequest) -> HttpResponse:
     """`handler500` of the site."""
+    # Django calls this while it handles the exception.
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        if _is_below_api(request):
+            return plain(unavailable())
+        response = defaults.server_error(request, "503.html")
+        response.status_code = 503
+        response.headers["Retry-After"] = "5"
+        return response
     if not _is_below_api(request):
         return defaults.server_error(request)
     return plain(ApiError(500, "server_error", "Something went wrong on our side."))

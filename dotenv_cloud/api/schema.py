@@ -234,6 +234,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
             per_page=_NUMBER,
             since=_MAYBE_TIME,
             until=_MAYBE_TIME,
+            as_of=_MAYBE_TIME,
             notes=_TEXTS,
             floor={
                 **_object(

@@ -1,0 +1,123 @@
+"""What docs/operations.md promises of each failure, with real servers that fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from dotenv_cloud import embedded
+from tests.operations.conftest import Site, wait_until
+
+pytestmark = pytest.mark.timeout(300)
+
+GAPLESS = """
+SELECT bool_and(n = size AND first = 1 AND last = size) FROM (
+    SELECT l.size, count(e.seq) AS n, min(e.seq) AS first, max(e.seq) AS last
+    FROM audit_log AS l JOIN audit_ledger AS e USING (organization_id) GROUP BY 1, organization_id
+) AS logs
+"""
+EMPTY = "SELECT count(*) = 0 FROM audit_inbox"
+
+
+def assert_sealed_without_a_gap(site: Site) -> None:
+    wait_until(lambda: site.query(EMPTY) == (True,))
+    assert site.query(GAPLESS) == (True,)
+
+
+@pytest.fixture
+def held_transaction(site: Site) -> Iterator[psycopg.Connection]:
+    """One that has a number and does not end, as of a forgotten psql."""
+    with psycopg.connect(site.primary.url(embedded.SUPERUSER)) as connection:
+        connection.execute("SELECT pg_current_xact_id()")
+        yield connection
+
+
+def test_a_long_transaction_holds_sealing_back_and_nothing_else(
+    site: Site, held_transaction: psycopg.Connection
+) -> None:
+    assert site.rename("Meanwhile").status_code == 200
+    site.catch_up()
+    assert site.newest_change() == "Meanwhile"
+    wait_until(lambda: site.health()[0] == 503)
+    _, found = site.health()
+    assert "long transaction" in found["problems"]["sealing"]
+    assert site.metrics()["dotenv_audit_sealing_age_seconds"] > 3
+    held_transaction.rollback()
+    assert_sealed_without_a_gap(site)
+    wait_until(lambda: site.health()[0] == 200)
+
+
+def test_a_lost_database_is_told_at_once_and_waited_for(site: Site) -> None:
+    postmaster = int((site.primary.cluster / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    try:
+        wait_until(lambda: embedded._process_id(site.primary) is None)
+        started = time.monotonic()
+        answer = site.rename("Lost")
+        assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
+        assert answer.headers["Retry-After"]
+        page = site.request("GET", "/sign-in", None)
+        assert page.status_code in (200, 503)
+        assert site.request("GET", "/health/ready", None).status_code == 503
+        assert site.request("GET", "/health/live", None).status_code == 200
+        assert time.monotonic() - started < 45  # nobody hangs until a proxy gives up
+    finally:
+        site.start_database(site.primary)
+    wait_until(lambda: site.rename("Back").status_code == 200)
+    assert_sealed_without_a_gap(site)
+    assert site.processes["sealer"].poll() is None
+    wait_until(lambda: site.health()[0] == 200)
+    assert site.newest_change() == "Back"
+
+
+def test_a_clock_that_jumps_back_changes_times_and_no_numbers(site: Site) -> None:
+    assert site.rename("Before the jump").status_code == 200
+    assert_sealed_without_a_gap(site)
+    site.query(
+        "ALTER TABLE audit_inbox ALTER id SET DEFAULT"
+        " audit_uuid7(clock_timestamp() - interval '1 hour')"
+    )
+    try:
+        assert site.rename("After the jump").status_code == 200
+        assert_sealed_without_a_gap(site)
+    finally:
+        site.query("ALTER TABLE audit_inbox ALTER id SET DEFAULT audit_uuid7()")
+    told = site.query(
+        "SELECT array_agg(changes -> 'name' ->> 1 ORDER BY seq),"
+        " array_agg(changes -> 'name' ->> 1 ORDER BY id) FROM audit_ledger"
+        " WHERE changes -> 'name' ->> 1 LIKE '% the jump'"
+    )
+    assert told == (
+        ["Before the jump", "After the jump"],
+        ["After the jump", "Before the jump"],
+    )
+
+
+def test_the_replica_takes_over(site: Site) -> None:
+    """Last of all: there is no way back from it."""
+    assert site.rename("Before the failover").status_code == 200
+    site.catch_up()
+    site.stop("web")
+    site.stop("sealer", signal.SIGKILL)
+    site.stop_database(site.primary)
+    embedded._run(
+        site.replica, site.user, "pg_ctl", "promote", f"--pgdata={site.replica.cluster}", "--wait"
+    )
+    site.primary, site.replica = site.replica, site.primary
+    try:
+        site.start_sealer()
+        site.start_web()
+        assert site.newest_change() == "Before the failover"
+        assert site.rename("After the failover").status_code == 200
+        assert site.newest_change() == "After the failover"
+        assert_sealed_without_a_gap(site)
+    finally:
+        site.stop("web", signal.SIGKILL)
+        site.stop("sealer", signal.SIGKILL)
+        site.stop_database(site.primary)
+        site.primary, site.replica = site.replica, site.primary
