@@ -130,6 +130,7 @@ def as_json(
     result: Result,
     *,
     organization_id: uuid.UUID,
+    resource_id: uuid.UUID | None,
     resource_label: str,
 ) -> str:
     """An entry as a JSON object keyed by column, for `audit_as_row`. Equal entries, equal text."""
@@ -138,7 +139,12 @@ def as_json(
     # A request differs from its repetition by this alone.
     entry["request_id"] = None
     entry["context"] = json.loads(entry["context"])
-    entry |= {"organization_id": organization_id, "resource_label": resource_label, "changes": {}}
+    entry |= {
+        "organization_id": organization_id,
+        "resource_id": resource_id,
+        "resource_label": resource_label,
+        "changes": {},
+    }
     return json.dumps(entry, default=str, sort_keys=True)
 
 

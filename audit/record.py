@@ -47,6 +47,7 @@ def record_once_a_minute(
     resource_type: str,
     resource_label: str,
     organization_id: uuid.UUID,
+    resource_id: uuid.UUID | None = None,
     result: Result = Result.SUCCESS,
     sample: Mapping[str, Any] | None = None,
     **facts: Any,
@@ -65,6 +66,7 @@ def record_once_a_minute(
             facts,
             result,
             organization_id=organization_id,
+            resource_id=resource_id,
             resource_label=clean(resource_label, 500),
         )
 

@@ -71,6 +71,16 @@ def check(scope: str, key: str) -> Limited:
     return _limited(scope, row[0] + 1, row[1])
 
 
+def take_back(scope: str, key: str) -> None:
+    """Undo one `hit`: what was counted before its outcome was known need not have been."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE dotenv_cloud_limit SET hits = hits - 1"
+            " WHERE scope = %s AND key = %s AND hits > 0",
+            [scope, _digest(key)],
+        )
+
+
 def forget(scope: str, key: str) -> None:
     """Begin anew for `key`."""
     with connection.cursor() as cursor:

@@ -11,14 +11,20 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from audit import context
+from audit.policy import Result
+from audit.record import record_once_a_minute
 from dotenv_cloud import limits
 from organizations.acts import act
-from organizations.models import User
+from organizations.models import Membership, User
 
 
 class SignInForm(auth_forms.AuthenticationForm):
     """Failures are counted for the account typed and for the address, whether or not the account
     exists; when one of them has had too many, nothing is checked any more until its time is over.
+
+    An attempt is counted before the password is looked at, and taken back if it was right: of any
+    number of attempts at once, no more than the limit are looked at. The address comes first, so
+    that one which has to wait cannot lock accounts meanwhile.
     """
 
     error_messages = {
@@ -34,24 +40,50 @@ class SignInForm(auth_forms.AuthenticationForm):
         )
 
     def clean(self) -> dict[str, Any]:
-        counted = (
-            ("sign_in_account", str(self.cleaned_data.get("username", "")).strip().lower()),
+        account = str(self.cleaned_data.get("username", "")).strip().lower()
+        counts = (
             ("sign_in_address", context.origin().ip or "unknown"),
+            ("sign_in_account", account),
         )
-        for scope, key in counted:
-            limited = limits.check(scope, key)
+        counted: list[tuple[str, str]] = []
+        for scope, key in counts:
+            limited = limits.hit(scope, key)
             if not limited.allowed:
+                _take_back(counted)
                 self.is_limited = True
+                _enter_refusal(account, scope)
                 raise ValidationError(
                     "Too many failed attempts. Try again in "
                     f"{_minutes(limited.retry_after)}, or reset your password."
                 )
-        try:
-            return super().clean()
-        except ValidationError:
-            for scope, key in counted:
-                limits.hit(scope, key)
-            raise
+            counted.append((scope, key))
+        cleaned: dict[str, Any] = super().clean()
+        _take_back(counted)
+        return cleaned
+
+
+def _take_back(counted: list[tuple[str, str]]) -> None:
+    for scope, key in counted:
+        limits.take_back(scope, key)
+
+
+def _enter_refusal(account: str, scope: str) -> None:
+    """In the log of each organization of the person, if there is one, as a failure would be."""
+    user = User.objects.filter(email__iexact=account).first()
+    if user is None:
+        return  # the platform's log has the refusal in any case
+    organizations = Membership.objects.filter(user=user).values_list("organization_id", flat=True)
+    with transaction.atomic():
+        for organization_id in organizations:
+            record_once_a_minute(
+                "sign_in",
+                resource_type="user",
+                resource_id=user.pk,
+                resource_label=user.email,
+                organization_id=organization_id,
+                result=Result.DENIED,
+                reason=f"too_many_attempts_of_{scope.removeprefix('sign_in_')}",
+            )
 
 
 def _minutes(seconds: int) -> str:

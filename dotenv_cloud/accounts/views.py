@@ -98,6 +98,12 @@ class ChooseNewPassword(views.PasswordResetConfirmView):
     success_url = reverse_lazy("password_reset_complete")
     extra_context = {"heading": "Choose a new password", "button": "Set password"}
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        # Whoever has just shown that the mail is theirs need not wait for others' attempts.
+        limits.forget("sign_in_account", form.user.email)
+        return response
+
 
 class PasswordWasReset(views.PasswordResetCompleteView):
     template_name = "accounts/message.html"
@@ -138,8 +144,10 @@ def invitation(request: HttpRequest, token: str) -> HttpResponseBase:
             },
             status=404,
         )
+    if request.user.is_authenticated and request.user.email.lower() != found.email.lower():
+        return render(request, "accounts/invitation_of_another.html", {"invitation": found})
     has_account = User.objects.filter(email__iexact=found.email).exists()
-    is_theirs = request.user.is_authenticated and request.user.email.lower() == found.email.lower()
+    is_theirs = request.user.is_authenticated
     form = None if has_account else forms.JoinForm(found.email, request.POST or None)
     if request.method == "POST" and (is_theirs or (form and form.is_valid())):
         try:

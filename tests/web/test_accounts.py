@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core import mail
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 
 from organizations import clock, members, roles
@@ -102,6 +104,56 @@ def test_who_has_to_wait_cannot_sign_in_with_the_right_password_either(
     with connection.cursor() as cursor:
         cursor.execute("UPDATE dotenv_cloud_limit SET ends_at = now() - interval '1 s'")
     assert sign_in(client, owner.email).status_code == 302
+
+
+def test_a_new_password_ends_the_wait(acme: Organization, owner: User, browser: Browser) -> None:
+    for _ in range(11):
+        answer = sign_in(browser(), owner.email, "wrong")
+    assert answer.status_code == 429
+    client = browser()
+    client.post("/password/reset", {"email": owner.email})
+    [link] = re.findall(r"http://testserver(/password/reset/\S+)", mail.outbox[0].body)
+    form = client.get(link, follow=True)
+    values = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    client.post(form.redirect_chain[-1][0], values)
+    assert sign_in(browser(), owner.email, NEW_PASSWORD).status_code == 302
+
+
+def test_who_was_told_to_wait_is_in_the_log_of_the_organization_once_a_minute(
+    acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    for _ in range(13):
+        sign_in(browser(), owner.email, "wrong")
+    [entry] = entries(acme, action="sign_in", result="denied")
+    assert (entry.resource_id, entry.resource_label) == (owner.pk, owner.email)
+    assert (entry.actor_type, entry.ip) == ("anonymous", ADDRESS)
+    assert entry.reason == "too_many_attempts_of_account"
+
+
+def test_an_address_that_has_to_wait_cannot_lock_an_account(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    for number in range(30):
+        sign_in(browser(), f"guess{number}@example.org", "wrong")
+    for _ in range(20):
+        assert sign_in(browser(), owner.email, "wrong").status_code == 429
+    assert sign_in(Client(REMOTE_ADDR="198.51.100.9"), owner.email).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_attempts_at_once_no_more_than_the_limit_are_looked_at(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    def attempt(number: int) -> int:
+        try:
+            status: int = sign_in(browser(), owner.email, "wrong").status_code
+            return status
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = Counter(pool.map(attempt, range(32)))
+    assert answers == {200: 10, 429: 22}
 
 
 def test_an_address_that_tries_many_accounts_waits_and_others_do_not(
@@ -232,8 +284,24 @@ def test_an_invitation_is_for_its_own_address(
 ) -> None:
     make_user("known@example.org")
     somebody = make_user("somebody@example.org")
-    browser(somebody).post(invite(acme, owner, "known@example.org"))
+    client, link = browser(somebody), invite(acme, owner, "known@example.org")
+    answer = client.post(link).content.decode()
     assert not acme.memberships.filter(user=somebody).exists()
+    assert "This invitation is for known@example.org" in answer
+    assert "signed in as <strong>somebody@example.org</strong>" in answer
+    # The way on: out, and back to the invitation.
+    assert client.post("/sign-out", {"next": link}).headers["Location"] == link
+    assert "Sign in as known@example.org first" in client.get(link).content.decode()
+
+
+def test_nobody_signed_in_makes_another_account_by_an_invitation(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    client = browser(make_user("somebody@example.org"))
+    link = invite(acme, owner, "new@example.org")
+    answer = client.post(link, {"name": "N", "password": NEW_PASSWORD})
+    assert "This invitation is for new@example.org" in answer.content.decode()
+    assert not User.objects.filter(email="new@example.org").exists()
 
 
 def test_an_invitation_ends_after_a_week(acme: Organization, owner: User, browser: Browser) -> None:
