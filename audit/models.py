@@ -87,21 +87,17 @@ class Entry(models.Model):
 
     @property
     def reason(self) -> str:
-        return str(self.context.get("reason") or "")
+        return reason_in(self.context)
 
     @property
     def recorded_changes(self) -> dict[str, tuple[Any, Any]]:
         """Field → (before, after), for the fields whose values are recorded."""
-        return {
-            name: (pair[0], pair[1])
-            for name, pair in self.changes.items()
-            if isinstance(pair, list) and len(pair) == 2
-        }
+        return recorded(self.changes)
 
     @property
     def changed_fields(self) -> list[str]:
         """Fields that changed and whose values are not recorded."""
-        return [name for name, pair in self.changes.items() if pair is None]
+        return unrecorded(self.changes)
 
     @property
     def actor(self) -> models.Model | None:
@@ -112,6 +108,25 @@ class Entry(models.Model):
     def resource(self) -> models.Model | None:
         """The row that it happened to, if it still exists."""
         return _existing(self.resource_type, self.resource_id)
+
+
+def reason_in(context: dict[str, Any]) -> str:
+    """See Entry.reason."""
+    return str(context.get("reason") or "")
+
+
+def recorded(changes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """See Entry.recorded_changes."""
+    return {
+        name: (pair[0], pair[1])
+        for name, pair in changes.items()
+        if isinstance(pair, list) and len(pair) == 2
+    }
+
+
+def unrecorded(changes: dict[str, Any]) -> list[str]:
+    """See Entry.changed_fields."""
+    return [name for name, pair in changes.items() if pair is None]
 
 
 def _existing(type_name: str, key: uuid.UUID | None) -> models.Model | None:

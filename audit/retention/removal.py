@@ -13,12 +13,10 @@ import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from django.db import OperationalError, connections, transaction
 
-from audit import presentation
-from audit.export import read_rows
+from audit import lines, presentation
 from audit.models import Entry
 from audit.retention import BusyError, archive, holds, remainder
 from audit.retention.months import OWNER, Month, Prospect
@@ -134,22 +132,24 @@ def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict
 
 
 def _lines(
-    rows: Iterator[tuple[Any, ...]], stays: Collection[uuid.UUID]
+    chunks: Iterator[list[lines.Row]], stays: Collection[uuid.UUID]
 ) -> Iterator[tuple[uuid.UUID, int, str]]:
-    number = presentation.COLUMNS.index("seq")
-    for row in rows:
-        if row[0] not in stays:
-            yield row[0], row[number], presentation.line_of(row)
+    number = [*lines.COLUMNS].index("seq")
+    for rows in chunks:
+        for row, line in zip(rows, lines.canonical(rows), strict=True):
+            key = uuid.UUID(row[0])
+            if key not in stays:
+                yield key, int(row[number] or 0), line
 
 
-def _rows(month: Month, organization_id: uuid.UUID) -> Iterator[tuple[Any, ...]]:
-    """The organization's entries of the month by presentation.COLUMNS, oldest first."""
+def _rows(month: Month, organization_id: uuid.UUID) -> Iterator[list[lines.Row]]:
+    """The organization's entries of the month, oldest first."""
     sealed = Entry.objects.using(OWNER).filter(
         is_sealed=True, organization_id=organization_id, id__lt=month.past
     )
     following = sealed.filter(id__gte=month.first)
-    while rows := read_rows(following.order_by("id")[:CHUNK]):
-        yield from rows
+    while rows := lines.read(following.order_by("id")[:CHUNK]):
+        yield rows
         following = sealed.filter(id__gt=rows[-1][0])
 
 
