@@ -55,11 +55,11 @@ _RESET = records("reset_password user", note="if the account exists")
 _CHANGE_PASSWORD = records("change_password user")
 _SIGN_IN = records("sign_in user", "access endpoint", note="failed ones too; 429 as refused")
 
-_ORGANIZATION = "/api/v1/organizations/<str:organization>"
+_ORGANIZATION = "/api/v1/organizations/{organization}"
 _LEGACY = f"{_ORGANIZATION}/projects"
-_PROJECT = "/api/v1/<str:organization>/<str:project>"
-_TARGET = f"{_PROJECT}/<str:target>"
-_PAGE = "/o/<str:organization>"
+_PROJECT = "/api/v1/{organization}/{project}"
+_TARGET = f"{_PROJECT}/{{target}}"
+_PAGE = "/o/{organization}"
 
 _ADMIN_MODELS = (
     "keys/apikey",
@@ -85,12 +85,12 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     "/password/reset": {"GET": _FORM, "POST": _RESET, "PUT": _RESET},
     "/password/reset/sent": {"GET": nothing("a sentence")},
     "/password/reset/done": {"GET": nothing("a sentence")},
-    "/password/reset/<str:uidb64>/<str:token>": {
+    "/password/reset/{uidb64}/{token}": {
         "GET": _FORM,
         "POST": _CHANGE_PASSWORD,
         "PUT": _CHANGE_PASSWORD,
     },
-    "/invitations/<str:token>": {
+    "/invitations/{token}": {
         "GET": nothing("to what one is invited"),
         "POST": records(
             "create user", "join membership", "grant user", "update invitation", "sign_in user"
@@ -99,23 +99,23 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     # Pages of an organization
     f"{_PAGE}/": {"GET": nothing("leads on to the first page of the role")},
     f"{_PAGE}/activity": {"GET": _VIEW},
-    f"{_PAGE}/activity/<str:entry>": {"GET": _VIEW},
+    f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
     f"{_PAGE}/activity/export": {"GET": records("export audit_log")},
     f"{_PAGE}/members": {"GET": _MEMBERS, ANY: records("invite invitation")},
-    f"{_PAGE}/members/<str:member>": {
+    f"{_PAGE}/members/{{member}}": {
         "GET": _MEMBERS,
         ANY: records(*_CHANGE_ROLE, *_GONE_MEMBER[:2]),
     },
-    f"{_PAGE}/invitations/<str:invitation>/withdraw": {"POST": records("delete invitation")},
+    f"{_PAGE}/invitations/{{invitation}}/withdraw": {"POST": records("delete invitation")},
     f"{_PAGE}/projects": {"GET": _SETTINGS},
-    f"{_PAGE}/projects/<str:project>/keys": {"GET": _HISTORY},
-    f"{_PAGE}/projects/<str:project>/keys/rotate": {
+    f"{_PAGE}/projects/{{project}}/keys": {"GET": _HISTORY},
+    f"{_PAGE}/projects/{{project}}/keys/rotate": {
         "GET": _FORM,
         ANY: records("rotate key_version", "update key_version"),
     },
     f"{_PAGE}/api-keys": {"GET": nothing("names and abilities, no token")},
     f"{_PAGE}/api-keys/new": {"GET": _FORM, ANY: records("create api_key")},
-    f"{_PAGE}/api-keys/<str:api_key>": {
+    f"{_PAGE}/api-keys/{{api_key}}": {
         "GET": nothing("its name and abilities, no token"),
         ANY: records("rotate api_key", "delete api_key"),
     },
@@ -140,13 +140,13 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "DELETE": records("delete organization", note=_CASCADE),
     },
     f"{_ORGANIZATION}/members": {"GET": _MEMBERS, "POST": records("invite invitation")},
-    f"{_ORGANIZATION}/members/<str:member>": {
+    f"{_ORGANIZATION}/members/{{member}}": {
         "GET": _MEMBERS,
         "PATCH": records(*_CHANGE_ROLE),
         "DELETE": records("delete membership", "revoke user"),
     },
     # API: projects, targets, environments
-    "/api/v1/<str:organization>/projects": {
+    "/api/v1/{organization}/projects": {
         "GET": _SETTINGS,
         "POST": records("create project", "create key_version"),
     },
@@ -164,20 +164,18 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "DELETE": records("delete target", note=_CASCADE),
     },
     f"{_TARGET}/environments": {"GET": _SETTINGS, "POST": records("create environment")},
-    f"{_TARGET}/<str:environment>": {
+    f"{_TARGET}/{{environment}}": {
         "GET": _SETTINGS,
         "PATCH": _UPDATE_ENVIRONMENT,
         "PUT": _UPDATE_ENVIRONMENT,
         "DELETE": records("delete environment"),
     },
     _LEGACY: {"GET": _SETTINGS},
-    f"{_LEGACY}/<str:project>": {"GET": _SETTINGS},
-    f"{_LEGACY}/<str:project>/targets": {"GET": _SETTINGS},
-    f"{_LEGACY}/<str:project>/targets/<str:target>": {"GET": _SETTINGS},
-    f"{_LEGACY}/<str:project>/targets/<str:target>/environments": {"GET": _SETTINGS},
-    f"{_LEGACY}/<str:project>/targets/<str:target>/environments/<str:environment>": {
-        "GET": _SETTINGS
-    },
+    f"{_LEGACY}/{{project}}": {"GET": _SETTINGS},
+    f"{_LEGACY}/{{project}}/targets": {"GET": _SETTINGS},
+    f"{_LEGACY}/{{project}}/targets/{{target}}": {"GET": _SETTINGS},
+    f"{_LEGACY}/{{project}}/targets/{{target}}/environments": {"GET": _SETTINGS},
+    f"{_LEGACY}/{{project}}/targets/{{target}}/environments/{{environment}}": {"GET": _SETTINGS},
     # API: keys
     f"{_PROJECT}/encryption-key": {
         "GET": records("retrieve key_version", note="committed before the key leaves")
@@ -190,16 +188,16 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "GET": nothing("names and abilities, no token"),
         "POST": records("create api_key"),
     },
-    f"{_ORGANIZATION}/api-keys/<str:api_key>": {
+    f"{_ORGANIZATION}/api-keys/{{api_key}}": {
         "GET": nothing("its name and abilities, no token"),
         "PATCH": _UPDATE_API_KEY,
         "PUT": _UPDATE_API_KEY,
         "DELETE": records("delete api_key"),
     },
-    f"{_ORGANIZATION}/api-keys/<str:api_key>/rotate": {"POST": records("rotate api_key")},
+    f"{_ORGANIZATION}/api-keys/{{api_key}}/rotate": {"POST": records("rotate api_key")},
     # API: the log
     f"{_ORGANIZATION}/audit/entries": {"GET": _VIEW},
-    f"{_ORGANIZATION}/audit/entries/<str:entry>": {"GET": _VIEW},
+    f"{_ORGANIZATION}/audit/entries/{{entry}}": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/entries/export": {"GET": records("export audit_log")},
     f"{_ORGANIZATION}/audit/histogram": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/facets": {"GET": _VIEW},
@@ -213,9 +211,9 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     "/admin/jsi18n/": {"GET": nothing("words of the page"), ANY: _REFUSED},
     "/admin/audit/entry/": {"GET": _VIEW, ANY: _REFUSED},
-    "/admin/audit/entry/<path:object_id>/change/": {"GET": _VIEW, ANY: _REFUSED},
+    "/admin/audit/entry/{object_id}/change/": {"GET": _VIEW, ANY: _REFUSED},
     **{f"/admin/{model}/": _ADMIN_READING for model in _ADMIN_MODELS},
-    **{f"/admin/{model}/<path:object_id>/change/": _ADMIN_READING for model in _ADMIN_MODELS},
+    **{f"/admin/{model}/{{object_id}}/change/": _ADMIN_READING for model in _ADMIN_MODELS},
 }
 
 

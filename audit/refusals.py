@@ -16,6 +16,7 @@ from django.urls import ResolverMatch
 
 from audit.policy import Result
 from audit.record import record_once_a_minute
+from audit.routes import readable
 from organizations import ulid
 
 REFUSING = frozenset((401, 403, 429))
@@ -60,7 +61,7 @@ def enter(request: HttpRequest, status: int) -> None:
     collected: list[Refusal] = request.__dict__.get("_refusals", [])
     if not collected:
         collected = [Refusal(status, f"http_{status}", ulid.NIL)]
-    route = "/" + request.resolver_match.route if request.resolver_match else "(no route)"
+    route = "/" + readable(request.resolver_match.route) if request.resolver_match else "(no route)"
     with transaction.atomic():
         for refusal in dict.fromkeys(collected):
             record_once_a_minute(

@@ -6,6 +6,7 @@ Read from the resolver and from the views themselves, so that a route cannot be 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,17 +21,25 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """path: as the URL map writes it, such as `/api/v1/<str:organization>/projects`."""
+    """path: such as `/api/v1/{organization}/projects`."""
 
     path: str
     methods: tuple[str, ...]
+
+
+_CONVERTER = re.compile(r"(?<!P)<(?:[a-z]+:)?([a-z_0-9]+)>")
+
+
+def readable(path: str) -> str:
+    """A path of the URL map as people write it: `/{organization}/projects`."""
+    return _CONVERTER.sub(r"{\1}", path)
 
 
 def all_routes() -> list[Route]:
     """Every route of the site, by path. Several views at one path make one route."""
     found: dict[str, set[str]] = {}
     for path, view in _walk(get_resolver().url_patterns, "/"):
-        found.setdefault(path, set()).update(methods_of(view))
+        found.setdefault(readable(path), set()).update(methods_of(view))
     return sorted(Route(path, tuple(sorted(methods))) for path, methods in found.items())
 
 

@@ -15,10 +15,11 @@ from django.views.decorators.http import require_GET
 from keys import abilities, api_keys, rotation
 from keys.forms import ApiKeyForm
 from keys.models import ApiKey, KeyVersion
-from organizations import ulid
+from organizations import limits, ulid
 from organizations.access import organization_page, require
 from organizations.hierarchy import find_node
 from organizations.models import Project
+from organizations.signals import access_denied
 
 
 @require_GET
@@ -55,8 +56,12 @@ def key_versions(project: Project) -> Any:
 def rotate(request: Any, project: str) -> HttpResponse:
     """Ask, then rotate the key."""
     found = find_project(request, project)
-    error = ""
+    error, status = "", 409
     if request.method == "POST":
+        limited = limits.hit("rotate", str(request.organization.pk))
+        if not limited.allowed:
+            error, status = _too_often(request, limited), 429
+    if request.method == "POST" and not error:
         try:
             made = rotation.rotate(found)
         except (rotation.NoActiveKeyError, rotation.ClientManagedError) as refused:
@@ -70,7 +75,22 @@ def rotate(request: Any, project: str) -> HttpResponse:
         request,
         "keys/rotate.html",
         {"section": "projects", "project": found, "error": error},
-        status=409 if error else 200,
+        status=status if error else 200,
+    )
+
+
+def _too_often(request: Any, limited: limits.Limited) -> str:
+    """Announce that the limit of rotations, the API's and the pages' together, is reached."""
+    access_denied.send(
+        rotate,
+        request=request,
+        status=429,
+        reason="rate_limited",
+        organization_id=request.organization.pk,
+    )
+    return (
+        f"The keys of this organization were rotated {limited.limit} times already."
+        f" Try again in {-(-limited.retry_after // 60)} minutes."
     )
 
 

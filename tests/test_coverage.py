@@ -47,7 +47,7 @@ def test_the_page_is_up_to_date() -> None:
 
 @override_settings(ROOT_URLCONF="tests.test_coverage")
 def test_a_new_route_that_nobody_mapped_fails_the_check() -> None:
-    with pytest.raises(CommandError, match=r"/new/<str:name> \(DELETE, GET\) is unmapped"):
+    with pytest.raises(CommandError, match=r"/new/{name} \(DELETE, GET\) is unmapped"):
         call_command("audit_coverage", "--check")
 
 

@@ -45,7 +45,13 @@ def test_a_stranger_cannot_claim_an_address_or_tls(peer: str) -> None:
 def test_a_proxy_is_believed(peer: str) -> None:
     request = seen(peer, x_forwarded_for="192.0.2.1", x_forwarded_proto="https")
     assert request.is_secure()
-    assert request.META["HTTP_X_FORWARDED_FOR"] == "192.0.2.1"
+    assert request.META["REMOTE_ADDR"] == "192.0.2.1"
+
+
+@pytest.mark.parametrize("peer", ["198.51.100.9", PROXY])
+def test_nothing_that_is_no_address_is_taken_for_one(peer: str) -> None:
+    assert seen(peer, x_forwarded_for="<script>").META["REMOTE_ADDR"] == peer
+    assert seen("/run/socket", x_forwarded_for="192.0.2.1").META["REMOTE_ADDR"] == ""
 
 
 def test_without_a_setting_nobody_is_believed(settings: Settings) -> None:

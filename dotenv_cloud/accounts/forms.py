@@ -13,7 +13,7 @@ from django.db import transaction
 from audit import context
 from audit.policy import Result
 from audit.record import record_once_a_minute
-from dotenv_cloud import limits
+from organizations import limits
 from organizations.acts import act
 from organizations.models import Membership, User
 

@@ -21,9 +21,8 @@ from audit import context
 from audit.context import Actor
 from audit.policy import ActorType
 from audit.record import TO_EACH_ORGANIZATION, record
-from dotenv_cloud import limits
 from dotenv_cloud.accounts import forms
-from organizations import members
+from organizations import limits, members
 from organizations.models import Organization, User
 
 

@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from audit import context
 from audit.context import Actor
 from audit.policy import ActorType
-from dotenv_cloud import limits
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.principal import Principal
 from keys import api_keys
+from organizations import limits
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -16,12 +16,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dotenv_cloud import limits
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.bodies import JsonBody
 from dotenv_cloud.api.principal import Principal
 from keys.abilities import LEVELS
-from organizations import hierarchy, ulid
+from organizations import hierarchy, limits, ulid
 from organizations.models import Environment, Organization, Project, Target
 
 SUNSET = dt.datetime(2027, 12, 31, tzinfo=dt.UTC)

@@ -19,9 +19,9 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from dotenv_cloud.limits import Limited
 from keys import rotation
 from organizations.creation import SlugTakenError
+from organizations.limits import Limited
 from organizations.signals import access_denied
 
 logger = logging.getLogger(__name__)

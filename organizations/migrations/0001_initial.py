@@ -11,6 +11,17 @@ import organizations.models.user
 import organizations.slugs
 import organizations.ulid
 
+# What limits are counted in: unlogged, because a count need not survive a crash.
+LIMITS = """
+CREATE UNLOGGED TABLE organizations_limit (
+    scope text NOT NULL,
+    key bytea NOT NULL,
+    hits integer NOT NULL,
+    ends_at timestamptz NOT NULL,
+    PRIMARY KEY (scope, key)
+)
+"""
+
 # A child is always in its parent's organization.
 SAME_ORGANIZATION = """
 ALTER TABLE organizations_project
@@ -618,4 +629,5 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(SAME_ORGANIZATION, migrations.RunSQL.noop),
+        migrations.RunSQL(LIMITS, "DROP TABLE organizations_limit"),
     ]

@@ -230,7 +230,7 @@ def test_answers_say_how_much_is_left(api: Api, settings: Any) -> None:
     assert 1 <= int(response["Retry-After"]) <= 61
     assert response["X-RateLimit-Remaining"] == "0"
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE dotenv_cloud_limit SET ends_at = now() - interval '1 second'")
+        cursor.execute("UPDATE organizations_limit SET ends_at = now() - interval '1 second'")
     assert api.get("/user")["X-RateLimit-Remaining"] == "2"
 
 

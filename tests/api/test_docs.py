@@ -25,7 +25,7 @@ def views(patterns: list[Any], prefix: str = "/") -> Iterator[tuple[str, type[Ap
             continue
         view = getattr(pattern.callback, "cls", None)
         if view and issubclass(view, ApiView) and not pattern.callback.initkwargs.get("legacy"):
-            name = re.sub(r"<str:(\w+)>", r"{\1}", path.removeprefix("/api/v1"))
+            name = path.removeprefix("/api/v1")
             yield name, view
 
 

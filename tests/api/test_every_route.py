@@ -23,17 +23,17 @@ def routes() -> Iterator[tuple[str, str]]:
     """Each method and path of the API that is about an organization or the caller."""
     for route in all_routes():
         path = route.path.removeprefix("/api/v1")
-        is_about_one = "<str:organization>" in path or path in {*OPEN, "/organizations"}
+        is_about_one = "{organization}" in path or path in {*OPEN, "/organizations"}
         if route.path.startswith("/api/v1/") and is_about_one:
             yield from ((method, path) for method in [*route.methods, "HEAD"])
 
 
 def named(path: str, **values: str) -> str:
-    return re.sub(r"<str:(\w+)>", lambda match: values[match[1]], path)
+    return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
 
 
 ROUTES = sorted(set(routes()))
-ABOUT_AN_ORGANIZATION = [route for route in ROUTES if "<str:organization>" in route[1]]
+ABOUT_AN_ORGANIZATION = [route for route in ROUTES if "{organization}" in route[1]]
 
 
 def references(environment: Environment) -> dict[str, str]:
@@ -60,8 +60,8 @@ def foreign(acme: Organization) -> Environment:
 
 def test_the_walk_sees_the_whole_api() -> None:
     assert len(ROUTES) > 60
-    assert ("POST", "/<str:organization>/<str:project>/encryption-key/rotate") in ROUTES
-    assert ("GET", "/organizations/<str:organization>/audit/entries/export") in ROUTES
+    assert ("POST", "/{organization}/{project}/encryption-key/rotate") in ROUTES
+    assert ("GET", "/organizations/{organization}/audit/entries/export") in ROUTES
 
 
 def test_nothing_is_told_without_a_token(live: Environment, no_limits: None) -> None:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "seal
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 # Whoever may sign in has a session, is counted, and leaves entries; a key remembers its last use.
-_UNCOMPARED = re.compile(r"audit_|django_session$|dotenv_cloud_limit$|django_migrations$")
+_UNCOMPARED = re.compile(r"audit_|django_session$|organizations_limit$|django_migrations$")
 _UNCOMPARED_COLUMNS = ["last_login", "last_used_at", "last_used_ip", "updated_at"]
 
 _VERBS = ("role", "remove", "rotate", "revoke", "accept", "withdraw", "delete")
@@ -127,14 +127,15 @@ def addresses(paths: dict[str, str]) -> list[str]:
     """Every route of the site, with names of what is there."""
     found = []
     for route in all_routes():
-        path = re.sub(r"<\w+:(\w+)>", lambda match: paths[match[1]], route.path)
+        path = re.sub(r"{(\w+)}", lambda match: paths[match[1]], route.path)
         path = re.sub(r"\(\?P<\w+>(\w+)[^)]*\)", r"\1", path)
         path = re.sub(r"\(\?:/\.\*\)\?", "/anything", path)
         path = re.sub(r"\(\?:(\w+)[^)]*\)", r"\1", path).removesuffix("$")
-        assert not re.search(r"[<>()?*$]", path), route.path
+        assert not re.search(r"[<>{}()?*$]", path), route.path
         found.append(path)
-    # An address longer than another may lie in it: the deepest go first, before it is deleted.
-    return sorted(found, key=lambda path: -path.count("/"))
+    # An address longer than another may lie in it: the deepest go first, before it is deleted. Of
+    # equally deep ones those of nodes, before the key that walks is deleted among the others.
+    return sorted(found, key=lambda path: (-path.count("/"), "/organizations/" in path))
 
 
 def ask(client: Client, method: str, path: str, **sent: Any) -> str:

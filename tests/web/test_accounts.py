@@ -102,7 +102,7 @@ def test_who_has_to_wait_cannot_sign_in_with_the_right_password_either(
     assert sign_in(client, owner.email.upper()).status_code == 429
     assert client.get("/o/acme/activity").status_code == 302
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE dotenv_cloud_limit SET ends_at = now() - interval '1 s'")
+        cursor.execute("UPDATE organizations_limit SET ends_at = now() - interval '1 s'")
     assert sign_in(client, owner.email).status_code == 302
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
 
+from dotenv_cloud.environment import Limit
 from keys import abilities, api_keys
 from keys.models import ApiKey, KeyVersion
 from organizations import clock
@@ -22,6 +24,27 @@ TOKEN = re.compile(r"dotenv_[0-9A-Z]{26}_[0-9A-Za-z]{40}")
 
 
 # -- Keys of projects
+
+
+def test_rotations_of_an_organization_are_limited_and_the_refusal_entered(
+    acme: Organization, owner: User, browser: Browser, entries: Entries, settings: Settings
+) -> None:
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"rotate": Limit(2, 3600)}
+    project = factories.make_project(acme)
+    client = browser(owner)
+    statuses = [client.post("/o/acme/projects/my-app/keys/rotate").status_code for _ in range(3)]
+    assert statuses == [302, 302, 429]
+    answer = client.post("/o/acme/projects/my-app/keys/rotate")
+    assert "rotated 2 times already. Try again in 60 minutes." in answer.content.decode()
+    assert KeyVersion.objects.filter(project=project).count() == 3
+    [entry] = entries(acme, action="access", result="denied")
+    assert (entry.reason, entry.actor_id) == ("rate_limited", owner.pk)
+    # The API counts the same rotations.
+    token = factories.make_api_key(acme).token
+    refused = client.post(
+        "/api/v1/acme/my-app/encryption-key/rotate", headers={"authorization": f"Bearer {token}"}
+    )
+    assert refused.status_code == 429
 
 
 def test_rotating_asks_first_and_leaves_the_old_version_in_the_history(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 
 from organizations import clock
 
@@ -46,7 +48,7 @@ def hit(scope: str, key: str) -> Limited:
     now, period = clock.now(), _period(scope)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO dotenv_cloud_limit AS l (scope, key, ends_at, hits)"
+            "INSERT INTO organizations_limit AS l (scope, key, ends_at, hits)"
             " VALUES (%s, %s, %s, 1) ON CONFLICT (scope, key) DO UPDATE SET"
             " hits = CASE WHEN l.ends_at <= %s THEN 1 ELSE l.hits + 1 END,"
             " ends_at = CASE WHEN l.ends_at <= %s"
@@ -61,7 +63,7 @@ def check(scope: str, key: str) -> Limited:
     """Whether one more would be allowed, without counting it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT hits, ends_at FROM dotenv_cloud_limit"
+            "SELECT hits, ends_at FROM organizations_limit"
             " WHERE scope = %s AND key = %s AND ends_at > %s",
             [scope, _digest(key), clock.now()],
         )
@@ -75,17 +77,27 @@ def take_back(scope: str, key: str) -> None:
     """Undo one `hit`: what was counted before its outcome was known need not have been."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE dotenv_cloud_limit SET hits = hits - 1"
+            "UPDATE organizations_limit SET hits = hits - 1"
             " WHERE scope = %s AND key = %s AND hits > 0",
             [scope, _digest(key)],
         )
+
+
+def is_reached(scope: str, key: str) -> RawSQL:
+    """Whether one more would be refused, as a column of a query that is asked anyway."""
+    return RawSQL(  # noqa: S611
+        "COALESCE((SELECT hits >= %s FROM organizations_limit"
+        " WHERE scope = %s AND key = %s AND ends_at > %s), false)",
+        [settings.RATE_LIMITS[scope].requests, scope, _digest(key), clock.now()],
+        output_field=BooleanField(),
+    )
 
 
 def forget(scope: str, key: str) -> None:
     """Begin anew for `key`."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM dotenv_cloud_limit WHERE scope = %s AND key = %s", [scope, _digest(key)]
+            "DELETE FROM organizations_limit WHERE scope = %s AND key = %s", [scope, _digest(key)]
         )
 
 
