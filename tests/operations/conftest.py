@@ -232,7 +232,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
     finally:
         for name in list(site.processes):
-            site.stop(name, signal.SIGKILL)
+            site.stop(name)
         if (site.replica.cluster / "postmaster.pid").exists():
             site.stop_database(site.replica)
         embedded.release(site.primary)

@@ -117,7 +117,7 @@ def test_the_replica_takes_over(site: Site) -> None:
         assert site.newest_change() == "After the failover"
         assert_sealed_without_a_gap(site)
     finally:
-        site.stop("web", signal.SIGKILL)
+        site.stop("web")
         site.stop("sealer", signal.SIGKILL)
         site.stop_database(site.primary)
         site.primary, site.replica = site.replica, site.primary
