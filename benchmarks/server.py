@@ -28,18 +28,19 @@ class Server:
 
 
 @contextmanager
-def serving(settings: str = "dotenv_cloud.settings", **environment: str) -> Iterator[Server]:
+def serving(application: str = "dotenv_cloud.wsgi", **environment: str) -> Iterator[Server]:
     """gunicorn on the database of this run, with limits that nobody reaches."""
     port = _free_port()
     variables = os.environ | {
-        "DJANGO_SETTINGS_MODULE": settings,
+        "DJANGO_SETTINGS_MODULE": "dotenv_cloud.settings",
         "BIND": f"127.0.0.1:{port}",
         "RATE_LIMIT_API": "1000000000/60",
         "LOG_LEVEL": "INFO",
         "LOG_FILE": os.path.join(os.environ["DATA_DIR"], "gunicorn.log"),
         **environment,
     }
-    process = subprocess.Popen([sys.executable, "-m", "gunicorn"], env=variables)  # noqa: S603
+    command = [sys.executable, "-m", "gunicorn", application]
+    process = subprocess.Popen(command, env=variables)  # noqa: S603
     try:
         _wait_for(port, process)
         yield Server(port, process.pid)

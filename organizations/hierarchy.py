@@ -104,17 +104,26 @@ def update_node(node: Node, changes: Mapping[str, Any]) -> Node:
 
     Raises ValidationError naming a field that cannot be changed or does not fit.
     """
+    return update_locked_node(
+        type(node)._default_manager.select_for_update().get(pk=node.pk), changes
+    )
+
+
+def update_locked_node(node: Node, changes: Mapping[str, Any]) -> Node:
+    """As `update_node`, for a node that this transaction read with `select_for_update`."""
     model = type(node)
-    node = model._default_manager.select_for_update().get(pk=node.pk)
     unknown = set(changes) - CHANGEABLE[model]
     if unknown:
         raise ValidationError(dict.fromkeys(unknown, "This field cannot be changed."))
     slug = changes.get("slug")
-    if slug is not None and slug != node.slug:  # type: ignore[attr-defined]
-        choose_slug(_siblings(node), "", slug)
+    has_other_slug = slug is not None and slug != node.slug
+    if has_other_slug:
+        choose_slug(_siblings(node), "", str(slug))
     for name, value in changes.items():
         setattr(node, name, value)
-    node.full_clean()
+    # What stays was valid; that parents exist and a slug is alone need not be asked again.
+    fields = {field.name for field in model._meta.fields}
+    node.full_clean(exclude=None if has_other_slug else fields - set(changes))
     if changes:
         node.save(force_update=True)
     return node

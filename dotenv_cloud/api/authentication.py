@@ -14,21 +14,27 @@ from audit.policy import ActorType
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.principal import Principal
 from keys import api_keys
+from keys.models import ApiKey
 from organizations import limits
+
+FAILED = "failed_authentication"
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer dotenv_…`. Wrong tokens are limited per address, before a look-up."""
+    """`Authorization: Bearer dotenv_…`. Wrong tokens are limited per address: when there were too
+    many, a right one gets the same answer."""
 
     def authenticate(self, request: Request) -> tuple[Principal, Any] | None:
         address = context.origin().ip or "unknown"
-        limited = limits.check("failed_authentication", address)
-        if not limited.allowed:
-            raise errors.rate_limited(limited, "Too many wrong API keys from this address")
+        api_key = _find(request.headers.get("Authorization", ""), address)
+        if api_key is None or api_key.is_limited:  # type: ignore[attr-defined]
+            limited = limits.check(FAILED, address)
+            if not limited.allowed:
+                raise errors.rate_limited(limited, "Too many wrong API keys from this address")
         try:
-            principal = _recognize(request.headers.get("Authorization", ""))
+            principal = _admit(api_key, request.headers.get("Authorization", ""))
         except errors.ApiError as error:
-            error.headers |= limits.hit("failed_authentication", address).headers
+            error.headers |= limits.hit(FAILED, address).headers
             raise
         key = principal.api_key
         request._request.api_principal = principal  # type: ignore[attr-defined]
@@ -39,13 +45,20 @@ class ApiKeyAuthentication(BaseAuthentication):
         return 'Bearer realm="dotenv"'
 
 
-def _recognize(header: str) -> Principal:
+def _find(header: str, address: str) -> ApiKey | None:
+    """The key of the token, which knows whether the address failed too often: one statement."""
     scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return None
+    return api_keys.recognize(token.strip(), is_limited=limits.is_reached(FAILED, address))
+
+
+def _admit(api_key: ApiKey | None, header: str) -> Principal:
     if not header:
         raise errors.unauthenticated("Send an API key: Authorization: Bearer dotenv_…")
+    scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.unauthenticated("The Authorization header must be: Bearer dotenv_…")
-    api_key = api_keys.recognize(token.strip())
     if api_key is None:
         raise errors.unauthenticated("This API key is unknown: mistyped, revoked or rotated.")
     context.set_actor(Actor(ActorType.API_KEY, api_key.pk, api_key.name))

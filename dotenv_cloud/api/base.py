@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.utils.http import http_date
 from rest_framework.negotiation import BaseContentNegotiation
@@ -28,6 +29,17 @@ SUNSET = dt.datetime(2027, 12, 31, tzinfo=dt.UTC)
 
 
 _CHILDREN = ("projects", "targets", "environments")
+
+ReadAs = Callable[[QuerySet[Any]], QuerySet[Any]]
+
+
+def unchanged(nodes: QuerySet[Any]) -> QuerySet[Any]:
+    return nodes
+
+
+def locked(nodes: QuerySet[Any]) -> QuerySet[Any]:
+    """For a change: nobody else changes the node meanwhile."""
+    return nodes.select_for_update(of=("self",))
 
 
 class AlwaysJson(BaseContentNegotiation):
@@ -128,26 +140,29 @@ class ApiView(APIView):
 
     # -- Nodes
 
-    def project(self, *, in_part: bool = False) -> Project:
-        """The project of the path. in_part: the ability may be narrowed to something below it."""
-        project: Project = self._walk(1, in_part)
+    def project(self, *, in_part: bool = False, read_as: ReadAs = unchanged) -> Project:
+        """The project of the path. in_part: the ability may be narrowed to something below it;
+        read_as: what else to read of it, or to lock it."""
+        project: Project = self._walk(1, in_part, read_as)
         return project
 
-    def target(self, *, in_part: bool = False) -> Target:
-        target: Target = self._walk(2, in_part)
+    def target(self, *, in_part: bool = False, read_as: ReadAs = unchanged) -> Target:
+        target: Target = self._walk(2, in_part, read_as)
         return target
 
-    def environment(self) -> Environment:
-        environment: Environment = self._walk(3, in_part=False)
+    def environment(self, *, read_as: ReadAs = unchanged) -> Environment:
+        environment: Environment = self._walk(3, False, read_as)
         return environment
 
-    def _walk(self, depth: int, in_part: bool) -> Any:
+    def _walk(self, depth: int, in_part: bool, read_as: ReadAs) -> Any:
         """The node that the path names at `depth`. What the ability is not narrowed to is not
         there, at any level: the same words as for what does not exist."""
         node: Any = None
         path: list[uuid.UUID] = []
         for level, siblings in zip(LEVELS[:depth], _CHILDREN, strict=False):
             children = getattr(node or self.organization, siblings).all()
+            if level == LEVELS[depth - 1]:
+                children = read_as(children)
             node = hierarchy.find_node(children, self.kwargs[level].lower())
             if node is None:
                 raise errors.not_found(level)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Func, IntegerField, OuterRef, Q, QuerySet, Subquery
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dotenv_cloud.api import bodies, paging, resources
-from dotenv_cloud.api.base import ApiView, data, no_content
+from dotenv_cloud.api.base import ApiView, data, locked, no_content
 from dotenv_cloud.api.schema import described
 from keys.abilities import Scope
 from keys.projects import create_project
@@ -60,12 +60,13 @@ class OneProject(ApiView):
 
     @described("Show a project", answer="Project")
     def get(self, request: Request, organization: str, project: str) -> Response:
-        return self._show(self.project())
+        return self._show(self.project(read_as=_counted_projects))
 
     @described("Change a project", body=bodies.ProjectChange, answer="Project")
     def patch(self, request: Request, organization: str, project: str) -> Response:
         body = bodies.read(request, bodies.ProjectChange, partial=True)
-        return self._show(hierarchy.update_node(self.project(), body))
+        found = self.project(read_as=lambda projects: locked(_counted_projects(projects)))
+        return self._show(hierarchy.update_locked_node(found, body))
 
     @described("Change a project", body=bodies.ProjectChange, answer="Project")
     def put(self, request: Request, organization: str, project: str) -> Any:
@@ -77,7 +78,7 @@ class OneProject(ApiView):
         return no_content()
 
     def _show(self, project: Project) -> Response:
-        return data(resources.project(_counted_projects(Project.objects).get(pk=project.pk)))
+        return data(resources.project(project))
 
 
 class Targets(ApiView):
@@ -85,7 +86,7 @@ class Targets(ApiView):
 
     @described("List a project's targets", answer="TargetList")
     def get(self, request: Request, organization: str, project: str) -> Response:
-        targets = _counted_targets(self.project(in_part=True).targets).filter(
+        targets = _counted_targets(self.project(in_part=True).targets.all()).filter(
             _within(self.principal.scopes_of(self.ability), ("project_id", "pk", ""))
         )
         return paging.collection(request, targets, resources.target)
@@ -107,12 +108,13 @@ class OneTarget(ApiView):
 
     @described("Show a target", answer="Target")
     def get(self, request: Request, organization: str, project: str, target: str) -> Response:
-        return self._show(self.target())
+        return self._show(self.target(read_as=_counted_targets))
 
     @described("Change a target", body=bodies.TargetBody, answer="Target")
     def patch(self, request: Request, organization: str, project: str, target: str) -> Response:
         body = bodies.read(request, bodies.TargetBody, partial=True)
-        return self._show(hierarchy.update_node(self.target(), body))
+        found = self.target(read_as=lambda targets: locked(_counted_targets(targets)))
+        return self._show(hierarchy.update_locked_node(found, body))
 
     @described("Change a target", body=bodies.TargetBody, answer="Target")
     def put(self, request: Request, organization: str, project: str, target: str) -> Any:
@@ -124,7 +126,7 @@ class OneTarget(ApiView):
         return no_content()
 
     def _show(self, target: Target) -> Response:
-        return data(resources.target(_counted_targets(Target.objects).get(pk=target.pk)))
+        return data(resources.target(target))
 
 
 class Environments(ApiView):
@@ -168,7 +170,7 @@ class OneEnvironment(ApiView):
     @described("Change an environment", body=bodies.EnvironmentBody, answer="Environment")
     def patch(self, request: Request, **path: str) -> Response:
         body = bodies.read(request, bodies.EnvironmentBody, partial=True)
-        changed: Environment = hierarchy.update_node(self.environment(), body)
+        changed = hierarchy.update_locked_node(self.environment(read_as=locked), body)
         return data(resources.environment(changed))
 
     @described("Change an environment", body=bodies.EnvironmentBody, answer="Environment")
@@ -181,16 +183,21 @@ class OneEnvironment(ApiView):
         return no_content()
 
 
-def _counted_projects(projects: Any) -> QuerySet[Project]:
-    counted: QuerySet[Project] = projects.annotate(
-        target_count=Count("targets", distinct=True),
-        environment_count=Count("targets__environments", distinct=True),
-    ).order_by("name", "id")  # what is counted loses the model's own order
-    return counted
-
-
-def _counted_targets(targets: Any) -> QuerySet[Target]:
-    counted: QuerySet[Target] = targets.annotate(environment_count=Count("environments")).order_by(
-        "name", "id"
+def _counted_projects(projects: QuerySet[Project]) -> QuerySet[Any]:
+    return projects.annotate(
+        target_count=_count(Target.objects.filter(project=OuterRef("pk"))),
+        environment_count=_count(Environment.objects.filter(target__project=OuterRef("pk"))),
     )
-    return counted
+
+
+def _counted_targets(targets: QuerySet[Target]) -> QuerySet[Any]:
+    return targets.annotate(
+        environment_count=_count(Environment.objects.filter(target=OuterRef("pk")))
+    )
+
+
+def _count(nodes: QuerySet[Any]) -> Subquery:
+    """As a column: joining and grouping would count the product, and could not be locked."""
+    return Subquery(
+        nodes.order_by().values(number=Func(template="count(*)", output_field=IntegerField()))
+    )

@@ -1,0 +1,9 @@
+"""The settings of `benchmarks.unaudited`."""
+
+from __future__ import annotations
+
+from dotenv_cloud.settings import *  # noqa: F403
+from dotenv_cloud.settings import DATABASES, MIDDLEWARE
+
+DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
+MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith("audit.middleware.")]
