@@ -85,6 +85,11 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     "/password/reset": {"GET": _FORM, "POST": _RESET, "PUT": _RESET},
     "/password/reset/sent": {"GET": nothing("a sentence")},
     "/password/reset/done": {"GET": nothing("a sentence")},
+    "/profile": {
+        "GET": nothing("what one knows of oneself"),
+        "POST": records("update user", note="if the name changed"),
+    },
+    "/profile/leave/{membership}": {"POST": records("leave membership", "revoke user")},
     "/password/reset/{uidb64}/{token}": {
         "GET": _FORM,
         "POST": _CHANGE_PASSWORD,

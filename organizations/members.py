@@ -102,13 +102,12 @@ def send_invitation(invited: Invited, link: str) -> None:
 
 
 def find_invitation(token: str) -> Invitation | None:
-    """The open invitation that `token` belongs to."""
-    invitation = (
+    """The invitation that `token` belongs to, open or not. One that was withdrawn is gone."""
+    return (
         Invitation.objects.select_related("organization", "invited_by")
         .filter(token_hash=_hash(token))
         .first()
     )
-    return invitation if invitation and invitation.is_open else None
 
 
 @transaction.atomic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth import forms as auth_forms
@@ -10,7 +10,7 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from audit import context
+from audit import context, zones
 from audit.policy import Result
 from audit.record import record_once_a_minute
 from organizations import limits
@@ -123,3 +123,25 @@ class JoinForm(forms.Form):
         password: str = self.cleaned_data["password"]
         password_validation.validate_password(password, User(email=self.email))
         return password
+
+
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What people may say of themselves. The time zone is the browser's to remember."""
+
+    class Meta:
+        model = User
+        fields = ("name",)
+        labels: ClassVar[dict[str, str]] = {"name": "Your name"}
+        help_texts: ClassVar[dict[str, str]] = {"name": "Others see it beside your e-mail."}
+        widgets: ClassVar[dict[str, Any]] = {
+            "name": forms.TextInput(attrs={"autocomplete": "name"})
+        }
+
+    time_zone = forms.ChoiceField(
+        label="Time zone", help_text="This browser shows times in it from now on."
+    )
+
+    def __init__(self, data: Any = None, *, instance: User, time_zone: str) -> None:
+        super().__init__(data, instance=instance, initial={"time_zone": time_zone})
+        names = dict.fromkeys((*zones.ZONES, time_zone))
+        self.fields["time_zone"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]

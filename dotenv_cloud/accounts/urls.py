@@ -10,6 +10,8 @@ from dotenv_cloud.accounts import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("organizations", views.organizations, name="organizations"),
+    path("profile", views.profile, name="profile"),
+    path("profile/leave/<str:membership>", views.leave, name="leave"),
     path("sign-in", views.SignIn.as_view(), name="sign_in"),
     path("sign-out", LogoutView.as_view(), name="sign_out"),
     path("password", views.ChangePassword.as_view(), name="password_change"),

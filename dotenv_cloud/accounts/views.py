@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth import login, views
 from django.contrib.auth.decorators import login_required
 from django.contrib.messages.views import SuccessMessageMixin
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
-from audit import context
+from audit import context, zones
 from audit.context import Actor
 from audit.policy import ActorType
 from audit.record import TO_EACH_ORGANIZATION, record
 from dotenv_cloud.accounts import forms
-from organizations import limits, members
-from organizations.models import Organization, User
+from organizations import limits, members, ulid
+from organizations.models import Invitation, Membership, Organization, User
 
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
@@ -48,7 +49,7 @@ class SignIn(views.LoginView):
 class ChangePassword(SuccessMessageMixin, views.PasswordChangeView):  # type: ignore[type-arg]
     template_name = "accounts/password.html"
     form_class = forms.ChangePasswordForm
-    success_url = reverse_lazy("home")
+    success_url = reverse_lazy("profile")
     success_message = "Your password was changed."
     extra_context = {"heading": "Change your password", "button": "Change password"}
 
@@ -127,22 +128,73 @@ def _mine(request: Any) -> Any:
     return Organization.objects.filter(memberships__user=request.user).order_by("name")
 
 
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: Any) -> HttpResponse:
+    """Name and time zone, the way to another password, and where one belongs."""
+    time_zone = zones.remembered(request) or "UTC"
+    # The form writes into its instance before it knows whether that is valid.
+    person = User.objects.get(pk=request.user.pk)
+    form = forms.ProfileForm(request.POST or None, instance=person, time_zone=time_zone)
+    if request.method == "POST" and form.is_valid():
+        if "name" in form.changed_data:
+            person.save(update_fields={"name", "updated_at"})
+        messages.success(request, "Your profile was saved.")
+        answer = redirect("profile")
+        zones.remember(answer, form.cleaned_data["time_zone"])
+        return answer
+    return _show_profile(request, form, 422 if form.errors else 200)
+
+
+def _show_profile(
+    request: Any, form: forms.ProfileForm, status: int, error: str = ""
+) -> HttpResponse:
+    memberships = Membership.objects.filter(user=request.user).select_related("organization")
+    return render(
+        request,
+        "accounts/profile.html",
+        {
+            "form": form,
+            "error": error,
+            "memberships": memberships.order_by("organization__name"),
+        },
+        status=status,
+    )
+
+
+@login_required
+@require_POST
+def leave(request: Any, membership: str) -> HttpResponse:
+    """End one's own membership, whatever the role allows besides."""
+    key = ulid.parse_or_none(membership) or ulid.NIL
+    mine = Membership.objects.filter(user=request.user).select_related("organization")
+    found = mine.filter(pk=key).first()
+    if found is None:
+        raise Http404("You have no such membership.")
+    name, error = found.organization.name, ""
+    if not request.POST.get("sure"):
+        error = f"Tick the box to confirm that you leave {name}."
+    else:
+        try:
+            members.remove(found)
+        except ValidationError as refused:
+            error = f"{name}: {' '.join(refused.messages)}"
+    if error:
+        zone = zones.remembered(request) or "UTC"
+        form = forms.ProfileForm(instance=request.user, time_zone=zone)
+        return _show_profile(request, form, 422, error)
+    messages.success(request, f"You left {name}.")
+    return redirect("profile")
+
+
 @never_cache
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, token: str) -> HttpResponseBase:
     """Join by the link of an invitation: with one's account, or by making one."""
     found = members.find_invitation(token)
-    if found is None:
-        return render(
-            request,
-            "accounts/message.html",
-            {
-                "heading": "This invitation does not work any more",
-                "lead": "It has expired, was used or was withdrawn. Ask for a new one.",
-            },
-            status=404,
-        )
+    if found is None or not found.is_open:
+        return _not_open(request, found)
     if request.user.is_authenticated and request.user.email.lower() != found.email.lower():
         return render(request, "accounts/invitation_of_another.html", {"invitation": found})
     has_account = User.objects.filter(email__iexact=found.email).exists()
@@ -168,6 +220,21 @@ def invitation(request: HttpRequest, token: str) -> HttpResponseBase:
             "is_theirs": is_theirs,
         },
     )
+
+
+def _not_open(request: HttpRequest, found: Invitation | None) -> HttpResponse:
+    """Say why nobody can join by this link."""
+    if found is None:
+        heading = "There is no such invitation"
+        lead = "It was withdrawn, or a newer one has replaced it. Look for a newer e-mail, or ask."
+    elif found.accepted_at is not None:
+        heading = "This invitation was used"
+        lead = f"{found.email} has joined with it. If that is you, sign in."
+    else:
+        heading = "This invitation has expired"
+        lead = "It worked for a week. Ask whoever invited you for a new one."
+    told = {"heading": heading, "lead": lead}
+    return render(request, "accounts/message.html", told, status=404)
 
 
 def _join(request: HttpRequest, found: Any, form: forms.JoinForm | None) -> HttpResponse:

@@ -10,6 +10,7 @@ from typing import Any
 from django.urls import get_resolver
 
 from audit.filters import EntryFilter
+from audit.routes import readable
 from dotenv_cloud.api.base import ApiView
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ def views(patterns: list[Any], prefix: str = "/") -> Iterator[tuple[str, type[Ap
             continue
         view = getattr(pattern.callback, "cls", None)
         if view and issubclass(view, ApiView) and not pattern.callback.initkwargs.get("legacy"):
-            name = path.removeprefix("/api/v1")
+            name = readable(path.removeprefix("/api/v1"))
             yield name, view
 
 

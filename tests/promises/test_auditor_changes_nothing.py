@@ -112,6 +112,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "environment": environment.slug,
         "api_key": issued.api_key.ulid,
         "member": developer.ulid,
+        "membership": developer.ulid,
         "invitation": invited.invitation.ulid,
         "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
         # The link itself went out by mail, and whoever has it may join; an auditor has it not.

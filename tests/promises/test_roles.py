@@ -111,7 +111,9 @@ def test_an_invitation_joins_once_and_only_its_own_address(organization: Organiz
         members.accept(found, factories.make_user("other@example.org"))
     membership = members.accept(found, factories.make_user("new@example.org"))
     assert membership.role == "developer"
-    assert members.find_invitation(invited.token) is None
+    used = members.find_invitation(invited.token)
+    assert used is not None
+    assert not used.is_open
     with pytest.raises(ValidationError, match="expired or was used"):
         members.accept(found, membership.user)
 

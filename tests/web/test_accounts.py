@@ -309,7 +309,21 @@ def test_an_invitation_ends_after_a_week(acme: Organization, owner: User, browse
     with clock.at(clock.now() + dt.timedelta(days=8)):
         answer = browser().get(link)
     assert answer.status_code == 404
-    assert "does not work any more" in answer.content.decode()
+    assert "This invitation has expired" in answer.content.decode()
+
+
+def test_a_link_that_was_used_or_replaced_says_so(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    replaced, link = (invite(acme, owner, "new@example.org") for _ in range(2))
+    answer = browser().get(replaced)
+    assert answer.status_code == 404
+    assert "a newer one has replaced it" in answer.content.decode()
+    browser().post(link, {"name": "Nina New", "password": NEW_PASSWORD})
+    for again in (browser().get(link), browser().post(link, {"name": "X"})):
+        assert again.status_code == 404
+        assert "new@example.org has joined with it" in again.content.decode()
+    assert acme.memberships.count() == 2
 
 
 def test_reset_mails_to_one_account_are_limited_and_the_answer_stays_the_same(

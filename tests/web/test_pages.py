@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from keys import rotation
 from organizations import members, roles
 from organizations.models import Organization, User
 from tests import factories
@@ -40,6 +41,7 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
         "/o/acme/api-keys/new",
         f"/o/acme/api-keys/{key.ulid}",
         "/organizations",
+        "/profile",
         "/password",
         "/password/reset",
         "/password/reset/sent",
@@ -107,6 +109,13 @@ def more(acme: Organization) -> None:
         )
 
 
+def queries(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(address).status_code == 200
+    # The test's own transaction makes savepoints of the request's.
+    return len([query for query in captured if "SAVEPOINT" not in query["sql"]])
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
@@ -116,6 +125,7 @@ def more(acme: Organization) -> None:
         ("/o/acme/projects/my-app/keys", 10),
         ("/o/acme/members", 6),
         ("/o/acme/api-keys", 5),
+        ("/profile", 4),
     ],
 )
 def test_a_longer_list_takes_no_more_queries(
@@ -124,17 +134,41 @@ def test_a_longer_list_takes_no_more_queries(
     factories.make_project(acme)
     factories.make_api_key(acme)
     client = browser(owner)
-
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            assert client.get(address).status_code == 200
-        # The test's own transaction makes savepoints of the request's.
-        return len([query for query in captured if "SAVEPOINT" not in query["sql"]])
-
-    queries()
-    assert queries() == expected
+    queries(client, address)
+    assert queries(client, address) == expected
     more(acme)
-    assert queries() == expected
+    factories.make_organization("Another", owner=owner)
+    assert queries(client, address) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "length", "expected"),
+    [
+        ("activity", 5, 14),
+        ("activity", 60, 14),
+        ("activity/{entry}", 5, 7),
+        ("activity/{entry}", 60, 7),
+        # A few resources are read one by one and merged, which takes a switch on and one off.
+        ("projects/my-app/keys", 5, 12),
+        ("projects/my-app/keys", 60, 10),
+    ],
+)
+def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(
+    page: str,
+    length: int,
+    expected: int,
+    acme: Organization,
+    owner: User,
+    browser: Browser,
+    entries: Entries,
+) -> None:
+    project = factories.make_project(acme)
+    for _ in range(length - 1):
+        rotation.rotate(project)
+    client, last = browser(owner), entries(acme)[-1].ulid
+    address = f"/o/acme/{page.format(entry=last)}"
+    queries(client, address)  # the first look leaves an entry, those of the same minute none
+    assert queries(client, address) == expected
 
 
 def test_a_failure_is_told_without_its_cause(
