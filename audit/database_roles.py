@@ -58,7 +58,7 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
     )
     execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
     execute(f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log TO {role}")
-    execute(f"GRANT SELECT ON audit_entry, audit_name, audit_sealing TO {role}")
+    execute(f"GRANT SELECT ON audit_entry, audit_name, audit_count, audit_sealing TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")
     # Not what is repeated: no wall between tenants stands there.
@@ -71,7 +71,8 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
 _SEALER = (
     "GRANT SELECT, DELETE ON audit_inbox TO {role}",
     "GRANT SELECT, INSERT ON audit_ledger TO {role}",
-    "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_sealing TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_count,"
+    " audit_sealing TO {role}",
     "GRANT SELECT, INSERT ON audit_label TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_flush_repeats() TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_enter_sealing(text) TO {role}",

@@ -36,6 +36,11 @@ class SealerIsBusyError(RuntimeError):
 def lock(using: str = "sealer") -> None:
     """Become the sealer until the connection closes. Raises SealerIsBusyError if there is one."""
     with connections[using].cursor() as cursor:
+        # The server would keep the lock of a machine that is gone for two hours.
+        cursor.execute(
+            "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5;"
+            " SET tcp_keepalives_count = 3; SET tcp_user_timeout = '20s'"
+        )
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             raise SealerIsBusyError("another sealer is at work on this database")
@@ -155,6 +160,10 @@ WITH moved AS MATERIALIZED (
     SELECT organization_id, 'actor', actor_type, actor_key, count(*) FROM moved GROUP BY 1, 3, 4
     ON CONFLICT (organization_id, kind, type, id) DO UPDATE SET size = s.size + EXCLUDED.size
     RETURNING organization_id, kind, type, id, size
+), counted AS (
+    INSERT INTO audit_count AS c (action, result, size)
+    SELECT action, result, count(*) FROM moved GROUP BY 1, 2
+    ON CONFLICT (action, result) DO UPDATE SET size = c.size + EXCLUDED.size
 ), label AS (
     INSERT INTO audit_label (organization_id, kind, label, type, id)
     SELECT DISTINCT organization_id, 'resource', resource_label, resource_type, resource_id

@@ -59,6 +59,13 @@ class State:
         return max(dt.timedelta(), self.now - moment) if moment else dt.timedelta()
 
 
+def entries_by_action(using: str = "default") -> dict[tuple[str, str], int]:
+    """How many entries were ever sealed, by action and result."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT action, result, size FROM audit_count ORDER BY 1, 2")
+        return {(action, result): size for action, result, size in cursor.fetchall()}
+
+
 def read(using: str = "default") -> State:
     """Raises what the database raises when it cannot answer."""
     with connections[using].cursor() as cursor:

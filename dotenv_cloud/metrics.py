@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import prometheus_client
 from django.db import DatabaseError, InterfaceError
@@ -87,6 +88,7 @@ class _OfDatabase(Collector):
         yield up
         if "primary" in found:
             yield from _of_log(found["primary"])
+            yield _entries()
         if "replica" in found:
             yield GaugeMetricFamily(
                 "dotenv_replica_lag_seconds",
@@ -123,3 +125,15 @@ def _of_log(log: state.State) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "dotenv_audit_entries_sealed", "Entries ever sealed, removed ones included.", log.sealed
     )
+
+
+def _entries() -> Metric:
+    entries = CounterMetricFamily(
+        "dotenv_audit_entries",
+        "Entries ever sealed, by what was done and how it ended.",
+        labels=["action", "result"],
+    )
+    with suppress(DatabaseError, InterfaceError):  # it went away in between
+        for labels, size in state.entries_by_action().items():
+            entries.add_metric(labels, size)
+    return entries

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_all_is_well(site: Site) -> None:
-    wait_until(lambda: site.health()[0] == 200)
+    wait_until(lambda: site.health()[0] == 200 and site.health()[1]["log"]["inbox_entries"] == 0)
     _, found = site.health()
     assert found["problems"] == {}
     assert found["log"]["sealed_entries"] > 0
@@ -75,6 +75,23 @@ def test_metrics_name_routes_and_no_organization(site: Site) -> None:
     assert found["dotenv_audit_entries_sealed_total"] > 0
     assert found["dotenv_audit_partitions_ahead_seconds"] > 31 * 24 * 3600
     assert found['dotenv_database_up{role="primary"}'] == 1
+
+
+def test_entries_are_counted_by_action_once_they_are_sealed(site: Site) -> None:
+    updates = 'dotenv_audit_entries_total{action="update",result="success"}'
+    wait_until(lambda: site.query("SELECT count(*) = 0 FROM audit_inbox") == (True,))
+    before = site.metrics().get(updates, 0)
+    assert site.rename("Counted").status_code == 200
+    wait_until(lambda: site.metrics().get(updates) == before + 1)
+
+    def adds_up() -> bool:
+        found = site.metrics()
+        by_action = (
+            found[name] for name in found if name.startswith("dotenv_audit_entries_total{")
+        )
+        return sum(by_action) == found["dotenv_audit_entries_sealed_total"]
+
+    wait_until(adds_up)  # a round of the sealer may fall between the two figures
 
 
 def test_a_sealer_that_died_is_told(site: Site) -> None:
