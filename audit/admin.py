@@ -23,6 +23,7 @@ from audit import access, counting, paging, policy, replica
 from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor
+from audit.templatetags.audit_log import words
 from organizations import ulid
 from organizations.models import Organization
 from organizations.read_only_admin import ReadOnlyAdmin
@@ -153,7 +154,7 @@ class EntryList(ChangeList):
 
 @admin.register(Entry)
 class EntryAdmin(ReadOnlyAdmin):
-    list_display = ("when", "who", "action", "what", "shown_result", "way", "ip")
+    list_display = ("when", "who", "done", "what", "shown_result", "way", "address")
     list_display_links = ("when",)
     list_filter = (
         OrganizationFilter,
@@ -172,17 +173,17 @@ class EntryAdmin(ReadOnlyAdmin):
         "when",
         "organization",
         "actor",
-        "action",
+        "done",
         "resource",
         "shown_result",
         "what_changed",
         "facts",
         "interface",
-        "ip",
+        "address",
         "user_agent",
         "request",
         "number",
-        "ulid",
+        "key",
     )
     readonly_fields = fields
 
@@ -238,13 +239,25 @@ class EntryAdmin(ReadOnlyAdmin):
     def who(self, entry: Entry) -> str:
         return entry.actor_label
 
+    @admin.display(description="action")
+    def done(self, entry: Entry) -> str:
+        return words(entry.action)
+
+    @admin.display(description="IP address")
+    def address(self, entry: Entry) -> str:
+        return entry.ip or "–"
+
+    @admin.display(description="entry")
+    def key(self, entry: Entry) -> str:
+        return entry.ulid
+
     @admin.display(description="resource")
     def what(self, entry: Entry) -> str:
         return f"{entry.resource_type_label} {entry.resource_label}"
 
     @admin.display(description="result")
     def shown_result(self, entry: Entry) -> str:
-        return f"{entry.result}: {entry.reason}" if entry.reason else entry.result
+        return f"{entry.result}: {words(entry.reason)}" if entry.reason else entry.result
 
     @admin.display(description="way")
     def way(self, entry: Entry) -> str:

@@ -226,7 +226,10 @@ def _not_open(request: HttpRequest, found: Invitation | None) -> HttpResponse:
     """Say why nobody can join by this link."""
     if found is None:
         heading = "There is no such invitation"
-        lead = "It was withdrawn, or a newer one has replaced it. Look for a newer e-mail, or ask."
+        lead = (
+            "It was withdrawn, or a newer one has replaced it. Look for a newer e-mail, or ask"
+            " whoever invited you."
+        )
     elif found.accepted_at is not None:
         heading = "This invitation was used"
         lead = f"{found.email} has joined with it. If that is you, sign in."

@@ -14,6 +14,7 @@ from django.urls import resolve
 from audit import access, refusals
 from audit.policy import Interface, Result
 from audit.record import record
+from audit.routes import readable
 from dotenv_cloud.demo.stage import Person, person
 from organizations import ulid
 from organizations.models import Organization
@@ -60,7 +61,7 @@ def refuse(
         record(
             "access",
             resource_type="endpoint",
-            resource_label=f"{method} /{match.route}",
+            resource_label=f"{method} /{readable(match.route)}",
             organization_id=organization.pk if organization else ulid.NIL,
             result=Result.DENIED,
             status=status,

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.template.loader import render_to_string
 from django.test import Client
 
+from audit.models import Entry
 from organizations import roles
 from organizations.models import Organization, User
 from organizations.roles import Role
@@ -143,3 +145,34 @@ def test_home_leads_to_the_only_organization_or_to_the_choice(
 def test_home_tells_who_belongs_nowhere(db: None, browser: Browser) -> None:
     answer = browser(factories.make_user()).get("/", follow=True)
     assert "You belong to no organization yet" in answer.content.decode()
+
+
+def test_a_refusal_is_told_in_words(
+    acme: Organization,
+    owner: User,
+    browser: Browser,
+    browser_as: Callable[[str], Client],
+    entries: Entries,
+) -> None:
+    developer = browser_as("developer")
+    assert developer.get("/o/acme/activity").status_code == 403
+    page = browser(owner).get("/o/acme/activity?result=denied").content.decode()
+    assert "GET /o/{organization}/activity" in page
+    assert "denied: insufficient permissions" in page
+    refused = entries(acme, action="access")[0]
+    page = browser(owner).get(f"/o/acme/activity/{refused.ulid}").content.decode()
+    assert '<dt>In the address</dt><dd>organization <span class="mono">acme</span></dd>' in page
+
+
+@pytest.mark.parametrize(("repeats", "words"), [(1, "1 time more"), (1200, "1,200 times more")])
+def test_repeats_are_told_in_words(repeats: int, words: str) -> None:
+    entry = Entry(result="success", context={"repeats": repeats})
+    assert f">{words}<" in render_to_string("audit/_result.html", {"entry": entry})
+
+
+def test_nothing_found_has_no_headings_of_nothing(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    page = browser(owner).get("/o/acme/activity?ip=192.0.2.99").content.decode()
+    assert "No entry answers this." in page
+    assert "<h2>On what</h2>" not in page
