@@ -164,6 +164,17 @@ def test_a_refusal_is_told_in_words(
     assert '<dt>In the address</dt><dd>organization <span class="mono">acme</span></dd>' in page
 
 
+def test_what_failed_is_not_told_as_if_it_had_happened(
+    acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    browser().post("/sign-in", {"username": owner.email, "password": "a wrong one"})
+    [failed] = entries(acme, action="sign_in", result="failed")
+    for address in ("activity?result=failed", f"activity/{failed.ulid}"):
+        page = browser(owner).get(f"/o/acme/{address}").content.decode()
+        assert re.search(r"tried to sign in\s+user <strong>owner@example.org", page)
+        assert "signed in user" not in page
+
+
 @pytest.mark.parametrize(("repeats", "words"), [(1, "1 time more"), (1200, "1,200 times more")])
 def test_repeats_are_told_in_words(repeats: int, words: str) -> None:
     entry = Entry(result="success", context={"repeats": repeats})
