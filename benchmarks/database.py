@@ -31,6 +31,17 @@ END $$;
 def temporary() -> Iterator[None]:
     """Inside, Django is set up on a fresh, migrated database."""
     directory = Path(tempfile.mkdtemp(prefix="dotenv-bench-"))
+    try:
+        with kept(directory):
+            yield
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def kept(directory: Path) -> Iterator[None]:
+    """Inside, Django is set up on the migrated database in `directory`, which stays."""
+    directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o711)  # the server's own user passes through
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
@@ -57,7 +68,6 @@ def temporary() -> Iterator[None]:
     finally:
         connections.close_all()
         embedded.release(settings.EMBEDDED_SERVER)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def make_subjects() -> None:

@@ -1,0 +1,421 @@
+"""Reading a large log: `python -m benchmarks.read --entries 10000000 --data-dir DIR`.
+
+The first page and one from the middle of the log, for each filter and the common pairs, in the
+largest organization and in a median one; histogram, facets, counts and names; a new connection's
+first page; whole answers. DIR is filled first if it is empty (`benchmarks.log`) and kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import database, log
+from benchmarks.report import Report, describe_machine
+
+P50, P99 = 0.003, 0.015
+"""Seconds of a page of 50 in the database."""
+ANSWER = 0.030
+"""Seconds of a whole answer, at the median."""
+PATIENCE = 2.0
+"""Seconds after which a question is not asked again, if it was asked five times."""
+
+
+@dataclass
+class Measured:
+    """Seconds of each asking in the database; buffers and planning of one asking."""
+
+    seconds: list[float] = field(default_factory=list)
+    statements: list[tuple[str, Any]] = field(default_factory=list)
+    buffers: int = 0
+    planning: float = 0.0
+
+    @property
+    def p50(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.seconds)[int(len(self.seconds) * 0.99)]
+
+
+def questions(organization: Any, rank: int) -> dict[str, dict[str, str]]:
+    """What is asked: common values, rare ones, some that were quiet for long, some that never
+    were."""
+    people, projects = 10 + 300 // rank, 6 + 1000 // rank
+    quiet = int(people * 0.4) + 1
+    quiet += quiet % 5 == 4
+    old = f"app-{projects // 4 + 1}"
+    domain = f"org-{rank}.example"
+    entry, address = _oldest(organization.pk)
+    asked: dict[str, dict[str, str]] = {
+        "nothing": {},
+        "actor": {"actor": f"person-0@{domain}"},
+        "actor, quiet": {"actor": f"person-{quiet}@{domain}"},
+        "actor, system": {"actor": "system"},
+        "actor_type": {"actor_type": "api_key"},
+        "actor_type, never": {"actor_type": "database"},
+        "action": {"action": "update"},
+        "action, rare": {"action": "rewrap"},
+        "action, never": {"action": "lift_hold"},
+        "action, two": {"action": "grant,rewrap"},
+        "type": {"type": "environment"},
+        "type, rare": {"type": "invitation"},
+        "resource": {"resource": "app-0/backend/production"},
+        "resource, below": {"resource": "app-0"},
+        "resource, quiet": {"resource": old},
+        "result": {"result": "denied"},
+        "result, success": {"result": "success"},
+        "ip": {"ip": f"203.0.113.{rank % 80 * 3}"},
+        "ip, network": {"ip": "203.0.113.0/24"},
+        "ip, once": {"ip": address},
+        "ip, never": {"ip": "192.0.2.77"},
+        "request": {"request": entry},
+        "interface": {"interface": "cli"},
+        "interface, rare": {"interface": "admin"},
+        "interface, never": {"interface": "database"},
+        "field": {"field": "name"},
+        "field, rare": {"field": "is_production"},
+        "field, never": {"field": "secret"},
+        "q": {"q": "app-1 backend local"},
+        "q, many": {"q": "production"},
+        "when": {"when": "last month"},
+        "since": {"since": "7d"},
+        "until": {"until": "180d"},
+        "exclude_actor": {"exclude_actor": f"person-0@{domain}"},
+        "exclude_action": {"exclude_action": "retrieve"},
+        "exclude_type": {"exclude_type": "key_version"},
+        "actor + action": {"actor": f"person-0@{domain}", "action": "delete"},
+        "actor + type": {"actor": f"person-0@{domain}", "type": "invitation"},
+        "actor, quiet + action": {"actor": f"person-{quiet}@{domain}", "action": "delete"},
+        "resource + action": {"resource": "app-0/backend/production", "action": "delete"},
+    }
+    return asked
+
+
+def _oldest(organization: uuid.UUID) -> tuple[str, str]:
+    """The request of an entry of the first days, and an address seen hardly ever."""
+    from django.db import connections
+
+    from organizations import ulid
+
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT (array_agg(request_id) FILTER (WHERE request_id IS NOT NULL))[1],"
+            " host(max(ip) FILTER (WHERE ip < '101.0.0.0'))"
+            " FROM (SELECT * FROM audit_ledger WHERE organization_id = %s ORDER BY id LIMIT 200)",
+            [organization],
+        )
+        request, address = cursor.fetchone()
+    return ulid.to_text(request), address
+
+
+@contextmanager
+def asked(organization: Any, params: Mapping[str, str]) -> Iterator[Any]:
+    """A transaction in which a question is understood and the wall is open."""
+    from django.db import transaction
+
+    from audit.filters import EntryFilter
+    from audit.models import Entry
+
+    with transaction.atomic():
+        visible = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]
+        question = EntryFilter(params, visible, organizations=[organization])
+        yield question if question.is_valid() else None
+
+
+def measure(
+    organization: Any, params: Mapping[str, str], ask: Callable[[Any], object], repetitions: int
+) -> Measured | None:
+    """`ask` the question again and again; None if it is refused, as one of too many names."""
+    from django.db import connection
+
+    measured = Measured()
+    begun = time.perf_counter()
+    for repetition in range(repetitions + 1):
+        if repetition > 5 and time.perf_counter() - begun > PATIENCE:
+            break
+        statements: list[tuple[str, Any]] = []
+        spent = [0.0]
+
+        def wrap(
+            execute: Any, sql: Any, values: Any, many: Any, context: Any,
+            statements: Any = statements, spent: Any = spent,
+        ) -> Any:  # fmt: skip
+            started = time.perf_counter()
+            try:
+                return execute(sql, values, many, context)
+            finally:
+                spent[0] += time.perf_counter() - started
+                statements.append((sql, values))
+
+        with asked(organization, params) as question:
+            if question is None:
+                return None
+            found = question.qs
+            with connection.execute_wrapper(wrap):
+                ask(question if ask.__name__ == "histogram" else found)
+        if repetition:  # the first one warms up
+            measured.seconds.append(spent[0])
+        measured.statements = statements
+    with asked(organization, params):
+        _explain(measured)
+    return measured
+
+
+def _explain(measured: Measured) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for sql, values in measured.statements:
+            if "set_config" in sql:
+                cursor.execute(sql, values)
+                continue
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", values)
+            [[plan]] = cursor.fetchall()
+            told = (json.loads(plan) if isinstance(plan, str) else plan)[0]
+            top = told["Plan"]
+            measured.buffers += top["Shared Hit Blocks"] + top["Shared Read Blocks"]
+            measured.planning += told["Planning Time"]
+
+
+def pages(organization: Any, rank: int, repetitions: int, report: Report, only: str) -> None:
+    from audit import paging
+
+    middle = _middle(organization.pk)
+
+    def first(found: Any) -> object:
+        return paging.page(found)
+
+    def deep(found: Any) -> object:
+        return paging.page(found, middle)
+
+    print(f"  {'':<24}{'first page':>40}{'deep page':>42}")
+    print("  " + " " * 24 + f"{'p50 ms':>9}{'p99':>9}{'buffers':>10}{'planning':>10}" * 2)
+    for name, params in questions(organization, rank).items():
+        if only and only not in name:
+            continue
+        line = f"  {name:<24}"
+        for place, ask in (("first", first), ("deep", deep)):
+            found = measure(organization, params, ask, repetitions)
+            if found is None:
+                line += f"{'refused: too many names':>38}"
+                continue
+            line += (
+                f"{found.p50 * 1000:9.2f}{found.p99 * 1000:9.2f}"
+                f"{found.buffers:10,}{found.planning:10.2f}"
+            )
+            if found.p50 > P50 or found.p99 > P99:
+                told = f"{found.p50 * 1000:.1f} ms, p99 {found.p99 * 1000:.1f} ms"
+                report.missed.append(f"{organization.name}, {name}, {place} page: {told}")
+        print(line, flush=True)
+
+
+def _middle(organization: uuid.UUID) -> uuid.UUID:
+    """The id in the middle of the organization's log."""
+    from django.db import connections
+
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM audit_ledger WHERE organization_id = %s ORDER BY id DESC"
+            " OFFSET (SELECT size / 2 FROM audit_log WHERE organization_id = %s) LIMIT 1",
+            [organization, organization],
+        )
+        return uuid.UUID(str(cursor.fetchone()[0]))
+
+
+def counts(organization: Any, rank: int, repetitions: int) -> None:
+    from audit import counting
+
+    def histogram(question: Any) -> object:
+        period = question.period
+        return counting.histogram(question.qs, period.since, period.until, question.zone)
+
+    ways: dict[str, Callable[[Any], object]] = {
+        "histogram": histogram,
+        "facets": counting.facets,
+        "bounded count": counting.bounded_count,
+    }
+    every = questions(organization, rank)
+    for name in ("nothing", "actor", "action", "resource, quiet", "ip, once", "field", "since"):
+        for way, ask in ways.items():
+            found = measure(organization, every[name], ask, min(repetitions, 20))
+            if found:
+                print(
+                    f"  {way:<14} {name:<20} {found.p50 * 1000:9.2f}{found.p99 * 1000:9.2f}"
+                    f"{found.buffers:10,}{found.planning:10.2f}",
+                    flush=True,
+                )
+
+
+def names(organization: Any, repetitions: int) -> None:
+    from django.db import transaction
+
+    from audit import names
+    from audit.querysets import open_wall
+
+    looked_up: dict[str, Callable[[], object]] = {
+        "actor, whole name": lambda: names.actors("person-0@org-1.example", [organization.pk]),
+        "actor, a part": lambda: names.actors("person-1", [organization.pk]),
+        "path": lambda: names.resources("app-0", [organization.pk]),
+        "words": lambda: names.matching("app-1 backend local", [organization.pk]),
+        "words, nowhere": lambda: names.matching("nowhere", [organization.pk]),
+    }
+    for name, look_up in looked_up.items():
+        seconds = []
+        for _ in range(repetitions):
+            with transaction.atomic():
+                open_wall([organization.pk])
+                started = time.perf_counter()
+                look_up()
+                seconds.append(time.perf_counter() - started)
+        print(f"  {name:<24}{_told(seconds)}", flush=True)
+
+
+def cold(organization: Any, repetitions: int) -> None:
+    """Connect, open the wall and read the first page, as a process's first request does."""
+    from django.db import connection
+
+    from audit import paging
+
+    seconds: dict[str, list[float]] = {"connecting": [], "the first page": [], "the second": []}
+    for _ in range(repetitions):
+        connection.close()
+        started = time.perf_counter()
+        connection.ensure_connection()
+        seconds["connecting"].append(time.perf_counter() - started)
+        for name in ("the first page", "the second"):
+            started = time.perf_counter()
+            with asked(organization, {}) as question:
+                paging.page(question.qs)
+            seconds[name].append(time.perf_counter() - started)
+    for name, times in seconds.items():
+        print(f"  {name:<24}{_told(times)}", flush=True)
+
+
+def answers(organization: Any, rank: int, repetitions: int, report: Report) -> None:
+    """Whole answers, by the code that gunicorn runs, without a network."""
+    from django.test import Client
+    from django.test.utils import override_settings
+
+    from benchmarks.server import make_token
+    from organizations.models import User
+
+    token = make_token(_Place(organization))
+    every = questions(organization, rank)
+    reader = Client()
+    reader.force_login(User.objects.get(email=log.OWNER))
+    program = Client(headers={"authorization": f"Bearer {token}"})
+    base = f"/api/v1/organizations/{organization.slug}/audit"
+    asked = [
+        ("page", reader, f"/o/{organization.slug}/activity", name)
+        for name in ("nothing", "actor", "action", "resource, below", "since")
+    ] + [("API entries", program, f"{base}/entries", name) for name in ("nothing", "actor")]
+    asked += [("API histogram", program, f"{base}/histogram", "nothing")]
+    asked += [("API facets", program, f"{base}/facets", "nothing")]
+    with override_settings(ALLOWED_HOSTS=["*"], SECURE_SSL_REDIRECT=False, RATE_LIMIT_API=None):
+        for what, client, path, name in asked:
+            seconds = []
+            for repetition in range(repetitions + 3):
+                started = time.perf_counter()
+                answer = client.get(path, every[name])
+                if answer.status_code != 200:
+                    raise RuntimeError(f"{path} was answered with {answer.status_code}")
+                if repetition >= 3:
+                    seconds.append(time.perf_counter() - started)
+            report.figure(
+                f"{what:<16}{name:<20}", _told(seconds),
+                statistics.median(seconds), ANSWER,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Place:
+    organization: Any
+
+
+def _told(seconds: list[float]) -> str:
+    last = sorted(seconds)[int(len(seconds) * 0.99)]
+    return f"p50 {statistics.median(seconds) * 1000:8.2f} ms   p99 {last * 1000:8.2f} ms"
+
+
+_SIZES = """
+SELECT CASE WHEN c.relkind = 'r' THEN 'rows' ELSE
+        (SELECT relname FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
+         WHERE i.inhrelid = c.oid) END AS place,
+    sum(pg_table_size(c.oid)) / %s
+FROM pg_partition_tree('audit_ledger') AS t JOIN pg_class l ON l.oid = t.relid AND l.relkind = 'r'
+JOIN pg_class c ON c.oid = l.oid OR c.oid IN
+    (SELECT indexrelid FROM pg_index WHERE indrelid = l.oid)
+GROUP BY 1 ORDER BY 2 DESC
+"""
+
+
+def sizes(entries: int) -> None:
+    from django.db import connections
+
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(_SIZES, [entries - log.UNSEALED])
+        rows = cursor.fetchall()
+        for table in ("audit_log", "audit_subject", "audit_label"):
+            cursor.execute("SELECT pg_total_relation_size(%s)::numeric / %s", [table, entries])
+            rows.append((table, cursor.fetchone()[0]))
+    for place, size in rows:
+        print(f"  {place:<40}{size:8.1f}")
+    print(f"  {'in all':<40}{sum(size for _, size in rows):8.1f}", flush=True)
+
+
+PARTS = ("sizes", "pages", "counts", "names", "cold", "answers")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.read", description=__doc__)
+    parser.add_argument("--entries", type=int, default=1_000_000, help="of the log (1,000,000)")
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the log is kept")
+    parser.add_argument("--repetitions", type=int, default=50, help="of each question (50)")
+    parser.add_argument("--only", default="", help="questions with this in their name")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)} (all of them)")
+    options = parser.parse_args()
+    parts, report, n = options.parts or PARTS, Report(), options.repetitions
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; name some of {PARTS}")
+    with database.kept(options.data_dir):
+        log.ensure(options.entries)
+        describe_machine()
+        from organizations.models import Organization
+
+        for rank in (1, log.ORGANIZATIONS // 2):
+            organization = Organization.objects.get(name=f"Log {rank}")
+            what = f"of {options.entries:,}: {'the largest' if rank == 1 else 'a median one'}"
+            if "sizes" in parts and rank == 1:
+                report.heading("Bytes an entry, packed")
+                sizes(options.entries)
+            if "pages" in parts:
+                report.heading(f"Pages, {what}")
+                pages(organization, rank, n, report, options.only)
+            if "counts" in parts:
+                report.heading(f"Counting, {what}: p50 ms, p99, buffers, planning")
+                counts(organization, rank, n)
+            if "names" in parts:
+                report.heading(f"Looking names up, {what}")
+                names(organization, n)
+            if "cold" in parts:
+                report.heading(f"A new connection, {what}")
+                cold(organization, n)
+            if "answers" in parts:
+                report.heading(f"Whole answers, {what}")
+                answers(organization, rank, n, report)
+    return report.conclude()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
