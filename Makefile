@@ -73,8 +73,11 @@ $(STAMP_BENCH):
 run: $(STAMP)
 	@DOTENV_DEMO=1 PORT='$(PORT)' DATA_DIR='$(DATA_DIR)' exec $(BIN)/python manage.py serve
 
+# On a server of one's own (DATABASE_URL) one after the other: they would hold back each other's sealing.
+SIDE_BY_SIDE := $(if $(DATABASE_URL),,--numprocesses=2 --dist=loadfile)
+
 test: $(STAMP_DEV)
-	@DOTENV_TEST=1 exec $(BIN)/python -m pytest $(ARGS)
+	@DOTENV_TEST=1 exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: $(STAMP_DEV)
 	$(BIN)/ruff check .

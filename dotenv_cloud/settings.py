@@ -29,7 +29,9 @@ PRODUCTION = not (DEMO or TESTING)
 
 DATA_DIR = Path(env.str("DATA_DIR", default="") or BASE_DIR / ".data").resolve()
 if TESTING:
-    DATA_DIR = DATA_DIR / "tests"  # never the demo's database
+    # Never the demo's database; and of tests side by side each its own server, as transactions of
+    # one database hold back sealing in every other of its server.
+    DATA_DIR = DATA_DIR / "tests" / os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 def required(variable: str, remedy: str) -> str:
@@ -131,7 +133,14 @@ if _replica_url := env.str("DATABASE_REPLICA_URL", default=""):
 # Connections a process keeps open for its threads; 0 opens one a thread and keeps it a minute.
 _pool: int = env.int("DATABASE_POOL", default=0 if TESTING else 8)
 if _pool:
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool, "timeout": 10}
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": _pool,
+        "timeout": 5,  # then it is a 503, before all threads wait and none is left for /health/live
+        # Between attempts the pool waits ever longer, up to this. Once it has given up, the next
+        # request is an attempt: a minute after an outage nobody should wait for it still.
+        "reconnect_timeout": 2,
+    }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 0 if TESTING else 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
