@@ -54,7 +54,7 @@ def questions(organization: Any, rank: int) -> dict[str, dict[str, str]]:
     people, projects = 10 + 300 // rank, 6 + 1000 // rank
     quiet = int(people * 0.4) + 1
     quiet += quiet % 5 == 4
-    old = f"app-{projects // 4 + 1}"
+    old = f"app-{projects // 3}"
     domain = f"org-{rank}.example"
     entry, address = _oldest(organization.pk)
     asked: dict[str, dict[str, str]] = {
