@@ -113,6 +113,7 @@ class Site:
             "HEALTH_SEALING_SECONDS": "3",
             "METRICS_TOKEN": METRICS_TOKEN,
             "RATE_LIMIT_API": "100000/60",
+            "DATABASE_POOL": "8",
             "WEB_CONCURRENCY": "2",
             "PORT": str(self.port),
             "LOG_LEVEL": "INFO",
