@@ -272,6 +272,8 @@ class EntryFilter(django_filters.FilterSet):
             rest = queryset.filter(*conditions.values())
             assert isinstance(rest, EntryQuerySet)
             found.streams = Streams(rest, condition, branches)
+        if isinstance(found, EntryQuerySet):
+            found.since, found.until = map(_floor, self.period)
         return found
 
     def _conditions(self, values: Mapping[str, Any]) -> dict[str, Q]:
@@ -290,10 +292,10 @@ class EntryFilter(django_filters.FilterSet):
         if values["q"]:
             found = self.found["q"]
             conditions["q"] = on_resources(found) | by_actors(found)
-        if values["interface"] == [policy.Interface.DATABASE]:
-            # Written by the guards alone, whose entries name no actor: led to the index by actor,
-            # as what somebody did past the application is rare and has to be found.
-            conditions["interface"] &= Q(actor_id=None)
+        if values["actor_type"] == [policy.ActorType.DATABASE]:
+            # Written by the guards alone, and led to the index of rare ways: what somebody did past
+            # the application is rare and has to be found.
+            conditions["actor_type"] &= Q(interface=policy.Interface.DATABASE)
         if values["ip"]:
             conditions["ip"] = from_networks(values["ip"])
         if values["field"]:
@@ -358,11 +360,16 @@ def from_networks(networks: Sequence[IPv4Network | IPv6Network]) -> Q:
 def within(period: periods.Period) -> Q:
     """A window of time as a range of ids."""
     condition = Q()
-    if period.since is not None:
-        condition &= Q(id__gte=ulid.floor(max(period.since, _EPOCH)))
-    if period.until is not None:
-        condition &= Q(id__lt=ulid.floor(max(period.until, _EPOCH)))
+    since, until = map(_floor, period)
+    if since is not None:
+        condition &= Q(id__gte=since)
+    if until is not None:
+        condition &= Q(id__lt=until)
     return condition
+
+
+def _floor(moment: dt.datetime | None) -> uuid.UUID | None:
+    return None if moment is None else ulid.floor(max(moment, _EPOCH))
 
 
 def around(keys: Sequence[uuid.UUID], distance: dt.timedelta) -> Q:

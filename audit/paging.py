@@ -41,12 +41,12 @@ def page(
     per_page = max(1, min(per_page, LARGEST_PAGE))
     older_than, newer_than = _key(cursor), _key(after)
     if newer_than is not None:
-        found = _read(queryset, Q(id__gt=newer_than), "id", per_page + 1)
+        found = _read(queryset, Q(id__gt=newer_than), "id", per_page + 1, newer_than)
         entries = found[:per_page][::-1]
         has_newer, has_older = len(found) > per_page, True
     else:
         bound = Q() if older_than is None else Q(id__lt=older_than)
-        found = _read(queryset, bound, "-id", per_page + 1)
+        found = _read(queryset, bound, "-id", per_page + 1, older_than)
         entries = found[:per_page]
         has_newer, has_older = older_than is not None, len(found) > per_page
     if not entries:
@@ -68,9 +68,13 @@ def page_at(queryset: QuerySet[Entry], position: Mapping[str, Any]) -> Page:
     )
 
 
-def _read(queryset: QuerySet[Entry], bound: Q, order: str, limit: int) -> list[Entry]:
+def _read(
+    queryset: QuerySet[Entry], bound: Q, order: str, limit: int, start: uuid.UUID | None
+) -> list[Entry]:
     assert isinstance(queryset, EntryQuerySet)
-    return queryset.first_entries(bound, order, limit)
+    if order == "-id":
+        start = min(filter(None, (start, queryset.until)), default=None)
+    return queryset.first_entries(bound, order, limit, start)
 
 
 def _empty(older_than: uuid.UUID | None, newer_than: uuid.UUID | None) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,14 @@ from django.db import connections, models, transaction
 from django.db.models.expressions import RawSQL
 
 from audit import replica
+from organizations import clock, ulid
 
 EVERYTHING = "*"
+
+NEAR = dt.timedelta(days=31)
+"""How far from where it begins a page is looked for first. Each month that a question reaches is
+planned for, though its entries are hardly ever needed: of 24 months, planning took 2.2 ms and
+reading a page 0.4."""
 
 
 def open_wall(organizations: Collection[uuid.UUID] | str, using: str = "default") -> None:
@@ -95,6 +102,16 @@ def _sql(queryset: models.QuerySet[Any]) -> tuple[str, list[Any]]:
     return sql, list(values)
 
 
+def _edge(start: uuid.UUID | None, *, is_descending: bool) -> uuid.UUID | None:
+    """Where what is near `start` (or now) ends; None if that is in no year that can be written."""
+    now = clock.now()
+    try:
+        moment = now if start is None else ulid.time_of(start)
+        return ulid.floor(min(moment, now) - NEAR if is_descending else moment + NEAR)
+    except (OverflowError, ValueError):
+        return None
+
+
 @contextmanager
 def _in_order_of_indexes(using: str) -> Iterator[None]:
     """Plan what is asked inside without sorting where an index has the order.
@@ -121,6 +138,10 @@ class EntryQuerySet(models.QuerySet[Any]):
     """A quicker way to the first entries of just this queryset. One made of it has none: the
     streams would not know what it adds."""
 
+    since: uuid.UUID | None = None
+    until: uuid.UUID | None = None
+    """The ids of just this queryset go from `since` to below `until`, if that is known."""
+
     visible_organizations: Collection[uuid.UUID] = ()
     """Those given to `visible`; an export opens the wall for them again in each transaction."""
 
@@ -141,8 +162,25 @@ class EntryQuerySet(models.QuerySet[Any]):
         clone.visible_organizations = self.visible_organizations
         return clone
 
-    def first_entries(self, bound: models.Q, order: str, limit: int) -> list[Any]:
-        """The first `limit` entries within `bound`, by `order`: `id` or `-id`."""
+    def first_entries(
+        self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None = None
+    ) -> list[Any]:
+        """The first `limit` entries within `bound`, by `order`: `id` or `-id`.
+
+        start: none of them comes before it in that order, if that is known.
+        """
+        is_descending = order.startswith("-")
+        edge = _edge(start, is_descending=is_descending)
+        if edge is None:
+            return self._first(bound, order, limit)
+        newer, older = models.Q(id__gte=edge), models.Q(id__lt=edge)
+        near, far = (newer, older) if is_descending else (older, newer)
+        found = self._first(bound & near, order, limit)
+        if len(found) == limit or (is_descending and self.since is not None and self.since >= edge):
+            return found
+        return found + self._first(bound & far, order, limit - len(found))
+
+    def _first(self, bound: models.Q, order: str, limit: int) -> list[Any]:
         if self.streams is not None:
             return self.streams.read(bound, order, limit)
         return list(self.filter(bound).order_by(order)[:limit])

@@ -29,9 +29,10 @@ from tests.query.seeding import Organization, Row
 
 NOW = dt.datetime.now(dt.UTC)
 PAGE = 50
-# Rows that a page may look at: those of the page, one ahead of each part of the log, and what the
-# filter drops in between (the rarest value asked for below is one in two hundred).
-MOST_READ = 2_500
+# Rows that a page may look at: those of the page, one ahead of each part of the log, what the
+# filter drops in between (the rarest value asked for below is one in two hundred), and the inbox
+# once more, if the newest month does not fill the page.
+MOST_READ = 2_500 + 2_000
 
 LARGE, SMALL = Organization(uuid.uuid4(), 1, projects=20), Organization(uuid.uuid4(), 2)
 RETIRED = Organization(LARGE.key, 3)
@@ -144,6 +145,7 @@ QUESTIONS: list[dict[str, str]] = [
     {"ip": "203.0.113.7"},
     {"ip": "10.0.0.0/8"},
     {"interface": "cli"},
+    {"interface": "admin"},
     {"q": "production"},
     {"since": "30d"},
     {"until": "30d"},
@@ -179,8 +181,6 @@ def test_the_first_page_is_read_by_index_and_never_sorted_whole(
         {"type": "environment"},
         {"interface": "cli"},
         {"ip": "10.0.0.0/8"},
-        # What a field's changes hold is no column of its own: the planner expects one in a hundred.
-        {"field": "status"},
         {"q": "production"},
         {"exclude_action": "retrieve"},
     ],
@@ -194,7 +194,8 @@ def test_both_sides_of_the_view_are_merged_in_the_order_of_an_index(
     assert "Merge Append" in {node["Node Type"] for node in plan.nodes}
     scans = {node["Relation Name"]: node["Node Type"] for node in plan.scans if _read(node)}
     assert "audit_inbox" in scans
-    assert len(scans) > 5
+    # The months before are not even planned for.
+    assert 2 <= len(scans) <= 3
     assert set(scans.values()) <= {"Index Scan", "Index Only Scan"}
 
 
