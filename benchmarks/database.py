@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,12 @@ def temporary() -> Iterator[None]:
         with kept(directory):
             yield
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        # The server ends a moment after its last user has gone, and writes its log until then.
+        for _ in range(50):
+            time.sleep(0.2)
+            shutil.rmtree(directory, ignore_errors=True)
+            if not directory.exists():
+                break
 
 
 @contextmanager
