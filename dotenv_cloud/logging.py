@@ -11,16 +11,12 @@ import copy
 import logging
 import time
 import traceback
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
 from pythonjsonlogger.json import JsonFormatter
 
 from audit.redaction import redact
-
-logger = logging.getLogger("dotenv_cloud.request")
 
 # Tracebacks below this many frames are whole; longer ones are the framework's.
 FRAMES = 40
@@ -85,28 +81,6 @@ class Formatter(JsonFormatter):
         return "\n".join(lines)
 
 
-class RequestLogMiddleware:
-    """One line a request: which route answered what, how fast."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        started = time.perf_counter()
-        response = self.get_response(request)
-        route = request.resolver_match.route if request.resolver_match else "unknown"
-        logger.info(
-            "request",
-            extra={
-                "method": request.method,
-                "route": route,
-                "status": response.status_code,
-                "ms": round((time.perf_counter() - started) * 1000, 1),
-            },
-        )
-        return response
-
-
 def configuration(level: str, file: str | None) -> dict[str, Any]:
     """Django's LOGGING: everything as JSON to standard error, or to `file`."""
     handler: dict[str, Any] = {"class": "logging.StreamHandler", "formatter": "json"}
@@ -124,7 +98,7 @@ def configuration(level: str, file: str | None) -> dict[str, Any]:
         "handlers": {"output": handler},
         "root": {"handlers": ["output"], "level": level},
         "loggers": {
-            # Refusals are in the line of RequestLogMiddleware.
+            # Refusals are in the line of RequestMiddleware.
             "django.request": {"level": "ERROR"},
             "django.server": {"level": "CRITICAL"},
             # Django's own handlers would print beside ours.

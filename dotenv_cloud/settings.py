@@ -173,12 +173,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "dotenv_cloud.probes.ProbeMiddleware",
-    "dotenv_cloud.metrics.MetricsMiddleware",
     "dotenv_cloud.proxies.TrustedProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.middleware.RequestContextMiddleware",
-    "dotenv_cloud.logging.RequestLogMiddleware",
+    "dotenv_cloud.requests.RequestMiddleware",
     "audit.replica.ReplicaMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
