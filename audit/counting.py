@@ -23,8 +23,8 @@ from organizations import clock, ulid
 from organizations.models import Organization
 
 MOST_BUCKETS = 100
-MOST_IN_HISTOGRAM = 20_000
-MOST_IN_FACETS = 5_000
+MOST_IN_HISTOGRAM = 10_000
+MOST_IN_FACETS = 2_000
 VALUES_OF_A_FACET = 20
 
 
