@@ -18,6 +18,18 @@ def test_the_header_leads_to_who_is_signed_in(
     assert browser().get("/profile").headers["Location"] == "/sign-in?next=/profile"
 
 
+def test_the_header_leads_to_admin_only_those_who_may_enter_it(
+    acme: Organization, browser: Browser
+) -> None:
+    link = 'href="/admin/"'
+    staff = factories.make_user(is_staff=True)
+    officer = browser(factories.make_member(acme, "auditor", staff).user)
+    assert link in officer.get("/o/acme/activity").content.decode()
+    assert officer.get("/admin/").status_code == 200
+    auditor = browser(factories.make_member(acme, "auditor").user)
+    assert link not in auditor.get("/o/acme/activity").content.decode()
+
+
 def test_another_name_is_recorded_in_each_organization(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
