@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse, QueryDict, StreamingHttpResponse
@@ -46,12 +47,12 @@ class Chip:
 
 @dataclass(frozen=True)
 class Bar:
-    """A column of the chart, in a box of 1000 × 100."""
+    """A column of the chart, in a box of 1000 × 100; numbers as the drawing has them."""
 
-    x: float
-    y: float
-    width: float
-    height: float
+    x: str
+    y: str
+    width: str
+    height: str
     label: str
     href: str
     is_exact: bool
@@ -197,22 +198,23 @@ def _bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
     if not most:
         return []
     width = 1000 / len(buckets)
+    rest = given.copy()
+    for name in ("when", "ask", "since", "until", *POSITION):
+        rest.pop(name, None)
+    others = f"{rest.urlencode()}&" if rest else ""
     bars = []
     for number, bucket in enumerate(buckets):
-        narrowed = given.copy()
-        for name in ("when", "ask", *POSITION):
-            narrowed.pop(name, None)
-        narrowed["since"], narrowed["until"] = rfc3339(bucket.start), rfc3339(bucket.end)
-        height = round(100 * bucket.count / most, 2)
+        narrowed = urlencode({"since": rfc3339(bucket.start), "until": rfc3339(bucket.end)})
+        height = 100 * bucket.count / most
         shown = f"{bucket.count:,}{'' if bucket.is_exact else '+'}"
         bars.append(
             Bar(
-                x=round(number * width, 2),
-                y=round(100 - height, 2),
-                width=round(max(width - 1, width * 0.8), 2),
-                height=height,
+                x=f"{number * width:.2f}",
+                y=f"{100 - height:.2f}",
+                width=f"{max(width - 1, width * 0.8):.2f}",
+                height=f"{height:.2f}",
                 label=f"{_span(bucket.start, bucket.end, asked.zone)}: {shown}",
-                href=f"{path}?{narrowed.urlencode()}",
+                href=f"{path}?{others}{narrowed}",
                 is_exact=bucket.is_exact,
                 start=f"{bucket.start.astimezone(asked.zone):%Y-%m-%d %H:%M}",
                 end=f"{bucket.end.astimezone(asked.zone):%Y-%m-%d %H:%M}",
