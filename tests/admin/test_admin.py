@@ -18,7 +18,7 @@ from audit.querysets import EVERYTHING, open_wall
 from keys import rotation
 from keys.models import ApiKey, KeyVersion
 from organizations import members, roles
-from organizations.models import Organization, Project, User
+from organizations.models import Invitation, Organization, Project, User
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -159,6 +159,37 @@ def test_secret_columns_are_in_no_admin() -> None:
     hidden = {"token_hash", "wrapped_key", "key_check", "key_check_salt", "password", "metadata"}
     for model_admin in admin.site._registry.values():
         assert not hidden & {*model_admin.fields, *model_admin.list_display}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        (User, "password__startswith=md5"),
+        (User, "organizations={theirs}"),
+        (User, "organizations__in={theirs}"),
+        (User, "memberships__organization={theirs}"),
+        (User, "is_staff__exact=%00"),
+        (Invitation, "token_hash__isnull=0"),
+        (Project, "metadata__has_key=password"),
+        (ApiKey, "token_hash__isnull=0"),
+        (KeyVersion, "wrapped_key__isnull=0"),
+    ],
+)
+def test_what_is_kept_out_of_the_pages_cannot_be_asked_by_either(
+    world: World, model: Any, asked: str
+) -> None:
+    members.add(world.theirs, world.officer, "member")
+    path = f"{changelist(model)}?{asked.format(theirs=world.theirs.pk)}"
+    assert world.client.get(path).status_code == 400
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_filters_at_the_side_work(world: World, model: Any) -> None:
+    page = world.client.get(changelist(model))
+    for each in page.context_data["cl"].filter_specs:
+        for choice in each.choices(page.context_data["cl"]):
+            asked = world.client.get(f"{changelist(model)}{choice['query_string']}")
+            assert asked.status_code == 200
 
 
 def test_an_entry_shows_what_changed(world: World) -> None:
