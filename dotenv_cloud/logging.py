@@ -55,9 +55,13 @@ class Formatter(JsonFormatter):
         return plain
 
     def format(self, record: logging.LogRecord) -> str:
-        if record.name == "django.request":  # its message quotes the path
-            record = copy.copy(record)
-            record.msg, record.args = "server error", ()
+        # Their messages quote the path.
+        if record.name == "django.request":
+            record = _saying(record, "server error")
+        elif record.name == "django.security.csrf":
+            why = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+            # What follows the dash is the page that it came from.
+            record = _saying(record, f"cross-site request refused: {why.partition(' - ')[0]}")
         return super().format(record)
 
     def formatException(  # noqa: N802 - logging's own name
@@ -79,6 +83,12 @@ class Formatter(JsonFormatter):
             lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return "\n".join(lines)
+
+
+def _saying(record: logging.LogRecord, message: str) -> logging.LogRecord:
+    record = copy.copy(record)
+    record.msg, record.args = message, ()
+    return record
 
 
 def configuration(level: str, file: str | None) -> dict[str, Any]:

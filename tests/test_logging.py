@@ -94,3 +94,16 @@ def test_a_server_error_is_written_without_its_path() -> None:
     line = written("Internal Server Error: %s", "/reset/MQ/canary/", name="django.request")
     assert "canary" not in json.dumps(line)
     assert line["message"] == "server error"
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "CSRF cookie not set.",
+        "Referer checking failed - https://example.org/canary/ does not match any trusted origins.",
+    ],
+)
+def test_a_cross_site_refusal_is_written_without_its_path_and_where_it_came_from(why: str) -> None:
+    line = written("Forbidden (%s): %s", why, "/invitations/canary", name="django.security.csrf")
+    assert "canary" not in json.dumps(line)
+    assert line["message"].startswith("cross-site request refused: " + why[:12])

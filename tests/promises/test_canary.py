@@ -145,6 +145,12 @@ def use_the_pages(
     reset = re.search(r"/password/reset/[\w-]+/([\w-]+)", links)
     assert invitation and reset
     secret.made |= {"invitation token": invitation[1], "reset token sent": reset[1]}
+    secret.made["session"] = client.cookies["sessionid"].value
+    # The form is open, with the token in a session of its own.
+    visitor = Client()
+    answers.append(visitor.get(reset[0], follow=True))
+    secret.made["visitor's session"] = visitor.cookies["sessionid"].value
+    answers.append(Client(enforce_csrf_checks=True).post(invitation[0]))
     answers.append(
         Client().post(
             f"/invitations/{invitation[1]}",
