@@ -142,9 +142,9 @@ def change_role(membership: Membership, role: str, *, granter: frozenset[str]) -
     _refuse_more_than_held(role, granter)
     _refuse_more_than_held(membership.role, granter)
     _refuse_last_owner(membership)
-    previous, membership.role = membership.role, role
+    membership.role = role
     membership.save(update_fields={"role"})
-    permissions.follow_role(membership, previous)
+    permissions.follow_role(membership)
     return membership
 
 
@@ -155,9 +155,7 @@ def remove(membership: Membership, *, granter: frozenset[str] | None = None) -> 
     _refuse_last_owner(membership)
     if granter is not None:
         _refuse_more_than_held(membership.role, granter)
-    permissions.revoke(
-        membership, permissions.abilities_of(membership.user, membership.organization)
-    )
+    permissions.revoke_all(membership)
     with act("leave" if granter is None else "delete"):
         membership.delete()
 
@@ -172,8 +170,9 @@ def _locked(membership: Membership) -> Membership:
 def _refuse_last_owner(membership: Membership) -> None:
     if membership.role != roles.Role.OWNER:
         return
+    # One who cannot sign in owns nothing that matters.
     others = Membership.objects.filter(
-        organization_id=membership.organization_id, role=roles.Role.OWNER
+        organization_id=membership.organization_id, role=roles.Role.OWNER, user__is_active=True
     ).exclude(pk=membership.pk)
     if not others.exists():
         raise ValidationError(

@@ -6,6 +6,8 @@ change in the transaction that changes the role.
 
 from __future__ import annotations
 
+import uuid
+
 from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 
@@ -18,13 +20,7 @@ def abilities_of(user: User, organization: Organization) -> frozenset[str]:
 
     Being a superuser adds nothing: nobody sees into an organization without belonging to it.
     """
-    if not user.is_active:
-        return frozenset()
-    return frozenset(
-        OrganizationUserObjectPermission.objects.filter(
-            user=user, content_object=organization
-        ).values_list("permission__codename", flat=True)
-    )
+    return _held(user.pk, organization.pk) if user.is_active else frozenset()
 
 
 def organizations_with(user: User, ability: str) -> QuerySet[Organization]:
@@ -36,14 +32,12 @@ def organizations_with(user: User, ability: str) -> QuerySet[Organization]:
     )
 
 
-def follow_role(membership: Membership, previous: str | None = None) -> None:
-    """Make the permissions of a member what the role says: grant what is missing, revoke the rest.
-
-    `previous` is the role held until now, None for a new member.
-    """
+def follow_role(membership: Membership) -> None:
+    """Make the permissions of a member what the role says: grant what is missing, revoke the rest,
+    however they came by it."""
     wanted = roles.permissions_of(membership.role)
-    held = roles.permissions_of(previous) if previous else frozenset()
-    revoke(membership, held - wanted)
+    held = _held(membership.user_id, membership.organization_id)
+    _revoke(membership, held - wanted)
     granted = Permission.objects.filter(
         content_type__app_label="organizations",
         content_type__model="organization",
@@ -62,8 +56,20 @@ def follow_role(membership: Membership, previous: str | None = None) -> None:
     )
 
 
-def revoke(membership: Membership, abilities: frozenset[str]) -> None:
-    """Take `abilities` from the member; no-op when there are none."""
+def revoke_all(membership: Membership) -> None:
+    """Take from a member whatever they hold, active or not: nothing of it may come back."""
+    _revoke(membership, _held(membership.user_id, membership.organization_id))
+
+
+def _held(user_id: uuid.UUID, organization_id: uuid.UUID) -> frozenset[str]:
+    return frozenset(
+        OrganizationUserObjectPermission.objects.filter(
+            user_id=user_id, content_object_id=organization_id
+        ).values_list("permission__codename", flat=True)
+    )
+
+
+def _revoke(membership: Membership, abilities: frozenset[str]) -> None:
     if abilities:
         OrganizationUserObjectPermission.objects.filter(
             user_id=membership.user_id,

@@ -6,11 +6,17 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
 from django.db import connection
 
 from organizations import members, permissions, roles
-from organizations.models import Membership, Organization, User
+from organizations.models import (
+    Membership,
+    Organization,
+    OrganizationUserObjectPermission,
+    User,
+)
 from organizations.roles import Role
 from tests import factories
 from tests.promises.conftest import Told
@@ -48,6 +54,40 @@ def test_a_new_role_is_told_with_the_effective_difference(
     assert told["revoke"] == {"permissions": [sorted(auditor - billing), []]}
     assert told["grant"] == {"permissions": [[], sorted(billing - auditor)]}
     assert permissions.abilities_of(membership.user, organization) == billing
+
+
+def test_permissions_that_were_given_beside_the_role_go_with_it(organization: Organization) -> None:
+    membership = factories.make_member(organization, "auditor")
+    OrganizationUserObjectPermission.objects.create(
+        user=membership.user,
+        content_object=organization,
+        permission=Permission.objects.get(codename="key:rotate"),
+    )
+    members.change_role(membership, "billing_manager", granter=roles.ALL)
+    held = permissions.abilities_of(membership.user, organization)
+    assert held == roles.PERMISSIONS[Role.BILLING_MANAGER]
+
+
+def test_who_was_removed_while_inactive_holds_nothing_when_active_again(
+    organization: Organization,
+) -> None:
+    membership = factories.make_member(organization, "admin")
+    person = membership.user
+    person.is_active = False
+    person.save()
+    members.remove(membership, granter=roles.ALL)
+    person.is_active = True
+    person.save()
+    assert permissions.abilities_of(person, organization) == frozenset()
+
+
+def test_an_owner_who_cannot_sign_in_does_not_let_the_last_one_go(
+    organization: Organization,
+) -> None:
+    inactive = factories.make_member(organization, "owner", factories.make_user(is_active=False))
+    with pytest.raises(ValidationError, match="last owner"):
+        members.remove(organization.memberships.exclude(pk=inactive.pk).get())
+    members.remove(inactive)
 
 
 def test_the_last_owner_cannot_leave_or_step_down(organization: Organization) -> None:
