@@ -39,6 +39,10 @@ def grant(connection: BaseDatabaseWrapper) -> None:
             "REVOKE EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz)"
             " FROM PUBLIC"
         )
+        # Neither role needs any, and what is in it shadows what a session finds by name.
+        cursor.execute("SELECT quote_ident(current_database())")
+        [database] = cursor.fetchone()
+        cursor.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
         if application in roles:
             _grant_application(cursor, application, audit_tables)
         if sealer in roles:

@@ -1,11 +1,11 @@
 """The guards: below Django, a row change without its entry does not commit.
 
 For each table of the policy: a deferred constraint trigger that asks the inbox, at commit, for an
-entry of the same transaction that tells this very change (each recorded value as it was and is,
-each other changed field by name); and a refusal of TRUNCATE, which no row trigger sees. Who
-changes rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then the trigger writes
-the entry itself, with the database role as actor. A row never changes its id or its organization,
-reason or not: no entry could tell both of its lives.
+entry of the same transaction that tells this very change: as done, by the row's name, each recorded
+value as it was and is, each other changed field by name. And a refusal of TRUNCATE, which no row
+trigger sees. Who changes rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then
+the trigger writes the entry itself, with the database role as actor. A row never changes its id or
+its organization, reason or not: no entry could tell both of its lives.
 
 The triggers are generated from `audit.policy` and renewed after each `migrate`. Their search path
 is the usual one but for temporary tables, which come last (pg_catalog is first unless named): with
@@ -23,7 +23,7 @@ from django.db.models import Field, Model
 
 from audit import images, policy
 from audit.inbox import COLUMN
-from audit.policy import Part, Resource
+from audit.policy import Operation, Part, Resource, Result
 from organizations import ulid
 
 _FUNCTION = """
@@ -32,6 +32,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $guard$
 DECLARE
     r {table};
     told jsonb;
+    told_as text;
+    told_of text;
     is_told boolean;
     found_changes jsonb;
     reason text;
@@ -46,7 +48,8 @@ BEGIN
     END IF;
     -- Nearly always there is one entry, and it tells. Whether it does is asked apart from the
     -- query: a plain expression is prepared once, but in a query at each row, ten times slower.
-    SELECT e.changes INTO told FROM audit_inbox e {about_row} LIMIT 1;
+    SELECT e.changes, e.action, e.resource_label INTO told, told_as, told_of
+        FROM audit_inbox e {about_row} LIMIT 1;
     IF TG_OP = 'INSERT' THEN
         is_told := {tells_insert};
     ELSIF TG_OP = 'UPDATE' THEN
@@ -54,10 +57,12 @@ BEGIN
     ELSE
         is_told := {tells_delete};
     END IF;
-    IF is_told THEN
+    IF is_told AND {is_told_everywhere} THEN
         RETURN NULL;
     END IF;
-    FOR told IN SELECT e.changes FROM audit_inbox e {about_row} LOOP
+    FOR told, told_as, told_of IN
+        SELECT e.changes, e.action, e.resource_label FROM audit_inbox e {about_row}
+    LOOP
         IF TG_OP = 'INSERT' THEN
             is_told := {tells_insert};
         ELSIF TG_OP = 'UPDATE' THEN
@@ -65,7 +70,7 @@ BEGIN
         ELSE
             is_told := {tells_delete};
         END IF;
-        IF is_told THEN
+        IF is_told AND {is_told_everywhere} THEN
             RETURN NULL;
         END IF;
     END LOOP;
@@ -160,7 +165,8 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         keys = dict.fromkeys((key, spec.organization or key))
         is_another = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in keys)
         fixed = "the " + " or ".join(c.removesuffix("_id") for c in keys)
-        tells = _tells(recorded, others, fields)
+        tells = _tells(spec, fields)
+    called = _called(label)
     return _FUNCTION.format(
         function=function,
         table=model._meta.db_table,
@@ -178,11 +184,43 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         about_row=(
             f"WHERE e.xid = pg_current_xact_id() AND e.resource_type = '{type_name}'"
             f" AND e.resource_id = r.{key}{_same_tenant(spec)} AND e.actor_type <> 'database'"
+            f" AND e.result = '{Result.SUCCESS}'"
         ),
-        tells_insert=tells.insert,
-        tells_update=tells.update,
-        tells_delete=tells.delete,
+        is_told_everywhere="true" if spec.organization else _TOLD_EVERYWHERE.format(key=key),
+        tells_insert=f"{called} AND {tells.insert}",
+        tells_update=f"{called} AND {tells.update}",
+        tells_delete=f"{called} AND {tells.delete}",
     )
+
+
+_TOLD_EVERYWHERE = """
+    NOT EXISTS (
+        SELECT FROM organizations_membership m WHERE m.user_id = r.{key}
+        AND NOT EXISTS (
+            SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
+            AND e.resource_type = 'user' AND e.resource_id = r.{key}
+            AND e.organization_id = m.organization_id AND e.changes = told AND e.action = told_as
+            AND e.result = 'success')
+        -- Who joins in this transaction was not there yet when it was told.
+        AND NOT EXISTS (
+            SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
+            AND e.resource_type = 'membership' AND e.resource_id = m.id
+            AND e.organization_id = m.organization_id))
+"""
+"""What happens to a person is told to each organization that the person belongs to."""
+
+
+def _called(label: str) -> str:
+    """Whether the entry calls the row what it is called. Of a path only the last part, which is a
+    column of the row: the rest would have to be looked up, and may be gone by now."""
+    path, joint, name = label.rpartition(" || ")
+    if "SELECT" in name:
+        return "true"
+    if not joint:
+        return f"told_of = {name}"
+    _, _, separator = path.rpartition(" || ")
+    ending = f"({separator} || {name})"
+    return f"right(told_of, length({ending})) = {ending}"
 
 
 def _same_tenant(spec: Resource | Part) -> str:
@@ -197,31 +235,41 @@ class _Tells(NamedTuple):
     delete: str
 
 
-def _tells(
-    recorded: Iterable[str], others: Iterable[str], fields: dict[str, Field[Any, Any]]
-) -> _Tells:
-    insert, update, delete = [], [], []
+def _tells(spec: Resource, fields: dict[str, Field[Any, Any]]) -> _Tells:
+    recorded = policy.recorded_columns(spec)
+    insert, update, delete = (
+        [_is_one_of("told_as", policy.actions_of(spec, operation))]
+        for operation in (Operation.INSERT, Operation.UPDATE, Operation.DELETE)
+    )
     for c in recorded:
         new, old = images.value(fields[c], f"NEW.{c}"), images.value(fields[c], f"OLD.{c}")
         pair = f"told -> '{c}'"
-        insert.append(f"(NEW.{c} IS NULL OR {pair} -> 1 = {new})")
+        insert.append(f"(NEW.{c} IS NULL OR {pair} = jsonb_build_array(NULL, {new}))")
         update.append(
             f"(NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR {pair} = jsonb_build_array({old}, {new}))"
         )
-        delete.append(f"(OLD.{c} IS NULL OR ({pair} -> 0 = {old} AND {pair} -> 1 = 'null'))")
+        delete.append(f"(OLD.{c} IS NULL OR {pair} = jsonb_build_array({old}, NULL))")
+    others = [c for c in fields if c not in recorded and c not in spec.silent]
     update += [f"(NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR told ? '{c}')" for c in others]
     return _Tells(*(" AND ".join(each) for each in (insert, update, delete)))
 
 
+def _is_one_of(name: str, words: Iterable[str]) -> str:
+    return f"{name} IN ({', '.join(repr(word) for word in words)})"
+
+
 def _tells_link(spec: Part) -> _Tells:
-    """The name is listed; when what was linked is itself gone, any entry of the field will do."""
+    """The name is listed; when what was linked is itself gone, any list of the field will do."""
 
-    def lists(place: int, record: str) -> str:
+    def lists(action: str, place: int, record: str) -> str:
         name = COLUMN.sub(f"{record}.{spec.value}", spec.names)
-        pair = f"told -> '{spec.field}' -> {place}"
-        return f"told ? '{spec.field}' AND COALESCE({pair} ? {name}, true)"
+        names = f"told -> '{spec.field}' -> {place}"
+        return (
+            f"told_as = '{action}' AND COALESCE(jsonb_typeof({names}) = 'array', false)"
+            f" AND COALESCE({names} ? {name}, {name} IS NULL)"
+        )
 
-    return _Tells(lists(1, "NEW"), "false", lists(0, "OLD"))
+    return _Tells(lists("grant", 1, "NEW"), "false", lists("revoke", 0, "OLD"))
 
 
 def _organizations(spec: Resource | Part, key: str) -> str:

@@ -336,6 +336,11 @@ def action_for(spec: Resource, operation: Operation, verb: str | None) -> str:
     return operation.value
 
 
+def actions_of(spec: Resource, operation: Operation) -> list[str]:
+    """Every action under which `operation` on a row may be recorded."""
+    return [operation.value, *sorted(verb for verb, done in spec.verbs if done is operation)]
+
+
 def allowed_context(action_name: str, facts: dict[str, object]) -> dict[str, object]:
     """Those of `facts` that an entry of this action may carry."""
     known = _ACTIONS.get(action_name)

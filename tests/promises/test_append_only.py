@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import psycopg
@@ -111,6 +112,29 @@ def test_the_application_role_cannot_pose_as_the_database(
         application_connection.execute(insert(COLUMNS, values))  # type: ignore[call-overload]
 
 
+MUCH = "(SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 200))"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((name, MUCH) for name in ("actor_type", "actor_label", "action", "interface", "result")),
+        *((name, MUCH) for name in ("resource_type", "resource_label")),
+        *((name, f"'{text}'::jsonb") for name in ("changes", "context") for text in ("[]", "5")),
+    ],
+)
+def test_an_entry_that_could_not_be_sealed_or_shown_is_refused(
+    application_connection: Connection, column: str, value: str
+) -> None:
+    """One that fits no index of the ledger would hold up the sealing of all others."""
+    if column in COLUMNS.split(", "):
+        statement = insert(COLUMNS, re.sub(rf"\b{column}\b", value, COLUMNS))
+    else:
+        statement = insert(f"{COLUMNS}, {column}", f"{COLUMNS}, {value}")
+    with pytest.raises(errors.CheckViolation):
+        application_connection.execute(statement)  # type: ignore[call-overload]
+
+
 REPEAT = "INSERT INTO audit_repeat (key, minute, entry) VALUES ('k', now() - interval '1 h', %s)"
 REPEATED: dict[str, Any] = {
     "organization_id": str(ulid.NIL),
@@ -133,6 +157,10 @@ REPEATED: dict[str, Any] = {
         {**REPEATED, "actor_type": "database"},
         {**REPEATED, "interface": "database"},
         {**REPEATED, "action": None},
+        {**REPEATED, "action": "a" * 101},
+        {**REPEATED, "resource_label": "a" * 2001},
+        {**REPEATED, "context": [1]},
+        {**REPEATED, "changes": 1},
         {},
     ],
 )

@@ -5,17 +5,20 @@ The guard fires at commit, as the owner of the tables, and asks the inbox alone.
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import psycopg
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import DatabaseError, connection, transaction
 from psycopg import errors, sql
 
+from organizations import clock, ulid
 from organizations.models import Organization, Project
 from tests import factories
 from tests.conftest import Databases
@@ -98,6 +101,136 @@ def test_an_entry_for_another_organization_does_not_count(
             """ 'x', 'update', 'project', 'app', 'api', '{"name": ["App", "B"]}')""",
             [other.pk, project.pk],
         )
+
+
+ENTER = (
+    "INSERT INTO audit_inbox (organization_id, resource_id, actor_type, actor_label, action,"
+    " resource_type, resource_label, result, interface, changes)"
+    " VALUES (%s, %s, 'user', 'x', %s, %s, %s, %s, 'api', %s)"
+)
+
+
+def enter(
+    organization: Organization,
+    key: uuid.UUID,
+    action: str,
+    type_: str,
+    label: str,
+    changes: Any,
+    result: str = "success",
+) -> None:
+    raw(ENTER, organization.pk, key, action, type_, label, result, json.dumps(changes))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"action": "view"},
+        {"action": "delete"},
+        {"action": "rotate"},
+        {"result": "denied"},
+        {"result": "failed"},
+        {"label": "another"},
+        {"changes": {"name": ["App", "B", "C"]}},
+    ],
+)
+def test_an_entry_that_tells_something_else_does_not_count(
+    project: Project, told: dict[str, Any]
+) -> None:
+    """Whoever may write entries cannot tell a change as refused, as another act, or of another."""
+    truth: dict[str, Any] = {
+        "action": "update",
+        "label": "app",
+        "changes": {"name": ["App", "B"]},
+        "result": "success",
+    }
+    with refused(), transaction.atomic():
+        raw(RENAME, "B", project.pk)
+        enter(project.organization, project.pk, type_="project", **(truth | told))
+    with transaction.atomic():
+        raw(RENAME, "B", project.pk)
+        enter(project.organization, project.pk, type_="project", **truth)
+
+
+def test_an_entry_does_not_hide_which_environment_was_deleted(organization: Organization) -> None:
+    environment = factories.make_environment(
+        factories.make_target(factories.make_project(organization))
+    )
+    changes = {
+        name: [value, None]
+        for name, value in (
+            ("target_id", ulid.to_text(environment.target_id)),
+            ("name", "Production"),
+            ("slug", "production"),
+            ("description", ""),
+            ("status", "development"),
+            ("is_production", False),
+        )
+    }
+    for label, allowed in (("my-app/backend/sandbox", False), ("my-app/backend/production", True)):
+        with nullcontext() if allowed else refused(), transaction.atomic():
+            raw("DELETE FROM organizations_environment WHERE id = %s", environment.pk)
+            enter(organization, environment.pk, "delete", "environment", label, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [
+        ({}, False),
+        ({"permissions": None}, False),
+        ({"permissions": [[], []]}, False),
+        ({"permissions": [[]]}, False),
+        ({"permissions": {"1": ["audit:manage"]}}, False),
+        ({"permissions": [[], {"audit:manage": 1}]}, False),
+        ({"permissions": [[], "audit:manage"]}, False),
+        ({"permissions": [["audit:manage"], []]}, False),
+        ({"permissions": [[], ["audit:manage", "audit:read"]]}, True),
+    ],
+)
+def test_a_permission_is_given_by_name_alone(
+    organization: Organization, changes: dict[str, Any], allowed: bool
+) -> None:
+    user = factories.make_member(organization, "member").user
+    permission = Permission.objects.get(codename="audit:manage")
+    with nullcontext() if allowed else refused(), transaction.atomic():
+        raw(
+            "INSERT INTO organizations_organizationuserobjectpermission"
+            " (user_id, content_object_id, permission_id) VALUES (%s, %s, %s)",
+            user.pk,
+            organization.pk,
+            permission.pk,
+        )
+        enter(organization, user.pk, "grant", "user", user.email, changes)
+
+
+def test_what_happens_to_a_person_is_told_to_each_of_their_organizations(
+    organization: Organization,
+) -> None:
+    other, third = factories.make_organization("Other"), factories.make_organization("Third")
+    user = factories.make_member(organization).user
+    factories.make_member(other, user=user)
+    changes = {"name": ["", "Mallory"]}
+
+    def rename(*told_to: Organization) -> None:
+        with transaction.atomic():
+            raw("UPDATE organizations_user SET name = 'Mallory' WHERE id = %s", user.pk)
+            for each in told_to:
+                enter(each, user.pk, "update", "user", user.email, changes)
+
+    for told_to in ([third], [organization], [other, third]):
+        with refused():
+            rename(*told_to)
+    rename(organization, other)
+
+
+def test_a_person_who_changes_and_then_joins_needs_no_second_telling(
+    organization: Organization,
+) -> None:
+    user = factories.make_user()
+    with transaction.atomic():
+        user.name = "Newcomer"
+        user.save()
+        factories.make_member(organization, user=user)
 
 
 # -- By hand, with a reason
@@ -221,6 +354,55 @@ def test_the_guard_does_not_ask_a_temporary_inbox(
             """ 'success', 'api', '', '{"name": ["App", "evil"]}', '{}'"""
             " FROM organizations_project"
         )
+
+
+FORGERY = """
+CREATE TYPE pg_temp.uuid AS (forged pg_catalog.text);
+CREATE FUNCTION pg_temp.forge(pg_catalog.text) RETURNS pg_temp.uuid LANGUAGE sql AS
+    'SELECT ROW($1)::pg_temp.uuid';
+CREATE FUNCTION pg_temp.back_date(pg_temp.uuid) RETURNS pg_catalog.uuid LANGUAGE plpgsql AS
+    $$ BEGIN RETURN '018f0000-0000-7000-8000-000000000000'::pg_catalog.uuid; END $$;
+CREATE CAST (pg_catalog.text AS pg_temp.uuid) WITH FUNCTION pg_temp.forge(pg_catalog.text);
+CREATE CAST (pg_temp.uuid AS pg_catalog.uuid) WITH FUNCTION pg_temp.back_date(pg_temp.uuid)
+    AS ASSIGNMENT;
+"""
+
+
+def test_the_time_of_an_entry_is_not_made_by_a_temporary_type(
+    organization: Organization, with_temporary_tables: Connection, owner_connection: Connection
+) -> None:
+    with_temporary_tables.execute(FORGERY)  # type: ignore[call-overload]
+    key = uuid.uuid4()
+    values = [organization.pk, key, "view", "project", "x", "success", "{}"]
+    with_temporary_tables.execute(ENTER, values)
+    [made] = owner_connection.execute(
+        "SELECT id FROM audit_inbox WHERE resource_id = %s", [key]
+    ).fetchone()
+    assert abs(ulid.time_of(made) - clock.now()) < dt.timedelta(minutes=1)
+
+
+def test_nothing_of_ones_own_is_run_by_the_guard(
+    organization: Organization, with_temporary_tables: Connection
+) -> None:
+    """A type's check would be run by the guard as the owner of all tables."""
+    target = factories.make_target(factories.make_project(organization))
+    heard: list[str] = []
+    with_temporary_tables.add_notice_handler(
+        lambda notice: heard.append(str(notice.message_primary))
+    )
+    with_temporary_tables.execute(
+        "CREATE FUNCTION pg_temp.spy(pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE WARNING 'run by %', current_user; RETURN true; END $$;"
+        " CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.spy(VALUE))"
+    )
+    assert with_temporary_tables.execute("SELECT 'x'::text").fetchone() == ("x",)
+    assert heard, "the trap works"
+    heard.clear()
+    with_temporary_tables.execute("SELECT audit_ulid(gen_random_uuid())")
+    with with_temporary_tables.transaction():
+        with_temporary_tables.execute("SET LOCAL audit.reason = 'ticket 7'")
+        with_temporary_tables.execute("DELETE FROM organizations_target WHERE id = %s", [target.pk])
+    assert heard == []
 
 
 def test_the_guard_cannot_be_put_on_a_table_of_ones_own(

@@ -1,24 +1,27 @@
 -- Ids that carry their time (UUID version 7, RFC 9562 §5.7), made by the database.
+--
+-- Here and in the next files, a function that is run for the application (whose search path is its
+-- own to choose) finds nothing by it: its body is parsed now (RETURN, BEGIN ATOMIC), or names the
+-- schema of each type. Or who may make temporary types could make one called "uuid" with a cast of
+-- their own: the time of an entry would be theirs to say.
 
 -- The 48 bits of milliseconds, the version, 12 bits of the fraction of the millisecond (so that
 -- entries of one transaction keep their order), the variant, 62 random bits. `moment` is used
 -- once and nothing is selected from, so that the planner can inline it: called as a function it
 -- cost more than the rest of an entry's INSERT.
 CREATE FUNCTION audit_uuid7(moment timestamptz DEFAULT clock_timestamp()) RETURNS uuid
-LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
-    SELECT (
+LANGUAGE sql VOLATILE PARALLEL SAFE
+    RETURN (
         overlay(lpad(to_hex(floor(extract(epoch FROM moment) * 4096000)::bigint), 15, '0')
                 placing '7' FROM 13 FOR 0)
         || substr(gen_random_uuid()::text, 20)
-    )::uuid
-$$;
+    )::uuid;
 
 -- The least id of its millisecond: a time window is a range of ids.
 CREATE FUNCTION audit_uuid7_floor(moment timestamptz) RETURNS uuid
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT (lpad(to_hex(floor(extract(epoch FROM moment) * 1000)::bigint), 12, '0')
-            || repeat('0', 20))::uuid
-$$;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (lpad(to_hex(floor(extract(epoch FROM moment) * 1000)::bigint), 12, '0')
+            || repeat('0', 20))::uuid;
 
 -- A uuid as the 26 characters that people and clients see (Crockford base32, five bits each, two
 -- zero bits in front). A loop on purpose: spelled out as one expression it is quicker by the
@@ -26,8 +29,8 @@ $$;
 CREATE FUNCTION audit_ulid(id uuid) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-    bits CONSTANT bit(130) := B'00' || ('x' || replace(id::text, '-', ''))::bit(128);
-    written text := '';
+    bits CONSTANT bit(130) := B'00' || ('x' || replace(id::pg_catalog.text, '-', ''))::bit(128);
+    written pg_catalog.text := '';
 BEGIN
     FOR i IN 0..25 LOOP
         written := written || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ',

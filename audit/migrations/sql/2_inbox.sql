@@ -23,7 +23,13 @@ CREATE TABLE audit_inbox (
     context jsonb NOT NULL DEFAULT '{}',
     -- Only the guard, which runs as the owner, speaks for the database.
     CONSTRAINT audit_inbox_database_is_the_guard CHECK (
-        (actor_type <> 'database' AND interface <> 'database') OR current_user = '{owner}')
+        (actor_type <> 'database' AND interface <> 'database') OR current_user = '{owner}'),
+    -- One entry that does not fit the ledger's indexes would hold up the sealing of all others.
+    CONSTRAINT audit_inbox_can_be_sealed CHECK (
+        octet_length(resource_label) <= 2000 AND octet_length(actor_label) <= 2000
+        AND greatest(octet_length(actor_type), octet_length(action), octet_length(resource_type),
+            octet_length(result), octet_length(interface)) <= 100
+        AND jsonb_typeof(changes) = 'object' AND jsonb_typeof(context) = 'object')
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
 CREATE INDEX audit_inbox_guard ON audit_inbox (xid, resource_type, resource_id);
@@ -34,21 +40,26 @@ CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
     organization_id uuid, actor_id uuid, resource_id uuid, request_id uuid, ip inet,
     actor_type text, actor_label text, action text, resource_type text, resource_label text,
     result text, interface text, user_agent text, changes jsonb, context jsonb
-) LANGUAGE sql IMMUTABLE AS $$
+) LANGUAGE sql IMMUTABLE BEGIN ATOMIC
     SELECT * FROM jsonb_to_record(entry) AS e (
         organization_id uuid, actor_id uuid, resource_id uuid, request_id uuid, ip inet,
         actor_type text, actor_label text, action text, resource_type text, resource_label text,
-        result text, interface text, user_agent text, changes jsonb, context jsonb)
-$$;
+        result text, interface text, user_agent text, changes jsonb, context jsonb);
+END;
 
--- Whether it can be entered, and does not speak for the database.
+-- Whether it can be entered, as the constraints of the inbox say, and does not speak for the
+-- database.
 CREATE FUNCTION audit_is_enterable(entry jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql IMMUTABLE BEGIN ATOMIC
     SELECT num_nulls(e.organization_id, e.actor_type, e.actor_label, e.action, e.resource_type,
             e.resource_label, e.result, e.interface, e.user_agent, e.changes, e.context) = 0
         AND e.actor_type <> 'database' AND e.interface <> 'database'
-    FROM public.audit_as_row(entry) AS e
-$$;
+        AND octet_length(e.resource_label) <= 2000 AND octet_length(e.actor_label) <= 2000
+        AND greatest(octet_length(e.actor_type), octet_length(e.action),
+            octet_length(e.resource_type), octet_length(e.result), octet_length(e.interface)) <= 100
+        AND jsonb_typeof(e.changes) = 'object' AND jsonb_typeof(e.context) = 'object'
+    FROM audit_as_row(entry) AS e;
+END;
 
 -- Repetitions within a minute are counted here and entered when the minute is over. What the
 -- application writes here the owner enters: it is held to what the application may enter itself.

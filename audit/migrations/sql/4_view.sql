@@ -29,10 +29,9 @@ WHERE actor_id IS NOT NULL;
 -- a third, of an equality next to nothing, and choose plans for so many rows. The owner, whose
 -- guards must see all, is exempt.
 CREATE FUNCTION audit_may_read(organization uuid) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT strpos(current_setting('audit.organizations', true), organization::text) <> 0
-        OR current_setting('audit.organizations', true) = '*'
-$$;
+LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN strpos(current_setting('audit.organizations', true), organization::text) <> 0
+        OR current_setting('audit.organizations', true) = '*';
 
 ALTER TABLE audit_inbox ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_wall ON audit_inbox FOR SELECT USING (audit_may_read(organization_id));
