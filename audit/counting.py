@@ -130,9 +130,10 @@ def histogram(
 
     The parts are whole minutes, hours, days, weeks, months or years of `tz`, at most MOST_BUCKETS
     of them. An open start begins where counting would stop, at the oldest matching entry if they
-    are few; an open end ends now.
+    are few; an open end ends now. Years in which no entry can be are left out.
     """
-    end = until or clock.now()
+    end = min(until or clock.now(), clock.now() + _AHEAD)
+    since = since and max(since, _EARLIEST)
     queryset = _from_newest(queryset)
     if since is None:
         since = _oldest_counted(queryset)
@@ -144,6 +145,11 @@ def histogram(
         Bucket(start, stop, counts.get(number, 0), oldest_counted is None or start > oldest_counted)
         for number, (start, stop) in enumerate(pairwise(edges), start=1)
     ]
+
+
+_EARLIEST = dt.datetime(1971, 1, 1, tzinfo=dt.UTC)
+"""Ids begin in 1970, and the year of this moment does not begin before that in any time zone."""
+_AHEAD = dt.timedelta(days=366)
 
 
 def _oldest_counted(queryset: QuerySet[Entry]) -> dt.datetime | None:

@@ -24,7 +24,11 @@ def read(request: Request, body: type[Body], *, partial: bool = False) -> dict[s
     given = request.data
     if not isinstance(given, dict):
         raise errors.invalid({"non_field_errors": ["Send a JSON object."]})
-    serializer = body(data=given, partial=partial)
+    serializer = body(data=given)
+    if partial:
+        # What is given is given whole: `partial=True` would let its own parts be left out too.
+        for field in serializer.fields.values():
+            field.required = False
     serializer.is_valid(raise_exception=True)
     validated: dict[str, Any] = serializer.validated_data
     return validated

@@ -120,6 +120,11 @@ def hidden(what: str = "resource") -> ApiError:
 
 
 def invalid(errors: Mapping[str, list[str]]) -> ApiError:
+    # A message may quote what was sent, and JSON may hold halves of characters.
+    errors = {
+        name: [text.encode(errors="replace").decode() for text in texts]
+        for name, texts in errors.items()
+    }
     message = " ".join(
         f"{name}: {text}" if name != "non_field_errors" else text
         for name, texts in errors.items()

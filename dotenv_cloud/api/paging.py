@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,9 +38,10 @@ def _number(name: str, text: str | None, default: int, largest: int | None) -> i
         return default
     allowed = f"a whole number from 1{f' to {largest}' if largest else ''}"
     # Ten million pages are enough for anybody, and more would overflow the database's bigint.
-    if not str(text).isdecimal() or not 1 <= int(str(text)[:12]) <= (largest or 10_000_000):
+    number = int(str(text)) if re.fullmatch("[0-9]{1,8}", str(text)) else 0
+    if not 1 <= number <= (largest or 10_000_000):
         raise errors.invalid({name: [f"Use {allowed}."]})
-    return int(str(text))
+    return number
 
 
 def _answer(

@@ -143,6 +143,13 @@ def test_nul_characters_are_refused_and_not_a_crash(api: Api) -> None:
     assert_error(api.get("/{o}/a%00b"), 404, "not_found")
 
 
+def test_half_a_character_is_refused_and_not_a_crash(api: Api) -> None:
+    """A refusal may quote what it refuses, and this is nothing that can be written."""
+    for name in ("name", "secret_format", "storage_mode"):
+        answer = api.post("/{o}/projects", {"name": "a", name: "\ud800"})
+        assert set(assert_error(answer, 422, "validation_failed")["errors"]) == {name}
+
+
 def test_an_error_names_each_field_in_its_message(api: Api) -> None:
     body = {"description": "x" * 1001, "storage_mode": "none"}
     error = assert_error(api.post("/{o}/projects", body), 422, "validation_failed")

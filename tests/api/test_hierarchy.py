@@ -131,7 +131,17 @@ def test_lists_are_in_the_order_of_names(api: Api, acme: Organization) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["per_page=0", "per_page=101", "page=0", "page=-1", "page=x", f"page={'9' * 30}"]
+    "query",
+    [
+        "per_page=0",
+        "per_page=101",
+        "page=0",
+        "page=-1",
+        "page=x",
+        f"page={'9' * 30}",
+        f"page={'0' * 11}1{'9' * 20}",
+        "page=%C2%B2",
+    ],
 )
 def test_a_page_out_of_range_is_refused_by_name(api: Api, acme: Organization, query: str) -> None:
     response = api.get(f"/{acme.slug}/projects?{query}")

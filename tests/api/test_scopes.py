@@ -177,6 +177,16 @@ def test_a_scope_that_makes_no_sense_is_refused_by_name(
     assert f"scoped_permissions.0.{named}" in response.json()["message"]
 
 
+def test_a_scope_in_a_change_is_as_whole_as_in_a_new_key(api: Api, live: Environment) -> None:
+    made = api.post("/organizations/{o}/api-keys", {"name": "k", "abilities": ["secret:read"]})
+    path = f"/organizations/{{o}}/api-keys/{made.json()['api_key']['id']}"
+    for scope in ({}, {"project": "shop"}, {"permission": "secret:read"}):
+        answer = api.patch(path, {"scoped_permissions": [scope]})
+        assert answer.status_code == 422
+        assert "required" in answer.json()["message"]
+    assert api.patch(path, {}).status_code == 200
+
+
 def test_a_narrowed_key_makes_no_wider_one(
     api_with: ApiWith, shop: Project, bank: Environment
 ) -> None:

@@ -114,6 +114,17 @@ def test_an_open_start_begins_where_counting_would_stop(
     assert sum(bucket.count for bucket in buckets) >= 1000
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+@pytest.mark.parametrize("when", ["0001-01-01..", "..9999-12-30", "0001-01-02..9999-12-30"])
+def test_years_in_which_nothing_can_have_happened_are_left_out(
+    ask: Ask, log: Log, zone: str, when: str
+) -> None:
+    question = ask(when=when, tz=zone)
+    buckets = counting.histogram(asked(question), *question.period, zoneinfo.ZoneInfo(zone))
+    assert 0 < len(buckets) <= counting.MOST_BUCKETS
+    assert sum(bucket.count for bucket in buckets) > 0
+
+
 instants = st.datetimes(dt.datetime(2001, 1, 1), dt.datetime(2040, 1, 1), timezones=st.just(dt.UTC))
 zones = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe", "Pacific/Apia"]
