@@ -1,4 +1,4 @@
-"""Who may open a page of an organization: one decorator, one answer to strangers."""
+"""Who belongs to an organization and may open its pages: one answer to strangers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.postgres.expressions import ArraySubquery
 from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from organizations.hierarchy import find_organization
-from organizations.models import Organization
-from organizations.permissions import abilities_of
+from organizations.hierarchy import find_node
+from organizations.models import Organization, OrganizationUserObjectPermission, User
 from organizations.signals import access_denied
 
 View = Callable[..., HttpResponseBase]
@@ -25,6 +26,18 @@ class OrganizationRequest(HttpRequest):
 
     organization: Organization
     abilities: frozenset[str]
+
+
+def find_belonging(user: User, reference: str) -> tuple[Organization, frozenset[str]] | None:
+    """The organization with this ULID or slug, and what `user` may do there right now, in one
+    statement. None when there is no such organization, or nothing in it for this person."""
+    held = OrganizationUserObjectPermission.objects.filter(
+        user_id=user.pk, content_object_id=OuterRef("pk")
+    ).values("permission__codename")
+    found = find_node(Organization.objects.annotate(held=ArraySubquery(held)), reference.lower())
+    if found is None or not found.held or not user.is_active:
+        return None
+    return found, frozenset(found.held)
 
 
 def organization_page(*any_of: str) -> Callable[[View], View]:
@@ -38,14 +51,13 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
         @functools.wraps(view)
         @login_required
         def checked(request: Any, organization: str, **kwargs: Any) -> HttpResponseBase:
-            found = find_organization(organization.lower())
-            abilities = abilities_of(request.user, found) if found else frozenset()
-            if found is None or not abilities:
+            place = find_belonging(request.user, organization)
+            if place is None:
                 access_denied.send(
                     view, request=request, status=404, reason="not_found", organization_id=None
                 )
                 raise Http404("There is no such organization.")
-            request.organization, request.abilities = found, abilities
+            found, abilities = request.organization, request.abilities = place
             if any_of and abilities.isdisjoint(any_of):
                 refuse(request, any_of[0])
             if organization != found.slug and request.method == "GET":

@@ -14,7 +14,7 @@ from django.db.models import Model, QuerySet
 
 from organizations import ulid
 from organizations.creation import SlugTakenError
-from organizations.models import Environment, Organization, Project, Target
+from organizations.models import Environment, Project, Target
 from organizations.slugs import (
     PATTERN,
     RESERVED_ENVIRONMENT,
@@ -33,7 +33,16 @@ RESERVED: dict[type[Model], frozenset[str]] = {
 }
 CHANGEABLE: dict[type[Model], frozenset[str]] = {
     Project: frozenset(
-        ("name", "slug", "description", "metadata", "secret_versioning", "history_policy")
+        (
+            "name",
+            "slug",
+            "description",
+            "metadata",
+            "secret_versioning",
+            "history_policy",
+            "history_retention_days",
+            "strict_encryption",
+        )
     ),
     Target: frozenset(("name", "slug", "description")),
     Environment: frozenset(("name", "slug", "description", "status", "is_production")),
@@ -142,11 +151,6 @@ def _siblings(node: Model) -> QuerySet[Any]:
         return node.project.targets.exclude(pk=node.pk)
     assert isinstance(node, Environment)
     return node.target.environments.exclude(pk=node.pk)
-
-
-def find_organization(reference: str) -> Organization | None:
-    """The organization with this ULID (any case) or slug."""
-    return find_node(Organization.objects.all(), reference)
 
 
 def find_node(siblings: QuerySet[Any], reference: str) -> Any | None:
