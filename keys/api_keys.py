@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import secrets
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,15 +11,12 @@ from django.db import transaction
 from django.db.models import Expression
 
 from keys import abilities as ability_lists
+from keys import tokens
 from keys.abilities import Scope
 from keys.models import ApiKey
-from organizations import clock, ulid
+from organizations import clock
 from organizations.acts import act
 from organizations.models import Organization, User
-
-SECRET_CHARACTERS = 40
-LAST_USED_PRECISION = dt.timedelta(minutes=1)
-_BASE62 = string.digits + string.ascii_letters
 
 
 class Issued(NamedTuple):
@@ -40,28 +34,35 @@ def create(
     *,
     granter: frozenset[str],
     granter_scopes: Sequence[Scope] = (),
+    granter_inherits: bool = True,
     expires_at: dt.datetime | None = None,
     scopes: Sequence[Scope] = (),
     inherit_parents: bool = True,
     created_by: User | None = None,
 ) -> Issued:
-    """Make a key. granter, granter_scopes: the abilities of whoever makes it, and the nodes that
-    some of them are narrowed to; the key cannot exceed them.
+    """Make a key. granter, granter_scopes, granter_inherits: the abilities of whoever makes it, the
+    nodes that some of them are narrowed to, and whether the levels above those are read too; the
+    key cannot exceed them.
 
     Raises ValidationError naming the field.
     """
-    token = _new_token(organization)
+    token = tokens.new(organization.pk)
     api_key = ApiKey(
         organization=organization,
         name=name,
-        token_hash=_hash(token),
+        token_hash=tokens.digest(token),
         abilities=ability_lists.parse(abilities),
         scopes=[scope.stored() for scope in scopes],
         inherit_parents=inherit_parents,
         expires_at=_in_future(expires_at),
         created_by=created_by,
     )
-    refuse_more_than_held(api_key, granter=granter, granter_scopes=granter_scopes)
+    refuse_more_than_held(
+        api_key,
+        granter=granter,
+        granter_scopes=granter_scopes,
+        granter_inherits=granter_inherits,
+    )
     api_key.full_clean(exclude=["number"])
     api_key.save(force_insert=True)
     return Issued(api_key, token)
@@ -74,6 +75,7 @@ def update(
     *,
     granter: frozenset[str],
     granter_scopes: Sequence[Scope] = (),
+    granter_inherits: bool = True,
 ) -> ApiKey:
     """Change any of name, abilities, expires_at, scopes (of Scope), inherit_parents.
 
@@ -94,7 +96,12 @@ def update(
                 raise ValidationError({name: "This field cannot be changed."})
         setattr(api_key, name, value)
     if {"abilities", "scopes", "inherit_parents", "expires_at"} & set(changes):
-        refuse_more_than_held(api_key, granter=granter, granter_scopes=granter_scopes)
+        refuse_more_than_held(
+            api_key,
+            granter=granter,
+            granter_scopes=granter_scopes,
+            granter_inherits=granter_inherits,
+        )
     api_key.full_clean(exclude=["number"])
     if changes:
         api_key.save(force_update=True)
@@ -104,13 +111,9 @@ def update(
 @transaction.atomic
 def rotate(api_key: ApiKey) -> Issued:
     """Give a key another secret; the old one dies at once."""
-    api_key = (
-        ApiKey.objects.select_related("organization")
-        .select_for_update(of=("self",))
-        .get(pk=api_key.pk)
-    )
-    token = _new_token(api_key.organization)
-    api_key.token_hash = _hash(token)
+    api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
+    token = tokens.new(api_key.organization_id)
+    api_key.token_hash = tokens.digest(token)
     api_key.rotated_at = clock.now()
     with act("rotate"):
         api_key.save(update_fields={"token_hash", "rotated_at"})
@@ -126,27 +129,28 @@ def revoke(api_key: ApiKey) -> None:
 def recognize(token: str, **asked: Expression) -> ApiKey | None:
     """The key that `token` belongs to, expired or not; None when there is none. asked: what else
     to look up meanwhile, as attributes of the key.
-
-    The token is looked up by its hash, so the comparison's time tells nothing about a token.
     """
-    mine = ApiKey.objects.select_related("organization").filter(token_hash=_hash(token))
+    mine = ApiKey.objects.select_related("organization").filter(token_hash=tokens.digest(token))
     return mine.annotate(**asked).order_by().first()
 
 
 def note_use(api_key: ApiKey, ip: str | None) -> None:
     """Remember when and from where a key was last used, at most once a minute."""
     moment = clock.now()
-    last = api_key.last_used_at
-    if last is not None and moment - last < LAST_USED_PRECISION and api_key.last_used_ip == ip:
+    if tokens.was_noted(api_key.last_used_at, api_key.last_used_ip, ip, moment):
         return
     ApiKey.objects.filter(pk=api_key.pk).update(last_used_at=moment, last_used_ip=ip)
 
 
 def refuse_more_than_held(
-    api_key: ApiKey, *, granter: frozenset[str], granter_scopes: Sequence[Scope] = ()
+    api_key: ApiKey,
+    *,
+    granter: frozenset[str],
+    granter_scopes: Sequence[Scope] = (),
+    granter_inherits: bool = True,
 ) -> None:
     """Raise ValidationError if the key can do what the granter cannot: more abilities, or one
-    that the granter holds for some nodes only, for others."""
+    that the granter holds for some nodes only, for others or for the levels above them."""
     held = ability_lists.effective(api_key.abilities)
     missing = held - granter
     if missing:
@@ -162,18 +166,14 @@ def refuse_more_than_held(
             raise ValidationError(
                 {"scoped_permissions": f"You hold {ability} for some nodes only; narrow it so too."}
             )
+        reads_above = api_key.inherit_parents and not granter_inherits
+        if reads_above and ability.startswith("secret:") and any(m.depth > 1 for m in mine):
+            raise ValidationError(
+                {"inherit_parents": f"You hold {ability} without the levels above; use false."}
+            )
 
 
 def _in_future(expires_at: dt.datetime | None) -> dt.datetime | None:
     if expires_at is not None and expires_at <= clock.now():
         raise ValidationError({"expires_at": "Choose a time in the future."})
     return expires_at
-
-
-def _new_token(organization: Organization) -> str:
-    secret = "".join(secrets.choice(_BASE62) for _ in range(SECRET_CHARACTERS))
-    return f"dotenv_{ulid.to_text(organization.id)}_{secret}"
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -29,6 +29,14 @@ class _ApiKeyView(ApiView):
             raise errors.not_found("API key")
         return found
 
+    def granter(self) -> dict[str, Any]:
+        """What the caller holds, and can give."""
+        return {
+            "granter": self.principal.abilities,
+            "granter_scopes": self.principal.scopes,
+            "granter_inherits": self.principal.inherits_parents,
+        }
+
     def read(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
         body = bodies.read(request, bodies.ApiKeyBody, partial=partial)
         scopes = body.pop("scoped_permissions", None)
@@ -70,9 +78,8 @@ class ApiKeys(_ApiKeyView):
     def post(self, request: Request, organization: str) -> Response:
         issued = api_keys.create(
             self.organization,
-            granter=self.principal.abilities,
-            granter_scopes=self.principal.scopes,
-            created_by=self.principal.api_key.created_by,
+            **self.granter(),
+            created_by=self.principal.person,
             **self.read(request),
         )
         shown = resources.api_key(issued.api_key)
@@ -111,8 +118,7 @@ class OneApiKey(_ApiKeyView):
         changed = api_keys.update(
             self.key(),
             self.read(request, partial=True),
-            granter=self.principal.abilities,
-            granter_scopes=self.principal.scopes,
+            **self.granter(),
         )
         return data(resources.api_key(changed), success=True)
 
@@ -135,9 +141,7 @@ class ApiKeyRotation(_ApiKeyView):
     def post(self, request: Request, organization: str, api_key: str) -> Response:
         self._require("api-token:delete")
         key = self.key()
-        api_keys.refuse_more_than_held(
-            key, granter=self.principal.abilities, granter_scopes=self.principal.scopes
-        )
+        api_keys.refuse_more_than_held(key, **self.granter())
         issued = api_keys.rotate(key)
         shown = resources.api_key(issued.api_key)
         return Response(

@@ -36,10 +36,10 @@ class ApiKeyAuthentication(BaseAuthentication):
         except errors.ApiError as error:
             error.headers |= limits.hit(FAILED, address).headers
             raise
-        key = principal.api_key
+        assert api_key is not None
         request._request.api_principal = principal  # type: ignore[attr-defined]
-        api_keys.note_use(key, context.origin().ip)
-        return principal, key
+        api_keys.note_use(api_key, context.origin().ip)
+        return principal, api_key
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="dotenv"'
@@ -55,7 +55,7 @@ def _find(header: str, address: str) -> ApiKey | None:
 
 def _admit(api_key: ApiKey | None, header: str) -> Principal:
     if not header:
-        raise errors.unauthenticated("Send an API key: Authorization: Bearer dotenv_…")
+        raise errors.unauthenticated(errors.NO_CALLER)
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.unauthenticated("The Authorization header must be: Bearer dotenv_…")

@@ -21,7 +21,7 @@ from dotenv_cloud.api import errors
 from dotenv_cloud.api.bodies import JsonBody
 from dotenv_cloud.api.principal import Principal
 from keys.abilities import LEVELS
-from organizations import hierarchy, limits, ulid
+from organizations import hierarchy, limits
 from organizations.models import Environment, Organization, Project, Target
 
 SUNSET = dt.datetime(2027, 12, 31, tzinfo=dt.UTC)
@@ -69,6 +69,7 @@ class ApiView(APIView):
     content_negotiation_class = AlwaysJson
 
     organization: Organization
+    """The one of the path, or the API key's own; a person elsewhere has none."""
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -83,14 +84,12 @@ class ApiView(APIView):
         self.limited: limits.Limited | None = None
         super().initial(request, *args, **kwargs)
         if not isinstance(request.user, Principal):
-            raise errors.unauthenticated("Send an API key: Authorization: Bearer dotenv_…")
-        self.organization = self.principal.organization
-        self._limit("api")
-        self._check_organization(kwargs.get("organization"))
+            raise errors.unauthenticated(errors.NO_CALLER)
+        self._enter(kwargs.get("organization"))
         method = str(request.method).lower()
         if method not in self.http_method_names or not hasattr(self, method):
             return
-        if not self.organization.is_active:
+        if self.principal.organization and not self.organization.is_active:
             raise errors.ApiError(
                 403,
                 "organization_inactive",
@@ -103,19 +102,21 @@ class ApiView(APIView):
         # Found by the REST framework's dispatch in place of the method itself.
         setattr(self, method, transaction.atomic(getattr(self, method)))
 
-    def _check_organization(self, reference: str | None) -> None:
-        """A token is bound to its organization: every other one is hidden from it."""
-        if reference is None:
-            return
-        key = ulid.parse_or_none(reference)
-        is_mine = (
-            key == self.organization.pk if key else reference.lower() == self.organization.slug
-        )
-        if not is_mine:
+    def _enter(self, reference: str | None) -> None:
+        """Go to the organization of the path; one that is not the caller's is not there. What is
+        counted is the organization's, and a person's own elsewhere: looking around has a limit."""
+        entered = self.principal if reference is None else self.principal.entering(reference)
+        if entered is not None:
+            self.request.user = entered  # type: ignore[assignment]
+            self.request._request.api_principal = entered  # type: ignore[attr-defined]
+        self._limit("api")
+        if entered is None:
             raise errors.hidden("organization")
+        if entered.organization is not None:
+            self.organization = entered.organization
 
     def _limit(self, scope: str) -> None:
-        self.limited = limits.hit(scope, str(self.organization.pk))
+        self.limited = limits.hit(scope, str(self.principal.limited_as))
         if not self.limited.allowed:
             raise errors.rate_limited(self.limited, "Too many requests")
 

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from keys import rotation
+from keys.errors import RotationMismatchError, RuleError
 from organizations.creation import SlugTakenError
 from organizations.limits import Limited
 from organizations.signals import access_denied
@@ -32,6 +32,8 @@ HEADERS = {
     "X-XSS-Protection": "1; mode=block",
 }
 """Of every answer of the API."""
+
+NO_CALLER = "Send an API key or an access token: Authorization: Bearer dotenv_…"
 
 
 class ApiError(Exception):
@@ -93,7 +95,7 @@ def forbidden(ability: str) -> ApiError:
     return ApiError(
         403,
         "insufficient_permissions",
-        f"This needs the ability {ability}, which the API key does not have.",
+        f"This needs the ability {ability}, which you do not hold.",
         details={"required": ability},
         is_refusal=True,
     )
@@ -157,7 +159,7 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response:
 
 def _organization_of(request: Any) -> uuid.UUID | None:
     principal = getattr(getattr(request, "_request", request), "api_principal", None)
-    return principal.organization.pk if principal else None
+    return principal.organization.pk if principal and principal.organization else None
 
 
 def _translate(exception: Exception) -> ApiError | None:
@@ -184,16 +186,8 @@ def _translate(exception: Exception) -> ApiError | None:
             return ApiError(
                 403, "insufficient_permissions", "This is not allowed.", is_refusal=True
             )
-        case rotation.NoActiveKeyError():
-            return ApiError(422, "no_active_encryption_key", "The project has no usable key.")
-        case rotation.ClientManagedError():
-            return ApiError(
-                400, "client_managed_encryption", "The key of this project is its clients' own."
-            )
-        case rotation.RotationInProgressError():
-            return ApiError(
-                409, "rotation_in_progress", "This key is being rotated; try again in a moment."
-            )
+        case RuleError():
+            return _of_rule(exception)
         case OperationalError() | InterfaceError():
             # Gone, full, restarting, or too busy: psycopg tells these from our mistakes.
             logger.error("the database is unavailable", exc_info=exception)
@@ -201,6 +195,29 @@ def _translate(exception: Exception) -> ApiError | None:
         case IntegrityError() if "unique" in str(exception).lower():
             return ApiError(409, "conflict", "Somebody else just made the same; look and retry.")
     return None
+
+
+_STATUS_OF_RULE = {
+    "client_managed_encryption": 400,
+    "server_managed_encryption": 400,
+    "rotation_in_progress": 409,
+    "version_locked": 403,
+    "payload_too_large": 413,
+}
+"""Where it is not 422."""
+
+
+def _of_rule(error: RuleError) -> ApiError:
+    if isinstance(error, RotationMismatchError):
+        # With status 400 clients show the fields alone, and as plain strings.
+        return ApiError(400, error.code, str(error), errors={"secrets": str(error)})
+    return ApiError(
+        _STATUS_OF_RULE.get(error.code, 422),
+        error.code,
+        str(error),
+        details=error.details or None,
+        is_refusal=error.is_refusal,
+    )
 
 
 def _messages(error: ValidationError) -> dict[str, list[str]]:

@@ -12,7 +12,8 @@ from dotenv_cloud.api import bodies, errors, paging, resources
 from dotenv_cloud.api.base import ApiView, data, no_content
 from dotenv_cloud.api.schema import described
 from organizations import creation, members, ulid
-from organizations.models import Membership, Organization
+from organizations.models import Membership, Organization, User
+from organizations.roles import Role
 
 
 class Organizations(ApiView):
@@ -20,7 +21,10 @@ class Organizations(ApiView):
 
     @described("List the organizations the caller sees", answer="OrganizationList")
     def get(self, request: Request) -> Response:
-        mine = Organization.objects.filter(pk=self.organization.pk)
+        if self.principal.user is None:
+            mine = Organization.objects.filter(pk=self.organization.pk)
+        else:
+            mine = Organization.objects.filter(memberships__user=self.principal.user)
         return paging.collection(request, mine, resources.organization)
 
     @described(
@@ -28,7 +32,7 @@ class Organizations(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = bodies.read(request, bodies.OrganizationBody)
-        owner = self.principal.api_key.created_by
+        owner = self.principal.person
         if owner is None:
             raise errors.invalid(
                 {
@@ -75,6 +79,8 @@ class CurrentOrganization(ApiView):
 
     @described("Show the token's organization", answer="Organization")
     def get(self, request: Request) -> Response:
+        if self.principal.organization is None:
+            raise errors.not_found("organization: an access token is not bound to one")
         return data(resources.organization(self.organization))
 
 
@@ -83,37 +89,13 @@ class CurrentPrincipal(ApiView):
 
     @described("Show who the caller is", answer="Principal")
     def get(self, request: Request) -> Response:
-        key, organization = self.principal.api_key, self.organization
-        attributes = {
-            "name": key.name,
-            "email": "",
-            "is_verified": True,
-            "abilities": key.abilities,
-            "expires_at": resources.instant(key.expires_at),
-            "created_at": resources.instant(key.created_at),
-            "updated_at": resources.instant(key.updated_at),
-        }
-        reference = {"type": "organizations", "id": organization.ulid}
-        included = {
-            **reference,
-            "attributes": {
-                "ulid": organization.ulid,
-                "name": organization.name,
-                "slug": organization.slug,
-                "role": "api_user",
-            },
-        }
-        return Response(
-            {
-                "data": {
-                    "type": "api-keys",
-                    "id": key.ulid,
-                    "attributes": attributes,
-                    "relationships": {"organizations": {"data": [reference]}},
-                },
-                "included": [included],
-            }
-        )
+        caller = self.principal.caller
+        if isinstance(caller, User):
+            memberships = Membership.objects.filter(user=caller).select_related("organization")
+            mine = [(m.organization, m.role) for m in memberships.order_by("organization__name")]
+            return Response(resources.principal(resources.person(caller), mine))
+        who = resources.calling_key(caller)
+        return Response(resources.principal(who, [(self.organization, Role.API_USER)]))
 
 
 class Members(ApiView):
@@ -130,7 +112,7 @@ class Members(ApiView):
             self.organization,
             body["email"],
             body["role"],
-            invited_by=None,
+            invited_by=self.principal.user,
             granter=self.principal.abilities,
         )
         link = request.build_absolute_uri(f"/invitations/{invited.token}")

@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keys import abilities
 from keys.abilities import Scope
 from keys.models import ApiKey
-from organizations.models import Organization
+from organizations import ulid
+from organizations.access import find_belonging
+from organizations.models import Organization, User
+
+ANYWHERE = frozenset({"organization:create"})
+"""What a person may do without belonging to any organization."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """An API key at work: abilities it holds, some of them narrowed to nodes."""
+    """An API key or a person at work, with the abilities that count for this request.
 
-    api_key: ApiKey
-    organization: Organization
-    abilities: frozenset[str]
+    A key has its own organization, and abilities some of which may be narrowed to nodes. A person
+    has the organization of the path, once `entering` it, with what the role there allows right now.
+    """
+
+    caller: ApiKey | User
+    organization: Organization | None = None
+    abilities: frozenset[str] = ANYWHERE
     scopes: tuple[Scope, ...] = ()
+    inherits_parents: bool = True
     is_authenticated: bool = field(default=True, init=False)
 
     @classmethod
-    def of(cls, api_key: ApiKey) -> Principal:
+    def of(cls, caller: ApiKey | User) -> Principal:
+        if isinstance(caller, User):
+            return cls(caller)
         return cls(
-            api_key,
-            api_key.organization,
-            abilities.effective(api_key.abilities),
-            tuple(Scope.parse(scope) for scope in api_key.scopes),
+            caller,
+            caller.organization,
+            abilities.effective(caller.abilities),
+            tuple(Scope.parse(scope) for scope in caller.scopes),
+            caller.inherit_parents,
         )
+
+    def entering(self, reference: str) -> Principal | None:
+        """The caller inside the organization with this ULID or slug; None when it is not the
+        caller's to know."""
+        if isinstance(self.caller, User):
+            place = find_belonging(self.caller, reference)
+            return replace(self, organization=place[0], abilities=place[1]) if place else None
+        mine, key = self.caller.organization, ulid.parse_or_none(reference)
+        is_mine = key == mine.pk if key else reference.lower() == mine.slug
+        return self if is_mine else None
+
+    @property
+    def limited_as(self) -> uuid.UUID:
+        """Whose requests are counted together: the organization's, or a person's outside of any."""
+        return self.organization.pk if self.organization else self.caller.pk
+
+    @property
+    def user(self) -> User | None:
+        """The person who calls; None for an API key."""
+        return self.caller if isinstance(self.caller, User) else None
+
+    @property
+    def person(self) -> User | None:
+        """Who answers for what is made: the person, or whoever made the key, unless gone."""
+        return self.caller if isinstance(self.caller, User) else self.caller.created_by
 
     def scopes_of(self, ability: str) -> tuple[Scope, ...]:
         """The nodes that `ability` is narrowed to; empty when it is not narrowed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from keys.models import ApiKey, KeyVersion
@@ -15,6 +16,7 @@ from organizations.models import (
     Organization,
     Project,
     Target,
+    User,
 )
 
 PLAN = "self-hosted"
@@ -44,6 +46,48 @@ def organization(row: Organization) -> dict[str, Any]:
         **_times(row),
     }
     return {**attributes, **_resource("organizations", row.ulid, attributes)}
+
+
+def person(row: User) -> dict[str, Any]:
+    """Clients read the id as a number inside a string."""
+    attributes = {
+        "ulid": row.ulid,
+        "name": row.get_full_name(),
+        "email": row.email,
+        "is_verified": True,
+        **_times(row),
+    }
+    return _resource("users", str(row.number), attributes)
+
+
+def calling_key(row: ApiKey) -> dict[str, Any]:
+    """An API key as the one who calls: in the shape of a person."""
+    attributes = {
+        "name": row.name,
+        "email": "",
+        "is_verified": True,
+        "abilities": row.abilities,
+        "expires_at": instant(row.expires_at),
+        **_times(row),
+    }
+    return _resource("api-keys", row.ulid, attributes)
+
+
+def principal(who: dict[str, Any], places: Sequence[tuple[Organization, str]]) -> dict[str, Any]:
+    """The answer to `GET /user`: who calls, with each organization and the role there."""
+    included = [
+        _resource(
+            "organizations",
+            place.ulid,
+            {"ulid": place.ulid, "name": place.name, "slug": place.slug, "role": role},
+        )
+        for place, role in places
+    ]
+    references = [{"type": item["type"], "id": item["id"]} for item in included]
+    return {
+        "data": {**who, "relationships": {"organizations": {"data": references}}},
+        "included": included,
+    }
 
 
 def member(row: Membership) -> dict[str, Any]:

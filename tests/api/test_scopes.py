@@ -200,6 +200,28 @@ def test_a_narrowed_key_makes_no_wider_one(
     assert api.post(keys, same).status_code == 201
 
 
+def test_a_key_without_the_levels_above_makes_none_with_them(
+    api_with: ApiWith, live: Environment
+) -> None:
+    target = live.target
+    scope = Scope("secret:read", target.project.pk, target.pk)
+    api = api_with(
+        "secret:read", "api-token:create", "api-token:update", scopes=[scope], inherit_parents=False
+    )
+    keys = "/organizations/{o}/api-keys"
+    same = {
+        "name": "same",
+        "abilities": ["secret:read"],
+        "scoped_permissions": [{"permission": "secret:read", "project": "shop", "target": "web"}],
+    }
+    assert "inherit_parents" in api.post(keys, same).json()["errors"]
+    made = api.post(keys, {**same, "inherit_parents": False})
+    assert made.status_code == 201, made.content
+    path = f"{keys}/{made.json()['api_key']['id']}"
+    assert "inherit_parents" in api.patch(path, {"inherit_parents": True}).json()["errors"]
+    assert api.patch(path, {"name": "renamed"}).json()["data"]["inherit_parents"] is False
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_is_hidden_is_entered_and_what_is_missing_is_not(
     narrowed: Callable[..., Api], acme: Organization, left_by: Callable[..., list[Told]]
