@@ -64,6 +64,8 @@ _PAGE = "/o/{organization}"
 _ADMIN_MODELS = (
     "keys/apikey",
     "keys/keyversion",
+    "keys/secret",
+    "keys/secretversion",
     "organizations/environment",
     "organizations/invitation",
     "organizations/membership",

@@ -113,13 +113,18 @@ _TARGET_PATH = (
     "(SELECT p.slug || '/' || t.slug FROM organizations_target t"
     " JOIN organizations_project p ON p.id = t.project_id WHERE t.id = {target_id})"
 )
+_LEVEL_PATH = (
+    "concat_ws('/', (SELECT slug FROM organizations_project WHERE id = {project_id}),"
+    " (SELECT slug FROM organizations_target WHERE id = {target_id}),"
+    " (SELECT slug FROM organizations_environment WHERE id = {environment_id}))"
+)
 _USER_EMAIL = "(SELECT email FROM organizations_user WHERE id = {user_id})"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource(
         "organization",
         "organizations.Organization",
-        recorded=("name", "slug", "status"),
+        recorded=("name", "slug", "status", "history_retention_days"),
         label="{slug}",
         organization="id",
     ),
@@ -158,8 +163,11 @@ RESOURCES: tuple[Resource, ...] = (
             "storage_mode",
             "history_policy",
             "secret_versioning",
+            "history_retention_days",
+            "strict_encryption",
         ),
         label="{slug}",
+        verbs=frozenset({("switch_custody", Operation.UPDATE)}),
     ),
     Resource(
         "target",
@@ -183,10 +191,53 @@ RESOURCES: tuple[Resource, ...] = (
             "is_active",
             "master_key_version",
             "key_hint",
+            "history_policy",
             "rotated_at",
         ),
         label=f"{_PROJECT_PATH} || '/encryption-key/' || {{version}}::text",
-        verbs=frozenset({("rotate", Operation.INSERT), ("rewrap", Operation.UPDATE)}),
+        verbs=frozenset(
+            {
+                ("rotate", Operation.INSERT),
+                ("rewrap", Operation.UPDATE),
+                ("switch_custody", Operation.UPDATE),
+            }
+        ),
+    ),
+    Resource(
+        "secret",
+        "keys.Secret",
+        recorded=("project_id", "target_id", "environment_id", "key_version", "size_bytes"),
+        label=_LEVEL_PATH,
+        verbs=frozenset(
+            {
+                ("restore", Operation.INSERT),
+                ("restore", Operation.UPDATE),
+                ("rotate", Operation.UPDATE),
+            }
+        ),
+    ),
+    Resource(
+        "secret_version",
+        "keys.SecretVersion",
+        recorded=(
+            "project_id",
+            "target_id",
+            "environment_id",
+            "action",
+            "key_version",
+            "size_bytes",
+        ),
+        label=f"{_LEVEL_PATH} || '#' || {{number}}::text",
+        # When it was moved to another key is told by the entry of that.
+        silent=("updated_at", "re_encrypted_at"),
+        verbs=frozenset(
+            {
+                ("purge", Operation.DELETE),
+                ("restore", Operation.INSERT),
+                ("rotate", Operation.INSERT),
+                ("re_encrypt", Operation.UPDATE),
+            }
+        ),
     ),
     Resource(
         "api_key",
@@ -242,15 +293,20 @@ class Action:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("create", "created"),
-    Action("update", "updated"),
-    Action("delete", "deleted", Severity.WARNING),
+    Action("create", "created", context=("plaintext_upload", "legacy_derivation")),
+    Action("update", "updated", context=("plaintext_upload", "legacy_derivation", "no_backup")),
+    Action("delete", "deleted", Severity.WARNING, ("no_backup",)),
+    Action("restore", "restored", Severity.NOTICE, ("version", "legacy_derivation")),
+    Action("purge", "purged", Severity.WARNING),
     Action("grant", "granted permissions to", Severity.NOTICE),
     Action("revoke", "revoked permissions from", Severity.NOTICE),
     Action("rotate", "rotated", Severity.NOTICE, ("key_version", "history_policy", "count")),
     Action("rewrap", "re-wrapped", Severity.NOTICE, ("master_key_version",)),
+    Action("re_encrypt", "re-encrypted", context=("key_version",)),
+    Action("switch_custody", "switched the custody of", Severity.WARNING, ("key_version",)),
     Action("retrieve", "retrieved", Severity.NOTICE, ("key_version",)),
-    Action("read", "read", context=("key_version", "count")),
+    Action("read", "read", context=("key_version", "size")),
+    Action("decrypt", "decrypted", Severity.NOTICE, ("key_version", "size")),
     Action("sign_in", "signed in"),
     Action("sign_out", "signed out"),
     Action("change_password", "changed the password of", Severity.NOTICE),
@@ -292,6 +348,8 @@ RESOURCE_TYPES: dict[str, str] = {
     "target": "target",
     "environment": "environment",
     "key_version": "encryption key",
+    "secret": "secret",
+    "secret_version": "secret version",
     "api_key": "API key",
     "audit_log": "audit log",
     "endpoint": "endpoint",

@@ -236,6 +236,9 @@ if TESTING:
     # A slow hash is right everywhere else; a test signs in a hundred times.
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# What one level may hold, in bytes of base64: a blob of 1 MiB.
+SECRET_MAX_BYTES = env.int("SECRET_MAX_BYTES", default=1_398_104)
+
 # How many requests in how many seconds; RATE_LIMIT_API=200/60 and so on replace them.
 RATE_LIMITS: dict[str, environment.Limit] = {
     name: environment.limit(

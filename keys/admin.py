@@ -1,10 +1,11 @@
-"""Django admin of keys: which there are and since when; no key, no hash, no proof."""
+"""Django admin of keys and secrets: which there are and since when; no key, no hash, no proof, no
+content."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
-from keys.models import ApiKey, KeyVersion
+from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
 from organizations.read_only_admin import ReadOnlyAdmin
 
 
@@ -21,10 +22,63 @@ class KeyVersionAdmin(ReadOnlyAdmin):
         "managed",
         "is_active",
         "key_hint",
+        "history_policy",
         "master_key_version",
         "ulid",
         "created_at",
         "rotated_at",
+    )
+    readonly_fields = ("ulid",)
+
+
+@admin.register(Secret)
+class SecretAdmin(ReadOnlyAdmin):
+    list_display = ("path", "size_bytes", "key_version", "created_at", "updated_at")
+    list_select_related = ("project", "target", "environment")
+    search_fields = ("project__slug", "target__slug", "environment__slug")
+    fields = (
+        "project",
+        "target",
+        "environment",
+        "organization",
+        "size_bytes",
+        "key_version",
+        "number",
+        "ulid",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = ("ulid",)
+
+
+@admin.register(SecretVersion)
+class SecretVersionAdmin(ReadOnlyAdmin):
+    list_display = (
+        "path",
+        "number",
+        "action",
+        "size_bytes",
+        "key_version",
+        "author_name",
+        "created_at",
+    )
+    list_filter = ("action",)
+    list_select_related = ("project", "target", "environment")
+    search_fields = ("project__slug", "target__slug", "environment__slug")
+    fields = (
+        "project",
+        "target",
+        "environment",
+        "organization",
+        "number",
+        "action",
+        "size_bytes",
+        "key_version",
+        "author_name",
+        "author_number",
+        "re_encrypted_at",
+        "ulid",
+        "created_at",
     )
     readonly_fields = ("ulid",)
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 ITERATIONS = 600_000
+KEY_BYTES = 32
 SALT_BYTES = 16
 NONCE_BYTES = 12
 TAG_BYTES = 16
@@ -52,7 +53,7 @@ def pad_key(key: str) -> bytes:
     """The key's bytes cut or padded with ASCII `0` to 32. Raises ValueError when it is empty."""
     if not key:
         raise ValueError("the key is empty")
-    return key.encode()[:32].ljust(32, b"0")
+    return key.encode()[:KEY_BYTES].ljust(KEY_BYTES, b"0")
 
 
 def encrypt(data_key: bytes, plaintext: bytes, bound_to: bytes | None = None) -> bytes:
@@ -74,7 +75,7 @@ def decrypt(data_key: bytes, blob: bytes, bound_to: bytes | None = None) -> byte
 def _pbkdf2(password: bytes, salt: bytes, iterations: int) -> bytes:
     kdf = PBKDF2HMAC(
         algorithm=SHA256(),
-        length=32,
+        length=KEY_BYTES,
         salt=salt,
         iterations=iterations if iterations > 0 else ITERATIONS,
     )

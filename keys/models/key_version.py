@@ -15,21 +15,27 @@ IMMUTABLE = (
     "organization_id",
     "project_id",
     "version",
-    "managed",
     "key_check_salt",
     "key_check_iterations",
-    "key_check",
     "key_hint",
+    "history_policy",
     "created_at",
 )
 """Never changes once a version exists; a trigger says the same to SQL."""
+
+FIXED_ONCE_ROTATED = ("is_active", "managed")
+"""The active version changes hands by a switch of custody, or retires; a rotated one does not."""
 
 
 class KeyVersion(Timestamped):
     """Exactly one version of a project is active; a rotated one never changes again.
 
-    `wrapped_key` is the server-managed key sealed by master key number `master_key_version`
-    (`keys.crypto`); only a re-wrapping under another master key may replace it.
+    What is secret in it is sealed by master key number `master_key_version` (`keys.master_key`),
+    and only a re-wrapping under another master key may replace it: `wrapped_key`, the key itself
+    of a server-managed version, or `wrapped_key_check`, the proof of a client-managed one, whose
+    key the server has never seen or has given away.
+
+    history_policy: what the rotation that made this version does with what older keys encrypted.
     """
 
     class Managed(models.TextChoices):
@@ -42,11 +48,14 @@ class KeyVersion(Timestamped):
     managed = models.CharField(max_length=10, choices=Managed, default=Managed.SERVER)
     is_active = models.BooleanField(default=True)
     wrapped_key = models.BinaryField(null=True)
-    master_key_version = models.PositiveIntegerField(null=True)
-    key_check = models.BinaryField(null=True)
+    wrapped_key_check = models.BinaryField(null=True)
+    master_key_version = models.PositiveIntegerField()
     key_check_salt = models.BinaryField()
     key_check_iterations = models.PositiveIntegerField()
     key_hint = models.CharField(max_length=100, blank=True)
+    history_policy = models.CharField(
+        max_length=10, choices=Project.HistoryPolicy, default=Project.HistoryPolicy.KEEP
+    )
     rotated_at = models.DateTimeField(null=True, blank=True)
 
     _loaded: dict[str, Any]
@@ -66,18 +75,8 @@ class KeyVersion(Timestamped):
                 name="keys_keyversion_rotated_is_inactive",
             ),
             models.CheckConstraint(
-                condition=Q(
-                    managed="server",
-                    wrapped_key__isnull=False,
-                    master_key_version__isnull=False,
-                    key_check=None,
-                )
-                | Q(
-                    managed="client",
-                    wrapped_key=None,
-                    master_key_version=None,
-                    key_check__isnull=False,
-                ),
+                condition=Q(managed="server", wrapped_key__isnull=False, wrapped_key_check=None)
+                | Q(managed="client", wrapped_key=None, wrapped_key_check__isnull=False),
                 name="keys_keyversion_custody",
             ),
             models.CheckConstraint(
@@ -89,18 +88,23 @@ class KeyVersion(Timestamped):
     def __str__(self) -> str:
         return f"{self.project.path}/encryption-key/{self.version}"
 
+    @property
+    def is_client_managed(self) -> bool:
+        return self.managed == self.Managed.CLIENT
+
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> KeyVersion:
         version = super().from_db(*args, **kwargs)
-        version._loaded = {name: version.__dict__.get(name) for name in (*IMMUTABLE, "is_active")}
+        version._loaded = {
+            name: version.__dict__.get(name) for name in (*IMMUTABLE, *FIXED_ONCE_ROTATED)
+        }
         return version
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         loaded = getattr(self, "_loaded", None)
         if loaded:
-            changed = [name for name in IMMUTABLE if self.__dict__.get(name) != loaded[name]]
-            if not loaded["is_active"] and self.is_active:
-                changed.append("is_active")
+            fixed = IMMUTABLE if loaded["is_active"] else (*IMMUTABLE, *FIXED_ONCE_ROTATED)
+            changed = [name for name in fixed if self.__dict__.get(name) != loaded[name]]
             if changed:
                 raise ValueError(f"a key version never changes its {', '.join(changed)}")
         super().save(*args, **kwargs)

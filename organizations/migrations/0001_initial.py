@@ -28,10 +28,12 @@ ALTER TABLE organizations_project
     ADD CONSTRAINT organizations_project_tenant UNIQUE (id, organization_id);
 ALTER TABLE organizations_target
     ADD CONSTRAINT organizations_target_tenant UNIQUE (id, organization_id),
+    ADD CONSTRAINT organizations_target_of_project UNIQUE (id, project_id),
     ADD CONSTRAINT organizations_target_same_organization
         FOREIGN KEY (project_id, organization_id)
         REFERENCES organizations_project (id, organization_id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE organizations_environment
+    ADD CONSTRAINT organizations_environment_of_target UNIQUE (id, target_id),
     ADD CONSTRAINT organizations_environment_same_organization
         FOREIGN KEY (target_id, organization_id)
         REFERENCES organizations_target (id, organization_id) DEFERRABLE INITIALLY DEFERRED;
@@ -210,6 +212,7 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
+                ("history_retention_days", models.PositiveIntegerField(blank=True, null=True)),
                 (
                     "members",
                     models.ManyToManyField(
@@ -429,6 +432,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("secret_versioning", models.BooleanField(default=True)),
+                ("history_retention_days", models.PositiveIntegerField(blank=True, null=True)),
+                ("strict_encryption", models.BooleanField(default=False)),
                 ("metadata", models.JSONField(blank=True, default=dict)),
                 (
                     "organization",

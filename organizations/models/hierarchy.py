@@ -42,6 +42,10 @@ class Project(Timestamped):
         max_length=10, choices=HistoryPolicy, default=HistoryPolicy.KEEP
     )
     secret_versioning = models.BooleanField(default=True)
+    # Null takes the organization's.
+    history_retention_days = models.PositiveIntegerField(null=True, blank=True)
+    # Refuse what is not encrypted already, instead of encrypting it on arrival.
+    strict_encryption = models.BooleanField(default=False)
     metadata = models.JSONField(default=dict, blank=True)
 
     class Meta:

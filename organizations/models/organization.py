@@ -27,6 +27,8 @@ class Organization(Timestamped):
     name = models.CharField(max_length=100)
     slug = OrganizationSlugField()
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    # Versions of secrets older than this many days stay listed, locked; null locks none.
+    history_retention_days = models.PositiveIntegerField(null=True, blank=True)
     members = models.ManyToManyField(
         settings.AUTH_USER_MODEL,
         through="Membership",

@@ -15,8 +15,10 @@ from django.urls import reverse
 
 from audit.models import Entry
 from audit.querysets import EVERYTHING, open_wall
-from keys import rotation
-from keys.models import ApiKey, KeyVersion
+from keys import rotation, secrets
+from keys.authors import SYSTEM
+from keys.levels import Level
+from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
 from organizations import members, roles
 from organizations.models import Invitation, Organization, Project, User
 from tests import factories
@@ -40,7 +42,11 @@ class World:
 def make_contents(organization: Organization, name: str) -> list[str]:
     """Rows of every kind; returns what must never be shown."""
     project = factories.make_project(organization, f"{name} project")
-    factories.make_environment(factories.make_target(project, f"{name} target"), f"{name} env")
+    target = factories.make_target(project, f"{name} target")
+    level = Level(project, target, factories.make_environment(target, f"{name} env"))
+    plaintext = f"TOKEN=the value of {name}"
+    secrets.store(level, plaintext, author=SYSTEM)
+    secrets.store(level, plaintext, author=SYSTEM)
     rotation.rotate(project)
     issued = factories.make_api_key(organization, name=f"{name}-key")
     owner = organization.memberships.get(role="owner").user
@@ -52,10 +58,12 @@ def make_contents(organization: Organization, name: str) -> list[str]:
         granter=roles.ALL,
     )
     hidden = [bytes(issued.api_key.token_hash), bytes(invited.invitation.token_hash)]
+    hidden += [bytes(row.content) for row in Secret.objects.filter(project=project)]
+    hidden += [bytes(row.content) for row in SecretVersion.objects.filter(project=project)]
     for version in KeyVersion.objects.filter(project=project):
         assert version.wrapped_key is not None
         hidden += [bytes(version.wrapped_key), bytes(version.key_check_salt)]
-    return [issued.token, invited.token, owner.password, *(str(h) for h in hidden)] + [
+    return [issued.token, invited.token, owner.password, plaintext, *(str(h) for h in hidden)] + [
         h.hex() for h in hidden
     ]
 
@@ -66,10 +74,10 @@ def world() -> Iterator[World]:
     theirs = factories.make_organization("Theirs", owner=factories.make_user("boss@theirs.example"))
     officer = factories.make_user("officer@ours.example", is_staff=True)
     factories.make_member(ours, "auditor", officer)
-    secrets = make_contents(ours, "Our") + make_contents(theirs, "Their")
+    hidden = make_contents(ours, "Our") + make_contents(theirs, "Their")
     client = Client()
     client.force_login(officer)
-    yield World(ours, theirs, officer, client, secrets)
+    yield World(ours, theirs, officer, client, hidden)
 
 
 def changelist(model: Any) -> str:
@@ -156,7 +164,15 @@ def test_no_secret_and_no_hash_is_shown(world: World) -> None:
 
 
 def test_secret_columns_are_in_no_admin() -> None:
-    hidden = {"token_hash", "wrapped_key", "key_check", "key_check_salt", "password", "metadata"}
+    hidden = {
+        "token_hash",
+        "wrapped_key",
+        "wrapped_key_check",
+        "key_check_salt",
+        "content",
+        "password",
+        "metadata",
+    }
     for model_admin in admin.site._registry.values():
         assert not hidden & {*model_admin.fields, *model_admin.list_display}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from keys import custody
 from keys.abilities import Scope
 from keys.models import KeyVersion
 from organizations.models import Organization
@@ -106,23 +107,8 @@ def test_a_project_without_a_usable_key_says_so(api: Api, acme: Organization) ->
         assert response.json()["error"] == "no_active_encryption_key"
 
 
-def test_a_client_managed_key_is_not_rotated_here(
-    api: Api, acme: Organization, key: str, owner_connection: Any
-) -> None:
-    owner_connection.execute(
-        "SET audit.reason = 'a client-managed key, as a later version makes them';"
-        "UPDATE keys_keyversion SET is_active = false, rotated_at = now()"
-    )
-    project = acme.projects.get()
-    KeyVersion.objects.create(
-        organization=acme,
-        project=project,
-        version=2,
-        managed="client",
-        key_check=b"p" * 32,
-        key_check_salt=b"s" * 16,
-        key_check_iterations=600_000,
-    )
+def test_a_client_managed_key_is_not_rotated_here(api: Api, acme: Organization, key: str) -> None:
+    custody.to_clients(acme.projects.get())
     response = api.post(f"{key}/rotate")
     assert (response.status_code, response.json()["error"]) == (400, "client_managed_encryption")
     assert "key" not in described(api.get(key))

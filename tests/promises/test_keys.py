@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, transaction
 
-from keys import crypto, master_key, retrieval, rotation
+from keys import crypto, errors, master_key, retrieval, rotation
 from keys.models import KeyVersion
 from keys.projects import create_project
 from organizations.models import Organization, Project
@@ -132,7 +132,7 @@ def test_eight_rotations_at_once_leave_one_active_version(project: Project) -> N
         try:
             rotation.rotate(project)
             outcomes.append("rotated")
-        except rotation.RotationInProgressError:
+        except errors.RotationInProgressError:
             outcomes.append("refused")
         finally:
             connection.close()

@@ -1,0 +1,107 @@
+"""Who holds a project's key: switched from the server to its clients, or back.
+
+No blob changes: the same key with the same salt encrypts before and after. From the server's side
+only what it keeps changes, the key itself or just the proof of it.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from keys import crypto, data_keys, master_key, projects, reencryption, retrieval
+from keys.errors import (
+    ClientManagedError,
+    ContentUndecryptableError,
+    InsecureClientKeyError,
+    KeyProofMismatchError,
+    ServerManagedError,
+)
+from keys.models import KeyVersion, Secret
+from organizations.acts import act
+from organizations.models import Project
+from organizations.signals import content_revealed
+
+
+@transaction.atomic
+def to_clients(project: Project) -> str:
+    """Give the key away: returns it, for the one time that it is shown, and keeps its proof.
+
+    What older keys of the server encrypt is moved to this one first, since nobody could later. The
+    reveal is announced. Raises ClientManagedError, NoActiveKeyError, InsecureClientKeyError for a
+    key of 32 bytes (rotate it first).
+    """
+    version = _locked(project)
+    if version.is_client_managed:
+        raise ClientManagedError(f"The key of {project.slug} is its clients' own already.")
+    key = master_key.unwrap(version)
+    if len(key.encode()) == crypto.KEY_BYTES:
+        raise InsecureClientKeyError(
+            "This key is 32 bytes long, so its proof would open what it encrypts. Rotate it first."
+        )
+    data_keys.data_key(version)
+    reencryption.move_all(project, version)
+    facts = {"key_version": version.version}
+    content_revealed.send(KeyVersion, instance=version, verb="retrieve", facts=facts)
+    proof = crypto.prove(key, bytes(version.key_check_salt), version.key_check_iterations)
+    wrapped = master_key.wrap_proof(proof, version.id)
+    version.managed = KeyVersion.Managed.CLIENT
+    version.wrapped_key, version.wrapped_key_check = None, wrapped.sealed
+    _switch(version, wrapped.master_key_version, Project.StorageMode.CLIENT)
+    data_keys.forget(version)
+    return key
+
+
+@transaction.atomic
+def to_server(project: Project, key: str) -> KeyVersion:
+    """Take the key in: `key` must be the one that the kept proof is of, and open every blob.
+
+    Raises ServerManagedError, NoActiveKeyError, ValidationError for a key that no server-managed
+    key may be, KeyProofMismatchError, ContentUndecryptableError.
+    """
+    version = _locked(project)
+    if not version.is_client_managed:
+        raise ServerManagedError(f"The key of {project.slug} is the server's already.")
+    projects.check_key(key, "key")
+    salt, rounds = bytes(version.key_check_salt), version.key_check_iterations
+    if crypto.prove(key, salt, rounds) != master_key.unwrap_proof(version):
+        raise KeyProofMismatchError("This is not the project's key.")
+    _check_opens(project, crypto.derive_data_key(key, salt, rounds), version)
+    wrapped = master_key.wrap(key, version.id)
+    version.managed = KeyVersion.Managed.SERVER
+    version.wrapped_key, version.wrapped_key_check = wrapped.sealed, None
+    _switch(version, wrapped.master_key_version, Project.StorageMode.SERVER)
+    return version
+
+
+def _check_opens(project: Project, data_key: bytes, version: KeyVersion) -> None:
+    """The proof covers 32 bytes of the key: whether the rest is right, only the blobs tell."""
+    held = Secret.objects.filter(project=project, key_version=version.version)
+    for secret in held.select_related("project", "target", "environment").iterator(100):
+        try:
+            crypto.decrypt(data_key, bytes(secret.content))
+        except crypto.UnwrapError:
+            raise ContentUndecryptableError(
+                f"The key has the right beginning, but does not open {secret.path}: look at what"
+                " follows its 32nd byte."
+            ) from None
+
+
+def _locked(project: Project) -> KeyVersion:
+    version = retrieval.active(project)
+    locked = KeyVersion.objects.select_for_update().get(pk=version.pk)
+    if not locked.is_active:  # rotated since it was looked at
+        raise ValidationError("The key was rotated meanwhile; look again.")
+    locked.project = project
+    return locked
+
+
+def _switch(version: KeyVersion, master_key_version: int, mode: str) -> None:
+    version.master_key_version = master_key_version
+    project = Project.objects.select_for_update().get(pk=version.project_id)
+    project.storage_mode = mode
+    with act("switch_custody", key_version=version.version):
+        version.save(
+            update_fields={"managed", "wrapped_key", "wrapped_key_check", "master_key_version"}
+        )
+        project.save(update_fields={"storage_mode"})
