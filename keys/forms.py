@@ -1,4 +1,4 @@
-"""Forms about API keys."""
+"""Forms about API keys and access tokens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from django import forms
 from organizations import roles
 
 
-class ApiKeyForm(forms.Form):
-    """granter: the abilities of whoever makes the key; only these can be ticked."""
+class TokenForm(forms.Form):
+    """What every token has: a name, and perhaps an end."""
 
     name = forms.CharField(max_length=100, help_text="What it is for, such as “deploy pipeline”.")
     expires_on = forms.DateField(
@@ -19,6 +19,26 @@ class ApiKeyForm(forms.Form):
         widget=forms.DateInput(attrs={"type": "date"}),
         help_text="Empty: never. It works until the end of that day, UTC.",
     )
+
+    @property
+    def expires_at(self) -> dt.datetime | None:
+        day = self.cleaned_data["expires_on"]
+        if day is None:
+            return None
+        return dt.datetime.combine(day, dt.time(23, 59, 59), tzinfo=dt.UTC)
+
+
+class AccessTokenForm(TokenForm):
+    """A person's own: it may do what the person may."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["name"].help_text = "What it is for, such as “my laptop”."
+
+
+class ApiKeyForm(TokenForm):
+    """granter: the abilities of whoever makes the key; only these can be ticked."""
+
     abilities = forms.MultipleChoiceField(
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Tick at least one ability."},
@@ -28,10 +48,3 @@ class ApiKeyForm(forms.Form):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         choices = [(ability, ability) for ability in sorted(granter & roles.ALL)]
         self.fields["abilities"].choices = choices  # type: ignore[attr-defined]
-
-    @property
-    def expires_at(self) -> dt.datetime | None:
-        day = self.cleaned_data["expires_on"]
-        if day is None:
-            return None
-        return dt.datetime.combine(day, dt.time(23, 59, 59), tzinfo=dt.UTC)

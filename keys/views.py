@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from keys import abilities, api_keys, rotation
+from keys.errors import ClientManagedError, NoActiveKeyError, RotationInProgressError
 from keys.forms import ApiKeyForm
 from keys.models import ApiKey, KeyVersion
 from organizations import limits, ulid
@@ -49,7 +50,7 @@ def find_project(request: Any, reference: str) -> Project:
 
 def key_versions(project: Project) -> Any:
     """The versions of a project's key, the active one first."""
-    return KeyVersion.objects.filter(project=project).defer("wrapped_key", "key_check")
+    return KeyVersion.objects.filter(project=project).defer("wrapped_key", "wrapped_key_check")
 
 
 @organization_page("key:rotate")
@@ -64,9 +65,9 @@ def rotate(request: Any, project: str) -> HttpResponse:
     if request.method == "POST" and not error:
         try:
             made = rotation.rotate(found)
-        except (rotation.NoActiveKeyError, rotation.ClientManagedError) as refused:
-            error = f"{refused}."
-        except rotation.RotationInProgressError:
+        except (NoActiveKeyError, ClientManagedError) as refused:
+            error = str(refused)
+        except RotationInProgressError:
             error = "This key is being rotated by somebody else; look again in a moment."
         else:
             messages.success(request, f"The key was rotated; version {made.version} is active.")
