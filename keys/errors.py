@@ -19,6 +19,12 @@ class RuleError(Exception):
         self.details = details
 
 
+class LevelGoneError(RuleError):
+    """Somebody else deleted the level meanwhile."""
+
+    code = "not_found"
+
+
 class NoActiveKeyError(RuleError):
     """The project has no active key version."""
 

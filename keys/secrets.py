@@ -15,7 +15,7 @@ from django.db.models import Q
 from keys import blobs, data_keys, numbering
 from keys.authors import Author
 from keys.blobs import Blob
-from keys.errors import ClientManagedError
+from keys.errors import ClientManagedError, LevelGoneError
 from keys.levels import Level
 from keys.models import Secret, SecretVersion
 from keys.retrieval import active, active_to_write, numbered
@@ -163,9 +163,11 @@ def keep(
 
 def locked(level: Level) -> Secret | None:
     """The level's blob, locked until the transaction ends. The node is locked first: before the
-    first write there is no blob to lock."""
+    first write there is no blob to lock. Raises LevelGoneError."""
     node = level.node
-    type(node)._default_manager.select_for_update(no_key=True).get(pk=node.pk)
+    nodes = type(node)._default_manager.select_for_update(no_key=True)
+    if not nodes.filter(pk=node.pk).values_list("pk", flat=True):
+        raise LevelGoneError(f"{level.path} was deleted meanwhile.")
     found = Secret.objects.select_for_update().filter(**level.columns).first()
     if found is not None:
         found.project, found.target, found.environment = (

@@ -194,10 +194,13 @@ def _translate(exception: Exception) -> ApiError | None:
             return unavailable()
         case IntegrityError() if "unique" in str(exception).lower():
             return ApiError(409, "conflict", "Somebody else just made the same; look and retry.")
+        case IntegrityError() if "foreign key" in str(exception).lower():
+            return ApiError(409, "conflict", "Somebody else just deleted part of it; look again.")
     return None
 
 
 _STATUS_OF_RULE = {
+    "not_found": 404,
     "client_managed_encryption": 400,
     "server_managed_encryption": 400,
     "rotation_in_progress": 409,
