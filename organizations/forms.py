@@ -1,13 +1,52 @@
-"""Forms about members."""
+"""Forms about organizations and members, and what every form of a page has."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
+from django.core.exceptions import ValidationError
 
 from organizations.roles import Role
 
 
-class RoleForm(forms.Form):
+class PageForm(forms.Form):
+    """Shows what the rules refuse beside the field that it is about."""
+
+    shown_at: dict[str, str] = {}
+    """Fields of the rules that have another name in this form."""
+
+    def refuse(self, error: ValidationError) -> None:
+        """Take in what a rule said; what is about none of the fields stands above them."""
+        if not hasattr(error, "error_dict"):
+            self.add_error(None, ValidationError(error.messages))
+            return
+        for name, messages in error.message_dict.items():
+            field = self.shown_at.get(name, name)
+            self.add_error(field if field in self.fields else None, ValidationError(messages))
+
+
+class ConfirmForm(PageForm):
+    """For what cannot be undone: what goes has to be typed. `names`: the words that are right."""
+
+    confirm = forms.CharField(
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": "Type it to confirm."},
+    )
+
+    def __init__(self, *args: Any, names: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.names = names
+        self.fields["confirm"].label = f"To confirm, type {names[0]}"
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"]
+        if typed not in self.names:
+            raise ValidationError(f"This is not “{self.names[0]}”. Nothing was deleted.")
+        return typed
+
+
+class RoleForm(PageForm):
     role = forms.ChoiceField(choices=Role.choices)
 
 

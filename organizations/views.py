@@ -15,6 +15,7 @@ from organizations import members, roles, ulid
 from organizations.access import organization_page, require
 from organizations.forms import InviteForm, RoleForm
 from organizations.models import Invitation, Membership
+from organizations.pages import page_of
 
 
 @require_GET
@@ -42,7 +43,7 @@ def member_list(request: Any) -> HttpResponse:
     memberships = (
         Membership.objects.filter(organization=request.organization)
         .select_related("user")
-        .order_by("user__email")
+        .order_by("user__email", "id")
     )
     invitations = Invitation.objects.filter(
         organization=request.organization, accepted_at=None
@@ -52,7 +53,7 @@ def member_list(request: Any) -> HttpResponse:
         "organizations/members.html",
         {
             "section": "members",
-            "memberships": memberships,
+            "page": page_of(request, memberships),
             "invitations": invitations,
             "form": form,
             "roles": [(role, sorted(roles.PERMISSIONS[role])) for role in roles.Role],
@@ -71,7 +72,7 @@ def _invite(request: Any, form: InviteForm) -> bool:
             granter=request.abilities,
         )
     except ValidationError as error:
-        form.add_error(None, ValidationError(error.messages))
+        form.refuse(error)
         return False
     link = request.build_absolute_uri(reverse("invitation", kwargs={"token": invited.token}))
     members.send_invitation(invited, link)
@@ -92,11 +93,7 @@ def member(request: Any, member: str) -> HttpResponse:
         try:
             if action == "role":
                 require(request, "member:update")
-                if form.is_valid():
-                    members.change_role(
-                        membership, form.cleaned_data["role"], granter=request.abilities
-                    )
-                    messages.success(request, f"The role of {membership.user} was changed.")
+                if form.is_valid() and _change_role(request, membership, form):
                     return _to_members(request)
             elif action in ("leave", "remove") and not request.POST.get("sure"):
                 form.add_error(None, "Tick the box to confirm.")
@@ -125,6 +122,16 @@ def member(request: Any, member: str) -> HttpResponse:
         },
         status=422 if form.errors else 200,
     )
+
+
+def _change_role(request: Any, membership: Membership, form: RoleForm) -> bool:
+    try:
+        members.change_role(membership, form.cleaned_data["role"], granter=request.abilities)
+    except ValidationError as error:
+        form.refuse(error)
+        return False
+    messages.success(request, f"The role of {membership.user} was changed.")
+    return True
 
 
 @require_POST
