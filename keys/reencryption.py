@@ -21,7 +21,8 @@ from organizations.acts import act
 from organizations.models import Project
 from organizations.signals import content_revealed
 
-BATCH = 100
+BATCH = 25
+"""Versions moved by one statement and, in the background, by one transaction."""
 
 
 class Pending(NamedTuple):
