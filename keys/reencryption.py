@@ -21,7 +21,7 @@ from organizations.acts import act
 from organizations.models import Project
 from organizations.signals import content_revealed
 
-BATCH = 25
+BATCH = 100
 """Versions moved by one statement and, in the background, by one transaction."""
 
 
