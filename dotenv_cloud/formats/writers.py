@@ -1,0 +1,68 @@
+"""Variables written for whoever reads them: a shell, a Dockerfile, JSON, YAML, `.env`.
+
+All sorted by key. Every writer takes a mapping of names to values and returns the whole text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+import yaml
+
+from dotenv_cloud.formats import env
+
+_SHELL = '\\"$`'
+_DOCKERFILE = '\\"$'
+
+Writer = Callable[[Mapping[str, str]], str]
+
+
+def shell(variables: Mapping[str, str]) -> str:
+    """Lines for `eval` or `source` of a POSIX shell (IEEE 1003.1, 2.2.3 Double-Quotes)."""
+    lines = []
+    for key in env.names(variables):
+        lines.append(f'export {key}="{_escaped(variables[key], _SHELL)}"\n')
+    return "".join(lines)
+
+
+def dockerfile(variables: Mapping[str, str]) -> str:
+    """`ENV` instructions. An instruction is one line, so a line break becomes `\\n` in it."""
+    lines = []
+    for key in env.names(variables):
+        value = _escaped(variables[key], _DOCKERFILE)
+        value = value.replace("\r", "\\r").replace("\n", "\\n")
+        lines.append(f'ENV {key}="{value}"\n')
+    return "".join(lines)
+
+
+def as_json(variables: Mapping[str, str]) -> str:
+    """A JSON object (RFC 8259)."""
+    return json.dumps(dict(variables), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def as_yaml(variables: Mapping[str, str]) -> str:
+    """A YAML mapping of strings, quoted where they could be taken for something else."""
+    if not variables:
+        return "{}\n"
+    return yaml.safe_dump(
+        dict(variables), allow_unicode=True, default_flow_style=False, sort_keys=True
+    )
+
+
+WRITERS: dict[str, Writer] = {
+    "env": env.write,
+    "json": as_json,
+    "yaml": as_yaml,
+    "shell": shell,
+    "dockerfile": dockerfile,
+}
+"""By the names that `--format` takes."""
+
+
+def _escaped(value: str, special: str) -> str:
+    # The backslash comes first: escaping it last would escape the escapes.
+    assert special[0] == "\\"
+    for character in special:
+        value = value.replace(character, f"\\{character}")
+    return value
