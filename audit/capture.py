@@ -72,6 +72,8 @@ def _make_plan(model: type[Model], spec: Resource | Part) -> Plan:
         recorded = policy.recorded_columns(spec)
         others = [c for c in fields if c not in (*recorded, *spec.silent, key)]
     tenant = [spec.organization] if spec.organization else []
+    if isinstance(spec, Resource) and not spec.organization:
+        tenant = [spec.person]
     columns = list(dict.fromkeys((key, *tenant, *label.columns, *recorded)))
     quoted = f'"{model._meta.db_table}"'
     return Plan(
@@ -134,6 +136,7 @@ def _entering(model: type[Model], operation: Operation, is_shifted: bool) -> str
     plan = plan_for(model)
     assert plan is not None
     spec = plan.spec
+    assert isinstance(spec, Resource)
     id_column, id_value = "", ""
     if is_shifted:
         id_column = "id, "
@@ -143,7 +146,8 @@ def _entering(model: type[Model], operation: Operation, is_shifted: bool) -> str
     if spec.organization:
         organization, of_person = f'audit_row."{spec.organization}"', ""
     else:
-        organization, of_person = "o.organization_id", inbox.each_organization(key)
+        organization = "o.organization_id"
+        of_person = inbox.each_organization(f'audit_row."{spec.person}"')
     source, told = "audit_row", plan.changes[operation]
     if operation is Operation.UPDATE:
         # A row that was written but not changed has nothing to tell.

@@ -25,13 +25,15 @@ class Actor:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an action comes from. `command`: what the client or `manage.py` was told to do."""
+    """Where an action comes from. `command`: what the client or `manage.py` was told to do;
+    `access_token`: the ULID of the token by which a person calls."""
 
     interface: Interface
     ip: str | None = None
     user_agent: str = ""
     request_id: uuid.UUID | None = None
     command: str = ""
+    access_token: str = ""
 
 
 SYSTEM = Actor(ActorType.SYSTEM, None, "system")
@@ -57,6 +59,10 @@ def set_actor(value: Actor) -> None:
 
 def set_interface(interface: Interface) -> None:
     _origin.set(replace(_origin.get(), interface=interface))
+
+
+def set_access_token(value: str) -> None:
+    _origin.set(replace(_origin.get(), access_token=value))
 
 
 @contextmanager

@@ -62,6 +62,7 @@ _TARGET = f"{_PROJECT}/{{target}}"
 _PAGE = "/o/{organization}"
 
 _ADMIN_MODELS = (
+    "keys/accesstoken",
     "keys/apikey",
     "keys/keyversion",
     "keys/secret",
@@ -91,6 +92,8 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "GET": nothing("what one knows of oneself"),
         "POST": records("update user", note="if the name changed"),
     },
+    "/profile/tokens/new": {"GET": _FORM, "POST": records("create access_token")},
+    "/profile/tokens/{access_token}/revoke": {"POST": records("delete access_token")},
     "/profile/leave/{membership}": {"POST": records("leave membership", "revoke user")},
     "/password/reset/{uidb64}/{token}": {
         "GET": _FORM,

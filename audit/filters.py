@@ -37,6 +37,8 @@ TYPE_ALIASES = {
     "encryption_key": "key_version",
     "apikey": "api_key",
     "api-key": "api_key",
+    "token": "access_token",
+    "access-token": "access_token",
     "env": "environment",
     "org": "organization",
 }

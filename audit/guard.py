@@ -162,7 +162,7 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
         others = [c for c in fields if c not in recorded and c not in spec.silent]
         updated = images.updated(recorded, others, fields, "OLD.{}", "NEW.{}")
         type_name, key, action = spec.name, str(model._meta.pk.column), _ACTION
-        keys = dict.fromkeys((key, spec.organization or key))
+        keys = dict.fromkeys((key, spec.organization or spec.person))
         is_another = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in keys)
         fixed = "the " + " or ".join(c.removesuffix("_id") for c in keys)
         tells = _tells(spec, fields)
@@ -186,7 +186,7 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
             f" AND e.resource_id = r.{key}{_same_tenant(spec)} AND e.actor_type <> 'database'"
             f" AND e.result = '{Result.SUCCESS}'"
         ),
-        is_told_everywhere="true" if spec.organization else _TOLD_EVERYWHERE.format(key=key),
+        is_told_everywhere="true" if spec.organization else _told_everywhere(spec, key),
         tells_insert=f"{called} AND {tells.insert}",
         tells_update=f"{called} AND {tells.update}",
         tells_delete=f"{called} AND {tells.delete}",
@@ -195,10 +195,10 @@ def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
 
 _TOLD_EVERYWHERE = """
     NOT EXISTS (
-        SELECT FROM organizations_membership m WHERE m.user_id = r.{key}
+        SELECT FROM organizations_membership m WHERE m.user_id = r.{person}
         AND NOT EXISTS (
             SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
-            AND e.resource_type = 'user' AND e.resource_id = r.{key}
+            AND e.resource_type = '{type}' AND e.resource_id = r.{key}
             AND e.organization_id = m.organization_id AND e.changes = told AND e.action = told_as
             AND e.result = 'success')
         -- Who joins in this transaction was not there yet when it was told.
@@ -208,6 +208,16 @@ _TOLD_EVERYWHERE = """
             AND e.organization_id = m.organization_id))
 """
 """What happens to a person is told to each organization that the person belongs to."""
+
+
+def _told_everywhere(spec: Resource | Part, key: str) -> str:
+    type_name = spec.of if isinstance(spec, Part) else spec.name
+    return _TOLD_EVERYWHERE.format(person=_person(spec, key), type=type_name, key=key)
+
+
+def _person(spec: Resource | Part, key: str) -> str:
+    """The column that names the person whose row it is."""
+    return key if isinstance(spec, Part) else spec.person
 
 
 def _called(label: str) -> str:
@@ -275,7 +285,8 @@ def _tells_link(spec: Part) -> _Tells:
 def _organizations(spec: Resource | Part, key: str) -> str:
     if spec.organization:
         return f"(SELECT r.{spec.organization})"
-    of_person = f"FROM organizations_membership m WHERE m.user_id = r.{key}"
+    person = _person(spec, key)
+    of_person = f"FROM organizations_membership m WHERE m.user_id = r.{person}"
     return (
         f"(SELECT m.organization_id {of_person} UNION ALL"
         f" SELECT '{ulid.NIL}'::uuid WHERE NOT EXISTS (SELECT {of_person}))"

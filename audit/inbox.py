@@ -66,14 +66,16 @@ PLAIN_LABEL = Label("{label}", ("label",), ("text",))
 class Draft:
     """What differs between the entries of one write.
 
-    organization_id None: the resource is a person, whose entry goes to each organization that
-    the person belongs to (to the platform's own log when there is none).
+    organization_id None: the resource is a person or a person's (then person_id names whose), and
+    its entry goes to each organization that the person belongs to (to the platform's own log when
+    there is none).
     """
 
     resource_id: uuid.UUID | None
     organization_id: uuid.UUID | None
     label_arguments: tuple[Any, ...]
     changes: Mapping[str, Any] = field(default_factory=dict)
+    person_id: uuid.UUID | None = None
 
 
 def insert(
@@ -107,7 +109,8 @@ def common_values(
 ) -> list[Any]:
     """Parameters for COMMON_VALUES: who, from where, what."""
     who, origin = actor or context.actor(), context.origin()
-    allowed = policy.allowed_context(action, {"command": origin.command or None, **facts})
+    told = {"command": origin.command or None, "access_token": origin.access_token or None}
+    allowed = policy.allowed_context(action, {**told, **facts})
     return [
         who.type.value,
         who.id,
@@ -175,9 +178,8 @@ def _insert_many(label: Label, drafts: Sequence[Draft], common: list[Any]) -> tu
     to_people = drafts[0].organization_id is None
     arguments = [f"a{i}" for i in range(len(label.columns))]
     substitute = {c: f"r.{a}" for c, a in zip(label.columns, arguments, strict=True)}
-    arrays = ", ".join(
-        ["%s::uuid[]", "%s::uuid[]", "%s::text[]", *(f"%s::{t}[]" for t in label.types)]
-    )
+    columns = ["organization_id", "resource_id", "person_id", "changes", *arguments, "n"]
+    arrays = ", ".join([*["%s::uuid[]"] * 3, "%s::text[]", *(f"%s::{t}[]" for t in label.types)])
     id_column, id_value, id_params = "", "", []
     if clock.is_shifted():
         id_column = "id, "
@@ -189,14 +191,15 @@ def _insert_many(label: Label, drafts: Sequence[Draft], common: list[Any]) -> tu
         f" resource_label, changes) SELECT {id_value}{COMMON_VALUES}, {organization},"
         f" r.resource_id, COALESCE({label.sql(substitute)}, ''), r.changes::jsonb"
         f" FROM unnest({arrays}) WITH ORDINALITY AS r"
-        f" ({', '.join(['organization_id', 'resource_id', 'changes', *arguments, 'n'])})"
-        f"{each_organization('r.resource_id') if to_people else ''}"
+        f" ({', '.join(columns)})"
+        f"{each_organization('r.person_id') if to_people else ''}"
     )
     return sql, [
         *id_params,
         *common,
         [draft.organization_id for draft in drafts],
         [draft.resource_id for draft in drafts],
+        [draft.person_id or draft.resource_id for draft in drafts],
         [_json(draft.changes) for draft in drafts],
         *([draft.label_arguments[i] for draft in drafts] for i in range(len(arguments))),
     ]

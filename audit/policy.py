@@ -63,6 +63,7 @@ class Resource:
     label: SQL of what the row is called; `{column}` stands for a column of the row.
     organization: the column that names its tenant; empty when the row belongs to a person, whose
         entries then go to each organization that the person is a member of.
+    person: the column that names that person.
     silent: fields whose change alone leaves no entry, each for a reason given beside it.
     verbs: (act, operation) pairs that are recorded under the act's name.
     """
@@ -74,6 +75,7 @@ class Resource:
     organization: str = "organization_id"
     silent: tuple[str, ...] = ("updated_at",)
     verbs: frozenset[tuple[str, Operation]] = frozenset()
+    person: str = "id"
 
     def model_class(self) -> type[Model]:
         return apps.get_model(self.model)
@@ -124,7 +126,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "organization",
         "organizations.Organization",
-        recorded=("name", "slug", "status", "history_retention_days"),
+        recorded=("name", "slug", "status", "history_retention_days", "member_key_retrieve"),
         label="{slug}",
         organization="id",
     ),
@@ -245,8 +247,17 @@ RESOURCES: tuple[Resource, ...] = (
         recorded=("name", "abilities", "scopes", "inherit_parents", "expires_at", "rotated_at"),
         label="{name}",
         # Where and when a key was last used is told by the entries themselves.
-        silent=("updated_at", "last_used_at", "last_used_ip"),
+        silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
         verbs=frozenset({("rotate", Operation.UPDATE)}),
+    ),
+    Resource(
+        "access_token",
+        "keys.AccessToken",
+        recorded=("user_id", "name", "expires_at"),
+        label="{name}",
+        organization="",
+        person="user_id",
+        silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
     ),
 )
 
@@ -307,6 +318,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("retrieve", "retrieved", Severity.NOTICE, ("key_version",)),
     Action("read", "read", context=("key_version", "size")),
     Action("decrypt", "decrypted", Severity.NOTICE, ("key_version", "size")),
+    Action("first_use", "first used", Severity.NOTICE),
+    Action("new_address", "used from a new address", Severity.NOTICE),
     Action("sign_in", "signed in"),
     Action("sign_out", "signed out"),
     Action("change_password", "changed the password of", Severity.NOTICE),
@@ -329,9 +342,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("drop", "dropped what was removed from", Severity.NOTICE, ("count", "manifest")),
 )
 
-ALWAYS_ALLOWED = ("command", "reason", "repeats")
-"""Context that any entry may carry: the client or management command, why a thing was refused
-(a code of ours) or done (a reason given in SQL), and how often more it happened in that minute."""
+ALWAYS_ALLOWED = ("command", "access_token", "reason", "repeats")
+"""Context that any entry may carry: the client or management command, the id of the token by which
+a person called, why a thing was refused (a code of ours) or done (a reason given in SQL), and how
+often more it happened in that minute."""
 
 _ACTIONS = {action.name: action for action in ACTIONS}
 _RESOURCES = {resource.name: resource for resource in RESOURCES}
@@ -351,6 +365,7 @@ RESOURCE_TYPES: dict[str, str] = {
     "secret": "secret",
     "secret_version": "secret version",
     "api_key": "API key",
+    "access_token": "access token",
     "audit_log": "audit log",
     "endpoint": "endpoint",
 }

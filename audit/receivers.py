@@ -16,7 +16,7 @@ from audit.policy import ActorType, Result
 from audit.record import TO_EACH_ORGANIZATION, record
 from organizations import ulid
 from organizations.models import User
-from organizations.signals import access_denied, content_revealed
+from organizations.signals import access_denied, content_revealed, token_used
 
 
 @receiver(user_logged_in)
@@ -74,6 +74,20 @@ def enter_reveal(
         resource_label=str(instance),
         organization_id=getattr(instance, spec.organization),
         **facts,
+    )
+
+
+@receiver(token_used)
+def enter_use(sender: type[Model], token: Model, is_first: bool, **kwargs: Any) -> None:
+    spec = policy.for_model(sender)
+    assert isinstance(spec, policy.Resource), f"{sender} is not in the policy"
+    record(
+        "first_use" if is_first else "new_address",
+        resource_type=spec.name,
+        resource_id=token.pk,
+        resource_label=str(token),
+        organization_id=getattr(token, spec.organization) if spec.organization else None,
+        person_id=None if spec.organization else getattr(token, spec.person),
     )
 
 

@@ -15,7 +15,7 @@ from audit.policy import Result
 from audit.redaction import clean
 
 TO_EACH_ORGANIZATION: None = None
-"""As `organization_id`: the resource is a person; enter it where that person belongs."""
+"""As `organization_id`: the resource is a person or a person's; enter it where they belong."""
 
 
 def record(
@@ -25,6 +25,7 @@ def record(
     resource_label: str,
     organization_id: uuid.UUID | None,
     resource_id: uuid.UUID | None = None,
+    person_id: uuid.UUID | None = None,
     result: Result = Result.SUCCESS,
     actor: context.Actor | None = None,
     **facts: Any,
@@ -32,10 +33,12 @@ def record(
     """Insert one entry in the current transaction.
 
     organization_id: the tenant, `ulid.NIL` for the platform itself, or TO_EACH_ORGANIZATION.
+    person_id: whose the resource is, when it goes to each organization and is no person itself.
     facts: context; only what the policy lists for `action` is kept.
     Raises whatever the database raises: what cannot be recorded must not happen.
     """
-    draft = Draft(resource_id, organization_id, (clean(resource_label, 500),))
+    label = (clean(resource_label, 500),)
+    draft = Draft(resource_id, organization_id, label, person_id=person_id)
     inbox.insert(
         connection, action, resource_type, PLAIN_LABEL, [draft], facts, result=result, actor=actor
     )

@@ -3,9 +3,13 @@ content."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
-from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from keys.models import AccessToken, ApiKey, KeyVersion, Secret, SecretVersion
 from organizations.read_only_admin import ReadOnlyAdmin
 
 
@@ -105,3 +109,27 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         "updated_at",
     )
     readonly_fields = ("ulid",)
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(ReadOnlyAdmin):
+    """Those of people who belong to an organization whose log one may read."""
+
+    tenant = "user__organizations"
+    list_display = ("name", "user", "expires_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("name", "user__email")
+    fields = (
+        "name",
+        "user",
+        "expires_at",
+        "last_used_at",
+        "last_used_ip",
+        "ulid",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = ("ulid",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).distinct()

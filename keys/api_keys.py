@@ -54,7 +54,7 @@ def create(
         abilities=ability_lists.parse(abilities),
         scopes=[scope.stored() for scope in scopes],
         inherit_parents=inherit_parents,
-        expires_at=_in_future(expires_at),
+        expires_at=tokens.in_future(expires_at),
         created_by=created_by,
     )
     refuse_more_than_held(
@@ -89,7 +89,7 @@ def update(
             case "scopes":
                 value = [scope.stored() for scope in value]
             case "expires_at":
-                value = _in_future(value)
+                value = tokens.in_future(value)
             case "name" | "inherit_parents":
                 pass
             case _:
@@ -134,14 +134,6 @@ def recognize(token: str, **asked: Expression) -> ApiKey | None:
     return mine.annotate(**asked).order_by().first()
 
 
-def note_use(api_key: ApiKey, ip: str | None) -> None:
-    """Remember when and from where a key was last used, at most once a minute."""
-    moment = clock.now()
-    if tokens.was_noted(api_key.last_used_at, api_key.last_used_ip, ip, moment):
-        return
-    ApiKey.objects.filter(pk=api_key.pk).update(last_used_at=moment, last_used_ip=ip)
-
-
 def refuse_more_than_held(
     api_key: ApiKey,
     *,
@@ -171,9 +163,3 @@ def refuse_more_than_held(
             raise ValidationError(
                 {"inherit_parents": f"You hold {ability} without the levels above; use false."}
             )
-
-
-def _in_future(expires_at: dt.datetime | None) -> dt.datetime | None:
-    if expires_at is not None and expires_at <= clock.now():
-        raise ValidationError({"expires_at": "Choose a time in the future."})
-    return expires_at

@@ -1,15 +1,126 @@
-"""Forms about API keys and access tokens."""
+"""Forms about projects and their levels, about keys, API keys and access tokens."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django import forms
 
 from organizations import roles
+from organizations.forms import PageForm
+from organizations.models import Environment, Project, Target
+
+# -- Projects, targets, environments
 
 
-class TokenForm(forms.Form):
+class NodeForm(PageForm):
+    """What every level has. node: the one that is changed; without it one is made, and the slug
+    may come from the name."""
+
+    name = forms.CharField(max_length=100)
+    slug = forms.CharField(
+        max_length=50,
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+    )
+    description = forms.CharField(
+        max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(
+        self, *args: Any, node: Project | Target | Environment | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.node = node
+        slug = self.fields["slug"]
+        if node is None:
+            slug.required = False
+            slug.help_text = "What clients call it. Empty: made from the name."
+            return
+        slug.help_text = "What clients call it: those that use the present one will not find it."
+        for name in self.fields:
+            self.initial.setdefault(name, getattr(node, name))
+
+    def clean_description(self) -> str:
+        text: str = self.cleaned_data["description"]
+        return text.replace("\r\n", "\n")  # as browsers send lines
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What to make a level with."""
+        return {**self.cleaned_data, "slug": self.cleaned_data["slug"] or None}
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What differs from the level as it is."""
+        return {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if getattr(self.node, name) != value
+        }
+
+
+class ProjectForm(NodeForm):
+    secret_format = forms.ChoiceField(
+        choices=Project.SecretFormat.choices,
+        initial=Project.SecretFormat.ENV,
+        label="Format of its secrets",
+    )
+
+
+class ProjectSettingsForm(NodeForm):
+    secret_versioning = forms.BooleanField(
+        required=False, label="Keep versions: each write keeps what it replaces"
+    )
+    history_policy = forms.ChoiceField(
+        choices=Project.HistoryPolicy.choices,
+        widget=forms.RadioSelect,
+        label="When the key is rotated",
+    )
+    history_retention_days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=36_500,
+        label="Days that versions stay open",
+        help_text="Older ones stay listed, locked. Empty: as the organization has it.",
+    )
+    strict_encryption = forms.BooleanField(
+        required=False,
+        label="Refuse what is not encrypted, instead of encrypting it on arrival",
+    )
+
+
+class EnvironmentForm(NodeForm):
+    status = forms.RegexField(
+        r"\A[a-z0-9]+(?:-[a-z0-9]+)*\Z",
+        max_length=50,
+        initial=Environment.Status.DEVELOPMENT,
+        label="Stage",
+        widget=forms.TextInput(attrs={"list": "stages", "autocapitalize": "none"}),
+        help_text="production, staging, development, local, or a word of your own.",
+        error_messages={"invalid": "Use lower-case letters, digits and single hyphens."},
+    )
+    is_production = forms.BooleanField(required=False, label="It counts as production")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        given = super().given
+        # Unticked says nothing yet: the stage decides.
+        return {**given, "is_production": given["is_production"] or None}
+
+
+class RotationForm(PageForm):
+    history_policy = forms.ChoiceField(
+        choices=Project.HistoryPolicy.choices,
+        widget=forms.RadioSelect,
+        label="Versions of secrets that the present key encrypts",
+    )
+
+
+# -- Tokens
+
+
+class TokenForm(PageForm):
     """What every token has: a name, and perhaps an end."""
 
     name = forms.CharField(max_length=100, help_text="What it is for, such as “deploy pipeline”.")

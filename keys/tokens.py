@@ -12,10 +12,17 @@ import secrets
 import string
 import uuid
 
-from organizations import ulid
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from keys.models.token import Token
+from organizations import clock, ulid
+from organizations.signals import token_used
 
 SECRET_CHARACTERS = 40
 LAST_USED_PRECISION = dt.timedelta(minutes=1)
+ADDRESSES_KNOWN = 64
+"""From how many addresses a token may be used without one of them being news again."""
 _BASE62 = string.digits + string.ascii_letters
 
 
@@ -30,10 +37,34 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def was_noted(
-    last_used_at: dt.datetime | None, last_used_ip: str | None, ip: str | None, now: dt.datetime
-) -> bool:
-    """Whether the same use, within a minute, has been written down already."""
-    return (
-        last_used_at is not None and now - last_used_at < LAST_USED_PRECISION and last_used_ip == ip
+def in_future(expires_at: dt.datetime | None) -> dt.datetime | None:
+    """When a token ends. Raises ValidationError for one that would be dead already."""
+    if expires_at is not None and expires_at <= clock.now():
+        raise ValidationError({"expires_at": "Choose a time in the future."})
+    return expires_at
+
+
+def note_use(token: Token, ip: str | None) -> None:
+    """Remember when and from where a token was last used, at most once a minute; its first use,
+    and one from an address that is not among the last known, is announced."""
+    now = clock.now()
+    was_just_used = (
+        token.last_used_at is not None
+        and now - token.last_used_at < LAST_USED_PRECISION
+        and token.last_used_ip == ip
     )
+    if was_just_used:
+        return
+    is_first = token.last_used_at is None
+    token.last_used_at, token.last_used_ip = now, ip
+    mine = type(token)._default_manager.filter(pk=token.pk)
+    if ip is None or ip in token.seen_from:
+        mine.update(last_used_at=now, last_used_ip=ip)
+        return
+    token.seen_from = [*token.seen_from, ip][-ADDRESSES_KNOWN:]
+    with transaction.atomic():
+        # Of several at once, one is the first.
+        if mine.exclude(seen_from__contains=[ip]).update(
+            last_used_at=now, last_used_ip=ip, seen_from=token.seen_from
+        ):
+            token_used.send(type(token), token=token, is_first=is_first)

@@ -2,6 +2,8 @@
 
 `access_denied`: sender, request, status (int), reason (an error code), organization_id (or None).
 `content_revealed`: sender (the model), instance, verb ("retrieve", "read", ...), facts (dict).
+`token_used`: sender (the model), token, is_first (bool): for the first time, or from an address
+that it was not used from before.
 A receiver that raises stops the request: a reveal that cannot be recorded must not happen.
 """
 
@@ -11,3 +13,4 @@ from django.dispatch import Signal
 
 access_denied = Signal()
 content_revealed = Signal()
+token_used = Signal()

@@ -12,6 +12,12 @@ urlpatterns = [
     path("organizations", views.organizations, name="organizations"),
     path("profile", views.profile, name="profile"),
     path("profile/leave/<str:membership>", views.leave, name="leave"),
+    path("profile/tokens/new", views.create_access_token, name="create_access_token"),
+    path(
+        "profile/tokens/<str:access_token>/revoke",
+        views.revoke_access_token,
+        name="revoke_access_token",
+    ),
     path("sign-in", views.SignIn.as_view(), name="sign_in"),
     path("sign-out", LogoutView.as_view(), name="sign_out"),
     path("password", views.ChangePassword.as_view(), name="password_change"),

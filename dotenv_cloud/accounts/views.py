@@ -23,6 +23,9 @@ from audit.context import Actor
 from audit.policy import ActorType
 from audit.record import TO_EACH_ORGANIZATION, record
 from dotenv_cloud.accounts import forms
+from keys import access_tokens
+from keys.forms import AccessTokenForm
+from keys.models import AccessToken
 from organizations import limits, members, ulid
 from organizations.models import Invitation, Membership, Organization, User
 
@@ -131,7 +134,7 @@ def _mine(request: Any) -> Any:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: Any) -> HttpResponse:
-    """Name and time zone, the way to another password, and where one belongs."""
+    """Name and time zone, the way to another password, where one belongs, and one's tokens."""
     time_zone = zones.remembered(request) or "UTC"
     # The form writes into its instance before it knows whether that is valid.
     person = User.objects.get(pk=request.user.pk)
@@ -146,6 +149,11 @@ def profile(request: Any) -> HttpResponse:
     return _show_profile(request, form, 422 if form.errors else 200)
 
 
+def _profile_form(request: Any) -> forms.ProfileForm:
+    zone = zones.remembered(request) or "UTC"
+    return forms.ProfileForm(instance=request.user, time_zone=zone)
+
+
 def _show_profile(
     request: Any, form: forms.ProfileForm, status: int, error: str = ""
 ) -> HttpResponse:
@@ -157,6 +165,7 @@ def _show_profile(
             "form": form,
             "error": error,
             "memberships": memberships.order_by("organization__name"),
+            "access_tokens": AccessToken.objects.filter(user=request.user),
         },
         status=status,
     )
@@ -180,10 +189,44 @@ def leave(request: Any, membership: str) -> HttpResponse:
         except ValidationError as refused:
             error = f"{name}: {' '.join(refused.messages)}"
     if error:
-        zone = zones.remembered(request) or "UTC"
-        form = forms.ProfileForm(instance=request.user, time_zone=zone)
-        return _show_profile(request, form, 422, error)
+        return _show_profile(request, _profile_form(request), 422, error)
     messages.success(request, f"You left {name}.")
+    return redirect("profile")
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def create_access_token(request: Any) -> HttpResponse:
+    form = AccessTokenForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        issued = form.attempt(
+            lambda: access_tokens.create(request.user, given["name"], expires_at=form.expires_at)
+        )
+        if issued is not None:
+            # Shown in this answer and kept nowhere: no redirect, no session, no message.
+            return render(request, "accounts/access_token.html", {"issued": issued}, status=201)
+    return render(
+        request,
+        "accounts/create_access_token.html",
+        {"form": form},
+        status=422 if form.errors else 200,
+    )
+
+
+@login_required
+@require_POST
+def revoke_access_token(request: Any, access_token: str) -> HttpResponse:
+    key = ulid.parse_or_none(access_token) or ulid.NIL
+    found = AccessToken.objects.filter(user=request.user, pk=key).first()
+    if found is None:
+        raise Http404("You have no such access token.")
+    if not request.POST.get("sure"):
+        error = f"Tick the box to confirm that {found.name} stops working."
+        return _show_profile(request, _profile_form(request), 422, error)
+    access_tokens.revoke(found)
+    messages.success(request, f"The access token {found.name} was revoked.")
     return redirect("profile")
 
 

@@ -1,4 +1,4 @@
-"""Recognizing the caller by the Bearer token."""
+"""Recognizing the caller by the Bearer token: an API key's, or a person's access token."""
 
 from __future__ import annotations
 
@@ -13,68 +13,87 @@ from audit.context import Actor
 from audit.policy import ActorType
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.principal import Principal
-from keys import api_keys
-from keys.models import ApiKey
+from keys import access_tokens, api_keys, tokens
+from keys.models import AccessToken, ApiKey
 from organizations import limits
 
 FAILED = "failed_authentication"
 
 
-class ApiKeyAuthentication(BaseAuthentication):
+class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer dotenv_…`. Wrong tokens are limited per address: when there were too
     many, a right one gets the same answer."""
 
     def authenticate(self, request: Request) -> tuple[Principal, Any] | None:
         address = context.origin().ip or "unknown"
-        api_key = _find(request.headers.get("Authorization", ""), address)
-        if api_key is None or api_key.is_limited:  # type: ignore[attr-defined]
+        header = request.headers.get("Authorization", "")
+        token = _find(header, address)
+        if token is None or token.is_limited:  # type: ignore[union-attr]
             limited = limits.check(FAILED, address)
             if not limited.allowed:
-                raise errors.rate_limited(limited, "Too many wrong API keys from this address")
+                raise errors.rate_limited(limited, "Too many wrong tokens from this address")
         try:
-            principal = _admit(api_key, request.headers.get("Authorization", ""))
+            principal = _admit(token, header)
         except errors.ApiError as error:
             error.headers |= limits.hit(FAILED, address).headers
             raise
-        assert api_key is not None
+        assert token is not None
         request._request.api_principal = principal  # type: ignore[attr-defined]
-        api_keys.note_use(api_key, context.origin().ip)
-        return principal, api_key
+        tokens.note_use(token, context.origin().ip)
+        return principal, token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="dotenv"'
 
 
-def _find(header: str, address: str) -> ApiKey | None:
-    """The key of the token, which knows whether the address failed too often: one statement."""
+def _find(header: str, address: str) -> ApiKey | AccessToken | None:
+    """Whose token it is, which also knows whether the address failed too often: one statement for
+    API keys, two for people."""
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
         return None
-    return api_keys.recognize(token.strip(), is_limited=limits.is_reached(FAILED, address))
+    is_limited = limits.is_reached(FAILED, address)
+    return api_keys.recognize(token, is_limited=is_limited) or access_tokens.recognize(
+        token, is_limited=is_limited
+    )
 
 
-def _admit(api_key: ApiKey | None, header: str) -> Principal:
+def _admit(token: ApiKey | AccessToken | None, header: str) -> Principal:
     if not header:
         raise errors.unauthenticated(errors.NO_CALLER)
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    scheme, _, sent = header.partition(" ")
+    if scheme.lower() != "bearer" or not sent.strip():
         raise errors.unauthenticated("The Authorization header must be: Bearer dotenv_…")
-    if api_key is None:
-        raise errors.unauthenticated("This API key is unknown: mistyped, revoked or rotated.")
-    context.set_actor(Actor(ActorType.API_KEY, api_key.pk, api_key.name))
-    if api_key.is_expired:
+    if token is None:
+        raise errors.unauthenticated("This token is unknown: mistyped, revoked or rotated.")
+    if isinstance(token, AccessToken):
+        return _admit_person(token)
+    context.set_actor(Actor(ActorType.API_KEY, token.pk, token.name))
+    if token.is_expired:
         raise errors.unauthenticated(
             "This API key has expired; make another or extend it.",
-            organization_id=api_key.organization_id,
+            organization_id=token.organization_id,
         )
-    return Principal.of(api_key)
+    return Principal.of(token)
+
+
+def _admit_person(token: AccessToken) -> Principal:
+    user = token.user
+    context.set_actor(Actor(ActorType.USER, user.pk, user.email))
+    context.set_access_token(token.ulid)
+    if token.is_expired:
+        raise errors.unauthenticated("This access token has expired; make another.")
+    if not user.is_active:
+        raise errors.unauthenticated("This account has been deactivated.")
+    return Principal.of(user)
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the schema describes it."""
 
-    target_class = "dotenv_cloud.api.authentication.ApiKeyAuthentication"
-    name = "apiKey"
+    target_class = "dotenv_cloud.api.authentication.TokenAuthentication"
+    name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "dotenv_ULID_secret"}

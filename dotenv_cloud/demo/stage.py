@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from audit import context, receivers
 from audit.context import Actor, Origin
 from audit.policy import ActorType, Interface
-from keys import api_keys
+from keys import tokens
 from keys.models import ApiKey
 from organizations import clock, permissions, ulid
 from organizations.models import Organization, User
@@ -102,8 +102,7 @@ def program(api_key: ApiKey, ip: str, user_agent: str = CLI, command: str = "") 
     with _origin(interface, ip, user_agent, command), context.acting_as(actor):
         last = api_key.last_used_at
         if last is None or clock.now() - last > dt.timedelta(days=1):
-            api_keys.note_use(api_key, ip)
-            api_key.last_used_at = clock.now()
+            tokens.note_use(api_key, ip)
         yield api_key
 
 

@@ -147,6 +147,15 @@ class Migration(migrations.Migration):
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
                 ("last_used_ip", models.GenericIPAddressField(blank=True, null=True)),
                 (
+                    "seen_from",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=45),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                (
                     "created_by",
                     models.ForeignKey(
                         blank=True,
@@ -167,6 +176,54 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "API key",
+                "ordering": ("name", "id"),
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="AccessToken",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=organizations.ulid.new,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=organizations.clock.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=organizations.clock.now, editable=False),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("token_hash", models.BinaryField(max_length=32, unique=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_ip", models.GenericIPAddressField(blank=True, null=True)),
+                (
+                    "seen_from",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=45),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="access_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
                 "ordering": ("name", "id"),
                 "default_permissions": (),
             },

@@ -213,6 +213,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("history_retention_days", models.PositiveIntegerField(blank=True, null=True)),
+                ("member_key_retrieve", models.BooleanField(default=True)),
                 (
                     "members",
                     models.ManyToManyField(

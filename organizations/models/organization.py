@@ -29,6 +29,9 @@ class Organization(Timestamped):
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     # Versions of secrets older than this many days stay listed, locked; null locks none.
     history_retention_days = models.PositiveIntegerField(null=True, blank=True)
+    # Whether members and API users may retrieve keys, as clients need to read and write secrets;
+    # for a key of the server's that is the power to decrypt.
+    member_key_retrieve = models.BooleanField(default=True)
     members = models.ManyToManyField(
         settings.AUTH_USER_MODEL,
         through="Membership",

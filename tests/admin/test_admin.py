@@ -15,10 +15,10 @@ from django.urls import reverse
 
 from audit.models import Entry
 from audit.querysets import EVERYTHING, open_wall
-from keys import rotation, secrets
+from keys import access_tokens, rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
-from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
+from keys.models import AccessToken, ApiKey, KeyVersion, Secret, SecretVersion
 from organizations import members, roles
 from organizations.models import Invitation, Organization, Project, User
 from tests import factories
@@ -57,15 +57,17 @@ def make_contents(organization: Organization, name: str) -> list[str]:
         invited_by=owner,
         granter=roles.ALL,
     )
+    laptop = access_tokens.create(owner, f"{name} laptop")
     hidden = [bytes(issued.api_key.token_hash), bytes(invited.invitation.token_hash)]
+    hidden.append(bytes(laptop.access_token.token_hash))
     hidden += [bytes(row.content) for row in Secret.objects.filter(project=project)]
     hidden += [bytes(row.content) for row in SecretVersion.objects.filter(project=project)]
     for version in KeyVersion.objects.filter(project=project):
         assert version.wrapped_key is not None
         hidden += [bytes(version.wrapped_key), bytes(version.key_check_salt)]
-    return [issued.token, invited.token, owner.password, plaintext, *(str(h) for h in hidden)] + [
-        h.hex() for h in hidden
-    ]
+    shown_once = [issued.token, laptop.token, invited.token]
+    spelled = [*(str(h) for h in hidden), *(h.hex() for h in hidden)]
+    return [*shown_once, owner.password, plaintext, *spelled]
 
 
 @pytest.fixture
@@ -187,6 +189,7 @@ def test_secret_columns_are_in_no_admin() -> None:
         (User, "is_staff__exact=%00"),
         (Invitation, "token_hash__isnull=0"),
         (Project, "metadata__has_key=password"),
+        (AccessToken, "token_hash__isnull=0"),
         (ApiKey, "token_hash__isnull=0"),
         (KeyVersion, "wrapped_key__isnull=0"),
     ],
@@ -225,7 +228,7 @@ def test_the_log_is_asked_by_the_same_parameters_as_everywhere(world: World) -> 
     assert shown == ["rotate"]
     page = world.client.get(changelist(Entry), {"q": "our-target"})
     shown = {entry.resource_type for entry in page.context_data["cl"].result_list}
-    assert shown == {"target", "environment"}
+    assert shown == {"target", "environment", "secret", "secret_version"}
 
 
 def test_a_question_that_cannot_be_read_is_not_answered_with_everything(world: World) -> None:

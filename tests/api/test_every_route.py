@@ -125,6 +125,7 @@ def test_every_route_needs_an_ability(
 def test_a_look_elsewhere_is_entered_where_the_token_belongs(
     api: Api, acme: Organization, foreign: Environment, left_by: Callable[..., list[Told]]
 ) -> None:
+    api.get("/user")
     (entry,) = left_by(lambda: api.get(f"/{foreign.organization.slug}/projects"))
     assert entry.organization_id == acme.pk
     assert (entry.action, entry.result, entry.actor_type) == ("access", "denied", "api_key")

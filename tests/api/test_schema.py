@@ -33,7 +33,7 @@ def document(db: None) -> dict[str, Any]:
 def test_it_is_valid(document: dict[str, Any]) -> None:
     validate(document)
     assert document["openapi"].startswith("3.0")
-    assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
 
 
 def test_every_operation_is_described_and_named_once(document: dict[str, Any]) -> None:

@@ -19,8 +19,8 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from audit.routes import all_routes
 from dotenv_cloud.environment import Limit
-from keys import retrieval, rotation
-from keys.models import ApiKey, KeyVersion
+from keys import access_tokens, retrieval, rotation
+from keys.models import AccessToken, ApiKey, KeyVersion
 from organizations import members, roles
 from organizations.models import Invitation, Organization, User
 from organizations.roles import Role
@@ -32,7 +32,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 # Whoever may sign in has a session, is counted, and leaves entries; a key remembers its last use.
 _UNCOMPARED = re.compile(r"audit_|django_session$|organizations_limit$|django_migrations$")
-_UNCOMPARED_COLUMNS = ["last_login", "last_used_at", "last_used_ip", "updated_at"]
+_UNCOMPARED_COLUMNS = ["last_login", "last_used_at", "last_used_ip", "seen_from", "updated_at"]
 
 _VERBS = ("role", "remove", "rotate", "revoke", "accept", "withdraw", "delete")
 """What the buttons of pages send as their action."""
@@ -83,6 +83,8 @@ def _secrets(*tokens: str) -> dict[str, str]:
         found |= _texts(f"wrapped key {version.version}", bytes(version.wrapped_key))
     for api_key in ApiKey.objects.all():
         found |= _texts(f"token hash of {api_key.name}", bytes(api_key.token_hash))
+    for access_token in AccessToken.objects.all():
+        found |= _texts(f"token hash of {access_token.name}", bytes(access_token.token_hash))
     for invitation in Invitation.objects.all():
         found |= _texts("invitation hash", bytes(invitation.token_hash))
     for user in User.objects.all():
@@ -102,6 +104,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
     assert first and second
     developer = factories.make_member(organization, "developer")
     issued = factories.make_api_key(organization, name="deploy")
+    laptop = access_tokens.create(developer.user, "laptop")
     invited = members.invite(
         organization, "new@example.org", "developer", invited_by=None, granter=roles.ALL
     )
@@ -111,6 +114,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "target": environment.target.slug,
         "environment": environment.slug,
         "api_key": issued.api_key.ulid,
+        "access_token": laptop.access_token.ulid,
         "member": developer.ulid,
         "membership": developer.ulid,
         "invitation": invited.invitation.ulid,
@@ -120,7 +124,8 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "uidb64": base64.urlsafe_b64encode(str(developer.user.pk).encode()).decode().rstrip("="),
         "object_id": str(project.pk),
     }
-    secrets = _secrets(issued.token, invited.token) | {"the first key": first, "the key": second}
+    secrets = _secrets(issued.token, laptop.token, invited.token)
+    secrets |= {"the first key": first, "the key": second}
     return Scene(organization, paths, secrets)
 
 
@@ -165,11 +170,13 @@ def walk_the_pages(user: User, paths: dict[str, str]) -> Iterator[tuple[str, str
                     client.force_login(user)
 
 
-def walk_the_api(token: str, paths: dict[str, str]) -> Iterator[tuple[str, str]]:
+def walk_the_api(
+    token: str, paths: dict[str, str], *, leaving_out: str = ""
+) -> Iterator[tuple[str, str]]:
     client = Client(raise_request_exception=False)
     headers = {"authorization": f"Bearer {token}"}
     for path in addresses(paths):
-        if path.startswith("/api/"):
+        if path.startswith("/api/") and path != leaving_out:
             for method in METHODS:
                 sent = {"data": json.dumps(BODY), "content_type": "application/json"}
                 said = ask(client, method, path, headers=headers, **sent)
@@ -228,7 +235,10 @@ def test_the_pages(scene: Scene, rows: Rows) -> None:
     before = rows()
     assert set(before) >= DOMAIN
     assert_nothing_told(scene, walk_the_pages(membership.user, scene.paths))
-    assert differences(before, rows()) == []
+    # Whoever may sign in may have access tokens, which open no more than they may themselves.
+    own = {("keys_accesstoken", str(membership.user_id))}
+    found = differences(before, rows())
+    assert [row for row in found if (row[0], row[1][0].get("user_id")) not in own] == []
 
 
 def test_the_page_of_the_own_membership(scene: Scene, rows: Rows) -> None:
@@ -248,6 +258,16 @@ def test_the_api(scene: Scene, rows: Rows) -> None:
     token = factories.make_api_key(scene.organization, *abilities, name="auditor").token
     before = rows()
     assert_nothing_told(scene, walk_the_api(token, scene.paths))
+    assert differences(before, rows()) == []
+
+
+def test_the_api_by_an_access_token(scene: Scene, rows: Rows) -> None:
+    auditor = factories.make_member(scene.organization, "auditor").user
+    token = access_tokens.create(auditor, "laptop").token
+    before = rows()
+    # Anybody may make an organization of their own.
+    walk = walk_the_api(token, scene.paths, leaving_out="/api/v1/organizations")
+    assert_nothing_told(scene, walk)
     assert differences(before, rows()) == []
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit import policy, sealing
-from keys import api_keys, rotation
+from keys import api_keys, rotation, tokens
 from keys.models import ApiKey, KeyVersion
 from organizations import clock, members, roles, ulid
 from organizations.models import Environment, Membership, Organization, Project, Target
@@ -183,7 +183,7 @@ def do_to_api_key(organization: Organization, step: str, which: int, name: str) 
         case "rotate_key" if key:
             api_keys.rotate(key)
         case "use" if key:
-            api_keys.note_use(key, "203.0.113.9")
+            tokens.note_use(key, "203.0.113.9")
         case "revoke" if key:
             api_keys.revoke(key)
 
