@@ -118,6 +118,7 @@ def test_a_client_managed_key_is_not_rotated_here(api: Api, acme: Organization, 
 def test_retrieving_leaves_an_entry_before_the_key_leaves(
     api: Api, key: str, left_by: Callable[..., list[Any]]
 ) -> None:
+    api.get("/user")
     (entry,) = left_by(lambda: api.get(key))
     assert (entry.action, entry.type) == ("retrieve", "key_version")
     assert entry.context["key_version"] == 1
