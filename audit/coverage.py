@@ -37,10 +37,22 @@ def nothing(reason: str) -> Recorded:
 
 
 _SETTINGS = nothing("names and settings, no key and no secret")
+_SIZES = nothing("names, sizes and key versions of secrets, no content")
 _MEMBERS = nothing("names and roles of members")
 _FORM = nothing("a form")
 _VIEW = records("view audit_log", note="once a minute for the same question")
 _HISTORY = nothing("numbers and dates of versions, no key")
+_READING = {
+    "GET": records("read secret", "decrypt secret", note="committed before the content leaves")
+}
+_RETRIEVING = {
+    "POST": records(
+        "read secret",
+        "decrypt secret",
+        "retrieve key_version",
+        note="committed before the content leaves",
+    )
+}
 _REFUSED = records("access endpoint", note="refused")
 _CASCADE = "each row below leaves its own entry"
 
@@ -60,6 +72,9 @@ _LEGACY = f"{_ORGANIZATION}/projects"
 _PROJECT = "/api/v1/{organization}/{project}"
 _TARGET = f"{_PROJECT}/{{target}}"
 _PAGE = "/o/{organization}"
+_PROJECT_PAGE = f"{_PAGE}/projects/{{project}}"
+_TARGET_PAGE = f"{_PROJECT_PAGE}/targets/{{target}}"
+_ENVIRONMENT_PAGE = f"{_TARGET_PAGE}/environments/{{environment}}"
 
 _ADMIN_MODELS = (
     "keys/accesstoken",
@@ -118,10 +133,30 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     f"{_PAGE}/invitations/{{invitation}}/withdraw": {"POST": records("delete invitation")},
     f"{_PAGE}/projects": {"GET": _SETTINGS},
-    f"{_PAGE}/projects/{{project}}/keys": {"GET": _HISTORY},
-    f"{_PAGE}/projects/{{project}}/keys/rotate": {
+    f"{_PAGE}/new-project": {
         "GET": _FORM,
-        ANY: records("rotate key_version", "update key_version"),
+        "POST": records("create project", "create key_version"),
+    },
+    _PROJECT_PAGE: {"GET": _SIZES},
+    f"{_PROJECT_PAGE}/change": {"GET": _FORM, "POST": _UPDATE_PROJECT},
+    f"{_PROJECT_PAGE}/delete": {
+        "GET": _FORM,
+        "POST": records("delete project", note=_CASCADE),
+    },
+    f"{_PROJECT_PAGE}/keys": {"GET": _HISTORY},
+    f"{_PROJECT_PAGE}/keys/rotate": {
+        "GET": _FORM,
+        "POST": records("rotate key_version", "update key_version", "rotate secret_version"),
+    },
+    f"{_PROJECT_PAGE}/new-target": {"GET": _FORM, "POST": records("create target")},
+    _TARGET_PAGE: {"GET": _SIZES},
+    f"{_TARGET_PAGE}/change": {"GET": _FORM, "POST": _UPDATE_TARGET},
+    f"{_TARGET_PAGE}/delete": {"GET": _FORM, "POST": records("delete target", note=_CASCADE)},
+    f"{_TARGET_PAGE}/new-environment": {"GET": _FORM, "POST": records("create environment")},
+    f"{_ENVIRONMENT_PAGE}/change": {"GET": _FORM, "POST": _UPDATE_ENVIRONMENT},
+    f"{_ENVIRONMENT_PAGE}/delete": {
+        "GET": _FORM,
+        "POST": records("delete environment", note=_CASCADE),
     },
     f"{_PAGE}/api-keys": {"GET": nothing("names and abilities, no token")},
     f"{_PAGE}/api-keys/new": {"GET": _FORM, ANY: records("create api_key")},
@@ -194,6 +229,32 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PROJECT}/encryption-key/rotate": {
         "POST": records("rotate key_version", "update key_version")
     },
+    # API: secrets and their versions
+    f"{_PROJECT}/secrets": _READING,
+    f"{_TARGET}/secrets": _READING,
+    f"{_TARGET}/{{environment}}/secrets": _READING,
+    f"{_LEGACY}/{{project}}/secrets": _READING,
+    f"{_LEGACY}/{{project}}/targets/{{target}}/secrets": _READING,
+    f"{_LEGACY}/{{project}}/targets/{{target}}/environments/{{environment}}/secrets": _READING,
+    "/api/v1/{organization}/secrets/retrieve": _RETRIEVING,
+    f"{_ORGANIZATION}/secrets/retrieve": _RETRIEVING,
+    "/api/v1/{organization}/secrets/store": {
+        "POST": records("create secret", "update secret", "create secret_version")
+    },
+    "/api/v1/{organization}/secrets/delete": {
+        "POST": records("delete secret", "create secret_version", "purge secret_version")
+    },
+    "/api/v1/{organization}/secrets/versions": {
+        "POST": nothing("when, by whom and how large, no content")
+    },
+    "/api/v1/{organization}/secrets/versions/{version}": {
+        "GET": records("read secret_version", note="committed before the content leaves"),
+        "DELETE": records("purge secret_version"),
+    },
+    "/api/v1/{organization}/secrets/versions/{version}/restore": {
+        "POST": records("restore secret", "restore secret_version")
+    },
+    "/api/v1/{organization}/secrets/versions/purge": {"POST": records("purge secret_version")},
     f"{_ORGANIZATION}/api-keys": {
         "GET": nothing("names and abilities, no token"),
         "POST": records("create api_key"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,12 @@ class Level:
     def path(self) -> str:
         nodes = (self.project, self.target, self.environment)
         return "/".join(node.slug for node in nodes if node is not None)
+
+    @property
+    def ids(self) -> tuple[uuid.UUID, ...]:
+        """Those of its nodes, the project's first."""
+        nodes = (self.project, self.target, self.environment)
+        return tuple(node.pk for node in nodes if node is not None)
 
     @property
     def columns(self) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from organizations.acts import act
 from organizations.models import Project
 
 BATCH = 25
-"""Blobs written by one statement. A thousand of 64 KiB take 4.0 s so, 5.6 s by hundreds, and 8.0 s by
-250; of 4 KiB 1.5 s each way."""
+"""Blobs written by one statement. A thousand of 64 KiB take 4.0 s so, 5.6 s by hundreds, and 8.0 s
+by 250; of 4 KiB 1.5 s each way."""
 
 
 class Encrypted(NamedTuple):

@@ -10,7 +10,7 @@ import datetime as dt
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from keys import blobs, data_keys, secrets
 from keys.authors import Author
@@ -22,7 +22,7 @@ from keys.errors import (
 )
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
-from keys.retrieval import active, active_to_write
+from keys.retrieval import active_to_write
 from organizations import clock
 from organizations.acts import act
 from organizations.models import Organization, Project
@@ -38,18 +38,27 @@ class Shown(NamedTuple):
 
 def of_level(level: Level) -> QuerySet[SecretVersion]:
     """The versions of a level, the newest first, without their contents."""
-    return SecretVersion.objects.filter(**level.columns).defer("content")
+    return _described(SecretVersion.objects.filter(**level.columns))
 
 
 def find(organization: Organization, number: int) -> SecretVersion | None:
     """The version that clients call `number`, with its path, without its content."""
     found: SecretVersion | None = (
-        SecretVersion.objects.filter(organization=organization, number=number)
-        .select_related("project", "target", "environment", "organization")
-        .defer("content")
+        _described(SecretVersion.objects.filter(organization=organization, number=number))
+        .select_related("project__organization", "target", "environment")
         .first()
     )
     return found
+
+
+def _described(found: QuerySet[SecretVersion]) -> QuerySet[SecretVersion]:
+    """With whether a client's key encrypts each; without contents, which may be large."""
+    client_keys = KeyVersion.objects.filter(
+        project=OuterRef("project"),
+        version=OuterRef("key_version"),
+        managed=KeyVersion.Managed.CLIENT,
+    )
+    return found.annotate(is_client_encrypted=Exists(client_keys)).defer("content")
 
 
 def retention_days(project: Project) -> int | None:
@@ -65,6 +74,12 @@ def lock_reason(version: SecretVersion, project: Project) -> str | None:
     if days is None or clock.now() - version.created_at <= dt.timedelta(days=days):
         return None
     return f"older than the {days} days that history stays open"
+
+
+def outline(version: SecretVersion) -> Shown:
+    """The version without its content: nothing is revealed. Raises VersionLockedError."""
+    _refuse_locked(version)
+    return Shown(version, _key_of(version))
 
 
 def show(version: SecretVersion) -> Shown:
@@ -165,11 +180,6 @@ def _key_of(version: SecretVersion) -> KeyVersion:
     key = KeyVersion.objects.get(project_id=version.project_id, version=version.key_version)
     key.project = version.project
     return key
-
-
-def active_number(project: Project) -> int:
-    """The number of the active key version. Raises NoActiveKeyError."""
-    return active(project).version
 
 
 def _refuse_locked(version: SecretVersion) -> None:

@@ -21,6 +21,7 @@ from dotenv_cloud.api import errors
 from dotenv_cloud.api.bodies import JsonBody
 from dotenv_cloud.api.principal import Principal
 from keys.abilities import LEVELS
+from keys.levels import Level
 from organizations import hierarchy, limits
 from organizations.models import Environment, Organization, Project, Target
 
@@ -125,6 +126,11 @@ class ApiView(APIView):
         if ability is not None and ability not in self.principal.abilities:
             raise errors.forbidden(ability)
 
+    def also_require(self, ability: str) -> None:
+        """For what depends on what is asked: raise a 403 unless the caller has `ability` too."""
+        if ability not in self.principal.abilities:
+            raise errors.forbidden(ability)
+
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> Any:
@@ -155,16 +161,41 @@ class ApiView(APIView):
         environment: Environment = self._walk(3, False, read_as)
         return environment
 
-    def _walk(self, depth: int, in_part: bool, read_as: ReadAs) -> Any:
-        """The node that the path names at `depth`. What the ability is not narrowed to is not
-        there, at any level: the same words as for what does not exist."""
+    def project_called(self, reference: str, *, in_part: bool = False) -> Project:
+        """As `project`, for one that the body names."""
+        project: Project = self._walk(1, in_part, unchanged, {"project": reference})
+        return project
+
+    def level(
+        self, project: str, target: str | None = None, environment: str | None = None
+    ) -> Level:
+        """The level that path or body names, where the ability must reach."""
+        if environment and not target:
+            raise errors.invalid({"target": ["Name the target of the environment too."]})
+        names = {"project": project, "target": target, "environment": environment}
+        given = {name: reference for name, reference in names.items() if reference}
+        node = self._walk(len(given), False, unchanged, given)
+        if isinstance(node, Environment):
+            return Level(node.target.project, node.target, node)
+        return Level(node.project, node) if isinstance(node, Target) else Level(node)
+
+    def _walk(
+        self,
+        depth: int,
+        in_part: bool,
+        read_as: ReadAs,
+        references: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The node that the path (or `references`) names at `depth`. What the ability is not
+        narrowed to is not there, at any level: the same words as for what does not exist."""
+        references = self.kwargs if references is None else references
         node: Any = None
         path: list[uuid.UUID] = []
         for level, siblings in zip(LEVELS[:depth], _CHILDREN, strict=False):
             children = getattr(node or self.organization, siblings).all()
             if level == LEVELS[depth - 1]:
                 children = read_as(children)
-            node = hierarchy.find_node(children, self.kwargs[level].lower())
+            node = hierarchy.find_node(children, references[level].lower())
             if node is None:
                 raise errors.not_found(level)
             path.append(node.pk)

@@ -103,6 +103,21 @@ class MemberChange(serializers.Serializer):
     role = RoleField()
 
 
+class TextField(serializers.CharField):
+    """Text as it is, white space included. JSON may hold halves of characters; nothing here may."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        text: str = super().to_internal_value(data)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise serializers.ValidationError("This is not valid Unicode text.") from None
+        return text
+
+
 class ProjectBody(serializers.Serializer):
     name = serializers.CharField(max_length=100)
     slug = serializers.CharField(max_length=50, required=False)
@@ -132,6 +147,10 @@ class ProjectChange(serializers.Serializer):
     metadata = MetadataField()
     secret_versioning = serializers.BooleanField()
     history_policy = serializers.ChoiceField(Project.HistoryPolicy.choices)
+    history_retention_days = serializers.IntegerField(
+        min_value=1, max_value=36_500, allow_null=True
+    )
+    strict_encryption = serializers.BooleanField()
 
 
 class TargetBody(serializers.Serializer):
@@ -169,3 +188,78 @@ class ApiKeyBody(serializers.Serializer):
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
     scoped_permissions = ScopeBody(many=True, required=False)
     inherit_parents = serializers.BooleanField(required=False)
+
+
+class LevelBody(serializers.Serializer):
+    """Names a level by slugs or ULIDs."""
+
+    project = serializers.CharField(max_length=50)
+    target = serializers.CharField(max_length=50, required=False, allow_null=True, allow_blank=True)
+    environment = serializers.CharField(
+        max_length=50, required=False, allow_null=True, allow_blank=True
+    )
+
+
+class FiltersBody(serializers.Serializer):
+    names = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    # Blobs have none; clients may send some.
+    tags = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    search = serializers.CharField(required=False, allow_blank=True, allow_null=True)
+
+
+class WordOrFlagField(serializers.CharField):
+    """`true`, `"true"` and other words: read as a word in lower case."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return str(data).lower() if isinstance(data, bool) else super().to_internal_value(data)
+
+
+class RetrievalBody(LevelBody):
+    action = serializers.ChoiceField(("read", "decrypt", "key:retrieve"))
+    filters = FiltersBody(required=False, allow_null=True)
+    merge = WordOrFlagField(required=False, allow_null=True, allow_blank=True)
+    raw = serializers.BooleanField(required=False)
+
+
+class StoreBody(LevelBody):
+    content = TextField()
+    key_proof = TextField(required=False, allow_null=True, allow_blank=True, max_length=200)
+    no_backup = serializers.BooleanField(required=False)
+
+
+class DeleteBody(LevelBody):
+    no_backup = serializers.BooleanField(required=False)
+    confirmed = serializers.BooleanField(required=False)
+
+
+class VersionsBody(LevelBody):
+    page = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False)
+    per_page = serializers.IntegerField(min_value=1, max_value=100, required=False)
+
+
+class RestoreBody(serializers.Serializer):
+    content = TextField(required=False, allow_null=True)
+    key_proof = TextField(required=False, allow_null=True, allow_blank=True, max_length=200)
+
+
+class ForceBody(serializers.Serializer):
+    force = serializers.BooleanField(required=False)
+
+
+class PurgeBody(LevelBody):
+    scope = serializers.ChoiceField(("level", "project"), required=False)
+    confirmed = serializers.BooleanField(required=False)
+
+
+def require_confirmed(body: dict[str, Any], why: str) -> None:
+    """Raise a 422 unless the body says `confirmed: true`."""
+    if not body.get("confirmed"):
+        raise errors.invalid({"confirmed": [f"Send true to confirm: {why}."]})
+
+
+def flag(name: str, given: Any) -> bool:
+    """A boolean of a query or a body, where it may be a word. Raises a 422 naming it."""
+    text = str(given if given not in (None, "") else "false").lower()
+    if text not in ("true", "false", "1", "0"):
+        raise errors.invalid({name: ["Use true or false."]})
+    return text in ("true", "1")

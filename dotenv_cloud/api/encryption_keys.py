@@ -17,6 +17,20 @@ from dotenv_cloud.api.base import ApiView, data
 from dotenv_cloud.api.schema import described
 from keys import retrieval, rotation
 from keys.models import KeyVersion
+from organizations.models import Project
+
+
+def described_key(project: Project) -> Response:
+    """Reveal the active key in the one shape that clients read."""
+    version, key = retrieval.retrieve(project)
+    descriptor = {"key": resources.key_descriptor(version, key)}
+    attributes = {
+        "format": "json",
+        "encrypted": False,
+        # A document inside a string: that is how clients read it.
+        "content": json.dumps(descriptor, separators=(",", ":")),
+    }
+    return data({"type": "encryption_keys", "id": version.ulid, "attributes": attributes})
 
 
 class EncryptionKey(ApiView):
@@ -24,15 +38,7 @@ class EncryptionKey(ApiView):
 
     @described("Retrieve the active key", answer="EncryptionKey")
     def get(self, request: Request, organization: str, project: str) -> Response:
-        version, key = retrieval.retrieve(self.project(in_part=True))
-        descriptor = {"key": resources.key_descriptor(version, key)}
-        attributes = {
-            "format": "json",
-            "encrypted": False,
-            # A document inside a string: that is how clients read it.
-            "content": json.dumps(descriptor, separators=(",", ":")),
-        }
-        return data({"type": "encryption_keys", "id": version.ulid, "attributes": attributes})
+        return described_key(self.project(in_part=True))
 
 
 class KeyHistory(ApiView):
@@ -41,7 +47,12 @@ class KeyHistory(ApiView):
     @described("List the versions of the key", answer="KeyHistory")
     def get(self, request: Request, organization: str, project: str) -> Response:
         versions = KeyVersion.objects.filter(project=self.project(in_part=True))
-        found = [resources.key_version(version) for version in versions]
+        writes = "secret:write" in self.principal.abilities
+        found = [
+            # The active proof is what a write needs: it is for who may write.
+            resources.key_version(version, shows_check=writes or not version.is_active)
+            for version in versions
+        ]
         if not found:
             raise errors.ApiError(422, "no_active_encryption_key", "The project has no usable key.")
         return Response({"data": found})
@@ -54,7 +65,11 @@ class KeyRotation(ApiView):
     @described("Rotate the key", body=bodies.RotationBody, answer="RotatedKey")
     def post(self, request: Request, organization: str, project: str) -> Response:
         body = bodies.read(request, bodies.RotationBody)
-        made = rotation.rotate(self.project(), history_policy=body.get("history_policy"))
+        made = rotation.rotate(
+            self.project(),
+            history_policy=body.get("history_policy"),
+            author=self.principal.author,
+        )
         return data(
             {"key": resources.rotated_key(made)},
             message=f"The key was rotated; version {made.version} is active.",

@@ -12,6 +12,7 @@ from dotenv_cloud.api import bodies, paging, resources
 from dotenv_cloud.api.base import ApiView, data, locked, no_content
 from dotenv_cloud.api.schema import described
 from keys.abilities import Scope
+from keys.models import Secret
 from keys.projects import create_project
 from organizations import hierarchy
 from organizations.models import Environment, Project, Target
@@ -187,17 +188,19 @@ def _counted_projects(projects: QuerySet[Project]) -> QuerySet[Any]:
     return projects.annotate(
         target_count=_count(Target.objects.filter(project=OuterRef("pk"))),
         environment_count=_count(Environment.objects.filter(target__project=OuterRef("pk"))),
+        secret_count=_count(Secret.objects.filter(project=OuterRef("pk"))),
     )
 
 
 def _counted_targets(targets: QuerySet[Target]) -> QuerySet[Any]:
     return targets.annotate(
-        environment_count=_count(Environment.objects.filter(target=OuterRef("pk")))
+        environment_count=_count(Environment.objects.filter(target=OuterRef("pk"))),
+        secret_count=_count(Secret.objects.filter(target=OuterRef("pk"))),
     )
 
 
 def _count(nodes: QuerySet[Any]) -> Subquery:
     """As a column: joining and grouping would count the product, and could not be locked."""
     return Subquery(
-        nodes.order_by().values(number=Func(template="count(*)", output_field=IntegerField()))
+        nodes.order_by().values(rows=Func(template="count(*)", output_field=IntegerField()))
     )

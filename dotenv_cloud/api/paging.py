@@ -26,10 +26,22 @@ def collection(
         return _answer(request, shown, len(shown), 1, max(len(shown), 1))
     page = _number("page", asked["page"], 1, None)
     per_page = _number("per_page", asked["per_page"], DEFAULT_PAGE, LARGEST_PAGE)
+    return page_of(request, rows, show, number=page, per_page=per_page)
+
+
+def page_of(
+    request: Request,
+    rows: QuerySet[Any],
+    show: Callable[[Any], dict[str, Any]],
+    *,
+    number: int,
+    per_page: int,
+) -> Response:
+    """Page `number` of the rows, with `meta` and `links`."""
     total = rows.count()
-    start = (page - 1) * per_page
+    start = (number - 1) * per_page
     return _answer(
-        request, [show(row) for row in rows[start : start + per_page]], total, page, per_page
+        request, [show(row) for row in rows[start : start + per_page]], total, number, per_page
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field, replace
 
-from keys import abilities
+from keys import abilities, authors
 from keys.abilities import Scope
+from keys.authors import Author
 from keys.models import ApiKey
 from organizations import ulid
 from organizations.access import find_belonging
@@ -67,6 +68,13 @@ class Principal:
     def person(self) -> User | None:
         """Who answers for what is made: the person, or whoever made the key, unless gone."""
         return self.caller if isinstance(self.caller, User) else self.caller.created_by
+
+    @property
+    def author(self) -> Author:
+        """As versions of secrets name who wrote them."""
+        if isinstance(self.caller, User):
+            return authors.of_user(self.caller)
+        return authors.of_api_key(self.caller)
 
     def scopes_of(self, ability: str) -> tuple[Scope, ...]:
         """The nodes that `ability` is narrowed to; empty when it is not narrowed."""

@@ -7,7 +7,10 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from keys.models import ApiKey, KeyVersion
+from dotenv_cloud.api import errors
+from keys import blobs, master_key
+from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
+from keys.secrets import Opened
 from organizations import ulid
 from organizations.models import (
     Environment,
@@ -113,7 +116,8 @@ def invitation(row: Invitation) -> dict[str, Any]:
 
 
 def project(row: Project) -> dict[str, Any]:
-    """Wants `target_count` and `environment_count` annotated. Secrets: none are stored yet."""
+    """Wants `target_count`, `environment_count` and `secret_count` annotated, unless new."""
+    secret_count = getattr(row, "secret_count", 0)
     attributes = {
         "ulid": row.ulid,
         "organization_id": ulid.to_text(row.organization_id),
@@ -123,13 +127,15 @@ def project(row: Project) -> dict[str, Any]:
         "secret_format": row.secret_format,
         "encryption_type": row.storage_mode,
         "storage_mode": row.storage_mode,
-        "has_secrets": False,
-        "secret_count": 0,
+        "has_secrets": secret_count > 0,
+        "secret_count": secret_count,
         "target_count": getattr(row, "target_count", 0),
         "environment_count": getattr(row, "environment_count", 0),
         "metadata": row.metadata,
         "secret_versioning": row.secret_versioning,
         "history_policy": row.history_policy,
+        "history_retention_days": row.history_retention_days,
+        "strict_encryption": row.strict_encryption,
         **_times(row),
     }
     return _resource("projects", row.ulid, attributes)
@@ -143,7 +149,7 @@ def target(row: Target) -> dict[str, Any]:
         "slug": row.slug,
         "description": row.description,
         "environment_count": getattr(row, "environment_count", 0),
-        "secret_count": 0,
+        "secret_count": getattr(row, "secret_count", 0),
         **_times(row),
     }
     return _resource("targets", row.ulid, attributes)
@@ -164,11 +170,16 @@ def environment(row: Environment) -> dict[str, Any]:
     return _resource("environments", row.ulid, attributes)
 
 
-def key_version(row: KeyVersion) -> dict[str, Any]:
-    """An item of the key history: never the key."""
+def key_version(row: KeyVersion, *, shows_check: bool = False) -> dict[str, Any]:
+    """An item of the key history: never the key. shows_check: tell the proof of a client's key,
+    by which clients know which key they need."""
+    check = {}
+    if shows_check and row.is_client_managed:
+        check["key_check"] = _base64(master_key.unwrap_proof(row))
     return {
         "version": str(row.version),
         "managed": row.managed,
+        **check,
         "key_check_salt": _base64(row.key_check_salt),
         "key_check_iterations": row.key_check_iterations,
         "is_active": row.is_active,
@@ -228,6 +239,51 @@ def api_key(row: ApiKey) -> dict[str, Any]:
         ),
         **_times(row),
     }
+
+
+def level(opened: Opened) -> dict[str, Any]:
+    """A level's blob, or its plaintext where the server opened it."""
+    is_open = opened.plaintext is not None
+    return {
+        "encrypted": not is_open,
+        "content": plaintext(opened) if is_open else content(opened.secret),
+        "source": opened.level.slug,
+        "id": opened.secret.ulid,
+    }
+
+
+def plaintext(opened: Opened) -> str:
+    """The text of an opened blob. Raises a 422 for what is no text."""
+    try:
+        return (opened.plaintext or b"").decode()
+    except UnicodeDecodeError:
+        raise errors.ApiError(
+            422,
+            "content_undecryptable",
+            f"{opened.level.path} holds no UTF-8 text; read it encrypted and open it yourself.",
+        ) from None
+
+
+def content(row: Secret | SecretVersion) -> str:
+    return blobs.to_text(row.content)
+
+
+def secret_version(row: SecretVersion, locked_reason: str | None) -> dict[str, Any]:
+    """What the list of versions says: no content. Wants `is_client_encrypted` annotated."""
+    has_author = row.author_number is not None
+    attributes = {
+        "action": row.action,
+        "size_bytes": row.size_bytes,
+        "is_client_encrypted": row.is_client_encrypted,  # type: ignore[attr-defined]
+        "encryption_key_version": str(row.key_version),
+        "key_version": str(row.key_version),
+        "created_at": instant(row.created_at),
+        "created_by": {"id": row.author_number, "name": row.author_name} if has_author else None,
+        "metadata": row.metadata,
+        "locked": locked_reason is not None,
+        "locked_reason": locked_reason,
+    }
+    return _resource("secret-versions", str(row.number), attributes)
 
 
 def _base64(value: bytes | memoryview[int]) -> str:

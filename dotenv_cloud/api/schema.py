@@ -79,6 +79,8 @@ _PROJECT = _resource(
     metadata={"type": "object", "additionalProperties": True},
     secret_versioning=_FLAG,
     history_policy=_TEXT,
+    history_retention_days=_MAYBE_NUMBER,
+    strict_encryption=_FLAG,
     **_TIMES,
 )
 _TARGET = _resource(
@@ -101,6 +103,47 @@ _ENVIRONMENT = _resource(
     status=_TEXT,
     is_production=_FLAG,
     **_TIMES,
+)
+_LEVEL = _object(encrypted=_FLAG, content=_TEXT, source=_TEXT, id=_TEXT)
+_LEVELS = {"type": "object", "additionalProperties": _LEVEL}
+_VARIABLES = {"type": "object", "additionalProperties": _TEXT}
+_SECRETS = {
+    "type": "object",
+    "properties": {
+        "type": _TEXT,
+        "attributes": {
+            "type": "object",
+            "properties": {
+                "encrypted": _FLAG,
+                "format": _TEXT,
+                "levels": _LEVELS,
+                "merged": _VARIABLES,
+            },
+            "required": ["encrypted", "format", "levels"],
+        },
+        "secrets": _VARIABLES,
+    },
+    "required": ["type", "attributes"],
+}
+_SECRETS_META = _object(
+    api_path=_TEXT,
+    format=_TEXT,
+    merged=_TEXT,
+    timestamp=_TIME,
+    action=_TEXT,
+    hierarchy={"type": "object", "additionalProperties": _TEXT},
+)
+_SECRET_VERSION = _resource(
+    action=_TEXT,
+    size_bytes=_NUMBER,
+    is_client_encrypted=_FLAG,
+    encryption_key_version=_TEXT,
+    key_version=_TEXT,
+    created_at=_TIME,
+    created_by={**_object(id=_NUMBER, name=_TEXT), "nullable": True},
+    metadata={"type": "object", "additionalProperties": True},
+    locked=_FLAG,
+    locked_reason=_MAYBE_TEXT,
 )
 _VERSION = _object(
     version=_TEXT,
@@ -212,6 +255,24 @@ ANSWERS: dict[str, dict[str, Any]] = {
             )
         ),
     ),
+    "Secrets": _object(data=_SECRETS, meta=_SECRETS_META),
+    # The key, and with `raw` a flat object of strings: what it is depends on what was asked.
+    "Retrieved": {"type": "object", "additionalProperties": True},
+    "Stored": _one(_object(type=_TEXT, level=_TEXT, source=_TEXT, bytes=_NUMBER)),
+    "VersionList": _page(_SECRET_VERSION),
+    "Version": _one(
+        {
+            "type": "object",
+            "properties": {
+                **_SECRET_VERSION["properties"],
+                "content": _TEXT,
+                "key": {**_VERSION, "nullable": True},
+            },
+            "required": [*_SECRET_VERSION["required"], "content"],
+        }
+    ),
+    "Restored": _one(_object(type=_TEXT, secret_id=_NUMBER, restored_from=_TEXT)),
+    "Purged": _one(_object(purged_count=_NUMBER)),
     "ApiKey": _one(_API_KEY),
     "ApiKeyList": _object(data=_array(_API_KEY)),
     "IssuedApiKey": _object(

@@ -10,7 +10,16 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView
 
-from dotenv_cloud.api import api_keys, audit, encryption_keys, errors, hierarchy, organizations
+from dotenv_cloud.api import (
+    api_keys,
+    audit,
+    encryption_keys,
+    errors,
+    hierarchy,
+    organizations,
+    secrets,
+    versions,
+)
 from dotenv_cloud.api.base import AlwaysJson
 
 
@@ -95,17 +104,40 @@ _v1: list[URLPattern] = [
         "projects/<str:project>/targets/<str:target>/environments/<str:environment>",
         hierarchy.OneEnvironment,
     ),
+    _legacy("projects/<str:project>/secrets", secrets.Secrets),
+    _legacy("projects/<str:project>/targets/<str:target>/secrets", secrets.Secrets),
+    _legacy(
+        "projects/<str:project>/targets/<str:target>/environments/<str:environment>/secrets",
+        secrets.Secrets,
+    ),
+    path(
+        "organizations/<str:organization>/secrets/retrieve",
+        secrets.Retrieval.as_view(legacy=True, schema=None),
+    ),
     # Nothing below may begin with the words above.
     re_path(r"^(?:organizations|organization|user|plans|cli)(?:/.*)?$", errors.unknown_path),
     path("<str:organization>/projects", hierarchy.Projects.as_view()),
+    path("<str:organization>/secrets/retrieve", secrets.Retrieval.as_view()),
+    path("<str:organization>/secrets/store", secrets.Storing.as_view()),
+    path("<str:organization>/secrets/delete", secrets.Deleting.as_view()),
+    path("<str:organization>/secrets/versions", versions.Versions.as_view()),
+    path("<str:organization>/secrets/versions/purge", versions.Purging.as_view()),
+    path("<str:organization>/secrets/versions/<int:version>", versions.OneVersion.as_view()),
+    path(
+        "<str:organization>/secrets/versions/<int:version>/restore",
+        versions.VersionRestoration.as_view(),
+    ),
     path(_node, hierarchy.OneProject.as_view()),
+    path(f"{_node}/secrets", secrets.SecretsOfProject.as_view()),
     path(f"{_node}/targets", hierarchy.Targets.as_view()),
     path(f"{_node}/encryption-key", encryption_keys.EncryptionKey.as_view()),
     path(f"{_node}/encryption-key/history", encryption_keys.KeyHistory.as_view()),
     path(f"{_node}/encryption-key/rotate", encryption_keys.KeyRotation.as_view()),
     path(f"{_node}/<str:target>", hierarchy.OneTarget.as_view()),
+    path(f"{_node}/<str:target>/secrets", secrets.SecretsOfTarget.as_view()),
     path(f"{_node}/<str:target>/environments", hierarchy.Environments.as_view()),
     path(f"{_node}/<str:target>/<str:environment>", hierarchy.OneEnvironment.as_view()),
+    path(f"{_node}/<str:target>/<str:environment>/secrets", secrets.SecretsOfEnvironment.as_view()),
 ]
 
 urlpatterns += [

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from audit.models import Entry
@@ -115,8 +116,9 @@ def entries(db: None) -> Callable[..., list[Entry]]:
     """The entries of an organization, oldest first."""
 
     def read(organization: Organization, **columns: Any) -> list[Entry]:
-        visible = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]
-        return list(visible.filter(**columns).order_by("id"))
+        with transaction.atomic():
+            visible = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]
+            return list(visible.filter(**columns).order_by("id"))
 
     return read
 
