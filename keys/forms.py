@@ -110,7 +110,10 @@ class EnvironmentForm(NodeForm):
 
 
 class RotationForm(PageForm):
+    """Without a choice, the project's setting counts."""
+
     history_policy = forms.ChoiceField(
+        required=False,
         choices=Project.HistoryPolicy.choices,
         widget=forms.RadioSelect,
         label="Versions of secrets that the present key encrypts",

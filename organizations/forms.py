@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import IntegrityError, transaction
 
 from organizations.roles import Role
+
+Made = TypeVar("Made")
 
 
 class PageForm(forms.Form):
     """Shows what the rules refuse beside the field that it is about."""
 
-    shown_at: dict[str, str] = {}
+    shown_at: ClassVar[dict[str, str]] = {}
     """Fields of the rules that have another name in this form."""
+
+    def attempt(self, work: Callable[[], Made]) -> Made | None:
+        """What `work` returns, or None if the rules refuse it; then the form tells why."""
+        try:
+            with transaction.atomic():
+                return work()
+        except ValidationError as error:
+            self.refuse(error)
+        except IntegrityError:
+            self.add_error(None, "Somebody else just made the same. Look, and try again.")
+        except ObjectDoesNotExist:
+            self.add_error(None, "Somebody else just deleted it.")
+        return None
 
     def refuse(self, error: ValidationError) -> None:
         """Take in what a rule said; what is about none of the fields stands above them."""

@@ -24,7 +24,7 @@ INLINE = re.compile(
 @pytest.fixture
 def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
     """The address of every page, with something on each."""
-    factories.make_project(acme)
+    environment = factories.make_environment(factories.make_target(factories.make_project(acme)))
     member = factories.make_member(acme, "developer")
     key = factories.make_api_key(acme).api_key
     invited = members.invite(acme, "new@example.org", "member", invited_by=owner, granter=roles.ALL)
@@ -33,8 +33,19 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
         "/o/acme/activity?action=delet",
         f"/o/acme/activity/{entries(acme)[0].ulid}",
         "/o/acme/projects",
-        "/o/acme/projects/my-app/keys",
-        "/o/acme/projects/my-app/keys/rotate",
+        "/o/acme/new-project",
+        *(
+            f"/o/acme/projects/my-app{rest}"
+            for rest in ("", "/change", "/delete", "/new-target", "/keys", "/keys/rotate")
+        ),
+        *(
+            f"/o/acme/projects/my-app/targets/backend{rest}"
+            for rest in ("", "/change", "/delete", "/new-environment")
+        ),
+        *(
+            f"/o/acme/projects/my-app/targets/backend/environments/{environment.slug}{rest}"
+            for rest in ("/change", "/delete")
+        ),
         "/o/acme/members",
         f"/o/acme/members/{member.ulid}",
         "/o/acme/api-keys",
@@ -122,9 +133,10 @@ def queries(client: Client, address: str) -> int:
         # A log shorter than a page is looked through beyond its last month too: one query more.
         ("/o/acme/activity", 14),
         ("/o/acme/activity?q=my", 23),
-        ("/o/acme/projects", 4),
+        ("/o/acme/projects", 5),
+        ("/o/acme/projects/my-app", 9),
         ("/o/acme/projects/my-app/keys", 10),
-        ("/o/acme/members", 5),
+        ("/o/acme/members", 6),
         ("/o/acme/api-keys", 4),
         ("/profile", 5),
     ],
@@ -195,7 +207,7 @@ def test_nothing_is_shown_when_reading_cannot_be_entered(
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("the log is full")
 
-    monkeypatch.setattr("audit.access.record_once_a_minute", fail)
+    monkeypatch.setattr("audit.access.record_in_each_once_a_minute", fail)
     client = browser(owner)
     client.raise_request_exception = False
     answer = client.get("/o/acme/activity")

@@ -20,6 +20,17 @@ PAGES = {
     "activity": {"audit:read"},
     "activity/export": {"audit:export"},
     "projects": {"project:read"},
+    "new-project": {"project:create"},
+    "projects/my-app": {"project:read"},
+    "projects/my-app/change": {"project:update"},
+    "projects/my-app/delete": {"project:delete"},
+    "projects/my-app/new-target": {"target:create"},
+    "projects/my-app/targets/backend": {"target:read"},
+    "projects/my-app/targets/backend/change": {"target:update"},
+    "projects/my-app/targets/backend/delete": {"target:delete"},
+    "projects/my-app/targets/backend/new-environment": {"environment:create"},
+    "projects/my-app/targets/backend/environments/production/change": {"environment:update"},
+    "projects/my-app/targets/backend/environments/production/delete": {"environment:delete"},
     "projects/my-app/keys": {"key:retrieve", "audit:read"},
     "projects/my-app/keys/rotate": {"key:rotate"},
     "members": {"member:read"},
@@ -35,7 +46,8 @@ BrowserAs = Callable[[str], Client]
 def test_a_page_opens_to_who_holds_its_ability(
     page: str, role: str, acme: Organization, browser_as: BrowserAs, entries: Entries
 ) -> None:
-    factories.make_project(acme)
+    project = factories.make_project(acme)
+    factories.make_environment(factories.make_target(project))
     answer = browser_as(role).get(f"/o/acme/{page}")
     if roles.permissions_of(role) & PAGES[page]:
         assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Projects with the history of their keys, and API keys."""
+"""API keys: listed, made, changed, rotated, revoked. A token is shown once."""
 
 from __future__ import annotations
 
@@ -6,93 +6,16 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Count
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from keys import abilities, api_keys, rotation
-from keys.errors import ClientManagedError, NoActiveKeyError, RotationInProgressError
+from keys import abilities, api_keys
 from keys.forms import ApiKeyForm
-from keys.models import ApiKey, KeyVersion
-from organizations import limits, ulid
+from keys.models import ApiKey
+from organizations import ulid
 from organizations.access import organization_page, require
-from organizations.hierarchy import find_node
-from organizations.models import Project
-from organizations.signals import access_denied
-
-
-@require_GET
-@organization_page("project:read")
-def projects(request: Any) -> HttpResponse:
-    found = (
-        Project.objects.filter(organization=request.organization)
-        .annotate(
-            target_count=Count("targets", distinct=True),
-            environment_count=Count("targets__environments", distinct=True),
-            key_count=Count("key_versions", distinct=True),
-        )
-        .order_by("name", "id")
-    )
-    return render(request, "keys/projects.html", {"section": "projects", "projects": found})
-
-
-def find_project(request: Any, reference: str) -> Project:
-    """The project of the page's organization, or 404."""
-    projects = Project.objects.filter(organization=request.organization)
-    found = find_node(projects, reference.lower())
-    if found is None:
-        raise Http404("There is no such project.")
-    project: Project = found
-    return project
-
-
-def key_versions(project: Project) -> Any:
-    """The versions of a project's key, the active one first."""
-    return KeyVersion.objects.filter(project=project).defer("wrapped_key", "wrapped_key_check")
-
-
-@organization_page("key:rotate")
-def rotate(request: Any, project: str) -> HttpResponse:
-    """Ask, then rotate the key."""
-    found = find_project(request, project)
-    error, status = "", 409
-    if request.method == "POST":
-        limited = limits.hit("rotate", str(request.organization.pk))
-        if not limited.allowed:
-            error, status = _too_often(request, limited), 429
-    if request.method == "POST" and not error:
-        try:
-            made = rotation.rotate(found)
-        except (NoActiveKeyError, ClientManagedError) as refused:
-            error = str(refused)
-        except RotationInProgressError:
-            error = "This key is being rotated by somebody else; look again in a moment."
-        else:
-            messages.success(request, f"The key was rotated; version {made.version} is active.")
-            return redirect("key_history", request.organization.slug, found.slug)
-    return render(
-        request,
-        "keys/rotate.html",
-        {"section": "projects", "project": found, "error": error},
-        status=status if error else 200,
-    )
-
-
-def _too_often(request: Any, limited: limits.Limited) -> str:
-    """Announce that the limit of rotations, the API's and the pages' together, is reached."""
-    access_denied.send(
-        rotate,
-        request=request,
-        status=429,
-        reason="rate_limited",
-        organization_id=request.organization.pk,
-    )
-    return (
-        f"The keys of this organization were rotated {limited.limit} times already."
-        f" Try again in {-(-limited.retry_after // 60)} minutes."
-    )
 
 
 @require_GET

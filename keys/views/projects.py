@@ -1,0 +1,86 @@
+"""Projects: listed, shown with all their levels, made, changed, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from keys import reencryption, tree
+from keys.forms import ProjectForm, ProjectSettingsForm
+from keys.levels import Level
+from keys.models import Secret
+from keys.projects import create_project
+from keys.views.pages import deletion, node_form
+from keys.views.places import find_project
+from keys.views.rotation import key_versions
+from organizations.access import organization_page
+from organizations.hierarchy import update_node
+from organizations.models import Project, Target
+from organizations.pages import page_of
+
+TARGETS_PER_PAGE = 25
+
+
+@require_GET
+@organization_page("project:read")
+def project_list(request: Any) -> HttpResponse:
+    mine = Project.objects.filter(organization=request.organization).order_by("name", "id")
+    page = page_of(request, tree.projects(mine))
+    return render(request, "keys/projects.html", {"section": "projects", "page": page})
+
+
+@require_GET
+@organization_page("project:read")
+def show(request: Any, project: str) -> HttpResponse:
+    """A project: its key, and what it holds, level by level."""
+    found = find_project(request, project)
+    may_see = "target:read" in request.abilities
+    targets = found.targets.order_by("name", "id") if may_see else Target.objects.none()
+    page = page_of(request, targets, TARGETS_PER_PAGE)
+    context = {
+        "section": "projects",
+        "project": found,
+        "key": key_versions(found).filter(is_active=True).first(),
+        "progress": reencryption.progress(found),
+        "secret_count": Secret.objects.filter(project=found).count(),
+        "root": tree.branch(Level(found)),
+        "boughs": tree.boughs(found, page),
+        "page": page,
+    }
+    return render(request, "keys/project.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organization_page("project:create")
+def create(request: Any) -> HttpResponse:
+    form = ProjectForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        made = form.attempt(lambda: create_project(request.organization, **form.given))
+        if made is not None:
+            messages.success(request, f"The project {made.name} was made, with a key of its own.")
+            return redirect("project", request.organization.slug, made.slug)
+    return node_form(request, form, heading="New project", button="Make the project")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organization_page("project:update")
+def change(request: Any, project: str) -> HttpResponse:
+    found = find_project(request, project)
+    form = ProjectSettingsForm(request.POST if request.method == "POST" else None, node=found)
+    if request.method == "POST" and form.is_valid():
+        changed = form.attempt(lambda: update_node(found, form.changes))
+        if changed is not None:
+            messages.success(request, f"The project {changed.name} was changed.")
+            return redirect("project", request.organization.slug, changed.slug)
+    heading = f"Change {found.name}"
+    return node_form(request, form, heading=heading, button="Save", project=found)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organization_page("project:delete")
+def delete(request: Any, project: str) -> HttpResponse:
+    return deletion(request, find_project(request, project), "project")

@@ -1,0 +1,79 @@
+"""The versions of a project's key, and rotating it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from keys import authors, rotation
+from keys.errors import RotationInProgressError, RuleError
+from keys.forms import RotationForm
+from keys.models import KeyVersion
+from keys.views.places import find_project
+from keys.views.rules import explain
+from organizations import limits
+from organizations.access import organization_page
+from organizations.models import Project
+from organizations.signals import access_denied
+
+
+def key_versions(project: Project) -> Any:
+    """The versions of a project's key, the active one first."""
+    return KeyVersion.objects.filter(project=project).defer("wrapped_key", "wrapped_key_check")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organization_page("key:rotate")
+def rotate(request: Any, project: str) -> HttpResponse:
+    """Ask, then rotate the key."""
+    found = find_project(request, project)
+    given = request.POST if request.method == "POST" else None
+    form = RotationForm(given, initial={"history_policy": found.history_policy})
+    error, status = "", 422 if form.errors else 200
+    if request.method == "POST" and form.is_valid():
+        limited = limits.hit("rotate", str(request.organization.pk))
+        if limited.allowed:
+            error, status = _rotate(request, found, form.cleaned_data["history_policy"]), 409
+        else:
+            error, status = _too_often(request, limited), 429
+        if not error:
+            return redirect("key_history", request.organization.slug, found.slug)
+    return render(
+        request,
+        "keys/rotate.html",
+        {"section": "projects", "project": found, "form": form, "error": error},
+        status=status,
+    )
+
+
+def _rotate(request: Any, project: Project, history_policy: str) -> str:
+    """Rotate; returns why not, or nothing."""
+    try:
+        made = rotation.rotate(
+            project, history_policy=history_policy or None, author=authors.of_user(request.user)
+        )
+    except RotationInProgressError:
+        return "This key is being rotated by somebody else; look again in a moment."
+    except RuleError as refused:
+        return explain(request, refused)
+    messages.success(request, f"The key was rotated; version {made.version} is active.")
+    return ""
+
+
+def _too_often(request: Any, limited: limits.Limited) -> str:
+    """Announce that the limit of rotations, the API's and the pages' together, is reached."""
+    access_denied.send(
+        rotate,
+        request=request,
+        status=429,
+        reason="rate_limited",
+        organization_id=request.organization.pk,
+    )
+    return (
+        f"The keys of this organization were rotated {limited.limit} times already."
+        f" Try again in {-(-limited.retry_after // 60)} minutes."
+    )
