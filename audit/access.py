@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from audit import filters as questions
 from audit.models import Entry
-from audit.record import record, record_once_a_minute
+from audit.record import record, record_in_each_once_a_minute
 from audit.redaction import clean
 from organizations.models import Organization, User
 from organizations.permissions import organizations_with
@@ -27,11 +27,17 @@ def note_view(
 ) -> None:
     """Enter that the log was read: with which question, or which entry. Again within the minute
     is only counted."""
-    record_once_a_minute(
+    note_views([organization], filters, entry=entry)
+
+
+def note_views(
+    organizations: Sequence[Organization], filters: Any = None, *, entry: Entry | None = None
+) -> None:
+    """Enter in the log of each that it was read; one statement for all of them."""
+    record_in_each_once_a_minute(
         "view",
         resource_type="audit_log",
-        resource_label=organization.slug,
-        organization_id=organization.pk,
+        resource_labels={organization.pk: organization.slug for organization in organizations},
         filters=describe(filters) or None,
         entry=entry.ulid if entry else None,
     )

@@ -214,8 +214,7 @@ class EntryAdmin(ReadOnlyAdmin):
         )
         shown = getattr(response, "context_data", None) or {}
         if "cl" in shown:
-            for organization in self.chosen(request):
-                access.note_view(organization, shown["cl"].asked)
+            access.note_views(self.chosen(request), shown["cl"].asked)
         return response  # type: ignore[no-any-return]
 
     def get_object(

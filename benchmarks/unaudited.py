@@ -23,7 +23,7 @@ def _make_application() -> Any:
     made = get_wsgi_application()
     from audit import access
 
-    access.record_once_a_minute = _nothing
+    access.record_in_each_once_a_minute = _nothing
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import psycopg
@@ -24,6 +25,10 @@ def others() -> tuple[Organization, Organization]:
     for organization in (mine, theirs):
         factories.make_project(organization)
     return mine, theirs
+
+
+def name(connection: psycopg.Connection[Any], organizations: str) -> None:
+    connection.execute("SELECT set_config('audit.organizations', %s, true)", [organizations])
 
 
 def count(connection: psycopg.Connection[Any], relation: str, organization: Organization) -> int:
@@ -56,6 +61,92 @@ def test_a_session_reads_only_what_it_named(
         assert count(application_connection, relation, mine) > 0
         assert count(application_connection, relation, theirs) == 0
     assert count(application_connection, relation, mine) == 0
+
+
+def test_a_session_reads_each_of_the_many_it_named(
+    application_connection: psycopg.Connection[Any],
+    others: tuple[Organization, Organization],
+) -> None:
+    third = factories.make_organization("Third")
+    named = ",".join(str(each.pk) for each in (*others, factories.make_organization("Fourth")))
+    with application_connection.transaction():
+        name(application_connection, named)
+        for relation in RELATIONS:
+            assert [count(application_connection, relation, each) > 0 for each in others] == [
+                True
+            ] * 2
+            assert count(application_connection, relation, third) == 0
+
+
+def test_everything_is_opened_by_a_star_alone(
+    application_connection: psycopg.Connection[Any],
+    others: tuple[Organization, Organization],
+) -> None:
+    with application_connection.transaction():
+        name(application_connection, "*")
+        assert all(count(application_connection, "audit_entry", each) for each in others)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_naming_the_empty_list_reads_nothing(
+    application_connection: psycopg.Connection[Any],
+    others: tuple[Organization, Organization],
+    relation: str,
+) -> None:
+    with application_connection.transaction():
+        name(application_connection, "")
+        assert [count(application_connection, relation, each) for each in others] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "nonsense",
+        "{theirs} ",
+        "{mine},",
+        ",{mine}",
+        "{mine},*",
+        "*,{mine}",
+        "**",
+        " *",
+        "%",
+        "NULL",
+        "{{{mine},{theirs}}}",
+        "{mine};{theirs}",
+        "{mine}' OR '1'='1",
+        "{mine}') OR (SELECT true) OR ('",
+        "{mine_start}",
+    ],
+)
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_what_is_no_list_of_ids_opens_nothing(
+    application_connection: psycopg.Connection[Any],
+    others: tuple[Organization, Organization],
+    relation: str,
+    named: str,
+) -> None:
+    mine, theirs = others
+    value = named.format(mine=mine.pk, theirs=theirs.pk, mine_start=str(mine.pk)[:8])
+    for organization in others:
+        with (
+            contextlib.suppress(psycopg.errors.InvalidTextRepresentation),
+            application_connection.transaction(),
+        ):
+            name(application_connection, value)
+            assert count(application_connection, relation, organization) == 0
+
+
+@pytest.mark.parametrize("table", ("audit_hold", "audit_removal"))
+def test_what_retention_tells_stands_behind_the_wall_too(
+    application_connection: psycopg.Connection[Any], table: str
+) -> None:
+    [policies] = application_connection.execute(
+        "SELECT array_agg(qual) FROM pg_policies WHERE tablename = %s", [table]
+    ).fetchone()
+    [of_the_log] = application_connection.execute(
+        "SELECT qual FROM pg_policies WHERE tablename = 'audit_log' AND policyname = 'audit_wall'"
+    ).fetchone()
+    assert policies == [of_the_log]
 
 
 def test_a_forgotten_filter_still_shows_one_organization(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import QueryDict
 
 from audit import access, context
@@ -69,6 +70,29 @@ def test_a_view_again_within_the_minute_is_counted_only(acme: Organization) -> N
         "action=delete",
         "action=create",
     ]
+
+
+def test_a_view_of_many_logs_is_entered_in_each_by_one_statement(
+    acme: Organization, owner: User, django_assert_num_queries: Any
+) -> None:
+    other, unread = (create_organization(name, owner=owner) for name in ("Other", "Unread"))
+    for _ in range(2):
+        with django_assert_num_queries(1):
+            access.note_views([acme, other], {"action": "delete"})
+    access.note_view(other, {"action": "delete"})
+    for organization in (acme, other):
+        [entry] = entered(organization, "view")
+        assert entry.resource_label == organization.slug
+        assert entry.context == {"filters": "action=delete"}
+    assert entered(unread, "view") == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT repeats FROM audit_repeat ORDER BY repeats")
+        assert cursor.fetchall() == [(1,), (2,)]
+
+
+def test_a_view_of_no_log_enters_nothing(acme: Organization) -> None:
+    access.note_views([], {"action": "delete"})
+    assert entered(acme, "view") == []
 
 
 def test_a_view_of_one_entry_names_it(acme: Organization) -> None:

@@ -24,28 +24,41 @@ WHERE actor_id IS NOT NULL;
 
 -- The wall between tenants, below every query: a session reads only the organizations it has
 -- named in `audit.organizations` (uuids in a list, or `*` for the platform's own commands); one
--- that named none reads nothing. `strpos` and `<>` on purpose: the planner takes this to let nearly
--- every row through, as it does beside the query's own `organization_id = …`. Of `>` it would expect
--- a third, of an equality next to nothing, and choose plans for so many rows. The owner, whose
+-- that named none reads nothing, and one that named what is no uuid gets an error. The owner, whose
 -- guards must see all, is exempt.
-CREATE FUNCTION audit_may_read(organization uuid) RETURNS boolean
+
+-- Those named. A policy asks for them in a SELECT of its own, which is run once a statement: read
+-- for each row, a list of 200 organizations took 23 µs a row.
+CREATE FUNCTION audit_readable() RETURNS uuid[]
 LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN strpos(current_setting('audit.organizations', true), organization::text) <> 0
+    RETURN CASE WHEN current_setting('audit.organizations', true) <> '*'
+        THEN string_to_array(current_setting('audit.organizations', true), ',')::uuid[] END;
+
+-- `array_position … IS NOT NULL` on purpose: the planner takes this to let nearly every row
+-- through, as it does beside the query's own `organization_id = …`. Of `= ANY` it would expect next
+-- to nothing, and choose plans for so few rows.
+CREATE FUNCTION audit_may_read(organization uuid, readable uuid[]) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN array_position(readable, organization) IS NOT NULL
         OR current_setting('audit.organizations', true) = '*';
 
 ALTER TABLE audit_inbox ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_inbox FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_wall ON audit_inbox FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_write ON audit_inbox FOR INSERT WITH CHECK (true);
 CREATE POLICY audit_sealing ON audit_inbox TO "{sealer}" USING (true);
 
 ALTER TABLE audit_ledger ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_ledger FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_wall ON audit_ledger FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_ledger TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_label ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_label FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_wall ON audit_label FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_label TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_log FOR SELECT USING (audit_may_read(organization_id));
+CREATE POLICY audit_wall ON audit_log FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_log TO "{sealer}" USING (true) WITH CHECK (true);
