@@ -1,11 +1,13 @@
-"""Creating, renaming and deleting organizations."""
+"""Creating, changing and deleting organizations."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from organizations import members
+from organizations import members, permissions, roles
 from organizations.models import Organization, User
 from organizations.roles import Role
 from organizations.slugs import RESERVED_ORGANIZATION, free_slug, slugify
@@ -39,20 +41,36 @@ def create_organization(name: str, *, owner: User, slug: str | None = None) -> O
     return organization
 
 
+CHANGEABLE = frozenset({"name", "slug", "history_retention_days", "member_key_retrieve"})
+
+
 @transaction.atomic
 def update_organization(
-    organization: Organization, *, name: str | None = None, slug: str | None = None
+    organization: Organization, *, granter: frozenset[str] = roles.ALL, **changes: Any
 ) -> Organization:
-    """Rename an organization or change its slug. Raises as `create_organization`."""
+    """Change any of CHANGEABLE. granter: the abilities of whoever changes it.
+
+    Turning `member_key_retrieve` gives or takes that permission at once, in the same transaction.
+    Raises ValidationError naming the field, and as `create_organization`.
+    """
     organization = Organization.objects.select_for_update().get(pk=organization.pk)
-    if slug is not None and slug != organization.slug:
-        if Organization.objects.filter(slug=slug).exists():
-            raise SlugTakenError(slug)
-        organization.slug = slug
-    if name is not None:
-        organization.name = name
+    unknown = set(changes) - CHANGEABLE
+    if unknown:
+        raise ValidationError(dict.fromkeys(unknown, "This field cannot be changed."))
+    slug = changes.get("slug", organization.slug)
+    if slug != organization.slug and Organization.objects.filter(slug=slug).exists():
+        raise SlugTakenError(slug)
+    was_on = organization.member_key_retrieve
+    for name, value in changes.items():
+        setattr(organization, name, value)
     organization.full_clean()
+    if organization.member_key_retrieve and not was_on and "key:retrieve" not in granter:
+        raise ValidationError(
+            {"member_key_retrieve": "You cannot grant what you do not hold: key:retrieve."}
+        )
     organization.save(force_update=True)
+    if organization.member_key_retrieve != was_on:
+        permissions.follow_switch(organization)
     return organization
 
 

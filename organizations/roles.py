@@ -71,9 +71,19 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
 }
 
 
-def permissions_of(role: str) -> frozenset[str]:
+SWITCHED: dict[Role, frozenset[str]] = dict.fromkeys(
+    (Role.MEMBER, Role.API_USER), frozenset({"key:retrieve"})
+)
+"""What an organization may take from a role, by its switch `member_key_retrieve`: who retrieves a
+key of the server's can decrypt what lies under it."""
+
+
+def permissions_of(role: str, *, member_key_retrieve: bool = True) -> frozenset[str]:
     """The permissions that `role` carries; none for a role that does not exist."""
-    return PERMISSIONS[Role(role)] if role in Role.values else frozenset()
+    if role not in Role.values:
+        return frozenset()
+    held = PERMISSIONS[Role(role)]
+    return held if member_key_retrieve else held - SWITCHED.get(Role(role), frozenset())
 
 
 def parse(text: str) -> Role:

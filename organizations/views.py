@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from organizations import members, roles, ulid
+from organizations import members, permissions, roles, ulid
 from organizations.access import organization_page, require
 from organizations.forms import InviteForm, RoleForm
 from organizations.models import Invitation, Membership
@@ -56,7 +56,10 @@ def member_list(request: Any) -> HttpResponse:
             "page": page_of(request, memberships),
             "invitations": invitations,
             "form": form,
-            "roles": [(role, sorted(roles.PERMISSIONS[role])) for role in roles.Role],
+            "roles": [
+                (role, sorted(permissions.of_role(request.organization, role)))
+                for role in roles.Role
+            ],
         },
         status=422 if form.errors else 200,
     )
@@ -116,7 +119,7 @@ def member(request: Any, member: str) -> HttpResponse:
         {
             "section": "members",
             "membership": membership,
-            "abilities": sorted(roles.permissions_of(membership.role)),
+            "abilities": sorted(permissions.of_role(request.organization, membership.role)),
             "is_self": is_self,
             "form": form,
         },

@@ -94,6 +94,13 @@ class OrganizationBody(serializers.Serializer):
     slug = serializers.CharField(max_length=50, required=False)
 
 
+class OrganizationChange(OrganizationBody):
+    history_retention_days = serializers.IntegerField(
+        min_value=1, max_value=36_500, allow_null=True
+    )
+    member_key_retrieve = serializers.BooleanField()
+
+
 class MemberBody(serializers.Serializer):
     email = serializers.EmailField(max_length=254)
     role = RoleField()

@@ -58,13 +58,15 @@ class OneOrganization(ApiView):
     def get(self, request: Request, organization: str) -> Response:
         return data(resources.organization(self.organization))
 
-    @described("Change an organization", body=bodies.OrganizationBody, answer="Organization")
+    @described("Change an organization", body=bodies.OrganizationChange, answer="Organization")
     def patch(self, request: Request, organization: str) -> Response:
-        body = bodies.read(request, bodies.OrganizationBody, partial=True)
-        changed = creation.update_organization(self.organization, **body)
+        body = bodies.read(request, bodies.OrganizationChange, partial=True)
+        changed = creation.update_organization(
+            self.organization, granter=self.principal.abilities, **body
+        )
         return data(resources.organization(changed))
 
-    @described("Change an organization", body=bodies.OrganizationBody, answer="Organization")
+    @described("Change an organization", body=bodies.OrganizationChange, answer="Organization")
     def put(self, request: Request, organization: str) -> Any:
         return self.patch(request, organization)
 

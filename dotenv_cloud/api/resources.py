@@ -46,6 +46,8 @@ def organization(row: Organization) -> dict[str, Any]:
         "slug": row.slug,
         "status": row.status,
         "plan_name": PLAN,
+        "history_retention_days": row.history_retention_days,
+        "member_key_retrieve": row.member_key_retrieve,
         **_times(row),
     }
     return {**attributes, **_resource("organizations", row.ulid, attributes)}

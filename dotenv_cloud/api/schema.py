@@ -57,7 +57,14 @@ def _page(resource: dict[str, Any]) -> dict[str, Any]:
 
 _TIMES = {"created_at": _TIME, "updated_at": _TIME}
 _ORGANIZATION = _resource(
-    ulid=_TEXT, name=_TEXT, slug=_TEXT, status=_TEXT, plan_name=_TEXT, **_TIMES
+    ulid=_TEXT,
+    name=_TEXT,
+    slug=_TEXT,
+    status=_TEXT,
+    plan_name=_TEXT,
+    history_retention_days=_MAYBE_NUMBER,
+    member_key_retrieve=_FLAG,
+    **_TIMES,
 )
 _MEMBER = _resource(user_id=_TEXT, email=_TEXT, name=_TEXT, role=_TEXT, **_TIMES)
 _INVITATION = _resource(

@@ -94,6 +94,45 @@ def test_name_and_slug_change_each_by_itself(api: Api, acme: Organization, metho
     assert (answer["data"]["name"], answer["data"]["slug"]) == ("Apex", "apex")
 
 
+def test_members_are_kept_from_keys_and_history_is_locked_by_a_change(
+    api: Api, acme: Organization
+) -> None:
+    path = f"/organizations/{acme.ulid}"
+    assert api.get(path).json()["data"]["attributes"]["member_key_retrieve"] is True
+    changes = {"member_key_retrieve": False, "history_retention_days": 90}
+    answer = api.patch(path, changes).json()["data"]["attributes"]
+    assert {name: answer[name] for name in changes} == changes
+    assert answer["name"] == "Acme"
+    answer = api.patch(path, {"history_retention_days": None}).json()["data"]["attributes"]
+    assert (answer["history_retention_days"], answer["member_key_retrieve"]) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"member_key_retrieve": "perhaps"}, "member_key_retrieve"),
+        ({"member_key_retrieve": None}, "member_key_retrieve"),
+        ({"history_retention_days": 0}, "history_retention_days"),
+        ({"history_retention_days": 36_501}, "history_retention_days"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(
+    api: Api, acme: Organization, body: dict[str, Any], named: str
+) -> None:
+    response = api.patch(f"/organizations/{acme.ulid}", body)
+    assert (response.status_code, list(response.json()["errors"])) == (422, [named])
+
+
+def test_a_key_without_key_retrieve_does_not_give_it_to_members(
+    api: Api, api_with: Callable[..., Api], acme: Organization
+) -> None:
+    weak, path = api_with("organization:update"), f"/organizations/{acme.ulid}"
+    assert weak.patch(path, {"member_key_retrieve": False}).status_code == 200
+    response = weak.patch(path, {"member_key_retrieve": True})
+    assert "do not hold" in response.json()["errors"]["member_key_retrieve"][0]
+    assert api.patch(path, {"member_key_retrieve": True}).status_code == 200
+
+
 def test_a_taken_slug_is_refused_on_change_too(api: Api, acme: Organization) -> None:
     factories.make_organization("Other")
     response = api.patch(f"/organizations/{acme.ulid}", {"slug": "other"})

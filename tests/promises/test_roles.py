@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, transaction
 
-from organizations import members, permissions, roles
+from organizations import creation, members, permissions, roles
 from organizations.models import (
     Membership,
     Organization,
@@ -167,3 +167,96 @@ def test_a_second_invitation_replaces_the_first(organization: Organization) -> N
     found = members.find_invitation(second.token)
     assert found is not None
     assert found.role == "developer"
+
+
+# -- The switch that keeps members from keys
+
+
+def test_a_turned_switch_takes_the_permission_at_once_and_tells_of_whom(
+    organization: Organization, new_entries: New
+) -> None:
+    people = {role: factories.make_member(organization, role).user for role in Role.values}
+    before = len(new_entries())
+    creation.update_organization(organization, member_key_retrieve=False)
+    left = new_entries()[before:]
+    assert [(e.action, e.changes) for e in left if e.type == "organization"] == [
+        ("update", {"member_key_retrieve": [True, False]})
+    ]
+    taken = [e for e in left if e.action == "revoke"]
+    assert {e.label for e in taken} == {people["member"].email, people["api_user"].email}
+    assert all(e.changes == {"permissions": [["key:retrieve"], []]} for e in taken)
+    assert len(left) == 3
+    organization.refresh_from_db()
+    for role, user in people.items():
+        expected = roles.permissions_of(role, member_key_retrieve=False)
+        assert permissions.abilities_of(user, organization) == expected
+    assert "key:retrieve" in permissions.abilities_of(people["developer"], organization)
+
+
+def test_turned_back_it_gives_it_again(organization: Organization, new_entries: New) -> None:
+    user = factories.make_member(organization, "member").user
+    creation.update_organization(organization, member_key_retrieve=False)
+    before = len(new_entries())
+    creation.update_organization(organization, member_key_retrieve=True)
+    left = {e.action: e.changes for e in new_entries()[before:]}
+    assert left["grant"] == {"permissions": [[], ["key:retrieve"]]}
+    assert permissions.abilities_of(user, organization) == roles.PERMISSIONS[Role.MEMBER]
+    before = len(new_entries())
+    creation.update_organization(organization, member_key_retrieve=True)
+    assert new_entries()[before:] == []
+
+
+def test_who_joins_or_changes_role_gets_what_the_switch_says(organization: Organization) -> None:
+    creation.update_organization(organization, member_key_retrieve=False)
+    joined = factories.make_member(organization, "member")
+    demoted = factories.make_member(organization, "developer")
+    members.change_role(demoted, "api_user", granter=roles.ALL)
+    for membership in (joined, demoted):
+        held = permissions.abilities_of(membership.user, organization)
+        assert "key:retrieve" not in held
+    members.change_role(joined, "developer", granter=roles.ALL)
+    assert "key:retrieve" in permissions.abilities_of(joined.user, organization)
+
+
+def test_the_switch_is_one_organizations_own(organization: Organization) -> None:
+    other = factories.make_organization("Other")
+    user = factories.make_member(other, "member").user
+    factories.make_member(organization, "member", user)
+    creation.update_organization(organization, member_key_retrieve=False)
+    assert "key:retrieve" not in permissions.abilities_of(user, organization)
+    assert "key:retrieve" in permissions.abilities_of(user, other)
+
+
+def test_nobody_turns_on_what_they_do_not_hold(organization: Organization) -> None:
+    few = roles.ALL - {"key:retrieve"}
+    creation.update_organization(organization, granter=few, member_key_retrieve=False)
+    with pytest.raises(ValidationError, match="do not hold"):
+        creation.update_organization(organization, granter=few, member_key_retrieve=True)
+    organization.refresh_from_db()
+    assert organization.member_key_retrieve is False
+
+
+def test_who_joins_while_the_switch_is_turned_gets_none_of_it(organization: Organization) -> None:
+    user = factories.make_user()
+    is_joining, may_commit = threading.Event(), threading.Event()
+
+    def join() -> None:
+        with transaction.atomic():
+            members.add(organization, user, "member")
+            is_joining.set()
+            may_commit.wait(10)
+        connection.close()
+
+    def turn() -> None:
+        creation.update_organization(organization, member_key_retrieve=False)
+        connection.close()
+
+    joining, turning = threading.Thread(target=join), threading.Thread(target=turn)
+    joining.start()
+    assert is_joining.wait(10)
+    turning.start()
+    turning.join(0.3)  # it waits for who is joining; not waiting is what must fail below
+    may_commit.set()
+    joining.join()
+    turning.join()
+    assert "key:retrieve" not in permissions.abilities_of(user, organization)
