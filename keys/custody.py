@@ -6,6 +6,8 @@ only what it keeps changes, the key itself or just the proof of it.
 
 from __future__ import annotations
 
+import hmac
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -23,33 +25,39 @@ from organizations.models import Project
 from organizations.signals import content_revealed
 
 
-@transaction.atomic
-def to_clients(project: Project) -> str:
-    """Give the key away: returns it, for the one time that it is shown, and keeps its proof.
+def offer(project: Project) -> str:
+    """The key that clients are about to take over, for them to keep; announced as a reveal.
 
-    What older keys of the server encrypt is moved to this one first, since nobody could later. The
-    reveal is announced. Raises ClientManagedError, NoActiveKeyError, InsecureClientKeyError for a
-    key of 32 bytes (rotate it first).
+    Raises ClientManagedError, NoActiveKeyError, InsecureClientKeyError for a key of 32 bytes
+    (rotate it first).
     """
-    version = _locked(project)
-    if version.is_client_managed:
-        raise ClientManagedError(f"The key of {project.slug} is its clients' own already.")
-    key = master_key.unwrap(version)
-    if len(key.encode()) == crypto.KEY_BYTES:
-        raise InsecureClientKeyError(
-            "This key is 32 bytes long, so its proof would open what it encrypts. Rotate it first."
-        )
-    data_keys.data_key(version)
-    reencryption.move_all(project, version)
+    version = retrieval.active(project)
+    key = _to_give(version)
     facts = {"key_version": version.version}
     content_revealed.send(KeyVersion, instance=version, verb="retrieve", facts=facts)
-    proof = crypto.prove(key, bytes(version.key_check_salt), version.key_check_iterations)
+    return key
+
+
+@transaction.atomic
+def to_clients(project: Project, key: str) -> KeyVersion:
+    """Keep no more than the proof of the key. `key` is what the clients kept of it: giving it away
+    to nobody would lose every secret.
+
+    What older keys of the server encrypt is moved to this one first, since nobody could later.
+    Raises what `offer` raises, and KeyProofMismatchError for another key.
+    """
+    version = _locked(project)
+    held = _to_give(version)
+    if not hmac.compare_digest(held.encode(), key.encode()):
+        raise KeyProofMismatchError("This is not the project's key. Nothing was changed.")
+    reencryption.move_all(project, version)
+    proof = crypto.prove(held, bytes(version.key_check_salt), version.key_check_iterations)
     wrapped = master_key.wrap_proof(proof, version.id)
     version.managed = KeyVersion.Managed.CLIENT
     version.wrapped_key, version.wrapped_key_check = None, wrapped.sealed
     _switch(version, wrapped.master_key_version, Project.StorageMode.CLIENT)
     data_keys.forget(version)
-    return key
+    return version
 
 
 @transaction.atomic
@@ -85,6 +93,18 @@ def _check_opens(project: Project, data_key: bytes, version: KeyVersion) -> None
                 f"The key has the right beginning, but does not open {secret.path}: look at what"
                 " follows its 32nd byte."
             ) from None
+
+
+def _to_give(version: KeyVersion) -> str:
+    """The key of a version that may go to clients."""
+    if version.is_client_managed:
+        raise ClientManagedError(f"The key of {version.project.slug} is its clients' own already.")
+    key = master_key.unwrap(version)
+    if len(key.encode()) == crypto.KEY_BYTES:
+        raise InsecureClientKeyError(
+            "This key is 32 bytes long, so its proof would open what it encrypts. Rotate it first."
+        )
+    return key
 
 
 def _locked(project: Project) -> KeyVersion:

@@ -108,7 +108,7 @@ def test_a_project_without_a_usable_key_says_so(api: Api, acme: Organization) ->
 
 
 def test_a_client_managed_key_is_not_rotated_here(api: Api, acme: Organization, key: str) -> None:
-    custody.to_clients(acme.projects.get())
+    custody.to_clients(acme.projects.get(), custody.offer(acme.projects.get()))
     response = api.post(f"{key}/rotate")
     assert (response.status_code, response.json()["error"]) == (400, "client_managed_encryption")
     assert "key" not in described(api.get(key))

@@ -121,7 +121,7 @@ def test_restoring_after_a_rotation_and_a_deletion_works(api: Api, written: Leve
 
 
 def test_what_only_clients_can_open_needs_its_content(api: Api, written: Level) -> None:
-    custody.to_clients(written.project)
+    custody.to_clients(written.project, custody.offer(written.project))
     found = api.get(f"{VERSIONS}/2").json()["data"]
     assert (found["key"]["managed"], found["attributes"]["is_client_encrypted"]) == ("client", True)
     assert api.post(f"{VERSIONS}/2/restore").status_code == 200

@@ -300,7 +300,10 @@ def test_custody_goes_to_the_clients_and_back_without_touching_a_blob(
     secrets.store(level, sealed(level.project, b"A=1"), author=ADA)
     rotation.rotate(level.project)
     before = bytes(Secret.objects.get().content)
-    key = custody.to_clients(level.project)
+    key = custody.offer(level.project)
+    with pytest.raises(errors.KeyProofMismatchError):
+        custody.to_clients(level.project, key[:-1])
+    custody.to_clients(level.project, key)
     project = Project.objects.get()
     version = retrieval.active(project)
     assert (project.storage_mode, version.managed, version.wrapped_key) == (
