@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from audit.routes import all_routes
+from keys import secrets
+from keys.authors import SYSTEM
+from keys.levels import Level
+from keys.models import SecretVersion
 from organizations.models import Environment, Organization
 from tests import factories
 from tests.api.conftest import Api, ApiWith, Told, caller
@@ -47,6 +51,31 @@ def references(environment: Environment) -> dict[str, str]:
         "api_key": factories.make_api_key(organization).api_key.ulid,
         "member": organization.memberships.get().ulid,
         "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "version": str(version_of(environment)),
+    }
+
+
+def version_of(environment: Environment) -> int:
+    """The number of a version of the environment's secret."""
+    level = Level(environment.target.project, environment.target, environment)
+    for text in ("A=1", "A=2"):
+        secrets.store(level, text, author=SYSTEM)
+    newest = SecretVersion.objects.filter(environment=environment).first()
+    assert newest is not None
+    return newest.number
+
+
+def body(values: dict[str, str]) -> dict[str, Any]:
+    """What every route finds something in."""
+    place = {name: values[name] for name in ("project", "target", "environment")}
+    return {
+        **place,
+        "name": "x",
+        "role": "member",
+        "action": "read",
+        "content": "A=1",
+        "confirmed": True,
+        "history_policy": "keep",
     }
 
 
@@ -79,9 +108,9 @@ def test_another_organization_is_as_good_as_none(
     nowhere = {**there, "organization": "nobody"}
     by_ulid = {**there, "organization": foreign.organization.ulid}
     for method, path in ABOUT_AN_ORGANIZATION:
-        hidden = api.send(method, named(path, **there), {"name": "x"})
-        absent = api.send(method, named(path, **nowhere), {"name": "x"})
-        other = api.send(method, named(path, **by_ulid), {"name": "x"})
+        hidden = api.send(method, named(path, **there), body(there))
+        absent = api.send(method, named(path, **nowhere), body(there))
+        other = api.send(method, named(path, **by_ulid), body(there))
         assert hidden.status_code == absent.status_code == other.status_code == 404, (method, path)
         assert hidden.content == absent.content == other.content, (method, path)
     foreign.refresh_from_db()
@@ -98,10 +127,14 @@ def test_nothing_of_another_organization_is_reached_through_ones_own(
         "target": target.ulid,
         "environment": foreign.ulid,
     }
-    below = [route for route in ABOUT_AN_ORGANIZATION if route[1].count("{") > 1]
+    below = [
+        route
+        for route in ABOUT_AN_ORGANIZATION
+        if route[1].count("{") > 1 or "/secrets/" in route[1]
+    ]
     assert len(below) > 30
     for method, path in below:
-        response = api.send(method, named(path, **theirs), {"name": "x", "role": "member"})
+        response = api.send(method, named(path, **theirs), body(theirs))
         assert response.status_code in (404, 405), (method, path)
     foreign.refresh_from_db()
 
@@ -113,7 +146,7 @@ def test_every_route_needs_an_ability(
     values = references(live)
     powerless = api_with("billing:read")
     for method, path in ROUTES:
-        response = powerless.send(method, named(path, **values), {"name": "x"})
+        response = powerless.send(method, named(path, **values), body(values))
         if path in OPEN or (path == "/organizations" and method in ("GET", "HEAD")):
             assert response.status_code == 200
         elif response.status_code != 405:

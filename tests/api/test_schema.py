@@ -17,7 +17,7 @@ from tests.api.conftest import Api
 pytestmark = pytest.mark.django_db
 
 UNDESCRIBED = re.compile(
-    r"openapi|telemetry|oauth|organizations/\{organization\}/projects|\(|api/$"
+    r"openapi|telemetry|oauth|organizations/\{organization\}/(?:projects|secrets)|\(|api/$"
 )
 """The document itself, what is dropped unread, and the long paths that are on their way out."""
 
@@ -78,6 +78,10 @@ def test_answers_are_as_described(
         "entry": api.get("/organizations/{o}/audit/entries").json()["data"][0]["id"],
     }
     assert api.post("/{o}/shop/encryption-key/rotate").status_code == 200
+    place = {"project": "shop", "target": "web", "environment": "live"}
+    for text in ("A=1", "A=2"):
+        api.post("/{o}/secrets/store", {**place, "content": text})
+    names["version"] = api.post("/{o}/secrets/versions", place).json()["data"][0]["id"]
     checked = 0
     for path, operations in document["paths"].items():
         content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content")
@@ -95,6 +99,19 @@ def test_answers_are_as_described(
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
+        (
+            "post",
+            "/{organization}/secrets/store",
+            {"project": "shop", "target": None, "content": "A=1"},
+            200,
+        ),
+        ("post", "/{organization}/secrets/versions", {"project": "shop", "per_page": 2}, 200),
+        (
+            "post",
+            "/{organization}/secrets/versions/purge",
+            {"project": "shop", "scope": "project", "confirmed": True},
+            200,
+        ),
         ("post", "/{organization}/projects", {"name": "New"}, 201),
         ("post", "/{organization}/{project}/targets", {"name": "New"}, 201),
         ("patch", "/{organization}/{project}", {"name": "New"}, 200),
