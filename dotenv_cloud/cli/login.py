@@ -63,7 +63,7 @@ def login(
     )
     with session.open_api(credentials) as api:
         principal = api.get("/api/v1/user")
-    organization = _organization(options, token, _organizations(principal))
+    organization = _organization(options, _organizations(principal))
     attributes = principal["data"]["attributes"]
     is_key = principal["data"]["type"] == "api-keys"
 
@@ -230,11 +230,11 @@ def _organizations(principal: dict[str, Any]) -> list[Organization]:
     ]
 
 
-def _organization(options: Options, token: str, offered: list[Organization]) -> Organization:
-    """The organization the account is for: as said, as the key is bound, the only one, or asked."""
+def _organization(options: Options, offered: list[Organization]) -> Organization:
+    """The organization the account is for: as said, the only one, or asked."""
     if not offered:
         raise Failure("You are signed in, but belong to no organization.", Exit.ACCESS)
-    wanted = session.given_organization(options) or session.organization_in(token)
+    wanted = session.given_organization(options)
     if wanted:
         for organization in offered:
             if wanted.upper() == organization.ulid or wanted == organization.slug:

@@ -12,6 +12,7 @@ import yaml
 from tests.cli.recorder import ACME, TOKEN, Run, Server
 
 OTHER = "01BX5ZZKBKACTAV9WEVGEMMVRZ"
+THIRD = "01BX5ZZKBKACTAV9WEVGEMMVS0"
 Terminal = Callable[..., tuple[int, str]]
 
 
@@ -114,7 +115,8 @@ def test_login_warns_when_the_key_would_travel_in_the_clear(dotenv: Run) -> None
 def test_a_person_in_several_organizations_says_which(server: Server, dotenv: Run) -> None:
     both = organization(ACME, "Acme", "acme"), organization(OTHER, "Other", "other")
     server.answer("GET", "/api/v1/user", principal(*both, kind="users"))
-    login = ("login", "--api-key", "opaque-user-token", "--url", server.url)
+    # It looks like an API key, but what it names is no organization.
+    login = ("login", "--api-key", TOKEN.replace(ACME, THIRD), "--url", server.url)
     result = dotenv(*login)
     assert result.code == 2
     assert "acme, other" in result.err

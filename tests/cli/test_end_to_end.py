@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from keys import api_keys
+from keys import access_tokens, api_keys
 from keys.projects import create_project
 from organizations import creation, roles
 from organizations.models import User
@@ -43,6 +43,21 @@ def test_signing_in_finds_the_organization(signed_in: Result, dotenv: Run) -> No
     assert "Signed in to Acme" in signed_in.err
     assert dotenv("list", "projects", "--paths").out == "my-app\n"
     assert dotenv("list", "organizations", "--json").json[0]["current"] is True
+
+
+def test_a_person_signs_in_by_an_access_token(token: str, live_server: Any, dotenv: Run) -> None:
+    olivia = User.objects.get()
+    creation.create_organization("Second", owner=olivia)
+    issued = access_tokens.create(olivia, "laptop")
+    login = ("login", "--api-key", issued.token, "--url", live_server.url)
+    assert "acme, second" in dotenv(*login).err
+    result = dotenv(*login, "--organization", "acme")
+    assert "Signed in to Acme" in result.err
+    status = dotenv("status", "-f", "json").json
+    assert (status["account"], status["type"]) == ("olivia@acme.example", "user")
+    assert dotenv("list", "projects", "--paths").out == "my-app\n"
+    named = [row["slug"] for row in dotenv("list", "organizations", "--json").json]
+    assert named == ["acme", "second"]
 
 
 def test_a_rotation_is_in_the_history_and_in_the_log(signed_in: Result, dotenv: Run) -> None:
