@@ -148,6 +148,16 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "GET": _FORM,
         "POST": records("rotate key_version", "update key_version", "rotate secret_version"),
     },
+    f"{_PROJECT_PAGE}/custody": {
+        "GET": _FORM,
+        "POST": records(
+            "retrieve key_version",
+            "switch_custody key_version",
+            "switch_custody project",
+            "re_encrypt secret_version",
+            note="committed before the key leaves",
+        ),
+    },
     f"{_PROJECT_PAGE}/new-target": {"GET": _FORM, "POST": records("create target")},
     _TARGET_PAGE: {"GET": _SIZES},
     f"{_TARGET_PAGE}/change": {"GET": _FORM, "POST": _UPDATE_TARGET},
@@ -227,7 +237,9 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     f"{_PROJECT}/encryption-key/history": {"GET": _HISTORY},
     f"{_PROJECT}/encryption-key/rotate": {
-        "POST": records("rotate key_version", "update key_version")
+        "POST": records(
+            "rotate key_version", "update key_version", "rotate secret", "rotate secret_version"
+        )
     },
     # API: secrets and their versions
     f"{_PROJECT}/secrets": _READING,
@@ -238,6 +250,15 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_LEGACY}/{{project}}/targets/{{target}}/environments/{{environment}}/secrets": _READING,
     "/api/v1/{organization}/secrets/retrieve": _RETRIEVING,
     f"{_ORGANIZATION}/secrets/retrieve": _RETRIEVING,
+    f"{_PROJECT}/secrets/rotate-client-keys": {
+        "POST": records(
+            "rotate key_version", "update key_version", "rotate secret", "rotate secret_version"
+        )
+    },
+    f"{_PROJECT}/secrets/re-encrypt-history/pending": {
+        "POST": records("read secret_version", note="committed before the content leaves")
+    },
+    f"{_PROJECT}/secrets/re-encrypt-history": {"POST": records("re_encrypt secret_version")},
     "/api/v1/{organization}/secrets/store": {
         "POST": records("create secret", "update secret", "create secret_version")
     },

@@ -10,6 +10,7 @@ from django import forms
 from organizations import roles
 from organizations.forms import PageForm
 from organizations.models import Environment, Project, Target
+from organizations.passwords import PasswordField
 
 # -- Projects, targets, environments
 
@@ -118,6 +119,35 @@ class RotationForm(PageForm):
         widget=forms.RadioSelect,
         label="Versions of secrets that the present key encrypts",
     )
+
+
+class ShowKeyForm(PageForm):
+    password = PasswordField()
+
+
+class KeyField(forms.CharField):
+    """A key, as it is pasted; it never comes back in a page."""
+
+    def __init__(self, label: str, help_text: str = "") -> None:
+        super().__init__(
+            max_length=1024,
+            label=label,
+            help_text=help_text,
+            widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        )
+
+
+class GiveKeyForm(PageForm):
+    key = KeyField(
+        "The key, from where you keep it now",
+        "Whoever loses it loses every secret of the project: no one can make it again.",
+    )
+    password = PasswordField()
+
+
+class TakeKeyForm(PageForm):
+    key = KeyField("The project’s key")
+    password = PasswordField()
 
 
 # -- Tokens

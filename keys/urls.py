@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from keys.views import api_keys, levels, projects, rotation
+from keys.views import api_keys, custody, levels, projects, rotation
 
 PROJECT = "projects/<str:project>"
 TARGET = f"{PROJECT}/targets/<str:target>"
@@ -27,6 +27,7 @@ urlpatterns = [
     path(f"{ENVIRONMENT}/change", levels.change_environment, name="change_environment"),
     path(f"{ENVIRONMENT}/delete", levels.delete_environment, name="delete_environment"),
     path(f"{PROJECT}/keys/rotate", rotation.rotate, name="rotate_key"),
+    path(f"{PROJECT}/custody", custody.switch, name="switch_custody"),
     path("api-keys", api_keys.api_key_list, name="api_keys"),
     path("api-keys/new", api_keys.create_api_key, name="create_api_key"),
     path("api-keys/<str:api_key>", api_keys.api_key, name="api_key"),

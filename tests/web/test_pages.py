@@ -36,7 +36,15 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
         "/o/acme/new-project",
         *(
             f"/o/acme/projects/my-app{rest}"
-            for rest in ("", "/change", "/delete", "/new-target", "/keys", "/keys/rotate")
+            for rest in (
+                "",
+                "/change",
+                "/delete",
+                "/new-target",
+                "/keys",
+                "/keys/rotate",
+                "/custody",
+            )
         ),
         *(
             f"/o/acme/projects/my-app/targets/backend{rest}"

@@ -33,6 +33,7 @@ PAGES = {
     "projects/my-app/targets/backend/environments/production/delete": {"environment:delete"},
     "projects/my-app/keys": {"key:retrieve", "audit:read"},
     "projects/my-app/keys/rotate": {"key:rotate"},
+    "projects/my-app/custody": {"key:rotate"},
     "members": {"member:read"},
     "api-keys": {"api-token:read"},
     "api-keys/new": {"api-token:create"},

@@ -1,0 +1,51 @@
+"""Asking people who are signed in for their password once more, before what weighs most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from organizations import limits
+from organizations.signals import access_denied
+
+
+class PasswordField(forms.CharField):
+    """The password of whoever asks, as it is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            strip=False,
+            label="Your password",
+            widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        )
+
+
+def confirm(request: Any, password: str) -> None:
+    """Raise ValidationError unless this is the password of the person who is signed in.
+
+    An attempt counts like one at signing in, and before the password is looked at: of any number
+    at once, no more than the limit are looked at. A refusal is announced.
+    """
+    limited = limits.hit("sign_in_account", request.user.email)
+    if not limited.allowed:
+        _announce(request, 429, "rate_limited")
+        minutes = -(-limited.retry_after // 60)
+        raise ValidationError(
+            {"password": f"Too many wrong passwords. Try again in {minutes} minutes."}
+        )
+    if not request.user.check_password(password):
+        _announce(request, 422, "wrong_password")
+        raise ValidationError({"password": "This is not your password."})
+    limits.take_back("sign_in_account", request.user.email)
+
+
+def _announce(request: Any, status: int, reason: str) -> None:
+    access_denied.send(
+        confirm,
+        request=request,
+        status=status,
+        reason=reason,
+        organization_id=request.organization.pk,
+    )
