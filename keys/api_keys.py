@@ -17,6 +17,7 @@ from keys.models import ApiKey
 from organizations import clock
 from organizations.acts import act
 from organizations.models import Organization, User
+from organizations.permissions import NotHeldError
 
 
 class Issued(NamedTuple):
@@ -141,12 +142,12 @@ def refuse_more_than_held(
     granter_scopes: Sequence[Scope] = (),
     granter_inherits: bool = True,
 ) -> None:
-    """Raise ValidationError if the key can do what the granter cannot: more abilities, or one
+    """Raise NotHeldError if the key can do what the granter cannot: more abilities, or one
     that the granter holds for some nodes only, for others or for the levels above them."""
     held = ability_lists.effective(api_key.abilities)
     missing = held - granter
     if missing:
-        raise ValidationError(
+        raise NotHeldError(
             {"abilities": f"You cannot grant what you do not hold: {', '.join(sorted(missing))}."}
         )
     scopes = [Scope.parse(stored) for stored in api_key.scopes]
@@ -155,11 +156,11 @@ def refuse_more_than_held(
         mine = [scope for scope in granter_scopes if scope.permission == ability]
         given = [scope for scope in scopes if scope.permission == ability]
         if not given or not all(any(m.contains(g) for m in mine) for g in given):
-            raise ValidationError(
+            raise NotHeldError(
                 {"scoped_permissions": f"You hold {ability} for some nodes only; narrow it so too."}
             )
         reads_above = api_key.inherit_parents and not granter_inherits
         if reads_above and ability.startswith("secret:") and any(m.depth > 1 for m in mine):
-            raise ValidationError(
+            raise NotHeldError(
                 {"inherit_parents": f"You hold {ability} without the levels above; use false."}
             )

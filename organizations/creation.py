@@ -65,7 +65,7 @@ def update_organization(
         setattr(organization, name, value)
     organization.full_clean()
     if organization.member_key_retrieve and not was_on and "key:retrieve" not in granter:
-        raise ValidationError(
+        raise permissions.NotHeldError(
             {"member_key_retrieve": "You cannot grant what you do not hold: key:retrieve."}
         )
     organization.save(force_update=True)

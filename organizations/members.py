@@ -20,6 +20,7 @@ from organizations import clock, permissions, roles
 from organizations.acts import act
 from organizations.models import Invitation, Membership, Organization, User
 from organizations.models.organization import INVITATION_LIFETIME
+from organizations.permissions import NotHeldError
 
 
 class Invited(NamedTuple):
@@ -186,7 +187,7 @@ def _refuse_last_owner(membership: Membership) -> None:
 def _refuse_more_than_held(role: str, granter: frozenset[str]) -> None:
     missing = roles.permissions_of(role) - granter
     if missing:
-        raise ValidationError(
+        raise NotHeldError(
             {
                 "role": f"You cannot give or take the role {roles.Role(role).label}:"
                 f" it holds more than you do ({', '.join(sorted(missing)[:3])}…)."

@@ -22,6 +22,7 @@ from rest_framework.response import Response
 from keys.errors import RotationMismatchError, RuleError
 from organizations.creation import SlugTakenError
 from organizations.limits import Limited
+from organizations.permissions import NotHeldError
 from organizations.signals import access_denied
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ NO_CALLER = "Send an API key or an access token: Authorization: Bearer dotenv_â€
 
 
 class ApiError(Exception):
-    """An answer that is an error. `is_refusal`: it is entered in the audit log."""
+    """An answer that is an error. `is_refusal`: it is entered in the audit log, for `reason`."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.error = error
+        self.reason = error
         self.message = message
         self.details = details
         self.errors = errors
@@ -151,7 +153,7 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response:
             type(context.get("view")),
             request=request,
             status=error.status,
-            reason=error.error,
+            reason=error.reason,
             organization_id=error.organization_id or _organization_of(request),
         )
     return Response(error.body(), status=error.status, headers=error.headers)
@@ -168,6 +170,10 @@ def _translate(exception: Exception) -> ApiError | None:
             return exception
         case SlugTakenError():
             return ApiError(409, "slug_taken", " ".join(exception.messages))
+        case NotHeldError():
+            refused = invalid(_messages(exception))
+            refused.is_refusal, refused.reason = True, "not_held"
+            return refused
         case ValidationError():
             return invalid(_messages(exception))
         case exceptions.ParseError():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from keys.models import ApiKey
-from organizations import clock
+from organizations import clock, roles
 from organizations.models import Organization
-from tests.api.conftest import Api, ApiWith
+from tests.api.conftest import Api, ApiWith, Told
 
 pytestmark = pytest.mark.django_db
 
@@ -159,6 +160,23 @@ def test_nobody_grants_more_than_they_hold(api: Api, api_with: ApiWith) -> None:
     assert ApiKey.objects.get(name="narrow").abilities != ["*"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_trying_to_grant_more_than_one_holds_is_entered(
+    api_with: ApiWith, acme: Organization, left_by: Callable[..., list[Told]]
+) -> None:
+    weak = api_with("api-token:create", "member:create")
+    weak.get("/user")
+    asked = {"name": "x", "abilities": ["secret:decrypt"]}
+    for path, body in (
+        (KEYS, asked),
+        ("/organizations/{o}/members", {"email": "new@example.org", "role": "owner"}),
+    ):
+        (entry,) = left_by(lambda path=path, body=body: weak.post(path, body))
+        assert (entry.action, entry.result, entry.organization_id) == ("access", "denied", acme.pk)
+        assert (entry.context["status"], entry.context["reason"]) == (422, "not_held")
+    assert left_by(lambda: weak.post(KEYS, {"name": "x", "abilities": ["fly"]})) == []
+
+
 def test_rotation_needs_to_create_and_to_delete(api: Api, api_with: ApiWith) -> None:
     key = make(api)["api_key"]["id"]
     for ability in ("api-token:create", "api-token:delete"):
@@ -176,3 +194,64 @@ def test_a_key_works_until_its_last_second(api: Api, acme: Organization) -> None
         response = Api(token, acme).get("/user")
     assert response.status_code == 401
     assert "expired" in response.json()["message"]
+
+
+def test_every_other_name_of_an_ability_is_stored_as_the_one(api: Api) -> None:
+    write = ("create", "update", "delete")
+    expected = {
+        "secrets:read": ["secret:read"],
+        "secrets:write": ["secret:write"],
+        "projects:read": ["project:read"],
+        "projects:write": [f"project:{action}" for action in write],
+        "targets:read": ["target:read"],
+        "targets:write": [f"target:{action}" for action in write],
+        "environments:read": ["environment:read"],
+        "environments:write": [f"environment:{action}" for action in write],
+        "encryption:read": ["key:retrieve"],
+        "encryption:write": ["key:rotate"],
+        "apikeys:read": ["api-token:read"],
+        "apikeys:write": [f"api-token:{action}" for action in write],
+        "env:read": ["environment:read"],
+        "env:update": ["environment:update"],
+        "env:*": [f"environment:{action}" for action in ("create", "read", "update", "delete")],
+    }
+    for name, stored in expected.items():
+        assert make(api, abilities=[name])["api_key"]["abilities"] == stored, name
+
+
+def test_each_documented_ability_is_known_and_others_are_named(api: Api) -> None:
+    documented = [
+        *(f"secret:{a}" for a in ("read", "write", "decrypt", "history", "restore", "purge")),
+        *(f"key:{a}" for a in ("retrieve", "rotate")),
+        *(
+            f"{resource}:{action}"
+            for resource in (
+                "project",
+                "target",
+                "environment",
+                "team",
+                "organization",
+                "api-token",
+                "member",
+            )
+            for action in ("create", "read", "update", "delete")
+        ),
+        *(f"billing:{a}" for a in ("read", "write")),
+    ]
+    assert len(documented) == 38
+    assert make(api, abilities=documented)["api_key"]["abilities"] == documented
+    response = api.post(
+        KEYS, {"name": "x", "abilities": ["secret:read", "secret:fly", "Secret:read"]}
+    )
+    assert "secret:fly, Secret:read" in response.json()["errors"]["abilities"][0]
+
+
+def test_the_star_is_everything_but_managing_the_log(acme: Organization, api: Api) -> None:
+    key = make(api, abilities=["*"])
+    assert key["api_key"]["abilities"] == ["*"]
+    star = Api(key["token"]["token"], acme)
+    assert star.get("/organizations/{o}/audit/entries").status_code == 200
+    assert star.get("/organizations/{o}/audit/entries/export").status_code == 200
+    every = sorted(roles.DOCUMENTED | {"audit:read", "audit:export"})
+    assert star.post(KEYS, {"name": "x", "abilities": every}).status_code == 201
+    assert star.post(KEYS, {"name": "x", "abilities": ["audit:manage"]}).status_code == 422
