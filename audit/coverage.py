@@ -72,6 +72,8 @@ _LEGACY = f"{_ORGANIZATION}/projects"
 _PROJECT = "/api/v1/{organization}/{project}"
 _TARGET = f"{_PROJECT}/{{target}}"
 _PAGE = "/o/{organization}"
+_OF_VERSIONS = nothing("when, by whom and how large, no content")
+_VERSIONS_PAGE = {"GET": _OF_VERSIONS, "POST": records("purge secret_version")}
 _PROJECT_PAGE = f"{_PAGE}/projects/{{project}}"
 _TARGET_PAGE = f"{_PROJECT_PAGE}/targets/{{target}}"
 _ENVIRONMENT_PAGE = f"{_TARGET_PAGE}/environments/{{environment}}"
@@ -167,6 +169,13 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_ENVIRONMENT_PAGE}/delete": {
         "GET": _FORM,
         "POST": records("delete environment", note=_CASCADE),
+    },
+    f"{_PROJECT_PAGE}/versions": _VERSIONS_PAGE,
+    f"{_TARGET_PAGE}/versions": _VERSIONS_PAGE,
+    f"{_ENVIRONMENT_PAGE}/versions": _VERSIONS_PAGE,
+    f"{_PAGE}/versions/{{version}}": {
+        "GET": _OF_VERSIONS,
+        "POST": records("restore secret", "restore secret_version", "purge secret_version"),
     },
     f"{_PAGE}/api-keys": {"GET": nothing("names and abilities, no token")},
     f"{_PAGE}/api-keys/new": {"GET": _FORM, ANY: records("create api_key")},
@@ -266,7 +275,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "POST": records("delete secret", "create secret_version", "purge secret_version")
     },
     "/api/v1/{organization}/secrets/versions": {
-        "POST": nothing("when, by whom and how large, no content")
+        "POST": _OF_VERSIONS,
     },
     "/api/v1/{organization}/secrets/versions/{version}": {
         "GET": records("read secret_version", note="committed before the content leaves"),

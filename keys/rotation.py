@@ -111,6 +111,28 @@ def rotate_client_key(
     return made
 
 
+def is_under_way(project: Project) -> bool:
+    """Whether somebody is rotating the project's key right now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_LOCKED, [_lock(project)])
+        [is_locked] = cursor.fetchone()
+    return bool(is_locked)
+
+
+# How PostgreSQL shows a 64-bit advisory lock: its halves apart.
+_IS_LOCKED = """
+SELECT EXISTS (
+    SELECT FROM pg_locks, (VALUES (%s::bigint)) AS asked (key)
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND classid::bigint = (key >> 32) & 4294967295 AND objid::bigint = key & 4294967295)
+"""
+
+
+def _lock(project: Project) -> int:
+    return int.from_bytes(project.pk.bytes[8:], "big", signed=True)
+
+
 def _locked(project: Project, expected: KeyVersion) -> KeyVersion:
     """The active version, locked against writers and other rotations until the transaction ends.
 
@@ -118,10 +140,7 @@ def _locked(project: Project, expected: KeyVersion) -> KeyVersion:
     """
     in_progress = RotationInProgressError(f"The key of {project.slug} is being rotated.")
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(%s)",
-            [int.from_bytes(project.pk.bytes[8:], "big", signed=True)],
-        )
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_lock(project)])
         [is_mine] = cursor.fetchone()
     if not is_mine:
         raise in_progress

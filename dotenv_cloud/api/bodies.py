@@ -13,6 +13,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from dotenv_cloud.api import errors
+from keys.client_keys import ClientKey
 from organizations import roles
 from organizations.models import Project
 
@@ -39,8 +40,13 @@ class JsonBody(BaseParser):
 
     media_type = "application/json"
 
+    @property
+    def largest(self) -> int:
+        size: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return size
+
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        largest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        largest = self.largest
         content = stream.read(largest + 1)
         if len(content) > largest:
             raise errors.ApiError(
@@ -50,6 +56,15 @@ class JsonBody(BaseParser):
             return json.loads(content.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             raise ParseError from None
+
+
+class LargeJsonBody(JsonBody):
+    """For all blobs of a project at once."""
+
+    @property
+    def largest(self) -> int:
+        size: int = settings.CLIENT_ROTATION_MAX_BYTES
+        return size
 
 
 def _refuse_constant(name: str) -> None:
@@ -135,16 +150,30 @@ class ProjectBody(serializers.Serializer):
         max_length=1024, required=False, write_only=True, trim_whitespace=False
     )
     key_hint = serializers.CharField(max_length=100, allow_blank=True, required=False)
-    key_check = serializers.CharField(required=False, write_only=True)
-    key_check_salt = serializers.CharField(required=False, write_only=True)
+    key_check = TextField(required=False, write_only=True)
+    key_check_salt = TextField(required=False, write_only=True)
     key_check_iterations = serializers.IntegerField(required=False, write_only=True)
 
-    def validate_storage_mode(self, value: str) -> str:
-        if value == Project.StorageMode.CLIENT:
-            raise serializers.ValidationError(
-                "This server does not offer client-managed keys yet; use server."
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """For a client-managed key its proof replaces the key: `client_key` in place of both."""
+        proof = {
+            name: attrs.pop(name, None)
+            for name in ("key_check", "key_check_salt", "key_check_iterations")
+        }
+        if attrs.pop("storage_mode", None) != Project.StorageMode.CLIENT:
+            return attrs
+        missing = {
+            name: "A client-managed project needs the proof of its key."
+            for name, value in proof.items()
+            if value is None
+        }
+        if "encryption_key" in attrs:
+            missing["encryption_key"] = (
+                "Never send the key of a client-managed project; leave it out."
             )
-        return value
+        if missing:
+            raise serializers.ValidationError(missing)
+        return {**attrs, "client_key": ClientKey.parse(**proof)}
 
 
 class ProjectChange(serializers.Serializer):
@@ -270,3 +299,33 @@ def flag(name: str, given: Any) -> bool:
     if text not in ("true", "false", "1", "0"):
         raise errors.invalid({name: ["Use true or false."]})
     return text in ("true", "1")
+
+
+class EncryptedBody(serializers.Serializer):
+    id = serializers.CharField(max_length=50)
+    content = TextField()
+
+
+class ClientRotationBody(serializers.Serializer):
+    secrets = EncryptedBody(many=True)
+    key_check = TextField()
+    key_check_salt = TextField()
+    key_check_iterations = serializers.IntegerField()
+    history_policy = serializers.ChoiceField(
+        Project.HistoryPolicy.choices, required=False, allow_null=True
+    )
+    key_proof = TextField(required=False, allow_null=True, allow_blank=True, max_length=200)
+
+
+class PendingBody(serializers.Serializer):
+    limit = serializers.IntegerField(min_value=1, max_value=100, required=False)
+
+
+class ResubmittedBody(serializers.Serializer):
+    id = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    content = TextField()
+
+
+class ResubmissionBody(serializers.Serializer):
+    versions = ResubmittedBody(many=True, allow_empty=False, max_length=100)  # type: ignore[call-arg]
+    key_proof = TextField(required=False, allow_null=True, allow_blank=True, max_length=200)

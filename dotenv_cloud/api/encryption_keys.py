@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from dotenv_cloud.api import bodies, errors, resources
 from dotenv_cloud.api.base import ApiView, data
 from dotenv_cloud.api.schema import described
-from keys import retrieval, rotation
+from keys import reencryption, retrieval, rotation
 from keys.models import KeyVersion
 from organizations.models import Project
 
@@ -46,16 +46,21 @@ class KeyHistory(ApiView):
 
     @described("List the versions of the key", answer="KeyHistory")
     def get(self, request: Request, organization: str, project: str) -> Response:
-        versions = KeyVersion.objects.filter(project=self.project(in_part=True))
+        found = self.project(in_part=True)
         writes = "secret:write" in self.principal.abilities
-        found = [
+        listed = [
             # The active proof is what a write needs: it is for who may write.
             resources.key_version(version, shows_check=writes or not version.is_active)
-            for version in versions
+            for version in KeyVersion.objects.filter(project=found)
         ]
-        if not found:
+        if not listed:
             raise errors.ApiError(422, "no_active_encryption_key", "The project has no usable key.")
-        return Response({"data": found})
+        return Response(
+            {
+                "data": listed,
+                "meta": {"re_encryption": resources.progress(reencryption.progress(found))},
+            }
+        )
 
 
 class KeyRotation(ApiView):

@@ -137,6 +137,14 @@ def invalid(errors: Mapping[str, list[str]]) -> ApiError:
     return ApiError(422, "validation_failed", message, errors=errors)
 
 
+def in_plain_strings(error: Exception) -> ApiError:
+    """A 400 for a body that does not fit: of it, clients show `errors` alone, as strings."""
+    refused = _translate(error)
+    assert refused is not None and refused.errors is not None
+    texts = {name: " ".join(each) for name, each in refused.errors.items()}
+    return ApiError(400, refused.error, refused.message, errors=texts)
+
+
 def handle(exception: Exception, context: dict[str, Any]) -> Response:
     """The REST framework's exception handler: whatever was raised becomes the envelope.
 

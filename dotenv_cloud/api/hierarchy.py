@@ -41,8 +41,6 @@ class Projects(ApiView):
     @described("Create a project", body=bodies.ProjectBody, answer="Project", status=201)
     def post(self, request: Request, organization: str) -> Response:
         body = bodies.read(request, bodies.ProjectBody)
-        for name in ("storage_mode", "key_check", "key_check_salt", "key_check_iterations"):
-            body.pop(name, None)
         made = create_project(self.organization, **body)
         return data(resources.project(made), 201, message="Project created.")
 

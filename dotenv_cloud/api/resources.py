@@ -10,6 +10,7 @@ from typing import Any
 from dotenv_cloud.api import errors
 from keys import blobs, master_key
 from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
+from keys.reencryption import Progress
 from keys.secrets import Opened
 from organizations import ulid
 from organizations.models import (
@@ -188,6 +189,13 @@ def key_version(row: KeyVersion, *, shows_check: bool = False) -> dict[str, Any]
         "created_at": instant(row.created_at),
         "rotated_at": instant(row.rotated_at),
     }
+
+
+def progress(of: Progress | None) -> dict[str, int] | None:
+    """How far the server is with re-encrypting history, where a rotation asked for it."""
+    if of is None:
+        return None
+    return {"done": of.done, "total": of.total, "remaining": of.remaining}
 
 
 def rotated_key(row: KeyVersion) -> dict[str, Any]:

@@ -246,7 +246,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "Environment": _one(_ENVIRONMENT),
     "EnvironmentList": _page(_ENVIRONMENT),
     "EncryptionKey": _one(_resource(format=_TEXT, encrypted=_FLAG, content=_TEXT)),
-    "KeyHistory": _object(data=_array(_VERSION)),
+    "KeyHistory": _object(
+        data=_array(_VERSION),
+        meta=_object(
+            re_encryption={
+                **_object(done=_NUMBER, total=_NUMBER, remaining=_NUMBER),
+                "nullable": True,
+            }
+        ),
+    ),
     "RotatedKey": _object(
         message=_TEXT,
         data=_object(
@@ -280,6 +288,14 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ),
     "Restored": _one(_object(type=_TEXT, secret_id=_NUMBER, restored_from=_TEXT)),
     "Purged": _one(_object(purged_count=_NUMBER)),
+    "ClientRotation": _object(
+        success=_FLAG, message=_TEXT, data=_object(count=_NUMBER, message=_TEXT)
+    ),
+    "PendingVersions": _object(
+        data=_array(_object(id=_NUMBER, content=_TEXT, key_version=_TEXT)),
+        meta=_object(remaining=_NUMBER),
+    ),
+    "Resubmitted": _one(_object(updated=_NUMBER, remaining=_NUMBER)),
     "ApiKey": _one(_API_KEY),
     "ApiKeyList": _object(data=_array(_API_KEY)),
     "IssuedApiKey": _object(

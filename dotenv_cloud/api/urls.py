@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularAPIView
 from dotenv_cloud.api import (
     api_keys,
     audit,
+    client_keys,
     encryption_keys,
     errors,
     hierarchy,
@@ -133,6 +134,9 @@ _v1: list[URLPattern] = [
     path(f"{_node}/encryption-key", encryption_keys.EncryptionKey.as_view()),
     path(f"{_node}/encryption-key/history", encryption_keys.KeyHistory.as_view()),
     path(f"{_node}/encryption-key/rotate", encryption_keys.KeyRotation.as_view()),
+    path(f"{_node}/secrets/rotate-client-keys", client_keys.ClientKeyRotation.as_view()),
+    path(f"{_node}/secrets/re-encrypt-history", client_keys.Resubmission.as_view()),
+    path(f"{_node}/secrets/re-encrypt-history/pending", client_keys.PendingVersions.as_view()),
     path(f"{_node}/<str:target>", hierarchy.OneTarget.as_view()),
     path(f"{_node}/<str:target>/secrets", secrets.SecretsOfTarget.as_view()),
     path(f"{_node}/<str:target>/environments", hierarchy.Environments.as_view()),

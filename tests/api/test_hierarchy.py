@@ -13,6 +13,12 @@ from organizations.models import Environment, Organization, Project
 from tests import factories
 from tests.api.conftest import Api
 
+PROOF = {
+    "key_check": "A" * 43 + "=",
+    "key_check_salt": "A" * 22 + "==",
+    "key_check_iterations": 600_000,
+}
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -59,7 +65,22 @@ def test_an_explicit_key_is_taken_and_never_shown(api: Api, acme: Organization) 
         ({"name": "x", "slug": "secrets"}, "slug", "reserved"),
         ({"name": "x", "slug": "A b"}, "slug", "lower-case"),
         ({"name": "x", "secret_format": "toml"}, "secret_format", "toml"),
-        ({"name": "x", "storage_mode": "client"}, "storage_mode", "client-managed keys yet"),
+        ({"name": "x", "storage_mode": "client"}, "key_check", "needs the proof"),
+        (
+            {"name": "x", "storage_mode": "client", **PROOF, "key_check": "c2hvcnQ="},
+            "key_check",
+            "exactly 32 bytes",
+        ),
+        (
+            {"name": "x", "storage_mode": "client", **PROOF, "key_check_iterations": 1000},
+            "key_check_iterations",
+            "100,000",
+        ),
+        (
+            {"name": "x", "storage_mode": "client", **PROOF, "encryption_key": "k" * 48},
+            "encryption_key",
+            "leave it out",
+        ),
         ({"name": "x", "storage_mode": "paper"}, "storage_mode", "paper"),
         ({"name": "x", "encryption_key": "k" * 32}, "encryption_key", "exactly 32 bytes"),
         ({"name": "x", "encryption_key": "short"}, "encryption_key", "at least 16"),
