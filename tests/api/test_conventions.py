@@ -223,6 +223,12 @@ def test_an_organization_that_is_not_active_reaches_nothing(api: Api, acme: Orga
 # -- Limits
 
 
+def test_the_limits_are_those_that_clients_know(settings: Any) -> None:
+    assert settings.RATE_LIMITS["api"] == Limit(100, 60)
+    assert settings.RATE_LIMITS["rotate"] == Limit(10, 3600)
+    assert settings.RATE_LIMITS["failed_authentication"] == Limit(30, 60)
+
+
 def test_answers_say_how_much_is_left(api: Api, settings: Any) -> None:
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "api": Limit(3, 60)}
     for left in (2, 1, 0):
@@ -257,6 +263,10 @@ def test_wrong_tokens_are_limited_by_address(settings: Any) -> None:
     response = wrong.get("/user")
     assert_error(response, 429, "rate_limited")
     assert int(response["Retry-After"]) >= 1
+    assert response["X-RateLimit-Limit"] == "2"
+    elsewhere = wrong.send("GET", "/user", REMOTE_ADDR="192.0.2.9")
+    assert_error(elsewhere, 401, "unauthenticated")
+    assert elsewhere["X-RateLimit-Remaining"] == "1"
 
 
 # -- Addresses
