@@ -7,8 +7,9 @@ from typing import Any
 
 from django import forms
 
+from keys.levels import Level
 from organizations import roles
-from organizations.forms import PageForm
+from organizations.forms import ConfirmForm, PageForm
 from organizations.models import Environment, Project, Target
 from organizations.passwords import PasswordField
 
@@ -108,6 +109,21 @@ class EnvironmentForm(NodeForm):
         given = super().given
         # Unticked says nothing yet: the stage decides.
         return {**given, "is_production": given["is_production"] or None}
+
+
+class PurgeForm(ConfirmForm):
+    """For the versions of a level, or of all of its project's."""
+
+    whole_project = forms.BooleanField(
+        required=False, label="Those of all targets and environments too"
+    )
+    field_order = ("whole_project", "confirm")
+
+    def __init__(self, *args: Any, level: Level, **kwargs: Any) -> None:
+        super().__init__(*args, names=(level.path,), **kwargs)
+        if level.name != "project":
+            self.fields["whole_project"].widget = forms.HiddenInput()
+            self.fields["whole_project"].disabled = True
 
 
 class RotationForm(PageForm):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import count
 
-from keys import api_keys
+from keys import api_keys, authors, blobs, crypto, data_keys, retrieval, secrets
 from keys.api_keys import Issued
+from keys.levels import Level
+from keys.models import Secret
 from keys.projects import create_project
 from organizations import creation, hierarchy, members, roles
 from organizations.models import Environment, Membership, Organization, Project, Target, User
@@ -43,6 +45,13 @@ def make_target(project: Project, name: str = "Backend") -> Target:
 
 def make_environment(target: Target, name: str = "Production", **fields: str) -> Environment:
     return hierarchy.create_environment(target, name, **fields)
+
+
+def make_secret(level: Level, plaintext: bytes = b"A=1") -> Secret:
+    """What the server's own key encrypts, stored at a level; what was there becomes a version."""
+    key = data_keys.data_key(retrieval.active(level.project))
+    blob = blobs.to_text(crypto.encrypt(key, plaintext))
+    return secrets.store(level, blob, author=authors.SYSTEM)
 
 
 def make_api_key(

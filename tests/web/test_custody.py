@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from dotenv_cloud.environment import Limit
-from keys import authors, blobs, crypto, data_keys, retrieval, secrets
+from keys import crypto, secrets
 from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import KeyVersion, Secret
@@ -29,9 +29,7 @@ SHOWN = re.compile(r'<code class="token">([^<]+)</code>')
 def project(acme: Organization) -> Project:
     """A project with a secret."""
     project = factories.make_project(acme)
-    key = data_keys.data_key(retrieval.active(project))
-    blob = blobs.to_text(crypto.encrypt(key, b"A=1"))
-    secrets.store(Level(project), blob, author=authors.SYSTEM)
+    factories.make_secret(Level(project))
     return project
 
 

@@ -11,6 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from keys import rotation
+from keys.levels import Level
+from keys.models import SecretVersion
 from organizations import members, roles
 from organizations.models import Organization, User
 from tests import factories
@@ -25,6 +27,10 @@ INLINE = re.compile(
 def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
     """The address of every page, with something on each."""
     environment = factories.make_environment(factories.make_target(factories.make_project(acme)))
+    level = Level(environment.target.project, environment.target, environment)
+    for _ in range(2):
+        factories.make_secret(level)
+    version = SecretVersion.objects.get()
     member = factories.make_member(acme, "developer")
     key = factories.make_api_key(acme).api_key
     invited = members.invite(acme, "new@example.org", "member", invited_by=owner, granter=roles.ALL)
@@ -44,6 +50,7 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
                 "/keys",
                 "/keys/rotate",
                 "/custody",
+                "/versions",
             )
         ),
         *(
@@ -54,6 +61,7 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
             f"/o/acme/projects/my-app/targets/backend/environments/{environment.slug}{rest}"
             for rest in ("/change", "/delete")
         ),
+        f"/o/acme/versions/{version.number}",
         "/o/acme/members",
         f"/o/acme/members/{member.ulid}",
         "/o/acme/api-keys",

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 from django.test import Client
 
-from keys import authors, blobs, crypto, data_keys, retrieval, secrets, tree
+from keys import blobs, tree
 from keys.levels import Level
 from keys.models import KeyVersion, Secret
 from organizations.models import Environment, Organization, Project, Target, User
@@ -21,12 +21,6 @@ TARGET = f"{PROJECT}/targets/backend"
 ENVIRONMENT = f"{TARGET}/environments/production"
 
 SETTINGS = {"name": "My app", "slug": "my-app", "secret_versioning": "on", "history_policy": "keep"}
-
-
-def store(level: Level, plaintext: bytes = b"A=1") -> Secret:
-    key = data_keys.data_key(retrieval.active(level.project))
-    blob = blobs.to_text(crypto.encrypt(key, plaintext))
-    return secrets.store(level, blob, author=authors.SYSTEM)
 
 
 @pytest.fixture
@@ -78,7 +72,7 @@ def test_a_project_s_page_shows_levels_and_sizes_and_no_content(
     production: Environment, owner: User, browser: Browser
 ) -> None:
     project = production.target.project
-    store(Level(project, production.target, production), b"PASSWORD=hunter2")
+    factories.make_secret(Level(project, production.target, production), b"PASSWORD=hunter2")
     page = browser(owner).get(PROJECT).content.decode()
     for text in ("Backend", "Production", "1 level with a secret", "This server has the key."):
         assert text in page
@@ -152,7 +146,7 @@ def test_a_project_goes_after_its_name_was_typed_and_takes_all_below_along(
     production: Environment, owner: User, browser: Browser, entries: Entries
 ) -> None:
     project = production.target.project
-    store(Level(project))
+    factories.make_secret(Level(project))
     client = browser(owner)
     page = client.get(f"{PROJECT}/delete").content.decode()
     for text in ("1 target<", "1 environment<", "1 secret<", "0 earlier versions"):
@@ -278,6 +272,7 @@ def test_more_levels_take_no_more_queries(
         client.get(PROJECT)
     for number in range(5):
         target = factories.make_target(project, f"Target {number}")
-        store(Level(project, target, factories.make_environment(target)))
+        environment = factories.make_environment(target)
+        factories.make_secret(Level(project, target, environment))
     with django_assert_num_queries(15):
         client.get(PROJECT)
