@@ -222,14 +222,20 @@ ANSWERS: dict[str, dict[str, Any]] = {
         data=_object(
             type=_TEXT,
             id=_TEXT,
-            attributes=_object(
-                name=_TEXT,
-                email=_TEXT,
-                is_verified=_FLAG,
-                abilities=_TEXTS,
-                expires_at=_MAYBE_TIME,
-                **_TIMES,
-            ),
+            attributes={
+                "type": "object",
+                "properties": {
+                    "name": _TEXT,
+                    "email": _TEXT,
+                    "is_verified": _FLAG,
+                    # A person's alone, and an API key's alone.
+                    "ulid": _TEXT,
+                    "abilities": _TEXTS,
+                    "expires_at": _MAYBE_TIME,
+                    **_TIMES,
+                },
+                "required": ["name", "email", "is_verified", *_TIMES],
+            },
             relationships=_object(
                 organizations=_object(data=_array(_object(type=_TEXT, id=_TEXT)))
             ),
@@ -362,8 +368,8 @@ _ERROR = {
     "required": ["error", "message"],
 }
 _REFUSALS = {
-    401: "No API key, or one that is unknown, expired or revoked.",
-    403: "The API key lacks the ability.",
+    401: "No token, or one that is unknown, expired or revoked.",
+    403: "The caller lacks the ability.",
     404: "There is no such resource, or it is not the caller's to know.",
     422: "The body or the query does not fit; each field is named.",
     429: "Too many requests; see Retry-After.",
