@@ -1,7 +1,7 @@
 """`manage.py serve`: everything the demo needs, in one terminal. `make run` starts it.
 
-Database up and migrated, demo organization made if there is none, then gunicorn and the sealer as
-two children. Whichever way this process ends, its children end too.
+Database up and migrated, demo organization made if there is none, then three children: gunicorn,
+the sealer, and what re-encrypts history. Whichever way this process ends, they end too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Stopped(Exception):
 
 
 class Command(BaseCommand):
-    help = "Migrate, make the demo if there is none, and serve with a sealer beside."
+    help = "Migrate, make the demo if there is none, and serve with what works beside."
 
     def handle(self, *args: Any, **options: Any) -> None:
         port = _port()
@@ -86,6 +86,7 @@ class Command(BaseCommand):
         commands = {
             "server": [sys.executable, "-m", "gunicorn"],
             "sealer": [sys.executable, "manage.py", "seal", "--wait"],
+            "re-encryption": [sys.executable, "manage.py", "re_encrypt", "--loop"],
         }
         children: dict[str, subprocess.Popen[bytes]] = {}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -96,9 +97,10 @@ class Command(BaseCommand):
             self._wait_for(port, children["server"])
             self._say_hello(port)
             while children["server"].poll() is None:
-                if children["sealer"].poll() is not None:
-                    self.stderr.write("The sealer ended; starting it again.")
-                    children["sealer"] = _start(commands["sealer"], environment)
+                for name in commands.keys() - {"server"}:
+                    if children[name].poll() is not None:
+                        self.stderr.write(f"The {name} ended; starting it again.")
+                        children[name] = _start(commands[name], environment)
                 time.sleep(1)
             raise CommandError(f"The server ended by itself{_log_hint(environment)}.")
         except _Stopped:
