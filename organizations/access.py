@@ -72,15 +72,20 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
     return decorate
 
 
-def refuse(request: Any, ability: str) -> None:
-    """Announce that the ability is missing, and answer 403."""
+def announce(request: Any, status: int, reason: str) -> None:
+    """Announce that somebody was kept from something on a page of an organization."""
     access_denied.send(
         organization_page,
         request=request,
-        status=403,
-        reason="insufficient_permissions",
+        status=status,
+        reason=reason,
         organization_id=request.organization.pk,
     )
+
+
+def refuse(request: Any, ability: str) -> None:
+    """Announce that the ability is missing, and answer 403."""
+    announce(request, 403, "insufficient_permissions")
     raise PermissionDenied(f"This needs {ability}, which your role does not have.")
 
 

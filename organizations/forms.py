@@ -9,6 +9,8 @@ from django import forms
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, transaction
 
+from organizations.access import announce
+from organizations.permissions import NotHeldError
 from organizations.roles import Role
 
 Made = TypeVar("Made")
@@ -20,21 +22,23 @@ class PageForm(forms.Form):
     shown_at: ClassVar[dict[str, str]] = {}
     """Fields of the rules that have another name in this form."""
 
-    def attempt(self, work: Callable[[], Made]) -> Made | None:
+    def attempt(self, request: Any, work: Callable[[], Made]) -> Made | None:
         """What `work` returns, or None if the rules refuse it; then the form tells why."""
         try:
             with transaction.atomic():
                 return work()
         except ValidationError as error:
-            self.refuse(error)
+            self.refuse(request, error)
         except IntegrityError:
             self.add_error(None, "Somebody else just made the same. Look, and try again.")
         except ObjectDoesNotExist:
             self.add_error(None, "Somebody else just deleted it.")
         return None
 
-    def refuse(self, error: ValidationError) -> None:
+    def refuse(self, request: Any, error: ValidationError) -> None:
         """Take in what a rule said; what is about none of the fields stands above them."""
+        if isinstance(error, NotHeldError):
+            announce(request, 422, "not_held")
         if not hasattr(error, "error_dict"):
             self.add_error(None, ValidationError(error.messages))
             return

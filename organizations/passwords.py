@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from organizations import limits
-from organizations.signals import access_denied
+from organizations.access import announce
 
 
 class PasswordField(forms.CharField):
@@ -30,22 +30,12 @@ def confirm(request: Any, password: str) -> None:
     """
     limited = limits.hit("sign_in_account", request.user.email)
     if not limited.allowed:
-        _announce(request, 429, "rate_limited")
+        announce(request, 429, "rate_limited")
         minutes = -(-limited.retry_after // 60)
         raise ValidationError(
             {"password": f"Too many wrong passwords. Try again in {minutes} minutes."}
         )
     if not request.user.check_password(password):
-        _announce(request, 422, "wrong_password")
+        announce(request, 422, "wrong_password")
         raise ValidationError({"password": "This is not your password."})
     limits.take_back("sign_in_account", request.user.email)
-
-
-def _announce(request: Any, status: int, reason: str) -> None:
-    access_denied.send(
-        confirm,
-        request=request,
-        status=status,
-        reason=reason,
-        organization_id=request.organization.pk,
-    )

@@ -75,7 +75,7 @@ def _invite(request: Any, form: InviteForm) -> bool:
             granter=request.abilities,
         )
     except ValidationError as error:
-        form.refuse(error)
+        form.refuse(request, error)
         return False
     link = request.build_absolute_uri(reverse("invitation", kwargs={"token": invited.token}))
     members.send_invitation(invited, link)
@@ -112,7 +112,7 @@ def member(request: Any, member: str) -> HttpResponse:
             else:
                 form.add_error(None, "Choose what to do.")
         except ValidationError as error:
-            form.add_error(None, ValidationError(error.messages))
+            form.refuse(request, error)
     return render(
         request,
         "organizations/member.html",
@@ -131,7 +131,7 @@ def _change_role(request: Any, membership: Membership, form: RoleForm) -> bool:
     try:
         members.change_role(membership, form.cleaned_data["role"], granter=request.abilities)
     except ValidationError as error:
-        form.refuse(error)
+        form.refuse(request, error)
         return False
     messages.success(request, f"The role of {membership.user} was changed.")
     return True

@@ -202,7 +202,8 @@ def create_access_token(request: Any) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         issued = form.attempt(
-            lambda: access_tokens.create(request.user, given["name"], expires_at=form.expires_at)
+            request,
+            lambda: access_tokens.create(request.user, given["name"], expires_at=form.expires_at),
         )
         if issued is not None:
             # Shown in this answer and kept nowhere: no redirect, no session, no message.

@@ -49,7 +49,7 @@ def _offer(request: Any, project: Project) -> HttpResponse:
             passwords.confirm(request, form.cleaned_data["password"])
             key = custody.offer(project)
         except ValidationError as error:
-            form.refuse(error)
+            form.refuse(request, error)
         except RuleError as refused:
             form.add_error(None, explain(request, refused))
         else:
@@ -66,7 +66,7 @@ def _to_clients(request: Any, project: Project) -> HttpResponse:
             passwords.confirm(request, form.cleaned_data["password"])
             custody.to_clients(project, form.cleaned_data["key"])
         except ValidationError as error:
-            form.refuse(error)
+            form.refuse(request, error)
         except RuleError as refused:
             form.add_error("key", explain(request, refused))
         else:
@@ -85,7 +85,7 @@ def _to_server(request: Any, project: Project) -> HttpResponse:
             passwords.confirm(request, form.cleaned_data["password"])
             custody.to_server(project, form.cleaned_data["key"])
         except ValidationError as error:
-            form.refuse(error)
+            form.refuse(request, error)
         except RuleError as refused:
             form.add_error("key", explain(request, refused))
         else:

@@ -45,7 +45,7 @@ def new_target(request: Any, project: str) -> HttpResponse:
     parent = find_project(request, project)
     form = NodeForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        made = form.attempt(lambda: create_target(parent, **form.given))
+        made = form.attempt(request, lambda: create_target(parent, **form.given))
         if made is not None:
             messages.success(request, f"The target {made.name} was made.")
             return redirect("project", request.organization.slug, parent.slug)
@@ -59,7 +59,7 @@ def change_target(request: Any, project: str, target: str) -> HttpResponse:
     found = find_target(request, project, target)
     form = NodeForm(request.POST if request.method == "POST" else None, node=found)
     if request.method == "POST" and form.is_valid():
-        changed = form.attempt(lambda: update_node(found, form.changes))
+        changed = form.attempt(request, lambda: update_node(found, form.changes))
         if changed is not None:
             messages.success(request, f"The target {changed.name} was changed.")
             return redirect("project", request.organization.slug, found.project.slug)
@@ -79,7 +79,7 @@ def new_environment(request: Any, project: str, target: str) -> HttpResponse:
     parent = find_target(request, project, target)
     form = EnvironmentForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        made = form.attempt(lambda: create_environment(parent, **form.given))
+        made = form.attempt(request, lambda: create_environment(parent, **form.given))
         if made is not None:
             messages.success(request, f"The environment {made.name} was made.")
             return redirect("target", request.organization.slug, parent.project.slug, parent.slug)
@@ -96,7 +96,7 @@ def change_environment(request: Any, project: str, target: str, environment: str
     form = EnvironmentForm(request.POST if request.method == "POST" else None, node=found)
     parent = found.target
     if request.method == "POST" and form.is_valid():
-        changed = form.attempt(lambda: update_node(found, form.changes))
+        changed = form.attempt(request, lambda: update_node(found, form.changes))
         if changed is not None:
             messages.success(request, f"The environment {changed.name} was changed.")
             return redirect("target", request.organization.slug, parent.project.slug, parent.slug)

@@ -59,7 +59,7 @@ def show(request: Any, project: str) -> HttpResponse:
 def create(request: Any) -> HttpResponse:
     form = ProjectForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        made = form.attempt(lambda: create_project(request.organization, **form.given))
+        made = form.attempt(request, lambda: create_project(request.organization, **form.given))
         if made is not None:
             messages.success(request, f"The project {made.name} was made, with a key of its own.")
             return redirect("project", request.organization.slug, made.slug)
@@ -72,7 +72,7 @@ def change(request: Any, project: str) -> HttpResponse:
     found = find_project(request, project)
     form = ProjectSettingsForm(request.POST if request.method == "POST" else None, node=found)
     if request.method == "POST" and form.is_valid():
-        changed = form.attempt(lambda: update_node(found, form.changes))
+        changed = form.attempt(request, lambda: update_node(found, form.changes))
         if changed is not None:
             messages.success(request, f"The project {changed.name} was changed.")
             return redirect("project", request.organization.slug, changed.slug)

@@ -16,9 +16,8 @@ from keys.models import KeyVersion
 from keys.views.places import find_project
 from keys.views.rules import explain
 from organizations import limits
-from organizations.access import organization_page
+from organizations.access import announce, organization_page
 from organizations.models import Project
-from organizations.signals import access_denied
 
 
 def key_versions(project: Project) -> Any:
@@ -66,13 +65,7 @@ def _rotate(request: Any, project: Project, history_policy: str) -> str:
 
 def _too_often(request: Any, limited: limits.Limited) -> str:
     """Announce that the limit of rotations, the API's and the pages' together, is reached."""
-    access_denied.send(
-        rotate,
-        request=request,
-        status=429,
-        reason="rate_limited",
-        organization_id=request.organization.pk,
-    )
+    announce(request, 429, "rate_limited")
     return (
         f"The keys of this organization were rotated {limited.limit} times already."
         f" Try again in {-(-limited.retry_after // 60)} minutes."

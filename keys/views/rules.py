@@ -5,17 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from keys.errors import RuleError
-from organizations.signals import access_denied
+from organizations.access import announce
 
 
 def explain(request: Any, refused: RuleError) -> str:
     """The sentence for the page. A refusal is announced, as the API announces it."""
     if refused.is_refusal:
-        access_denied.send(
-            explain,
-            request=request,
-            status=422,
-            reason=refused.code,
-            organization_id=request.organization.pk,
-        )
+        announce(request, 422, refused.code)
     return str(refused)

@@ -66,10 +66,15 @@ def test_inviting_somebody_who_is_there_is_refused_with_the_reason(
     )
 
 
-def test_an_administrator_cannot_invite_an_owner(acme: Organization, browser_as: BrowserAs) -> None:
+def test_an_administrator_cannot_invite_an_owner(
+    acme: Organization, browser_as: BrowserAs, entries: Entries
+) -> None:
     page = invite(browser_as("admin"), "new@example.org", "owner")
     assert "it holds more than you do" in page
+    assert 'id="id_role_error"' in page
     assert not Invitation.objects.exists()
+    [refused] = entries(acme, action="access", result="denied")
+    assert refused.reason == "not_held"
 
 
 @pytest.mark.parametrize("role", ["member", "developer", "auditor"])
