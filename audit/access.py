@@ -23,21 +23,30 @@ def readable_organizations(user: User) -> QuerySet[Organization]:
 
 
 def note_view(
-    organization: Organization, filters: Any = None, *, entry: Entry | None = None
+    organization: Organization,
+    filters: Any = None,
+    *,
+    entry: Entry | None = None,
+    is_part: bool = False,
 ) -> None:
     """Enter that the log was read: with which question, or which entry. Again within the minute
-    is only counted."""
-    note_views([organization], filters, entry=entry)
+    is only counted. is_part: of a page that was entered; within the minute not even counted."""
+    note_views([organization], filters, entry=entry, is_part=is_part)
 
 
 def note_views(
-    organizations: Sequence[Organization], filters: Any = None, *, entry: Entry | None = None
+    organizations: Sequence[Organization],
+    filters: Any = None,
+    *,
+    entry: Entry | None = None,
+    is_part: bool = False,
 ) -> None:
     """Enter in the log of each that it was read; one statement for all of them."""
     record_in_each_once_a_minute(
         "view",
         resource_type="audit_log",
         resource_labels={organization.pk: organization.slug for organization in organizations},
+        is_counted=not is_part,
         filters=describe(filters) or None,
         entry=entry.ulid if entry else None,
     )

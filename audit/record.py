@@ -80,10 +80,11 @@ def record_in_each_once_a_minute(
     resource_id: uuid.UUID | None = None,
     result: Result = Result.SUCCESS,
     sample: Mapping[str, Any] | None = None,
+    is_counted: bool = True,
     **facts: Any,
 ) -> None:
     """`record_once_a_minute` in the log of each organization, under its label there; one statement
-    for all of them."""
+    for all of them. is_counted: whether repetitions are; if not, they leave nothing."""
     keys, entries = [], []
     for organization_id, label in resource_labels.items():
         place = {
@@ -96,7 +97,10 @@ def record_in_each_once_a_minute(
         keys.append(hashlib.sha256(told.encode()).digest())
         entries.append(first)
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT_OR_ENTER, [keys, entries, context.origin().request_id])
+        cursor.execute(
+            _COUNT_OR_ENTER if is_counted else _ENTER_ONCE,
+            [keys, entries, context.origin().request_id],
+        )
 
 
 # By key: two who count the same things take their rows in the same order.
@@ -113,3 +117,4 @@ INSERT INTO audit_inbox ({inbox.COLUMNS})
 SELECT {inbox.COLUMNS.replace("request_id", "%s::uuid")}
 FROM counted JOIN given USING (key), audit_as_row(given.entry) WHERE repeats = 0
 """
+_ENTER_ONCE = _COUNT_OR_ENTER.replace("UPDATE SET repeats = audit_repeat.repeats + 1", "NOTHING")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -34,6 +34,9 @@ RECENCIES = (
 )
 
 MOST_CHIPS = 4  # of one parameter
+
+COUNTS = "counts"
+"""The parameter of a page that comes with its chart and facets at once, for who has no script."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def activity(request: Any) -> HttpResponse:
     elif any(not text for texts in request.GET.lists() for text in texts[1]):
         # A form sends its empty fields too; the address to keep has what was asked alone.
         return redirect(f"{request.path}?{_without_blanks(given)}")
+    with_counts = COUNTS in request.GET
+    given.pop(COUNTS, None)  # links lead to lists, which come sooner without
     asked = EntryFilter(
         given, Entry.objects.visible([organization.pk]), organizations=[organization]
     )
@@ -107,26 +112,64 @@ def activity(request: Any) -> HttpResponse:
     if not asked.is_valid():
         return render(request, "audit/activity.html", context, status=422)
     page = paging.page_at(asked.qs, asked.form.cleaned_data)
-    bars = _bars(request.path, given, asked)
     total = counting.total(organization)
-    # Without a filter, the log's size is the answer.
-    count = counting.bounded_count(asked.qs) if chips else counting.Count(total, True)
     context |= {
         "zone": asked.zone,
         "page": page,
-        "shown_count": count,
+        "count": _count_of(page, total, chips),
+        "is_narrowed": bool(chips),
         "entries": page.entries,
         "total": total,
-        "facets": counting.facets(asked.qs),
-        "bars": bars,
-        "most": max((bar.count for bar in bars), default=0),
+        "with_counts": with_counts,
         "understood": _understood(asked),
         "floor": floor.below(organization.pk, asked.period),
         "hold": holds.on(organization),
         "as_of": replica.as_of(),
     }
+    if with_counts:
+        context |= _counts(request, given, asked, total)
     access.note_view(organization, asked)
     return render(request, "audit/activity.html", context)
+
+
+@require_GET
+@organization_page("audit:read")
+def counts(request: Any) -> HttpResponse:
+    """The chart and the facets of a question, which the page of activity asks for once its list
+    is there: they take longer than the list."""
+    organization = request.organization
+    given: QueryDict = request.GET.copy()
+    asked = EntryFilter(
+        given, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    if not asked.is_valid():
+        return HttpResponse("This is no question to the log.\n", "text/plain", status=422)
+    context = {"given": given, "zone": asked.zone}
+    context |= _counts(request, given, asked, counting.total(organization))
+    access.note_view(organization, asked, is_part=True)
+    return render(request, "audit/counts.html", context)
+
+
+def _counts(request: Any, given: QueryDict, asked: EntryFilter, total: int) -> dict[str, Any]:
+    bars = _bars(reverse("activity", args=[request.organization.slug]), given, asked)
+    is_narrowed = bool(_narrowing(asked))
+    return {
+        # Without a filter, the log's size is the answer.
+        "count": counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True),
+        "is_narrowed": is_narrowed,
+        "total": total,
+        "facets": counting.facets(asked.qs),
+        "bars": bars,
+        "most": max((bar.count for bar in bars), default=0),
+    }
+
+
+def _count_of(page: paging.Page, total: int, chips: Sequence[Chip]) -> counting.Count | None:
+    """How many entries there are, where the page tells."""
+    if not chips:
+        return counting.Count(total, True)
+    is_whole = page.next_cursor is None and page.previous_cursor is None
+    return counting.Count(len(page.entries), True) if is_whole else None
 
 
 def _compiled(given: QueryDict) -> question.Question | None:
@@ -155,14 +198,16 @@ def _without_blanks(given: QueryDict) -> str:
 
 
 def _understood(asked: EntryFilter) -> list[str]:
-    params = {name: texts for name, texts in asked.params.items() if name != "tz"}
-    return question.compile(question.as_text(params), asked.zone).understood
+    return question.compile(question.as_text(_narrowing(asked)), asked.zone).understood
+
+
+def _narrowing(asked: EntryFilter) -> dict[str, list[str]]:
+    """The parameters that make the log smaller."""
+    return {name: texts for name, texts in asked.params.items() if name != "tz"}
 
 
 def _chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
-    for name, texts in asked.params.items():
-        if name == "tz":
-            continue
+    for name, texts in _narrowing(asked).items():
         bare = name.removeprefix("exclude_")
         label = bare if bare == name else f"not {bare}"
         # "What changed?" asks for fifteen actions; nobody drops them one by one.

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from audit import zones
 from audit.counting import Count
 from audit.models import Entry
+from audit.policy import Result
 from audit.presentation import rfc3339
 from organizations import ulid
 
@@ -121,6 +122,14 @@ def moves(entry: Entry) -> Moves:
     shown = shown[:MOST_MOVES]
     told = {move.name for move in shown}
     return Moves(shown, [name for name in entry.changes if name not in told])
+
+
+@register.filter
+def verb(entry: Entry) -> str:
+    """What was done, or tried."""
+    if entry.result == Result.SUCCESS or entry.action == "access":
+        return entry.action_label
+    return f"tried to {words(entry.action)}"
 
 
 @register.filter

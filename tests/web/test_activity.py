@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from keys import rotation
@@ -188,11 +189,55 @@ def test_the_filters_lead_to_an_address_without_their_empty_fields(client_of_own
     assert answer.headers["Location"] == f"{ACTIVITY}?actor=olga&action=create"
 
 
+def charted(answer: Any) -> int:
+    counts = re.findall(r"<title>[^<]*: (\d+)</title>", answer.content.decode())
+    return sum(map(int, counts))
+
+
 def test_the_chart_counts_what_the_list_shows(client_of_owner: Client, history: None) -> None:
-    answer = client_of_owner.get(ACTIVITY, {"type": "key_version"})
+    answer = client_of_owner.get(ACTIVITY, {"type": "key_version", "counts": "1"})
+    assert charted(answer) == len(rows(answer)) == 3
+
+
+def test_a_list_leads_to_its_counts_with_and_without_script(
+    client_of_owner: Client, history: None
+) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"type": "key_version", "tz": "Europe/Berlin"})
+    assert charted(answer) == 0
     page = answer.content.decode()
-    counts = [int(count) for count in re.findall(r"<title>[^<]*: (\d+)</title>", page)]
-    assert sum(counts) == len(rows(answer)) == 3
+    found = re.search(r'<a href="([^"]+)" data-counts="([^"]+)"', page)
+    assert found
+    whole, part = (html.unescape(link) for link in found.groups())
+    whole_page, fragment = (client_of_owner.get(link) for link in (ACTIVITY + whole, part))
+    assert charted(whole_page) == charted(fragment) == 3
+    assert rows(whole_page) == rows(answer)
+    assert rows(fragment) == []
+    for place in ('<div id="chart">', '<div id="facets">'):
+        told = [each.content.decode().partition(place)[2] for each in (whole_page, fragment)]
+        first = [re.sub(r"\s+", " ", text.partition("</div>")[0]) for text in told]
+        assert first[0].strip() == first[1].strip() != ""
+    assert "tz=Europe" in fragment.content.decode()
+    assert "data-counts" not in whole_page.content.decode()
+
+
+def test_counts_of_a_page_are_not_entered_beside_it_but_alone_they_are(
+    client_of_owner: Client, acme: Organization, history: None, entries: Entries
+) -> None:
+    counts = f"{ACTIVITY}/counts"
+    client_of_owner.get(ACTIVITY, {"action": "rotate"})
+    client_of_owner.get(counts, {"action": "rotate"})
+    for _ in range(2):
+        client_of_owner.get(counts, {"action": "create"})
+    views = [entry.context["filters"] for entry in entries(acme) if entry.action == "view"]
+    assert sorted(views) == ["action=create", "action=rotate"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sum(repeats) FROM audit_repeat")
+        assert cursor.fetchone() == (0,)
+
+
+def test_counts_of_what_is_no_question_are_refused(client_of_owner: Client) -> None:
+    answer = client_of_owner.get(f"{ACTIVITY}/counts", {"action": "delet"})
+    assert answer.status_code == 422
 
 
 def test_an_entry_shows_before_and_after_and_leads_to_what_is_related(

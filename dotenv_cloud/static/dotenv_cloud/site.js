@@ -1,5 +1,6 @@
 /* Comfort alone: every page does the same without this file.
-   The browser's time zone is remembered, and an entry opens beside the list. */
+   The browser's time zone is remembered, the chart and the facets of a list are fetched when the
+   list is there, and an entry opens beside it. */
 "use strict";
 
 if (!/(^|; )time_zone=/.test(document.cookie)) {
@@ -9,6 +10,20 @@ if (!/(^|; )time_zone=/.test(document.cookie)) {
     document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
   }
 }
+
+async function count(link) {
+  document.querySelector("#chart").setAttribute("aria-busy", "true");
+  const answer = await fetch(link.dataset.counts, { credentials: "same-origin" });
+  if (!answer.ok || answer.redirected) throw new Error("no counts");
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const name of ["count", "chart", "facets"]) {
+    document.getElementById(name).replaceWith(page.getElementById(name));
+  }
+}
+
+const counts = document.querySelector("[data-counts]");
+// What fails leaves the link, which leads to a page with all of it.
+if (counts) count(counts).catch(() => document.querySelector("#chart").removeAttribute("aria-busy"));
 
 const log = document.querySelector(".log");
 const isWide = matchMedia("(min-width: 64rem)");
