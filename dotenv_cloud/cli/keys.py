@@ -1,0 +1,228 @@
+"""The key that a command works with: asked of the server, or of the user where clients hold it.
+
+Nothing is pushed under a key that is not described completely: an answer that leaves it open would
+else have secrets sent as plaintext, or under a key that anybody can guess.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dotenv_cloud.cli import crypto, output
+from dotenv_cloud.cli.client import Api
+from dotenv_cloud.cli.errors import Exit, Failure
+
+SHORTEST_BYTES = 12
+VARIABLE = "DOTENV_CLIENT_KEY"
+
+
+@dataclass
+class ProjectKey:
+    """A project's active key. key: the key string; of a client's it is asked for when needed."""
+
+    project: str
+    version: int
+    is_client_managed: bool
+    salt: bytes | None
+    iterations: int
+    _key: str | None = field(default=None, repr=False)
+    _given: str | None = field(default=None, repr=False)
+
+    @cached_property
+    def key(self) -> str:
+        if self._key is not None:
+            return self._key
+        return client_key(self._given, f"the client key of {self.project}")
+
+    @cached_property
+    def data_key(self) -> bytes:
+        if self.salt is None:
+            return crypto.pad_key(self.key)
+        return crypto.derive_data_key(self.key, self.salt, self.iterations)
+
+    @cached_property
+    def proof(self) -> str | None:
+        """What a write under a client's key carries; None for a server's."""
+        if not self.is_client_managed or self.salt is None:
+            return None
+        refuse_weak(self.key)
+        return crypto.prove(self.key, self.salt, self.iterations)
+
+
+@dataclass(frozen=True)
+class OldKey:
+    """A key version that a client brought the key of."""
+
+    version: str
+    data_key: bytes = field(repr=False)
+
+
+def fetch(api: Api, project: str, given: str | None = None) -> ProjectKey:
+    """The active key of `project`, as the server describes it. given: the value of --client-key.
+
+    Raises Failure for a description that leaves anything open.
+    """
+    answer = api.get(api.node(project, "encryption-key"))
+    try:
+        content = answer["data"]["attributes"]["content"]
+        described = json.loads(content)["key"]
+        found = _described(project, described, given)
+    except (KeyError, TypeError, ValueError):
+        raise Failure(
+            f"The server does not describe the key of {project} completely.",
+            Exit.KEY,
+            "Nothing was sent. Ask the administrator; this command works with no guessed key.",
+        ) from None
+    if given and not found.is_client_managed:
+        output.warn(f"{project} has a key of the server; --client-key is not used.")
+    return found
+
+
+def _described(project: str, described: Mapping[str, Any], given: str | None) -> ProjectKey:
+    managed, key = described["managed"], described.get("key")
+    version, rounds = described["version"], described.get("key_check_iterations", 0)
+    salt_text = described.get("key_check_salt")
+    salt = base64.b64decode(salt_text, validate=True) if salt_text else None
+    is_client_managed = managed == "client"
+    is_complete = (
+        salt is not None
+        if is_client_managed
+        else managed == "server" and isinstance(key, str) and bool(key)
+    )
+    if not is_complete or type(version) is not int or type(rounds) is not int:
+        raise ValueError
+    return ProjectKey(
+        project=project,
+        version=version,
+        is_client_managed=is_client_managed,
+        salt=salt,
+        iterations=rounds,
+        _key=None if is_client_managed else key,
+        _given=given,
+    )
+
+
+def history(api: Api, project: str) -> list[dict[str, Any]]:
+    """The versions of a project's key, with the proofs that tell old client keys."""
+    versions: list[dict[str, Any]] = api.get(api.node(project, "encryption-key", "history"))["data"]
+    return versions
+
+
+def match_old(given: Sequence[str], version: Mapping[str, Any]) -> OldKey | None:
+    """The one of the `given` old keys (files or values) that `version` (an item of the history) was
+    made with, or None."""
+    check, salt = version.get("key_check"), version.get("key_check_salt")
+    if not check or not salt:
+        return None
+    raw_salt, rounds = base64.b64decode(salt), int(version["key_check_iterations"])
+    for text in given:
+        key = client_key(text, "an old key")
+        if hmac.compare_digest(crypto.prove(key, raw_salt, rounds), check):
+            return OldKey(version["version"], crypto.derive_data_key(key, raw_salt, rounds))
+    return None
+
+
+# --- where a client's key comes from ------------------------------------------------------------
+
+
+def client_key(given: str | None, what: str) -> str:
+    """The key in a file or in the words of an option, in the environment, or asked for."""
+    if given:
+        return _from_option(given, what)
+    variable = os.environ.get(VARIABLE, "")
+    if variable.strip():
+        output.warn(f"Using {VARIABLE} as {what}: other programs of yours can read it.")
+        return variable.strip()
+    output.require_terminal(f"This needs {what}", f"Give --client-key FILE, or set {VARIABLE}.")
+    typed: str = click.prompt(output.safe(what.capitalize()), hide_input=True, err=True)
+    return _not_empty(typed.strip(), what)
+
+
+def new_client_key(given: str | None) -> str:
+    """A key to begin with: read like any, typed twice, and refused when it is weak."""
+    if given or os.environ.get(VARIABLE, "").strip():
+        key = client_key(given, "the new key")
+    else:
+        output.require_terminal("This needs the new key", "Give --new-key FILE.")
+        key = click.prompt("New key", hide_input=True, confirmation_prompt=True, err=True).strip()
+    refuse_weak(_not_empty(key, "the new key"), is_new=True)
+    return key
+
+
+def refuse_weak(key: str, *, is_new: bool = False) -> None:
+    """Refuse a key that would give itself away, and warn of one that is easily mistyped.
+
+    A key of 32 bytes is its own proof: with it, the server could open everything.
+    """
+    size = len(key.encode())
+    if size == crypto.KEY_BYTES:
+        raise Failure(
+            "The key is exactly 32 bytes long, so the proof sent to the server would be the key.",
+            Exit.KEY,
+            "Use a longer one, for example of 48 characters.",
+        )
+    if not is_new:
+        return
+    if size < SHORTEST_BYTES:
+        raise Failure(f"The key is {size} bytes long.", Exit.KEY, f"Use at least {SHORTEST_BYTES}.")
+    if size > crypto.KEY_BYTES:
+        output.warn("A mistake after the key's 32nd byte is not noticed when something is sent.")
+    if key.endswith("0"):
+        output.warn("The key ends in 0; a key with fewer or more of them has the same proof.")
+
+
+def _from_option(given: str, what: str) -> str:
+    path = Path(given).expanduser()
+    try:
+        if path.is_file():
+            return _not_empty(path.read_text().strip(), f"the key in {given}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"Cannot read the key in {given}: {error}.", Exit.USAGE) from None
+    if given.startswith(("/", "./", "../", "~")) or os.sep in given:
+        raise Failure(f"There is no file {given} to read {what} from.", Exit.USAGE)
+    output.warn(f"Using the argument itself as {what}: other users of this machine can see it.")
+    return _not_empty(given.strip(), what)
+
+
+def _not_empty(key: str, what: str) -> str:
+    if not key:
+        raise Failure(f"{what[:1].upper()}{what[1:]} is empty.", Exit.KEY)
+    return key
+
+
+client_key_option = click.option(
+    "--client-key",
+    metavar="FILE|KEY",
+    help=f"The key of a project that clients hold it of. [default: {VARIABLE}, or it is asked for]",
+)
+old_key_option = click.option(
+    "--old-key", "old_keys", multiple=True, metavar="FILE|KEY", help="A former key. Repeatable."
+)
+
+
+def text_of(plaintext: bytes, where: str) -> str:
+    """The text of an opened blob. Raises Failure for one that is no text."""
+    try:
+        return plaintext.decode()
+    except UnicodeDecodeError:
+        raise Failure(
+            f"{where} holds no UTF-8 text.", Exit.KEY, "Pull it alone, with -o FILE."
+        ) from None
+
+
+def write_plaintext(content: bytes) -> None:
+    """To standard output, byte for byte."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
