@@ -87,7 +87,7 @@ def record_in_each_once_a_minute(
     for all of them. is_counted: whether repetitions are; if not, they leave nothing."""
     keys, entries = [], []
     for organization_id, label in resource_labels.items():
-        place = {
+        place: dict[str, Any] = {
             "organization_id": organization_id,
             "resource_id": resource_id,
             "resource_label": clean(label, 500),

@@ -24,7 +24,7 @@ class _ApiKeyView(ApiView):
 
     def key(self, read_as: ReadAs = unchanged) -> ApiKey:
         key = ulid.parse_or_none(self.kwargs["api_key"])
-        found = read_as(self.keys().filter(pk=key)).first() if key else None
+        found: ApiKey | None = read_as(self.keys().filter(pk=key)).first() if key else None
         if found is None:
             raise errors.not_found("API key")
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -16,6 +17,7 @@ from dotenv_cloud.api.principal import Principal
 from keys import access_tokens, api_keys, tokens
 from keys.models import AccessToken, ApiKey
 from organizations import limits
+from organizations.models import Membership, User
 
 FAILED = "failed_authentication"
 
@@ -73,7 +75,7 @@ def _admit(token: ApiKey | AccessToken | None, header: str) -> Principal:
     if token.is_expired:
         raise errors.unauthenticated(
             "This API key has expired; make another or extend it.",
-            organization_id=token.organization_id,
+            [token.organization_id],
         )
     return Principal.of(token)
 
@@ -83,10 +85,15 @@ def _admit_person(token: AccessToken) -> Principal:
     context.set_actor(Actor(ActorType.USER, user.pk, user.email))
     context.set_access_token(token.ulid)
     if token.is_expired:
-        raise errors.unauthenticated("This access token has expired; make another.")
+        raise errors.unauthenticated("This access token has expired; make another.", _places(user))
     if not user.is_active:
-        raise errors.unauthenticated("This account has been deactivated.")
+        raise errors.unauthenticated("This account has been deactivated.", _places(user))
     return Principal.of(user)
+
+
+def _places(user: User) -> list[uuid.UUID]:
+    """Where a person belongs."""
+    return list(Membership.objects.filter(user=user).values_list("organization_id", flat=True))
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

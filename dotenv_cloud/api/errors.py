@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -38,7 +38,10 @@ NO_CALLER = "Send an API key or an access token: Authorization: Bearer dotenv_â€
 
 
 class ApiError(Exception):
-    """An answer that is an error. `is_refusal`: it is entered in the audit log, for `reason`."""
+    """An answer that is an error. `is_refusal`: it is entered in the audit log, for `reason`.
+
+    organizations: in whose logs, where it is not that of the caller alone.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class ApiError(Exception):
         errors: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         is_refusal: bool = False,
-        organization_id: uuid.UUID | None = None,
+        organizations: Sequence[uuid.UUID] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -61,7 +64,7 @@ class ApiError(Exception):
         self.errors = errors
         self.headers = dict(headers or {})
         self.is_refusal = is_refusal
-        self.organization_id = organization_id
+        self.organizations = organizations
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"error": self.error, "message": self.message}
@@ -72,14 +75,14 @@ class ApiError(Exception):
         return body
 
 
-def unauthenticated(message: str, organization_id: uuid.UUID | None = None) -> ApiError:
+def unauthenticated(message: str, organizations: Sequence[uuid.UUID] = ()) -> ApiError:
     return ApiError(
         401,
         "unauthenticated",
         message,
         headers={"WWW-Authenticate": 'Bearer realm="dotenv"'},
         is_refusal=True,
-        organization_id=organization_id,
+        organizations=organizations,
     )
 
 
@@ -157,13 +160,15 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response:
         error = ApiError(500, "server_error", "Something went wrong on our side.")
     request = context["request"]
     if error.is_refusal:
-        access_denied.send(
-            type(context.get("view")),
-            request=request,
-            status=error.status,
-            reason=error.reason,
-            organization_id=error.organization_id or _organization_of(request),
-        )
+        places: Sequence[uuid.UUID | None] = error.organizations or [_organization_of(request)]
+        for organization_id in places:
+            access_denied.send(
+                type(context.get("view")),
+                request=request,
+                status=error.status,
+                reason=error.reason,
+                organization_id=organization_id,
+            )
     return Response(error.body(), status=error.status, headers=error.headers)
 
 

@@ -44,7 +44,7 @@ def oauth(request: HttpRequest, **kwargs: str) -> JsonResponse:
     return JsonResponse(
         {
             "error": "unsupported_grant_type",
-            "error_description": "This server takes API keys and access tokens; make one in the browser.",
+            "error_description": "This server takes tokens that are made in the browser.",
         },
         status=400,
         headers=errors.HEADERS,

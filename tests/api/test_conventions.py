@@ -84,7 +84,7 @@ def test_an_answer_without_a_body_carries_them_too(api: Api, shop: Project) -> N
         "/user/",
         "/api/v2/user",
         "/api/",
-        "/{o}/shop/web/live/secrets",
+        "/{o}/shop/web/live/secrets/more",
     ],
 )
 def test_unknown_paths_are_answered_in_json_and_never_redirected(

@@ -287,6 +287,20 @@ def test_a_look_elsewhere_is_entered_by_name(
     assert entry.organization_id != rival.pk
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_token_used_after_its_end_is_entered_where_its_person_belongs(
+    acme: Organization, rival: Organization, dora: User, left_by: Callable[..., list[Told]]
+) -> None:
+    factories.make_member(rival, "member", dora)
+    api = calling(dora, expires_at=clock.now() + dt.timedelta(hours=1))
+    AccessToken.objects.update(expires_at=clock.now())
+    left = left_by(lambda: api.get("/user"))
+    assert {entry.organization_id for entry in left} == {acme.pk, rival.pk}
+    for entry in left:
+        assert (entry.action, entry.result, entry.actor) == ("access", "denied", dora.email)
+        assert (entry.context["status"], entry.context["reason"]) == (401, "unauthenticated")
+
+
 # -- How much it takes
 
 
