@@ -179,7 +179,8 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "POST": records("restore secret", "restore secret_version", "purge secret_version"),
     },
     f"{_PAGE}/api-keys": {"GET": nothing("names and abilities, no token")},
-    f"{_PAGE}/api-keys/new": {"GET": _FORM, ANY: records("create api_key")},
+    f"{_PAGE}/api-keys/new": {"GET": _FORM, "POST": records("create api_key")},
+    f"{_PAGE}/api-keys/{{api_key}}/change": {"GET": _FORM, "POST": _UPDATE_API_KEY},
     f"{_PAGE}/api-keys/{{api_key}}": {
         "GET": nothing("its name and abilities, no token"),
         ANY: records("rotate api_key", "delete api_key"),

@@ -66,7 +66,7 @@ def effective(abilities: Iterable[str]) -> frozenset[str]:
 
 LEVELS = ("project", "target", "environment")
 
-_SCOPABLE: dict[str, range] = {
+SCOPABLE: dict[str, range] = {
     **{a: range(1, 4) for a in roles.ALL if a.split(":")[0] in ("secret", "key")},
     **{
         f"{level}:{action}": range(number, number + 1)
@@ -81,12 +81,12 @@ def check_scopes(scopes: Iterable[Scope], held: frozenset[str]) -> None:
     """Raise ValidationError unless each scope narrows an ability that can be, and that is held."""
     for number, scope in enumerate(scopes):
         where = f"scoped_permissions.{number}.permission"
-        if scope.permission not in _SCOPABLE:
+        if scope.permission not in SCOPABLE:
             raise ValidationError({where: f"{scope.permission} cannot be narrowed to a node."})
         if scope.permission not in held:
             raise ValidationError({where: f"{scope.permission} is not among the abilities."})
-        if scope.depth not in _SCOPABLE[scope.permission]:
-            needed = " and ".join(LEVELS[: _SCOPABLE[scope.permission].start])
+        if scope.depth not in SCOPABLE[scope.permission]:
+            needed = " and ".join(LEVELS[: SCOPABLE[scope.permission].start])
             raise ValidationError({where: f"{scope.permission} is narrowed by {needed}."})
 
 

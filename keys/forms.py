@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
+from keys.abilities import Scope, effective
 from keys.levels import Level
+from keys.models import ApiKey
 from organizations import roles
 from organizations.forms import ConfirmForm, PageForm
 from organizations.models import Environment, Project, Target
@@ -172,6 +174,8 @@ class TakeKeyForm(PageForm):
 class TokenForm(PageForm):
     """What every token has: a name, and perhaps an end."""
 
+    shown_at: ClassVar = {"expires_at": "expires_on"}
+
     name = forms.CharField(max_length=100, help_text="What it is for, such as “deploy pipeline”.")
     expires_on = forms.DateField(
         required=False,
@@ -196,15 +200,73 @@ class AccessTokenForm(TokenForm):
         self.fields["name"].help_text = "What it is for, such as “my laptop”."
 
 
-class ApiKeyForm(TokenForm):
-    """granter: the abilities of whoever makes the key; only these can be ticked."""
+class AbilitiesField(forms.MultipleChoiceField):
+    """Offers what can be granted; what is asked for beside that, the rules refuse."""
 
-    abilities = forms.MultipleChoiceField(
+    def valid_value(self, value: object) -> bool:
+        return True
+
+
+class ApiKeyForm(TokenForm):
+    """granter: the abilities of whoever makes or changes the key; only these can be ticked. Of a
+    key that may do more than they, they can change the name alone."""
+
+    abilities = AbilitiesField(
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Tick at least one ability."},
     )
+    inherit_parents = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Reads the levels above them too, as pulling a whole environment needs",
+    )
 
-    def __init__(self, *args: object, granter: frozenset[str], **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        *args: Any,
+        granter: frozenset[str],
+        api_key: ApiKey | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.api_key = api_key
         choices = [(ability, ability) for ability in sorted(granter & roles.ALL)]
+        if granter >= roles.WILDCARD:
+            choices.insert(0, ("*", "* (all but audit:manage)"))
         self.fields["abilities"].choices = choices  # type: ignore[attr-defined]
+        if api_key is None:
+            return
+        expires_at = api_key.expires_at
+        shown = {
+            "name": api_key.name,
+            "abilities": list(api_key.abilities),
+            "inherit_parents": api_key.inherit_parents,
+            "expires_on": expires_at.astimezone(dt.UTC).date() if expires_at else None,
+        }
+        self.initial = {**shown, **self.initial}
+        self.is_beyond = not effective(api_key.abilities) <= granter
+        if self.is_beyond:
+            for field in ("abilities", "expires_on", "inherit_parents"):
+                del self.fields[field]
+
+    is_beyond = False
+    """Whether the key may do more than who changes it."""
+
+    def changes(self, scopes: list[Scope]) -> dict[str, Any]:
+        """What differs from the key as it is."""
+        assert self.api_key is not None
+        given, key = self.cleaned_data, self.api_key
+        changes: dict[str, Any] = {}
+        if given["name"] != key.name:
+            changes["name"] = given["name"]
+        if self.is_beyond:
+            return changes
+        if set(given["abilities"]) != set(key.abilities):
+            changes["abilities"] = given["abilities"]
+        if [scope.stored() for scope in scopes] != key.scopes:
+            changes["scopes"] = scopes
+        if given["inherit_parents"] != key.inherit_parents:
+            changes["inherit_parents"] = given["inherit_parents"]
+        if "expires_on" in self.changed_data:
+            changes["expires_at"] = self.expires_at
+        return changes

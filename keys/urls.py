@@ -35,4 +35,5 @@ urlpatterns = [
     path("api-keys", api_keys.api_key_list, name="api_keys"),
     path("api-keys/new", api_keys.create_api_key, name="create_api_key"),
     path("api-keys/<str:api_key>", api_keys.api_key, name="api_key"),
+    path("api-keys/<str:api_key>/change", api_keys.change_api_key, name="change_api_key"),
 ]

@@ -67,6 +67,7 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
         f"/o/acme/members/{member.ulid}",
         "/o/acme/api-keys",
         "/o/acme/api-keys/new",
+        f"/o/acme/api-keys/{key.ulid}/change",
         f"/o/acme/api-keys/{key.ulid}",
         "/organizations",
         "/profile",
@@ -154,7 +155,7 @@ def queries(client: Client, address: str) -> int:
         ("/o/acme/projects/my-app", 9),
         ("/o/acme/projects/my-app/keys", 10),
         ("/o/acme/members", 6),
-        ("/o/acme/api-keys", 4),
+        ("/o/acme/api-keys", 5),
         ("/profile", 5),
     ],
 )
