@@ -45,20 +45,16 @@ def in_future(expires_at: dt.datetime | None) -> dt.datetime | None:
 
 
 def note_use(token: Token, ip: str | None) -> None:
-    """Remember when and from where a token was last used, at most once a minute; its first use,
-    and one from an address that is not among the last known, is announced."""
+    """Remember when and from where a token was last used, at most once a minute however many use
+    it; its first use, and one from an address that is not among the last known, is announced."""
     now = clock.now()
-    was_just_used = (
-        token.last_used_at is not None
-        and now - token.last_used_at < LAST_USED_PRECISION
-        and token.last_used_ip == ip
-    )
-    if was_just_used:
-        return
     is_first = token.last_used_at is None
+    is_known = ip is None or ip in token.seen_from
+    if is_known and token.last_used_at and now - token.last_used_at < LAST_USED_PRECISION:
+        return
     token.last_used_at, token.last_used_ip = now, ip
     mine = type(token)._default_manager.filter(pk=token.pk)
-    if ip is None or ip in token.seen_from:
+    if ip is None or is_known:
         mine.update(last_used_at=now, last_used_ip=ip)
         return
     token.seen_from = [*token.seen_from, ip][-ADDRESSES_KNOWN:]

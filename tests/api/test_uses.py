@@ -23,7 +23,10 @@ LeftBy = Callable[[Callable[[], Any]], list[Told]]
 
 
 def called(api: Api, address: str) -> Callable[[], Any]:
-    return lambda: api.send("GET", "/user", REMOTE_ADDR=address)
+    def call() -> None:
+        assert api.send("GET", "/user", REMOTE_ADDR=address).status_code == 200
+
+    return call
 
 
 def told(left: list[Told]) -> list[tuple[str, str | None]]:
@@ -47,8 +50,23 @@ def test_the_first_use_and_each_new_address_are_entered_once(
     assert told(left_by(called(api, "192.0.2.2"))) == [("new_address", "192.0.2.2")]
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
         assert told(left_by(called(api, address))) == []
-    with clock.at(clock.now() + dt.timedelta(days=30)):
-        assert told(left_by(called(api, "192.0.2.2"))) == []
+    ApiKey.objects.update(last_used_at=clock.now() - dt.timedelta(days=30))
+    assert told(left_by(called(api, "192.0.2.2"))) == []
+
+
+def test_a_key_that_many_use_is_written_once_a_minute(acme: Organization) -> None:
+    api = Api(factories.make_api_key(acme, "project:read").token, acme)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        called(api, address)()
+    noted = ApiKey.objects.values().get()
+    for address in ("192.0.2.1", "192.0.2.2"):
+        called(api, address)()
+    assert ApiKey.objects.values().get() == noted
+    ApiKey.objects.update(last_used_at=clock.now() - dt.timedelta(minutes=2))
+    called(api, "192.0.2.1")()
+    key = ApiKey.objects.get()
+    assert key.last_used_ip == "192.0.2.1"
+    assert key.last_used_at is not None and key.last_used_at > noted["last_used_at"]
 
 
 def test_a_persons_token_is_entered_where_the_person_belongs(
