@@ -30,6 +30,15 @@ _expires_option = click.option(
 )
 
 
+_scope_option = click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="ABILITY=PATH",
+    help="Narrow an ability to PROJECT[/TARGET[/ENVIRONMENT]] and what is below. Repeatable.",
+)
+
+
 @apikeys.command("list")
 @format_option("table", "json", "yaml")
 def list_keys(format_: str) -> None:
@@ -69,10 +78,27 @@ def list_keys(format_: str) -> None:
 @click.argument("name")
 @_abilities_option
 @_expires_option
+@_scope_option
+@click.option(
+    "--no-parents",
+    is_flag=True,
+    help="Narrowed to an environment, the key does not read the levels above it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
-def create(name: str, abilities: tuple[str, ...], expires: str | None, as_json: bool) -> None:
+def create(
+    name: str,
+    abilities: tuple[str, ...],
+    expires: str | None,
+    scopes: tuple[str, ...],
+    no_parents: bool,
+    as_json: bool,
+) -> None:
     """Make an API key called NAME and print its token, this once."""
     body: dict[str, object] = {"name": name, "abilities": _abilities(abilities)}
+    if scopes:
+        body["scoped_permissions"] = [_scope(text) for text in scopes]
+    if no_parents:
+        body["inherit_parents"] = False
     moment = _moment(expires)
     if moment:
         body["expires_at"] = moment
@@ -142,6 +168,18 @@ def _abilities(given: tuple[str, ...]) -> list[str]:
     if not abilities:
         raise Failure("Say what the key may do: --abilities project:read,…", Exit.USAGE)
     return abilities
+
+
+def _scope(text: str) -> dict[str, str]:
+    permission, equals, path = text.partition("=")
+    if not equals or not permission.strip():
+        raise Failure(
+            f"--scope is {text!r}; write ABILITY=PATH.",
+            Exit.USAGE,
+            "For example secret:read=my-app/backend.",
+        )
+    nodes = zip(("project", "target", "environment"), session.node_path(path), strict=False)
+    return {"permission": permission.strip(), **dict(nodes)}
 
 
 def _moment(text: str | None) -> str | None:

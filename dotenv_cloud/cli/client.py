@@ -242,7 +242,7 @@ class Api:
         status, name = response.status_code, content["error"]
         code = Exit.KEY if name in _KEY_ERRORS else _EXIT_BY_STATUS.get(status, Exit.ERROR)
         message = content.get("message") or f"The server refused: {name}."
-        raise Failure(str(message), code, self._hint(response, str(message)))
+        raise Failure(str(message), code, self._hint(response, str(message)), name)
 
     def _hint(self, response: httpx.Response, message: str) -> str:
         status = response.status_code

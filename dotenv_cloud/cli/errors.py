@@ -18,13 +18,19 @@ class Exit(enum.IntEnum):
 
 
 class Failure(Exception):
-    """Ends the command: `message` says what is wrong, `hint` what to do about it."""
+    """Ends the command: `message` says what is wrong, `hint` what to do about it.
 
-    def __init__(self, message: str, code: Exit = Exit.ERROR, hint: str = "") -> None:
+    error: the server's word for it, where it comes from there.
+    """
+
+    def __init__(
+        self, message: str, code: Exit = Exit.ERROR, hint: str = "", error: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.hint = hint
+        self.error = error
 
 
 class Cancelled(Exception):

@@ -114,6 +114,13 @@ def _walk(api: Api, resource: str, above: list[str]) -> Iterator[Node]:
             yield from _walk(api, resource, segments)
 
 
+def leaves(api: Api, project: str) -> Iterator[Node]:
+    """The nodes of a project with nothing below them: their paths lead over every other."""
+    nodes = [Node("projects", project, {}), *_walk(api, "all", [project])]
+    above = {node.path.rpartition("/")[0] for node in nodes}
+    return (node for node in nodes if node.path not in above)
+
+
 def _flat(node: Node, resource: str) -> dict[str, object]:
     kind = {"type": node.kind} if resource == "all" else {}
     return {**kind, **node.attributes, "path": node.path}

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import click
 
-from dotenv_cloud.cli import output, session, times
+from dotenv_cloud.cli import crypto, hierarchy, keys, levels, output, session, times
+from dotenv_cloud.cli.client import Api
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.keys import OldKey, ProjectKey
+from dotenv_cloud.cli.levels import Level
 from dotenv_cloud.cli.options import Group, force_option, format_option
 from dotenv_cloud.cli.output import Column
+
+PENDING = 100
+"""Versions fetched at once: the most that servers give."""
 
 
 @click.group("key", cls=Group)
@@ -21,7 +32,13 @@ def history(project: str, format_: str) -> None:
     """List the key versions of PROJECT, the active one first."""
     [slug] = session.node_path(project, most=1)
     with session.connect() as api:
-        versions = api.get(api.node(slug, "encryption-key", "history"))["data"]
+        answer = api.get(api.node(slug, "encryption-key", "history"))
+    versions = answer["data"]
+    progress = (answer.get("meta") or {}).get("re_encryption")
+    if progress and progress["remaining"]:
+        output.note(
+            f"The server re-encrypts history: {progress['done']:,} of {progress['total']:,} done."
+        )
     if format_ != "table":
         output.as_data(format_, versions)
         return
@@ -52,19 +69,146 @@ def history(project: str, format_: str) -> None:
 )
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the new version as JSON.")
-def rotate(project: str, history_policy: str | None, force: bool, as_json: bool) -> None:
-    """Give PROJECT a new key. Keys that clients manage are refused."""
+@keys.client_key_option
+@click.option(
+    "--new-key", metavar="FILE|KEY", help="The key to come, where clients hold it; else asked for."
+)
+def rotate(
+    project: str,
+    history_policy: str | None,
+    force: bool,
+    as_json: bool,
+    client_key: str | None,
+    new_key: str | None,
+) -> None:
+    """Give PROJECT a new key.
+
+    The server does it where it holds the key. Where clients hold it, every level is opened and
+    encrypted anew on this machine, and sent back at once.
+    """
     [slug] = session.node_path(project, most=1)
     with session.connect() as api:
         # Not fetched first, unlike elsewhere: reading a key is an event of its own in the log.
         output.confirm(f"Rotate the encryption key of {slug}?", force=force)
-        answer = api.post(
-            api.node(slug, "encryption-key", "rotate"),
-            {"history_policy": history_policy} if history_policy else None,
-        )
+        if client_key or new_key:
+            _rotate_here(api, slug, client_key, new_key, history_policy)
+            return
+        try:
+            answer = api.post(
+                api.node(slug, "encryption-key", "rotate"),
+                {"history_policy": history_policy} if history_policy else None,
+            )
+        except Failure as failure:
+            if failure.error != "client_managed_encryption":
+                raise
+            _rotate_here(api, slug, client_key, new_key, history_policy)
+            return
     made = answer["data"]["key"]["attributes"]
     made.pop("key", None)  # the key itself is for programs that encrypt
     if as_json:
         output.as_json(made)
     else:
         click.echo(output.safe(f"{slug}: version {made['version']} is active"))
+
+
+def _rotate_here(
+    api: Api, slug: str, client_key: str | None, new_key: str | None, history_policy: str | None
+) -> None:
+    old = keys.fetch(api, slug, client_key)
+    if not old.is_client_managed:
+        raise Failure(f"The server holds the key of {slug}.", Exit.USAGE, "Leave out --new-key.")
+    held = _every_level(api, slug, old)
+    key, salt = keys.new_client_key(new_key), crypto.generate_salt()
+    if key == old.key:
+        raise Failure("The new key is the old one.", Exit.KEY, "Choose another.")
+    data_key = crypto.derive_data_key(key, salt)
+    body: dict[str, object] = {
+        "secrets": [
+            {"id": level.id, "content": crypto.encrypt(data_key, level.plaintext or b"")}
+            for level in held
+        ],
+        "key_check": crypto.prove(key, salt),
+        "key_check_salt": base64.b64encode(salt).decode(),
+        "key_check_iterations": crypto.ITERATIONS,
+        "key_proof": old.proof,
+    }
+    if history_policy:
+        body["history_policy"] = history_policy
+    api.post(api.node(slug, "secrets", "rotate-client-keys"), body)
+    click.echo(output.safe(f"{slug}: version {old.version + 1} is active"))
+    output.note("Keep the new key where the old one was: the server does not have it.")
+    if history_policy == "re_encrypt":
+        output.note(f"Now bring the history along: dotenv key re-encrypt-history {slug}")
+
+
+def _every_level(api: Api, slug: str, key: ProjectKey) -> list[Level]:
+    """Every level of the project that holds something, opened."""
+    found: dict[str, Level] = {}
+    leaves = [node.path.split("/") for node in hierarchy.leaves(api, slug)]
+    with output.progress(len(leaves), "Reading") as step:
+        for segments in leaves:
+            for level in levels.fetch(api, segments).levels:
+                found.setdefault(level.id, level)
+            step(1)
+    return levels.opened(list(found.values()), key, allow_partial=False)
+
+
+@key.command("re-encrypt-history")
+@click.argument("project")
+@keys.old_key_option
+@keys.client_key_option
+def re_encrypt_history(project: str, old_keys: tuple[str, ...], client_key: str | None) -> None:
+    """Bring versions under old keys of clients under the active one, on this machine.
+
+    It can be stopped and run again. Servers do it by themselves for keys that they hold.
+    """
+    [slug] = session.node_path(project, most=1)
+    done = 0
+    with session.connect() as api:
+        active = keys.fetch(api, slug, client_key)
+        if not active.is_client_managed:
+            raise Failure(
+                f"The server holds the key of {slug}, and re-encrypts by itself.", Exit.KEY
+            )
+        path = api.node(slug, "secrets", "re-encrypt-history")
+        old: dict[str, OldKey] = {}
+        first = api.post(f"{path}/pending", {"limit": PENDING})
+        with output.progress(first["meta"]["remaining"], "Re-encrypting") as step:
+            answer = first
+            while answer["data"]:
+                versions = [
+                    _moved(api, slug, each, active, old, old_keys) for each in answer["data"]
+                ]
+                api.post(path, {"versions": versions, "key_proof": active.proof})
+                done += len(versions)
+                step(len(versions))
+                answer = api.post(f"{path}/pending", {"limit": PENDING})
+    output.success(f"Re-encrypted {done} {'version' if done == 1 else 'versions'} of {slug}.")
+
+
+def _moved(
+    api: Api,
+    slug: str,
+    pending: Mapping[str, Any],
+    active: ProjectKey,
+    old: dict[str, OldKey],
+    given: Sequence[str],
+) -> dict[str, object]:
+    number = pending["key_version"]
+    if not old:
+        for version in keys.history(api, slug):
+            found = keys.match_old(given, version)
+            if found is not None:
+                old[found.version] = found
+    if number not in old:
+        raise Failure(
+            f"Version {pending['id']} is under key version {number}, and none of the old keys is"
+            " that one.",
+            Exit.KEY,
+            "Give it with --old-key FILE. What was done stays done.",
+        )
+    try:
+        plaintext = crypto.decrypt(old[number].data_key, pending["content"])
+    except crypto.WrongKeyError as error:
+        raise Failure(f"Version {pending['id']}: {error}.", Exit.KEY) from None
+    return {"id": pending["id"], "content": crypto.encrypt(active.data_key, plaintext)}

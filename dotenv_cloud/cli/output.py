@@ -6,12 +6,13 @@ and direction character is shown as an escape instead.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,20 @@ def confirm(question: str, *, force: bool) -> None:
 def require_terminal(what: str, remedy: str) -> None:
     if not sys.stdin.isatty():
         raise Failure(f"{what}, but standard input is not a terminal.", Exit.USAGE, remedy)
+
+
+@contextlib.contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error for work of `total` steps, where somebody watches; the block calls
+    what it gets with the steps that are done."""
+    is_watched = sys.stderr.isatty() and not current_options().quiet and total > 1
+    if not is_watched:
+        yield lambda steps: None
+        return
+    with click.progressbar(
+        length=total, label=what, file=sys.stderr, color=color_of(sys.stderr)
+    ) as bar:
+        yield bar.update
 
 
 # --- data ---------------------------------------------------------------------------------------

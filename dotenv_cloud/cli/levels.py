@@ -1,0 +1,134 @@
+"""What the levels of a path hold, fetched and opened here: the server need not see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dotenv_cloud.cli import crypto, keys, output
+from dotenv_cloud.cli.client import Api
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.keys import ProjectKey
+from dotenv_cloud.formats import env, merging
+
+NAMES = ("project", "target", "environment")
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level that holds something. content: as the server keeps it; plaintext: None until it is
+    opened."""
+
+    name: str
+    path: str
+    content: str = field(repr=False)
+    is_encrypted: bool
+    id: str = ""
+    plaintext: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The levels of a path that hold something, the outermost first. format: the project's."""
+
+    asked: str
+    format: str
+    levels: list[Level]
+
+    @property
+    def deepest(self) -> Level | None:
+        """The level that the path itself names, if it holds something."""
+        return next((level for level in self.levels if level.name == self.asked), None)
+
+
+def fetch(api: Api, segments: Sequence[str]) -> Fetched:
+    """What the level and those above it hold."""
+    answer = api.get(api.node(*segments, "secrets"))
+    attributes: Mapping[str, Any] = answer["data"]["attributes"]
+    found = [
+        Level(
+            name=name,
+            path="/".join(segments[: place + 1]),
+            content=attributes["levels"][name]["content"],
+            is_encrypted=attributes["levels"][name]["encrypted"],
+            id=attributes["levels"][name].get("id", ""),
+        )
+        for place, name in enumerate(NAMES)
+        if (attributes["levels"].get(name) or {}).get("content")
+    ]
+    return Fetched(NAMES[len(segments) - 1], attributes.get("format") or "env", found)
+
+
+def opened(levels: Sequence[Level], key: ProjectKey | None, *, allow_partial: bool) -> list[Level]:
+    """The levels with their plaintexts. One that does not open ends the command, unless
+    `allow_partial`: then it is left out with a warning. key: None where none is encrypted."""
+    found = []
+    for level in levels:
+        try:
+            found.append(_opened(level, key))
+        except crypto.WrongKeyError as error:
+            reason = f"{level.path} cannot be decrypted: {error}."
+            if not allow_partial:
+                raise Failure(
+                    reason,
+                    Exit.KEY,
+                    "Is the key right? --allow-partial leaves out what does not open.",
+                ) from None
+            output.warn(f"{reason} It is left out.")
+    return found
+
+
+def _opened(level: Level, key: ProjectKey | None) -> Level:
+    if not level.is_encrypted:
+        return replace(level, plaintext=level.content.encode())
+    if key is None:
+        raise crypto.WrongKeyError("it is encrypted, and there is no key")
+    return replace(level, plaintext=crypto.decrypt(key.data_key, level.content))
+
+
+def variables(level: Level, secret_format: str) -> dict[str, str]:
+    """The variables of an opened level. Raises Failure for what has none."""
+    text = keys.text_of(level.plaintext or b"", level.path)
+    try:
+        return merging.variables_of(text, secret_format)
+    except merging.UnreadableError as error:
+        raise Failure(
+            f"{level.path} cannot be read as variables: {error.reason}.",
+            Exit.ERROR,
+            "Pull that level alone, with --level-only and no other format, to have it as it is.",
+        ) from None
+
+
+def check_text(text: str, secret_format: str, where: str) -> None:
+    """Refuse a file that nobody could pull as variables again."""
+    if secret_format not in ("env", "json"):
+        return
+    try:
+        merging.variables_of(text, secret_format)
+    except merging.UnreadableError as error:
+        raise Failure(
+            f"{where}: {error.reason}.", Exit.USAGE, "Mend it, or push it as it is with --force."
+        ) from None
+
+
+def difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(mark, name) for each variable that came (+), went (-) or changed (~), sorted by name."""
+    marks = []
+    for name in sorted({*old, *new}):
+        if name not in new:
+            marks.append(("-", name))
+        elif name not in old:
+            marks.append(("+", name))
+        elif old[name] != new[name]:
+            marks.append(("~", name))
+    return marks
+
+
+def written(variables: Mapping[str, str], writer: Any) -> str:
+    """The variables in a format. Raises Failure for a name that the format cannot hold."""
+    try:
+        text: str = writer(variables)
+    except env.UnwritableError as error:
+        raise Failure(f"{error}.", Exit.ERROR, "Choose --format json or yaml.") from None
+    return text

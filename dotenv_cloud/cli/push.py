@@ -1,0 +1,169 @@
+"""`dotenv push`: files become the secrets of levels, encrypted on this machine, as they are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dotenv_cloud.cli import crypto, keys, levels, output, session
+from dotenv_cloud.cli.client import Api
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.keys import ProjectKey
+from dotenv_cloud.cli.options import Command
+
+DEFAULT_FILE = ".env"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file for a level."""
+
+    segments: list[str]
+    source: str
+    content: bytes = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        return "/".join(self.segments)
+
+
+def _file_option(name: str, level: str) -> Callable[[F], F]:
+    return click.option(
+        name, f"{level}_file", metavar="FILE", help=f"Push FILE to the level of the {level}."
+    )
+
+
+@click.command("push", cls=Command)
+@click.argument("node", metavar="PROJECT[/TARGET[/ENVIRONMENT]]")
+@click.argument("file", required=False)
+@_file_option("--project", "project")
+@_file_option("--target", "target")
+@_file_option("--env", "environment")
+@click.option("-f", "--force", is_flag=True, help="Replace without asking, and check no format.")
+@keys.client_key_option
+@click.option(
+    "--encrypt",
+    type=bool,
+    is_flag=False,
+    flag_value=True,
+    default=True,
+    metavar="BOOL",
+    help="--encrypt=false has the server encrypt, where it holds the key.",
+)
+@click.option("--no-backup", is_flag=True, help="Keep no version of what is replaced.")
+def push(
+    node: str,
+    file: str | None,
+    project_file: str | None,
+    target_file: str | None,
+    environment_file: str | None,
+    force: bool,
+    client_key: str | None,
+    encrypt: bool,
+    no_backup: bool,
+) -> None:
+    """Make FILE (.env; - for standard input) the secrets of a level.
+
+    With --project, --target and --env, several files go to several levels of the path at once; a
+    target or environment that the path does not name is asked for.
+    """
+    segments = session.node_path(node)
+    several = {
+        "project": project_file,
+        "target": target_file,
+        "environment": environment_file,
+    }
+    uploads = list(_uploads(segments, file, {k: v for k, v in several.items() if v}))
+    with session.connect() as api:
+        project = api.get(api.node(segments[0]))["data"]["attributes"]
+        if not force:
+            for upload in uploads:
+                _check(upload, project.get("secret_format") or "env")
+        key = keys.fetch(api, segments[0], client_key)
+        if not encrypt and key.is_client_managed:
+            raise Failure(
+                f"{segments[0]} has a key of its clients, so the server cannot encrypt.",
+                Exit.KEY,
+                "Leave out --encrypt=false.",
+            )
+        for upload in uploads:
+            _confirm_replacing(api, upload, force=force)
+        for upload in uploads:
+            _store(api, upload, key, encrypt=encrypt, no_backup=no_backup)
+
+
+def _uploads(segments: list[str], file: str | None, several: dict[str, str]) -> Iterator[Upload]:
+    if not several:
+        yield Upload(segments, file or DEFAULT_FILE, _read(file or DEFAULT_FILE))
+        return
+    if file:
+        raise Failure("Name one file, or use --project, --target and --env.", Exit.USAGE)
+    deepest = max(levels.NAMES.index(name) for name in several)
+    whole = list(segments)
+    for name in levels.NAMES[len(segments) : deepest + 1]:
+        output.require_terminal(f"The path names no {name}", f"Write it: {'/'.join(whole)}/…")
+        slug = click.prompt(f"{name.capitalize()} (slug)", err=True)
+        whole.append(session.segment(slug.strip(), f"a {name}"))
+    for place, name in enumerate(levels.NAMES):
+        if name in several:
+            yield Upload(whole[: place + 1], several[name], _read(several[name]))
+
+
+def _read(file: str) -> bytes:
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise Failure(f"Cannot read {file}: {error.strerror}.", Exit.USAGE) from None
+    if not content:
+        raise Failure(
+            f"{file} is empty.", Exit.USAGE, "To empty a level, use `dotenv secret delete`."
+        )
+    return content
+
+
+def _check(upload: Upload, secret_format: str) -> None:
+    try:
+        text = upload.content.decode()
+    except UnicodeDecodeError:
+        raise Failure(
+            f"{upload.source} is not UTF-8 text.", Exit.USAGE, "Push it as it is with --force."
+        ) from None
+    levels.check_text(text, secret_format, upload.source)
+
+
+def _confirm_replacing(api: Api, upload: Upload, *, force: bool) -> None:
+    if force:
+        return
+    try:
+        held = levels.fetch(api, upload.segments).deepest
+    except Failure as failure:
+        # Who may write need not be allowed to read.
+        if failure.code == Exit.ACCESS:
+            return
+        raise
+    if held is not None:
+        output.confirm(f"{upload.path} holds secrets already. Replace them?", force=False)
+
+
+def _store(api: Api, upload: Upload, key: ProjectKey, *, encrypt: bool, no_backup: bool) -> None:
+    body: dict[str, object] = dict(zip(levels.NAMES, upload.segments, strict=False))
+    if encrypt:
+        body["content"] = crypto.encrypt(key.data_key, upload.content)
+    else:
+        output.warn("The file is sent as it is; the server encrypts it.")
+        body["content"] = keys.text_of(upload.content, upload.source)
+    if key.is_client_managed:
+        body["key_proof"] = key.proof
+    if no_backup:
+        body["no_backup"] = True
+    answer = api.post(api.node("secrets", "store"), body)
+    size = len(upload.content)
+    output.success(f"Pushed {upload.source} to {upload.path} ({size:,} bytes).")
+    output.detail(f"stored as {answer['data'].get('bytes')} bytes")

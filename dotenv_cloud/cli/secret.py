@@ -1,0 +1,284 @@
+"""`dotenv secret`: what levels held before; shown, compared, restored, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dotenv_cloud.cli import crypto, files, keys, levels, output, session, times
+from dotenv_cloud.cli.client import Api
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.keys import ProjectKey
+from dotenv_cloud.cli.options import Group, force_option, format_option
+from dotenv_cloud.cli.output import Column
+from dotenv_cloud.formats import merging
+
+_NODE = "PROJECT[/TARGET[/ENVIRONMENT]]"
+_HIDDEN = "********"
+
+
+@click.group("secret", cls=Group)
+def secret() -> None:
+    """See, compare and restore earlier versions of secrets; delete secrets."""
+
+
+@secret.command("versions")
+@click.argument("node", metavar=_NODE)
+@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True)
+@format_option("table", "json", "yaml")
+def versions(node: str, limit: int, page: int, format_: str) -> None:
+    """List what a level held before, the newest first. No content."""
+    with session.connect() as api:
+        body = {**_place(node), "page": page, "per_page": limit}
+        answer = api.post(api.node("secrets", "versions"), body)
+    items, meta = answer["data"], answer["meta"]
+    if format_ != "table":
+        output.as_data(format_, [{"id": item["id"], **item["attributes"]} for item in items])
+        return
+    if not items:
+        output.note(f"{node} has no earlier versions.")
+        return
+    columns = ("VERSION", "ACTION", "SIZE", "KEY", "CREATED", "BY", "LOCKED")
+    output.table(
+        [Column(title, 8 if title == "BY" else None) for title in columns],
+        [_row(item["id"], item["attributes"]) for item in items],
+    )
+    if meta["last_page"] > 1:
+        output.note(f"Page {meta['current_page']} of {meta['last_page']}; --page shows another.")
+
+
+def _row(number: str, attributes: Mapping[str, Any]) -> Sequence[object]:
+    author = attributes.get("created_by") or {}
+    return (
+        number,
+        attributes["action"],
+        attributes["size_bytes"],
+        attributes["key_version"],
+        times.second(attributes["created_at"]),
+        author.get("name") or "system",
+        attributes.get("locked_reason") or "-",
+    )
+
+
+@secret.command("show")
+@click.argument("node", metavar=_NODE)
+@click.option("--version", "number", type=click.IntRange(1), required=True, metavar="N")
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE")
+@keys.client_key_option
+@keys.old_key_option
+def show(
+    node: str, number: int, path: Path | None, client_key: str | None, old_keys: tuple[str, ...]
+) -> None:
+    """Print version N of a level, decrypted; -o writes it to FILE (mode 0600)."""
+    segments = session.node_path(node)
+    with session.connect() as api:
+        key = keys.fetch(api, segments[0], client_key)
+        plaintext = _plaintext(_version(api, number), key, old_keys)
+    if path is None:
+        keys.write_plaintext(plaintext)
+        return
+    with files.output(path, overwrite=False) as file:
+        file.write(plaintext)
+    output.success(f"Wrote {path}.")
+
+
+@secret.command("diff")
+@click.argument("node", metavar=_NODE)
+@click.argument("number", type=click.IntRange(1), metavar="VERSION")
+@click.argument("other", type=click.IntRange(1), required=False, metavar="[VERSION]")
+@keys.client_key_option
+@keys.old_key_option
+@click.option("--show-values", is_flag=True, help="Show values instead of ********.")
+def diff(
+    node: str,
+    number: int,
+    other: int | None,
+    client_key: str | None,
+    old_keys: tuple[str, ...],
+    show_values: bool,
+) -> None:
+    """Tell what changed from VERSION to what the level holds now, or to a second version.
+
+    + came, - went, ~ changed. Values are hidden unless --show-values.
+    """
+    segments = session.node_path(node)
+    with session.connect() as api:
+        key = keys.fetch(api, segments[0], client_key)
+        before = _plaintext(_version(api, number), key, old_keys)
+        fetched = levels.fetch(api, segments)
+        if other is not None:
+            after = _plaintext(_version(api, other), key, old_keys)
+        elif fetched.deepest is None:
+            after = b""
+        else:
+            [opened] = levels.opened([fetched.deepest], key, allow_partial=False)
+            after = opened.plaintext or b""
+    old, new = (
+        _variables(each, fetched.format, where)
+        for each, where in ((before, f"version {number}"), (after, f"{other or 'the level'}"))
+    )
+    marks = levels.difference(old, new)
+    for mark, name in marks:
+        was, is_now = (old.get(name), new.get(name)) if show_values else (_HIDDEN, _HIDDEN)
+        value = {"+": is_now, "-": was, "~": f"{was} -> {is_now}"}[mark]
+        click.echo(output.safe(f"{mark} {name}{':' if mark == '~' else '='} {value}"))
+    if not marks:
+        output.note("The variables are the same.")
+
+
+@secret.command("restore")
+@click.argument("number", type=click.IntRange(1), metavar="VERSION")
+@force_option
+@click.option(
+    "--project", metavar="PROJECT", help="Its project, where only old keys of clients open it."
+)
+@keys.client_key_option
+@keys.old_key_option
+def restore(
+    number: int,
+    force: bool,
+    project: str | None,
+    client_key: str | None,
+    old_keys: tuple[str, ...],
+) -> None:
+    """Make VERSION the level's again. What the level holds now becomes a version itself.
+
+    A version under an old key of clients is opened and encrypted anew here: give --project,
+    --old-key and --client-key.
+    """
+    body: dict[str, object] | None = None
+    with session.connect() as api:
+        if project is not None:
+            [slug] = session.node_path(project, most=1)
+            body = _brought_along(api, number, keys.fetch(api, slug, client_key), old_keys)
+        output.confirm(f"Restore version {number}?", force=force)
+        try:
+            api.post(api.node("secrets", "versions", str(number), "restore"), body)
+        except Failure as failure:
+            if failure.code == Exit.KEY and project is None:
+                failure.hint = "Give --project, --old-key and --client-key."
+            raise
+    output.success(f"Restored version {number}.")
+
+
+@secret.command("purge")
+@click.argument("node", metavar=_NODE)
+@click.option("--project-wide", is_flag=True, help="The versions of all levels of the project.")
+@force_option
+def purge(node: str, project_wide: bool, force: bool) -> None:
+    """Remove a level's earlier versions for good. What it holds now stays."""
+    body: dict[str, object] = {**_place(node), "confirmed": True, "scope": "level"}
+    with session.connect() as api:
+        if project_wide:
+            body = {"project": body["project"], "confirmed": True, "scope": "project"}
+            _confirm_by_name(str(body["project"]), force=force)
+        else:
+            output.confirm(f"Remove all earlier versions of {node} for good?", force=force)
+        answer = api.post(api.node("secrets", "versions", "purge"), body)
+    count = answer["data"]["purged_count"]
+    output.success(f"Removed {count} {'version' if count == 1 else 'versions'}.")
+
+
+@secret.command("delete")
+@click.argument("node", metavar=_NODE)
+@click.option("--no-backup", is_flag=True, help="Keep nothing: its versions go too, for good.")
+@force_option
+def delete(node: str, no_backup: bool, force: bool) -> None:
+    """Empty a level. What it held stays as a version, unless --no-backup."""
+    body: dict[str, object] = dict(_place(node))
+    if no_backup:
+        body |= {"no_backup": True, "confirmed": True}
+    question = f"Delete the secrets of {node}"
+    with session.connect() as api:
+        output.confirm(
+            f"{question} and all their versions, for good?" if no_backup else f"{question}?",
+            force=force,
+        )
+        api.post(api.node("secrets", "delete"), body)
+    output.success(f"Deleted the secrets of {node}.")
+
+
+def _place(node: str) -> dict[str, str]:
+    return dict(zip(levels.NAMES, session.node_path(node), strict=False))
+
+
+def _confirm_by_name(project: str, *, force: bool) -> None:
+    if force:
+        return
+    output.require_terminal("This asks for the project's name", "Add --force to go on.")
+    typed = click.prompt(
+        output.safe(f"Type {project} to remove every version of the project for good"),
+        err=True,
+    )
+    if typed.strip() != project:
+        raise Failure("That is not the project's name; nothing was removed.", Exit.USAGE)
+
+
+def _version(api: Api, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = api.get(api.node("secrets", "versions", str(number)))["data"]
+    return found
+
+
+def _plaintext(version: Mapping[str, Any], key: ProjectKey, old_keys: Sequence[str]) -> bytes:
+    """A version opened by the active key, or by the old one that it is under."""
+    number, content, under = version["id"], version["content"], version.get("key")
+    if not content:
+        raise Failure(
+            f"The server shows version {number} without its content.",
+            Exit.ACCESS,
+            "Seeing it needs key:retrieve too.",
+        )
+    if under is None or under["is_active"] or under["version"] == str(key.version):
+        data_key = key.data_key
+    elif under["managed"] == "server":
+        raise Failure(
+            f"Version {number} is under an old key that only the server has.",
+            Exit.KEY,
+            f"Restore it first: dotenv secret restore {number}",
+        )
+    else:
+        old = keys.match_old(old_keys, under)
+        if old is None:
+            raise Failure(
+                f"Version {number} is under key version {under['version']}, an old key of clients.",
+                Exit.KEY,
+                "Give that key with --old-key FILE.",
+            )
+        data_key = old.data_key
+    try:
+        return crypto.decrypt(data_key, content)
+    except crypto.WrongKeyError as error:
+        raise Failure(
+            f"Version {number} cannot be decrypted: {error}.", Exit.KEY, "Is the key right?"
+        ) from None
+
+
+def _brought_along(
+    api: Api, number: int, key: ProjectKey, old_keys: Sequence[str]
+) -> dict[str, object] | None:
+    """What to send with the restoration of a version: nothing where the server needs nothing."""
+    version = _version(api, number)
+    under = version.get("key")
+    if under is None or under["is_active"] or under["managed"] == "server":
+        return None
+    plaintext = _plaintext(version, key, old_keys)
+    body: dict[str, object] = {"content": crypto.encrypt(key.data_key, plaintext)}
+    if key.is_client_managed:
+        body["key_proof"] = key.proof
+    return body
+
+
+def _variables(plaintext: bytes, secret_format: str, where: str) -> dict[str, str]:
+    text = keys.text_of(plaintext, where)
+    if not text:
+        return {}
+    try:
+        return merging.variables_of(text, secret_format)
+    except merging.UnreadableError as error:
+        raise Failure(
+            f"{where[:1].upper()}{where[1:]} cannot be compared: {error.reason}."
+        ) from None
