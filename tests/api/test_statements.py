@@ -23,7 +23,8 @@ TRANSACTION = 2
         ("PATCH", "/{o}/shop", {"name": "Shop again"}, 2),
         ("PATCH", "/{o}/shop", {"name": "Shop again", "description": "Sells"}, 2),
         ("GET", "/{o}/shop", None, 1),
-        ("GET", "/{o}/shop/encryption-key/history", None, 2),
+        # Reads the project, the versions, and how far old ones are brought after the key.
+        ("GET", "/{o}/shop/encryption-key/history", None, 3),
         # Opens the wall, reads a page (of the last month, then what came before, as this log has
         # less than a page), enters that, and looks whether something was removed.
         ("GET", "/organizations/{o}/audit/entries", None, 5),
