@@ -98,6 +98,10 @@ _ADMIN_READING = {"GET": nothing("rows without key, hash or token"), ANY: _REFUS
 ROUTES: dict[str, Mapping[str, Recorded]] = {
     # Accounts
     "/": {ANY: nothing("leads on to an organization")},
+    "/organizations/new": {
+        "GET": _FORM,
+        "POST": records("create organization", "join membership", "grant user"),
+    },
     "/organizations": {ANY: nothing("the names of one's own organizations")},
     "/sign-in": {"GET": _FORM, "POST": _SIGN_IN, "PUT": _SIGN_IN},
     "/sign-out": {"POST": records("sign_out user")},
@@ -129,6 +133,14 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
     f"{_PAGE}/activity/export": {"GET": records("export audit_log")},
+    f"{_PAGE}/settings": {
+        "GET": _SETTINGS,
+        "POST": records("update organization", "grant user", "revoke user"),
+    },
+    f"{_PAGE}/settings/delete": {
+        "GET": _FORM,
+        "POST": records("delete organization", note=_CASCADE),
+    },
     f"{_PAGE}/members": {"GET": _MEMBERS, ANY: records("invite invitation")},
     f"{_PAGE}/members/{{member}}": {
         "GET": _MEMBERS,

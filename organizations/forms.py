@@ -10,6 +10,7 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, transaction
 
 from organizations.access import announce
+from organizations.models import Organization
 from organizations.permissions import NotHeldError
 from organizations.roles import Role
 
@@ -65,6 +66,56 @@ class ConfirmForm(PageForm):
         if typed not in self.names:
             raise ValidationError(f"This is not “{self.names[0]}”. Nothing was deleted.")
         return typed
+
+
+class NewOrganizationForm(PageForm):
+    name = forms.CharField(max_length=100)
+    slug = forms.CharField(
+        max_length=50,
+        required=False,
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+        help_text="What clients and addresses call it. Empty: made from the name.",
+    )
+
+
+class SettingsForm(PageForm):
+    """Of an organization."""
+
+    name = forms.CharField(max_length=100)
+    slug = forms.CharField(
+        max_length=50,
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+        help_text="Addresses and clients name it: those that use the present one will not find it.",
+    )
+    history_retention_days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=36_500,
+        label="Days that versions of secrets stay open",
+        help_text="Older ones stay listed, locked: nobody reads or restores them. A project may "
+        "have a number of its own. Empty: they stay open.",
+    )
+    member_key_retrieve = forms.BooleanField(
+        required=False,
+        label="Members and API users may retrieve keys",
+        help_text="Clients need it to read and write secrets. Where the server has the key, it is "
+        "the power to decrypt.",
+    )
+
+    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.organization = organization
+        for name in self.fields:
+            self.initial.setdefault(name, getattr(organization, name))
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What differs from the organization as it is."""
+        return {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if getattr(self.organization, name) != value
+        }
 
 
 class RoleForm(PageForm):

@@ -8,6 +8,8 @@ from organizations import views
 
 urlpatterns = [
     path("", views.organization, name="organization"),
+    path("settings", views.settings, name="settings"),
+    path("settings/delete", views.delete, name="delete_organization"),
     path("members", views.member_list, name="members"),
     path("members/<str:member>", views.member, name="member"),
     path(

@@ -1,21 +1,43 @@
-"""Members of an organization: listed, invited, changed, removed; and where it opens."""
+"""An organization: where it opens, its settings, and its members."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from organizations import members, permissions, roles, ulid
+from organizations import creation, members, permissions, roles, ulid
 from organizations.access import organization_page, require
-from organizations.forms import InviteForm, RoleForm
+from organizations.forms import ConfirmForm, InviteForm, NewOrganizationForm, RoleForm, SettingsForm
 from organizations.models import Invitation, Membership
 from organizations.pages import page_of
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def create(request: Any) -> HttpResponse:
+    """Anybody with an account may make an organization; they own it."""
+    form = NewOrganizationForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        made = form.attempt(
+            request,
+            lambda: creation.create_organization(
+                given["name"], owner=request.user, slug=given["slug"] or None
+            ),
+        )
+        if made is not None:
+            messages.success(request, f"{made.name} was made, and is yours.")
+            return redirect("organization", made.slug)
+    return render(
+        request, "organizations/new.html", {"form": form}, status=422 if form.errors else 200
+    )
 
 
 @require_GET
@@ -27,10 +49,55 @@ def organization(request: Any) -> HttpResponseBase:
         ("audit:read", "activity"),
         ("project:read", "projects"),
         ("member:read", "members"),
+        ("organization:read", "settings"),
     ):
         if ability in request.abilities:
             return redirect(page, organization=slug)
     return render(request, "organizations/nothing.html")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organization_page("organization:read")
+def settings(request: Any) -> HttpResponse:
+    """Name, slug and what holds for all projects; changed by who may."""
+    found = request.organization
+    form = SettingsForm(request.POST if request.method == "POST" else None, organization=found)
+    if request.method == "POST":
+        require(request, "organization:update")
+        if form.is_valid():
+            changed = form.attempt(
+                request,
+                lambda: creation.update_organization(
+                    found, granter=request.abilities, **form.changes
+                ),
+            )
+            if changed is not None:
+                messages.success(request, "The settings were saved.")
+                return redirect("settings", changed.slug)
+    context = {"section": "settings", "form": form}
+    return render(
+        request, "organizations/settings.html", context, status=422 if form.errors else 200
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@organization_page("organization:delete")
+def delete(request: Any) -> HttpResponse:
+    """Ask for the name, then delete the organization with all it owns."""
+    found = request.organization
+    given = request.POST if request.method == "POST" else None
+    form = ConfirmForm(given, names=(found.name, found.slug))
+    if request.method == "POST" and form.is_valid():
+        creation.delete_organization(found)
+        messages.success(request, f"{found.name} was deleted with all it owned.")
+        return redirect("organizations")
+    context = {
+        "section": "settings",
+        "form": form,
+        "projects": found.projects.count(),
+        "memberships": found.memberships.count(),
+    }
+    return render(request, "organizations/delete.html", context, status=422 if form.errors else 200)
 
 
 @organization_page("member:read")

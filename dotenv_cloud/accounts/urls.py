@@ -6,10 +6,12 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from dotenv_cloud.accounts import views
+from organizations.views import create
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("organizations", views.organizations, name="organizations"),
+    path("organizations/new", create, name="new_organization"),
     path("profile", views.profile, name="profile"),
     path("profile/leave/<str:membership>", views.leave, name="leave"),
     path("profile/tokens/new", views.create_access_token, name="create_access_token"),

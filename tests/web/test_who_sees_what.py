@@ -38,6 +38,8 @@ PAGES = {
     "projects/my-app/targets/backend/versions": {"secret:history"},
     "projects/my-app/targets/backend/environments/production/versions": {"secret:history"},
     "members": {"member:read"},
+    "settings": {"organization:read"},
+    "settings/delete": {"organization:delete"},
     "api-keys": {"api-token:read"},
     "api-keys/new": {"api-token:create"},
 }
@@ -67,7 +69,7 @@ def test_navigation_names_only_pages_that_open(
     role: str, acme: Organization, browser_as: BrowserAs
 ) -> None:
     page = browser_as(role).get("/o/acme/", follow=True).content.decode()
-    for name in ("activity", "projects", "members", "api-keys"):
+    for name in ("activity", "projects", "members", "api-keys", "settings"):
         opens = bool(roles.permissions_of(role) & PAGES[name])
         assert (f'href="/o/acme/{name}"' in page) is opens
 
