@@ -77,7 +77,7 @@ def list_command(
         if resource == "accounts":
             _print_accounts(format_)
         else:
-            _print_organizations(format_)
+            print_organizations(format_)
         return
     above = _parts(resource, path)
     with session.connect() as api:
@@ -114,6 +114,11 @@ def _walk(api: Api, resource: str, above: list[str]) -> Iterator[Node]:
             yield from _walk(api, resource, segments)
 
 
+def everything(api: Api) -> list[Node]:
+    """All projects, targets and environments, each before what it holds."""
+    return list(_walk(api, "all", []))
+
+
 def leaves(api: Api, project: str) -> Iterator[Node]:
     """The nodes of a project with nothing below them: their paths lead over every other."""
     nodes = [Node("projects", project, {}), *_walk(api, "all", [project])]
@@ -148,7 +153,7 @@ def _shown(value: object) -> object:
     return "-" if value is None or value == "" else value
 
 
-def _print_organizations(format_: str) -> None:
+def print_organizations(format_: str) -> None:
     with session.connect() as api:
         rows = [row["attributes"] for row in api.collection("/api/v1/organizations")]
         current = api.organization_or_none

@@ -10,7 +10,21 @@ from typing import NoReturn, TextIO
 
 import click
 
-from dotenv_cloud.cli import apikeys, audit, client, hierarchy, key, login, output
+from dotenv_cloud.cli import (
+    apikeys,
+    audit,
+    client,
+    completion,
+    hierarchy,
+    key,
+    login,
+    nodes,
+    output,
+    places,
+    pull,
+    push,
+    secret,
+)
 from dotenv_cloud.cli.errors import Cancelled, Exit, Failure
 from dotenv_cloud.cli.options import Group, Options
 
@@ -23,7 +37,7 @@ from dotenv_cloud.cli.options import Group, Options
     "rate limit, 7 verification failed, 130 cancelled.",
 )
 def root() -> None:
-    """Projects, keys and the audit log of a dotEnv Cloud server."""
+    """Secrets, keys and the audit log of a dotEnv Cloud server."""
 
 
 @root.command("version")
@@ -37,10 +51,22 @@ for command in (
     login.logout,
     login.status,
     login.account,
+    places.auth,
+    places.org,
     hierarchy.list_command,
+    places.tree,
+    places.path,
+    pull.pull,
+    pull.export,
+    push.push,
+    secret.secret,
     key.key,
+    nodes.project,
+    nodes.target,
+    nodes.environment,
     apikeys.apikeys,
     audit.audit,
+    completion.completion,
 ):
     root.add_command(command)
 

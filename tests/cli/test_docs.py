@@ -37,7 +37,7 @@ def test_every_variable_is_described() -> None:
     used = {
         variable
         for source in sources
-        for variable in re.findall(r"DOTENV_[A-Z_]+", source.read_text(encoding="utf-8"))
+        for variable in re.findall(r"\bDOTENV_[A-Z_]+", source.read_text(encoding="utf-8"))
     }
     assert "DOTENV_API_KEY" in used
     for variable in used:

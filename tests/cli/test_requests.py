@@ -37,7 +37,7 @@ def test_every_request_says_who_asks_and_by_which_command(signed_in: Server, dot
         (403, "insufficient_permissions", 3),
         (403, "organization_inactive", 3),
         (404, "not_found", 4),
-        (400, "client_managed_encryption", 5),
+        (422, "no_active_encryption_key", 5),
         (422, "no_active_encryption_key", 5),
         (422, "validation_failed", 2),
         (409, "rotation_in_progress", 6),

@@ -1,0 +1,325 @@
+"""Secrets from the command line, against the service itself: pushed, pulled, compared, restored."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dotenv_cloud.cli import crypto as cli_crypto
+from dotenv_cloud.formats import env
+from keys import api_keys, crypto, rotation
+from keys.models import Secret
+from keys.projects import create_project
+from organizations import creation, hierarchy, roles
+from organizations.models import Project, User
+from tests.cli.recorder import REPOSITORY, Result, Run
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
+
+SHOP = REPOSITORY / "tests" / "cli" / "shop.env"
+KEY, NEXT = "a key that the clients of the vault hold", "the key that comes after it, for the vault"
+
+
+@pytest.fixture(autouse=True)
+def quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crypto, "ITERATIONS", 100_000)
+    monkeypatch.setattr(cli_crypto, "ITERATIONS", 100_000)
+
+
+@pytest.fixture(autouse=True)
+def signed_in(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = User.objects.create_user("olivia@acme.example", "correct horse battery", name="Olivia")
+    acme = creation.create_organization("Acme", owner=owner)
+    issued = api_keys.create(acme, "ci", ["*"], granter=roles.ALL, created_by=owner)
+    project = create_project(acme, name="My app")
+    target = hierarchy.create_target(project, "Backend")
+    hierarchy.create_environment(target, "Production")
+    monkeypatch.setenv("DOTENV_API_URL", live_server.url)
+    monkeypatch.setenv("DOTENV_API_KEY", issued.token)
+
+
+@pytest.fixture
+def vault(dotenv: Run, tmp_path: Path) -> dict[str, str]:
+    """A project whose key is in two files: the current one, and the next."""
+    for name, key in (("key", KEY), ("next", NEXT)):
+        (tmp_path / name).write_text(f"{key}\n")
+    made = dotenv(
+        *("project", "create", "Vault", "--storage-mode", "client"),
+        *("--client-key", str(tmp_path / "key")),
+    )
+    assert (made.code, made.out) == (0, "vault\n"), made.err
+    return {"key": str(tmp_path / "key"), "next": str(tmp_path / "next")}
+
+
+def done(result: Result) -> Result:
+    assert result.code == 0, result.err
+    return result
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_what_is_pushed_is_pulled_byte_for_byte(dotenv: Run, tmp_path: Path) -> None:
+    pushed = SHOP.read_bytes()
+    assert pushed.count(b"\n") == 199 and not pushed.endswith(b"\n")
+    done(dotenv("push", "my-app", str(SHOP)))
+    pulled = tmp_path / "there" / ".env"
+    done(dotenv("pull", "my-app", "-o", str(pulled)))
+    assert pulled.read_bytes() == pushed
+    assert stat.S_IMODE(pulled.stat().st_mode) == 0o600
+    assert dotenv("pull", "my-app").out == pushed.decode()
+    assert b"hunter2" not in bytes(Secret.objects.get().content)
+
+
+def test_a_vault_gives_back_byte_for_byte_too(
+    dotenv: Run, vault: dict[str, str], tmp_path: Path
+) -> None:
+    client = ("--client-key", vault["key"])
+    done(dotenv("push", "vault", str(SHOP), *client))
+    done(dotenv("pull", "vault", "-o", str(tmp_path / "out"), *client))
+    assert (tmp_path / "out").read_bytes() == SHOP.read_bytes()
+    [wrong] = [dotenv("pull", "vault", "--client-key", vault["next"])]
+    assert (wrong.code, wrong.out) == (5, "")
+    assert "Is the key right?" in wrong.err
+    refused = dotenv("push", "vault", str(SHOP), "--force", "--client-key", vault["next"])
+    assert refused.code == 5
+    assert "proof" in refused.err
+
+
+def test_levels_are_merged_sorted_and_the_deepest_wins(dotenv: Run, tmp_path: Path) -> None:
+    path = "my-app/backend/production"
+    for place, text in (
+        ("my-app", "B=1\nA=one two\n"),
+        ("my-app/backend", "B=2\n"),
+        (path, "C=$B # rest\n"),
+    ):
+        done(dotenv("push", place, write(tmp_path / "f", text)))
+    assert dotenv("pull", path).out == 'A="one two"\nB=2\nC="$B"\n'
+    assert dotenv("pull", path, "--resolve").out == 'A="one two"\nB=2\nC=2\n'
+    assert dotenv("pull", path, "--level-only").out == "C=$B # rest\n"
+    assert dotenv("pull", path, "-f", "json").json == {"A": "one two", "B": "2", "C": "$B"}
+    assert dotenv("pull", path, "-f", "shell").out.splitlines()[0] == 'export A="one two"'
+    assert dotenv("export", path, "-f", "yaml").out == "A: one two\nB: '2'\nC: $B\n"
+    apart = dotenv("pull", path, "--merge=false").out
+    assert apart.startswith("# my-app\nB=1\nA=one two\n\n# my-app/backend\nB=2\n")
+    kept = dotenv("pull", path, "--decrypt=false").json
+    assert list(kept) == ["project", "target", "environment"]
+    assert "one two" not in str(kept)
+
+
+def test_a_file_that_is_there_is_kept_beside(dotenv: Run, tmp_path: Path) -> None:
+    done(dotenv("push", "my-app", write(tmp_path / "in", "A=new\n")))
+    target = tmp_path / ".env"
+    write(target, "A=old\n")
+    refused = dotenv("pull", "my-app", "-o", str(target))
+    assert refused.code == 2
+    assert target.read_text() == "A=old\n"
+    done(dotenv("pull", "my-app", "-o", str(target), "--force"))
+    assert target.read_text() == "A=new\n"
+    assert (tmp_path / ".env.backup").read_text() == "A=old\n"
+
+
+def test_an_empty_level_is_no_failure(dotenv: Run) -> None:
+    result = dotenv("pull", "my-app/backend")
+    assert (result.code, result.out) == (0, "")
+    assert "holds no secrets" in result.err
+
+
+def test_replacing_is_asked_about(dotenv: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "f", "A=1\n")
+    done(dotenv("push", "my-app", file))
+    refused = dotenv("push", "my-app", file)
+    assert refused.code == 2
+    assert "--force" in refused.err
+    done(dotenv("push", "my-app", file, "--force"))
+
+
+def test_a_file_that_nobody_could_pull_is_refused_by_its_line(dotenv: Run, tmp_path: Path) -> None:
+    refused = dotenv("push", "my-app", write(tmp_path / "f", "A=1\nMY KEY=hunter2\n"))
+    assert refused.code == 2
+    assert "line 2" in refused.err and "hunter2" not in refused.err
+    assert not Secret.objects.exists()
+    done(dotenv("push", "my-app", str(tmp_path / "f"), "--force"))
+    missing = dotenv("push", "my-app", str(tmp_path / "nowhere"))
+    assert (missing.code, "Cannot read" in missing.err) == (2, True)
+
+
+def test_several_files_go_to_several_levels(dotenv: Run, tmp_path: Path) -> None:
+    files = {name: write(tmp_path / name, f"{name.upper()}=1\n") for name in ("p", "t", "e")}
+    done(
+        dotenv(
+            *("push", "my-app/backend/production"),
+            *("--project", files["p"], "--target", files["t"], "--env", files["e"]),
+        )
+    )
+    assert dotenv("pull", "my-app/backend/production").out == "E=1\nP=1\nT=1\n"
+    unclear = dotenv("push", "my-app", "--env", files["e"])
+    assert (unclear.code, "names no target" in unclear.err) == (2, True)
+
+
+def test_standard_input_can_be_pushed(program: Run, dotenv: Run) -> None:
+    done(program("push", "my-app", "-", stdin="A=Grüße\n"))
+    assert dotenv("pull", "my-app").out == "A=Grüße\n"
+
+
+def test_versions_are_listed_shown_compared_and_restored(dotenv: Run, tmp_path: Path) -> None:
+    for text in ("A=1\nB=1\n", "A=2\nC=1\n", "A=3\nC=1\n"):
+        done(dotenv("push", "my-app", write(tmp_path / "f", text), "--force"))
+    listed = dotenv("secret", "versions", "my-app", "-f", "json").json
+    newest, oldest = (row["id"] for row in listed)
+    table = dotenv("secret", "versions", "my-app").out
+    assert table.split()[:7] == ["VERSION", "ACTION", "SIZE", "KEY", "CREATED", "BY", "LOCKED"]
+    assert dotenv("secret", "show", "my-app", "--version", oldest).out == "A=1\nB=1\n"
+    hidden = dotenv("secret", "diff", "my-app", oldest).out
+    assert hidden == "~ A: ******** -> ********\n- B= ********\n+ C= ********\n"
+    shown = dotenv("secret", "diff", "my-app", oldest, newest, "--show-values").out
+    assert shown == "~ A: 1 -> 2\n- B= 1\n+ C= 1\n"
+    assert dotenv("secret", "restore", oldest).code == 2
+    done(dotenv("secret", "restore", oldest, "--force"))
+    assert dotenv("pull", "my-app").out == "A=1\nB=1\n"
+    purged = dotenv("secret", "purge", "my-app", "--force")
+    assert "Removed 3 versions" in purged.err
+    assert dotenv("secret", "versions", "my-app", "-f", "json").json == []
+    done(dotenv("secret", "delete", "my-app", "--force"))
+    assert dotenv("pull", "my-app").out == ""
+
+
+def test_a_version_under_an_old_key_of_the_server_says_to_restore_it(
+    dotenv: Run, tmp_path: Path
+) -> None:
+    done(dotenv("push", "my-app", write(tmp_path / "f", "A=1\n")))
+    rotation.rotate(Project.objects.get())
+    [version] = dotenv("secret", "versions", "my-app", "-f", "json").json
+    refused = dotenv("secret", "show", "my-app", "--version", version["id"])
+    assert refused.code == 5
+    assert f"dotenv secret restore {version['id']}" in refused.err
+
+
+def test_clients_rotate_their_key_and_bring_the_history_along(
+    dotenv: Run, vault: dict[str, str], tmp_path: Path
+) -> None:
+    client, new = ("--client-key", vault["key"]), ("--client-key", vault["next"])
+    done(dotenv("target", "create", "vault", "Backend"))
+    for place, text in (("vault", "A=1\n"), ("vault", "A=2\n"), ("vault/backend", "B=1\n")):
+        done(dotenv("push", place, write(tmp_path / "f", text), "--force", *client))
+    rotated = dotenv("key", "rotate", "vault", "--force", *client, "--new-key", vault["next"])
+    assert (rotated.code, rotated.out) == (0, "vault: version 2 is active\n"), rotated.err
+    assert dotenv("pull", "vault/backend", *client).code == 5
+    assert dotenv("pull", "vault/backend", *new).out == "A=2\nB=1\n"
+    oldest = dotenv("secret", "versions", "vault", "-f", "json").json[-1]["id"]
+    show = ("secret", "show", "vault", "--version", oldest, *new)
+    assert dotenv(*show).code == 5
+    assert dotenv(*show, "--old-key", vault["key"]).out == "A=1\n"
+    without = dotenv("key", "re-encrypt-history", "vault", *new)
+    assert (without.code, "--old-key" in without.err) == (5, True)
+    brought = dotenv("key", "re-encrypt-history", "vault", *new, "--old-key", vault["key"])
+    assert "Re-encrypted 3 versions" in brought.err
+    assert dotenv(*show).out == "A=1\n"
+
+
+def test_a_version_under_an_old_key_of_clients_is_restored_with_it(
+    dotenv: Run, vault: dict[str, str], tmp_path: Path
+) -> None:
+    client, new = ("--client-key", vault["key"]), ("--client-key", vault["next"])
+    done(dotenv("push", "vault", write(tmp_path / "f", "A=1\n"), *client))
+    done(dotenv("key", "rotate", "vault", "--force", *client, "--new-key", vault["next"]))
+    [version] = dotenv("secret", "versions", "vault", "-f", "json").json
+    restore = ("secret", "restore", version["id"], "--force")
+    refused = dotenv(*restore)
+    assert (refused.code, "--old-key" in refused.err) == (5, True)
+    done(dotenv(*restore, "--project", "vault", *new, "--old-key", vault["key"]))
+    assert dotenv("pull", "vault", *new).out == "A=1\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [("k" * 32, "exactly 32 bytes"), ("short", "at least 12"), ("", "is empty")]
+)
+def test_a_weak_key_is_refused_before_anything_is_sent(
+    dotenv: Run, tmp_path: Path, key: str, words: str
+) -> None:
+    file = write(tmp_path / "weak", f"{key}\n")
+    made = dotenv("project", "create", "Weak", "--storage-mode", "client", "--client-key", file)
+    assert (made.code, words in made.err) == (5, True), made.err
+    assert not Project.objects.filter(slug="weak").exists()
+
+
+def test_a_key_can_come_from_the_environment_and_must_exist_as_a_file(
+    dotenv: Run, vault: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "f", "A=1\n")
+    nowhere = dotenv("push", "vault", file, "--client-key", "./no-such-key")
+    assert (nowhere.code, "no file" in nowhere.err) == (2, True)
+    nobody = dotenv("push", "vault", file)
+    assert (nobody.code, "DOTENV_CLIENT_KEY" in nobody.err) == (2, True)
+    monkeypatch.setenv("DOTENV_CLIENT_KEY", KEY)
+    pushed = done(dotenv("push", "vault", file))
+    assert "DOTENV_CLIENT_KEY" in pushed.err
+    assert KEY not in pushed.err
+    quiet = done(dotenv("pull", "vault", "-q"))
+    assert (quiet.out, quiet.err) == ("A=1\n", "")
+
+
+def test_the_hierarchy_is_made_drawn_found_changed_and_deleted(dotenv: Run) -> None:
+    assert dotenv("project", "create", "Second shop").out == "second-shop\n"
+    assert dotenv("target", "create", "second-shop", "Web").out == "second-shop/web\n"
+    environment = ("environment", "create", "second-shop/web", "Live", "--status", "production")
+    assert dotenv(*environment).out == "second-shop/web/live\n"
+    assert dotenv("tree").out == (
+        "my-app\n└── backend\n    └── production\nsecond-shop\n└── web\n    └── live\n"
+    )
+    assert dotenv("tree", "second-shop", "--max-depth", "2").out == "second-shop\n└── web\n"
+    assert dotenv("path", "live").out == "second-shop/web/live\n"
+    assert dotenv("path", "nothing").code == 4
+    done(dotenv("project", "update", "second-shop", "--slug", "shop-two", "--no-versioning"))
+    done(dotenv("environment", "update", "shop-two/web/live", "--name", "Live!"))
+    assert dotenv("project", "update", "shop-two").code == 2
+    assert dotenv("target", "delete", "shop-two").code == 2
+    done(dotenv("project", "delete", "shop-two", "--force"))
+    assert dotenv("list", "projects", "--paths").out == "my-app\n"
+
+
+def test_who_and_where_one_is(dotenv: Run) -> None:
+    assert "API key" in dotenv("auth", "info").out
+    assert "acme" in dotenv("auth", "info", "-v").out
+    assert dotenv("auth", "info", "--json").json["data"]["type"] == "api-keys"
+    assert "Acme" in dotenv("org", "list").out
+    assert dotenv("org", "show", "-f", "json").json["slug"] == "acme"
+
+
+def test_a_narrowed_key_is_made_and_keeps_to_its_place(dotenv: Run, tmp_path: Path) -> None:
+    done(dotenv("push", "my-app/backend", write(tmp_path / "f", "A=1\n")))
+    done(dotenv("push", "my-app", write(tmp_path / "f", "B=1\n")))
+    token = dotenv(
+        *("apikeys", "create", "narrow", "--abilities", "secret:read,key:retrieve"),
+        *("--scope", "secret:read=my-app/backend", "--no-parents"),
+    ).out.strip()
+    narrow = ("--api-key", token)
+    assert dotenv("pull", "my-app/backend", *narrow).out == "A=1\n"
+    assert dotenv("pull", "my-app", *narrow).code == 4
+    wrong = dotenv("apikeys", "create", "x", "--abilities", "secret:read", "--scope", "my-app")
+    assert (wrong.code, "ABILITY=PATH" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete(dotenv: Run, shell: str) -> None:
+    assert "_DOTENV_COMPLETE" in done(dotenv("completion", shell)).out
+
+
+def test_completion_offers_commands(program: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_DOTENV_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "dotenv secret ")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert "plain,restore" in program().out
+
+
+def test_the_sample_holds_what_it_should(dotenv: Run) -> None:
+    variables = env.parse(SHOP.read_text())
+    assert variables["APP_GREETING"] == "Grüß Gott, „Welt“! 👋"
+    assert variables["TLS_PRIVATE_KEY"].count("\n") == 3
+    assert json.loads(variables["QUEUE_OPTIONS"])["tags"] == ["a", "b"]
