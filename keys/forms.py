@@ -135,7 +135,7 @@ class RotationForm(PageForm):
         required=False,
         choices=Project.HistoryPolicy.choices,
         widget=forms.RadioSelect,
-        label="Versions of secrets that the present key encrypts",
+        label="Earlier versions of secrets",
     )
 
 
