@@ -19,6 +19,7 @@ from audit.filters import POSITION, EntryFilter
 from audit.models import Entry
 from audit.presentation import rfc3339
 from audit.retention import floor, holds
+from keys import reencryption
 from keys.views import find_project, key_versions
 from organizations import ulid
 from organizations.access import organization_page
@@ -329,6 +330,7 @@ def key_history(request: Any, project: str) -> HttpResponse:
         "section": "projects",
         "project": found,
         "versions": key_versions(found),
+        "progress": reencryption.progress(found),
         "entries": None,
     }
     if "audit:read" in request.abilities:

@@ -11,7 +11,8 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from dotenv_cloud.environment import Limit
-from keys import abilities, api_keys
+from keys import abilities, api_keys, reencryption
+from keys.levels import Level
 from keys.models import ApiKey, KeyVersion
 from organizations import clock
 from organizations.models import Organization, User
@@ -78,6 +79,22 @@ def test_the_history_shows_entries_to_who_reads_the_log_alone(
     assert "my-app/encryption-key/1" in page
     assert "Rotate the key" not in page
     assert len(entries(acme, action="view")) == 1
+
+
+def test_rotating_with_another_policy_tells_how_far_re_encryption_is(
+    acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    level = Level(factories.make_project(acme))
+    for text in (b"A=1", b"A=2", b"A=3"):
+        factories.make_secret(level, text)
+    client = browser(owner)
+    client.post("/o/acme/projects/my-app/keys/rotate", {"history_policy": "re_encrypt"})
+    [entry] = entries(acme, action="rotate", resource_type="key_version")
+    assert (entry.context["history_policy"], entry.context["count"]) == ("re_encrypt", 1)
+    for address in ("/o/acme/projects/my-app/keys", "/o/acme/projects/my-app"):
+        assert "0 of 3 versions" in client.get(address).content.decode()
+    reencryption.run(level.project)
+    assert "of 3 versions" not in client.get("/o/acme/projects/my-app").content.decode()
 
 
 def test_no_page_holds_a_key_or_what_wraps_it(
