@@ -10,6 +10,8 @@ from django.template.loader import render_to_string
 from django.test import Client
 
 from audit.models import Entry
+from keys.levels import Level
+from keys.models import SecretVersion
 from organizations import roles
 from organizations.models import Organization, User
 from organizations.roles import Role
@@ -105,14 +107,32 @@ def test_a_stranger_s_visit_is_entered_with_the_platform_not_with_the_organizati
 def test_things_of_another_organization_are_not_found_in_one_s_own(
     acme: Organization, other: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    factories.make_project(other, "Theirs")
+    theirs = Level(factories.make_project(other, "Theirs"))
+    for _ in range(2):
+        factories.make_secret(theirs)
+    factories.make_environment(factories.make_target(theirs.project))
+    version = SecretVersion.objects.get()
     key = factories.make_api_key(other).api_key
     member = other.memberships.get()
     entry = entries(other)[0]
     client = browser(owner)
     for path in (
+        *(
+            f"projects/theirs{rest}"
+            for rest in ("", "/change", "/delete", "/new-target", "/custody", "/versions")
+        ),
         "projects/theirs/keys",
         "projects/theirs/keys/rotate",
+        *(
+            f"projects/theirs/targets/backend{rest}"
+            for rest in ("", "/change", "/delete", "/new-environment", "/versions")
+        ),
+        *(
+            f"projects/theirs/targets/backend/environments/production{rest}"
+            for rest in ("/change", "/delete", "/versions")
+        ),
+        f"versions/{version.number}",
+        f"api-keys/{key.ulid}/change",
         f"api-keys/{key.ulid}",
         f"members/{member.ulid}",
         f"activity/{entry.ulid}",
