@@ -9,6 +9,7 @@ again. Nobody waits: readers and the sealer go on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connections
@@ -40,15 +41,21 @@ def pack(using: str = "owner") -> Iterator[Packed]:
     A month that entries are still on their way to, because sealing is behind, is left for the next
     time. Interrupted, it goes on where it stopped. Raises PackerIsBusyError.
     """
-    connection = connections[using]
-    with connection.cursor() as cursor:
+    with only_one(using), connections[using].cursor() as cursor:
+        cursor.execute(_UNPACKED, [MARK])
+        for (partition,) in cursor.fetchall():
+            yield _pack(partition, using)
+
+
+@contextmanager
+def only_one(using: str) -> Iterator[None]:
+    """Be the one packer inside. Raises PackerIsBusyError."""
+    with connections[using].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             raise PackerIsBusyError("another command is packing this ledger")
         try:
-            cursor.execute(_UNPACKED, [MARK])
-            for (partition,) in cursor.fetchall():
-                yield _pack(partition, using)
+            yield
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 

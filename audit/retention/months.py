@@ -29,8 +29,8 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Month:
-    """A partition of the ledger that is older than the period; `earlier`: what was removed from
-    the same range before."""
+    """A partition of the ledger that is older than the period: a month, or the quarter or year that
+    months were merged into. `earlier`: what was removed from the same range before."""
 
     table: str
     first: uuid.UUID
@@ -47,7 +47,9 @@ class Month:
 
     @property
     def name(self) -> str:
-        return f"{self.since:%Y-%m}"
+        last = self.until - dt.timedelta(days=1)
+        is_month = (self.since.year, self.since.month) == (last.year, last.month)
+        return f"{self.since:%Y-%m}" if is_month else f"{self.since:%Y-%m}..{last:%Y-%m}"
 
 
 @dataclass(frozen=True)

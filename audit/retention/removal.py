@@ -31,7 +31,7 @@ LOCK_TIMEOUT = "200ms"
 STATEMENT_TIMEOUT = "5s"
 """How long they may wait at most, once it holds the lock."""
 
-_TRY_AGAIN = {"55P03", "40P01"}  # not available in time, deadlock
+TRY_AGAIN = {"55P03", "40P01"}  # not available in time, deadlock
 _TOOK_TOO_LONG = "57014"
 
 Say = Callable[[str], object]
@@ -102,7 +102,7 @@ def recover(directory: Path) -> None:
     with connections[OWNER].cursor() as cursor:
         cursor.execute("SELECT manifest, name FROM audit_archive")
         names = dict(cursor.fetchall())
-    for partial in directory.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].partial"):
+    for partial in directory.glob("[0-9][0-9][0-9][0-9]*.partial"):
         name = names.get(archive.manifest_of(partial) or "")
         if name is None:
             shutil.rmtree(partial)
@@ -177,7 +177,7 @@ def _replace(
                     " nobody could read the log; try when the machine has less to do, or see"
                     " whether audit_ledger_default holds many entries"
                 ) from error
-            if state not in _TRY_AGAIN:
+            if state not in TRY_AGAIN:
                 raise
             if time.monotonic() > until:
                 raise BusyError(f"the ledger is being read all the time{_readers()}") from error

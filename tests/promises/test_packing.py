@@ -34,7 +34,7 @@ def old_month(owner_connection: Connection) -> Iterator[None]:
 
 def packed() -> str:
     said = io.StringIO()
-    call_command("audit_pack", stdout=said)
+    call_command("audit_pack", "--no-merge", stdout=said)
     return said.getvalue()
 
 

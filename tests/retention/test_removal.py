@@ -26,7 +26,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from psycopg import errors
 
-from audit import export, sealing
+from audit import export, merging, sealing
 from audit.models import Entry
 from audit.policy import action
 from audit.retention import archive, holds, months, removal
@@ -664,3 +664,28 @@ def test_as_another_role_it_says_which_is_needed(
     monkeypatch.setattr(months, "OWNER", "default")
     with pytest.raises(CommandError, match="does not own the ledger; set DATABASE_OWNER_URL"):
         retention(tmp_path)
+
+
+def test_a_year_that_months_were_merged_into_goes_as_a_whole(
+    sealed: None,
+    acme: Organization,
+    owner_connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spans = merging._spans
+    monkeypatch.setattr(
+        merging, "_spans", lambda using: (s for s in spans(using) if s.name == "2021")
+    )
+    [merged] = merging.merge()
+    assert merged.entries == 4 * A_MONTH
+    before = entries(owner_connection, acme)
+    assert "2021-01..2021-12: removed" in retention(tmp_path, "--apply")
+    kept = entries(owner_connection, acme)
+    assert len(archived(tmp_path, acme)) == len(before) - len(kept) > 0
+    assert set(kept) < set(before)
+    [[_, removed, stayed]] = removals(owner_connection, acme)
+    assert removed == len(archived(tmp_path, acme))
+    assert list(merging.merge()) == []
+    assert "nothing does" in retention(tmp_path, "--apply")
+    assert stayed == sum(1 for entry in kept if entry[1] < merged.span.past)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from argparse import BooleanOptionalAction
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import packing
+from audit import merging, packing
 
 
 class Command(BaseCommand):
     help = (
-        "Rebuild the indexes of the ledger's past months and freeze them, as the owner role;"
-        " to be run once a month. Nobody waits for it."
+        "Rebuild the indexes of the ledger's past months and freeze them, and merge months into"
+        " quarters and years, as the owner role; to be run once a month. Nobody waits for it."
     )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--merge",
+            action=BooleanOptionalAction,
+            default=not settings.RETENTION_MONTHS,
+            help="merge months that are over into quarters and years; retention removes those as a"
+            " whole (by default, unless RETENTION_MONTHS is set)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = 0
@@ -24,7 +35,14 @@ class Command(BaseCommand):
                     f"{packed.partition}: {_mebibytes(packed.before)} are now"
                     f" {_mebibytes(packed.after)}."
                 )
-        except packing.PackerIsBusyError as error:
+            for merged in merging.merge() if options["merge"] else ():
+                count += 1
+                self.stdout.write(
+                    f"{merged.span.table}: {merged.entries:,} entries of"
+                    f" {len(merged.span.partitions)} partitions; the ledger was locked for"
+                    f" {merged.locked * 1000:.0f} ms."
+                )
+        except (packing.PackerIsBusyError, merging.LedgerIsBusyError) as error:
             raise CommandError(f"{error}; wait until it has ended") from None
         if not count:
             self.stdout.write("No month to pack.")

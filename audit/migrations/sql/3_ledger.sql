@@ -40,6 +40,9 @@ CREATE INDEX audit_ledger_unsuccessful ON audit_ledger (organization_id, result,
 -- So are the ways that few entries come by.
 CREATE INDEX audit_ledger_unusual ON audit_ledger (organization_id, interface, id DESC)
     WHERE interface IN ('admin', 'command', 'database');
+-- An address seen once took 1.6 s in 10 M entries. Without the id, equal keys share one: 6 bytes an
+-- entry. What is frequent is found sooner by the page's index.
+CREATE INDEX audit_ledger_ip ON audit_ledger (organization_id, ip);
 
 -- None is ever refused for want of a partition.
 CREATE TABLE audit_ledger_default PARTITION OF audit_ledger DEFAULT;
@@ -127,7 +130,10 @@ BEGIN
         name := 'audit_ledger_' || to_char(month, 'YYYY_MM');
         first := audit_uuid7_floor(month AT TIME ZONE 'UTC');
         past := audit_uuid7_floor((month + interval '1 month') AT TIME ZONE 'UTC');
-        CONTINUE WHEN to_regclass('public.' || name) IS NOT NULL;
+        CONTINUE WHEN to_regclass('public.' || name) IS NOT NULL
+            -- The quarter or the year that it was merged into.
+            OR to_regclass('public.audit_ledger_' || to_char(month, 'YYYY"_q"Q')) IS NOT NULL
+            OR to_regclass('public.audit_ledger_' || to_char(month, 'YYYY')) IS NOT NULL;
         CONTINUE WHEN EXISTS (SELECT FROM audit_ledger_default WHERE id >= first AND id < past);
         EXECUTE format('CREATE TABLE public.%I PARTITION OF public.audit_ledger'
                        ' FOR VALUES FROM (%L) TO (%L)', name, first, past);
