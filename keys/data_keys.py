@@ -56,6 +56,11 @@ def data_key(version: KeyVersion) -> bytes:
     return kept
 
 
+def remember(version: KeyVersion, derived: bytes) -> None:
+    """Keep a key that was derived already, for a version that is new."""
+    _cache.put(version.id, derived)
+
+
 def padded_key(version: KeyVersion) -> bytes:
     """The AES key that clients older than the derivation use for the same key."""
     return crypto.pad_key(master_key.unwrap(version))

@@ -74,6 +74,7 @@ def rotate(
             made,
             author=author,
         )
+    data_keys.remember(made, new_key)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets as stdlib_secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -10,6 +11,7 @@ from typing import Any
 from audit.policy import Interface
 from dotenv_cloud.demo import reading
 from dotenv_cloud.demo.stage import (
+    CLI,
     Person,
     Plan,
     fail_to_sign_in,
@@ -21,7 +23,20 @@ from dotenv_cloud.demo.stage import (
     sign_up,
     stranger,
 )
-from keys import api_keys, projects, retrieval, rotation
+from keys import (
+    api_keys,
+    authors,
+    blobs,
+    crypto,
+    data_keys,
+    projects,
+    retrieval,
+    rotation,
+    secrets,
+    versions,
+)
+from keys.client_keys import ClientKey
+from keys.levels import Level
 from keys.models import ApiKey
 from organizations import creation, hierarchy, members
 from organizations.acts import act
@@ -95,6 +110,26 @@ PROJECTS: tuple[tuple[int, str, str, Mapping[str, tuple[str, ...]]], ...] = (
         {"iOS": ("Production", "Staging"), "Android": ("Production", "Staging")},
     ),
     (88, "Legacy intranet", "To be switched off", {"Wiki": ("Production",)}),
+)
+
+# What was pushed when: days ago, at which time, with whose key, where, which variables.
+WRITES: tuple[tuple[int, str, str, str, tuple[str, ...]], ...] = (
+    (82, "09:40", "dev@laptop", "storefront", ("SENTRY_DSN", "MAIL_URL")),
+    (82, "09:47", "dev@laptop", "storefront/backend", ("DATABASE_HOST",)),
+    (82, "09:52", "dev@laptop", "storefront/backend/production", ("DATABASE_URL", "SECRET_KEY")),
+    (82, "10:01", "dev@laptop", "storefront/backend/staging", ("DATABASE_URL", "SECRET_KEY")),
+    (80, "11:15", "dev@laptop", "storefront/web/production", ("CDN_TOKEN",)),
+    (78, "10:31", "dev@laptop", "payments/gateway/production", ("ACQUIRER_KEY", "WEBHOOK_SECRET")),
+    (78, "10:36", "dev@laptop", "payments/gateway/sandbox", ("ACQUIRER_KEY", "WEBHOOK_SECRET")),
+    (76, "16:12", "dev@laptop", "payments/ledger/staging", ("LEDGER_URL",)),
+    (69, "13:25", "dev@laptop", "storefront/backend/production", ("DATABASE_URL", "SECRET_KEY")),
+    (60, "11:02", "sam@laptop", "mobile-app", ("STORE_ACCOUNT",)),
+    (60, "11:08", "sam@laptop", "mobile-app/ios/production", ("PUSH_KEY",)),
+    (55, "09:55", "sam@laptop", "mobile-app/android/production", ("PUSH_KEY",)),
+    (41, "15:44", "dev@laptop", "storefront/backend/staging", ("DATABASE_URL", "SECRET_KEY")),
+    (36, "10:20", "dev@laptop", "payments/gateway/production", ("ACQUIRER_KEY", "WEBHOOK_SECRET")),
+    (20, "16:40", "sam@laptop", "mobile-app/ios/production", ("PUSH_KEY", "STORE_TOKEN")),
+    (12, "09:31", "dev@laptop", "storefront", ("SENTRY_DSN", "MAIL_URL", "SEARCH_KEY")),
 )
 
 
@@ -198,6 +233,57 @@ class Acme:
         with program(self.keys[key], ip, agent, command):
             retrieval.retrieve(self.built[project])
 
+    def level(self, path: str) -> Level:
+        """The level of a path, by the slugs that its nodes have at the time."""
+        names = path.split("/")
+        if len(names) == 1:
+            return Level(self.project(path))
+        target = self.target("/".join(names[:2]))
+        environment = target.environments.get(slug=names[2]) if len(names) == 3 else None
+        return Level(target.project, target, environment)
+
+    def push(self, key: str, path: str, text: str, ip: str) -> None:
+        """Somebody's command encrypts a file and stores it."""
+        with program(self.keys[key], ip, command="push") as api_key:
+            level = self.level(path)
+            data_key = data_keys.data_key(retrieval.retrieve(level.project).version)
+            content = blobs.to_text(crypto.encrypt(data_key, text.encode()))
+            secrets.store(level, content, author=authors.of_api_key(api_key))
+
+    def pull(self, key: str, path: str, ip: str, agent: str = CLI, command: str = "pull") -> None:
+        """Secrets and the key are fetched, to be opened over there."""
+        with program(self.keys[key], ip, agent, command):
+            level = self.level(path)
+            if secrets.read(level.and_above):
+                retrieval.retrieve(level.project)
+
+    def delete_secret(self, key: str, path: str, ip: str) -> None:
+        with program(self.keys[key], ip, command="secret delete") as api_key:
+            secrets.delete(self.level(path), author=authors.of_api_key(api_key))
+
+    def restore(self, key: str, path: str, ip: str) -> None:
+        """The newest version comes back."""
+        with program(self.keys[key], ip, command="secret restore") as api_key:
+            level = self.level(path)
+            newest = versions.of_level(level).first()
+            assert newest is not None
+            found = versions.find(self.organization, newest.number)
+            assert found is not None
+            versions.restore(found, author=authors.of_api_key(api_key))
+
+    def make_vault(self) -> None:
+        """A project whose key only its clients have; the server keeps the proof of it."""
+        salt = stdlib_secrets.token_bytes(crypto.SALT_BYTES)
+        proof = crypto.prove(stdlib_secrets.token_urlsafe(48), salt)
+        with person(PRIYA):
+            projects.create_project(
+                self.organization,
+                "Signing keys",
+                description="Keys of app stores and certificates, closed to the server",
+                client_key=ClientKey(proof, salt, crypto.ITERATIONS),
+                key_hint="In the safe, and with Priya",
+            )
+
     def refuse(self, key: str, method: str, path: str, ip: str = CI, repeats: int = 0) -> None:
         with program(self.keys[key], ip, CI_AGENT):
             reading.refuse(self.organization, method, path, repeats=repeats)
@@ -289,6 +375,7 @@ class Acme:
             plan.add(days_ago, f"15:{10 + i}", scene)
         self._plan_access(plan)
         self._plan_keys(plan)
+        self._plan_secrets(plan)
         self._plan_changes(plan)
         self._plan_attack(plan)
         self._plan_tuesday(plan)
@@ -307,11 +394,12 @@ class Acme:
         preview = ["environment:create", "environment:read", "environment:delete", "target:read"]
         plan.add(88, "15:40", partial(self.make_key, OLIVIA, "ci", pull))
         plan.add(84, "11:00", partial(self.make_key, OLIVIA, "preview-bot", preview))
-        plan.add(83, "10:10", partial(self.make_key, JANE, "dev@laptop", pull))
+        push = [*pull, "secret:write", "secret:history", "secret:restore"]
+        plan.add(83, "10:10", partial(self.make_key, JANE, "dev@laptop", push))
         plan.add(81, "10:15", partial(self.make_key, JANE, "lena@laptop", pull))
-        janes = [*pull, "key:rotate"]
+        janes = [*push, "key:rotate"]
         plan.add(79, "10:20", partial(self.make_key, JANE, "jane@workstation", janes))
-        sams = [*pull, "environment:create", "target:create"]
+        sams = [*push, "environment:create", "target:create"]
         plan.add(62, "09:50", partial(self.make_key, JANE, "sam@laptop", sams))
         plan.add(46, "14:30", partial(self.rotate_api_key, OLIVIA, "ci"))
         plan.add(25, "16:10", partial(self.revoke_api_key, JANE, "lena@laptop"))
@@ -322,6 +410,16 @@ class Acme:
         # A key leaves the house with whoever knew it.
         plan.add(24, "09:01", partial(self.rotate, OLIVIA, "storefront", "re_encrypt"))
         plan.add(24, "09:03", partial(self.rotate, OLIVIA, "analytics"))
+
+    def _plan_secrets(self, plan: Plan) -> None:
+        plan.add(71, "14:20", self.make_vault)
+        for days_ago, time, key, path, variables in WRITES:
+            ip = DEV.ip if key == "dev@laptop" else SAM.ip
+            text = "".join(f"{name}={name.lower()}-of-day-{days_ago}\n" for name in variables)
+            plan.add(days_ago, time, partial(self.push, key, path, text, ip))
+        ledger = ("dev@laptop", "payments/ledger/staging", DEV.ip)
+        plan.add(34, "15:05", partial(self.delete_secret, *ledger))
+        plan.add(34, "15:21", partial(self.restore, *ledger))
 
     def _plan_changes(self, plan: Plan) -> None:
         plan.add(52, "14:08", self.rename_warehouse)
@@ -363,7 +461,11 @@ class Acme:
         backend = "/api/v1/acme/storefront/backend"
         plan.add(day, "11:47", partial(self.refuse, "ci", "PATCH", backend, CI, 3))
         plan.add(day, "12:06", self.restore_production)
+        # Its secrets went with it: they are pushed again, under the next key.
         plan.add(day, "12:09", partial(self.rotate, OLIVIA, "storefront", "re_encrypt"))
+        text = "DATABASE_URL=as-it-was\nSECRET_KEY=another\n"
+        production = partial(self.push, "dev@laptop", "storefront/backend/production", text, DEV.ip)
+        plan.add(day, "12:17", production)
         plan.add(day, "12:30", partial(self.change_role, JANE, Role.DEVELOPER))
         plan.add(day, "12:35", partial(self.rotate_api_key, OLIVIA, "jane@workstation"))
         filters = {"action": "delete", "type": "environment", "since": "today"}

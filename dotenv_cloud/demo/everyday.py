@@ -12,7 +12,7 @@ from functools import partial
 from audit.policy import Interface
 from dotenv_cloud.demo import acme, reading
 from dotenv_cloud.demo.acme import Acme
-from dotenv_cloud.demo.stage import CLI, Person, Plan, program, sign_in, sign_out
+from dotenv_cloud.demo.stage import Person, Plan, program, sign_in, sign_out
 from organizations import hierarchy
 from organizations.models import Environment
 
@@ -81,10 +81,10 @@ def _plan_builds(plan: Plan, story: Acme, days_ago: int) -> None:
             if days_ago <= since:
                 plan.add(days_ago, moment, partial(story.retrieve, "ci", project, acme.CI))
     if days_ago <= 82:
-        pull = partial(story.retrieve, "dev@laptop", "storefront", acme.DEV.ip, CLI, "pull")
+        pull = partial(story.pull, "dev@laptop", "storefront/backend/staging", acme.DEV.ip)
         plan.add(days_ago, _time(plan, 9, 12), pull)
     if days_ago <= 61:
-        pull = partial(story.retrieve, "sam@laptop", "mobile-app", acme.SAM.ip, CLI, "pull")
+        pull = partial(story.pull, "sam@laptop", "mobile-app/ios/staging", acme.SAM.ip)
         plan.add(days_ago, _time(plan, 9, 12), pull)
 
 
