@@ -12,7 +12,7 @@ from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
 from organizations.models import Environment, Project, Target
 
-SHOWN_OF_TARGET = 20
+SHOWN_OF_TARGET = 10
 """Environments of one target that a project's page shows; the target's own page has them all."""
 
 

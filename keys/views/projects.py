@@ -22,7 +22,7 @@ from organizations.hierarchy import update_node
 from organizations.models import Project, Target
 from organizations.pages import page_of
 
-TARGETS_PER_PAGE = 25
+TARGETS_PER_PAGE = 15
 
 
 @require_GET

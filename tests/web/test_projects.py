@@ -90,10 +90,10 @@ def test_a_target_with_many_environments_shows_some_and_has_a_page_for_all(
         factories.make_environment(target, f"Stage {number:02}")
     client = browser(owner)
     page = client.get(PROJECT).content.decode()
-    assert "Stage 19" in page
-    assert "Stage 20" not in page
+    assert "Stage 09" in page
+    assert "Stage 10" not in page
     assert "3 more environments of Backend" in page
-    assert "Stage 22" in client.get(TARGET).content.decode()
+    assert "Stage 12" in client.get(TARGET).content.decode()
 
 
 def test_settings_of_a_project_are_changed_one_entry_telling_which(
