@@ -218,12 +218,17 @@ class Acme:
             members.change_role(membership, role, granter=held_by(owner, organization))
 
     def rotate(self, who: Person, project: str, history_policy: str | None = None) -> None:
-        with person(who):
-            rotation.rotate(self.project(project), history_policy=history_policy)
+        with person(who) as user:
+            rotation.rotate(
+                self.project(project),
+                history_policy=history_policy,
+                author=authors.of_user(user),
+            )
 
     def rotate_by_cli(self, project: str) -> None:
-        with program(self.keys["jane@workstation"], JANE.ip, command="key rotate"):
-            rotation.rotate(self.project(project))
+        key = self.keys["jane@workstation"]
+        with program(key, JANE.ip, command="key rotate"):
+            rotation.rotate(self.project(project), author=authors.of_api_key(key))
 
     def retrieve(
         self, key: str, project: str, ip: str, agent: str = CI_AGENT, command: str = ""
