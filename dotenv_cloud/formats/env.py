@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_EXPORT = re.compile(r"export\s+")
+_EXPORT = re.compile(r"^export\s+")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
 _ESCAPED = re.compile(r"\\([nrt\\\"'])")
 _NEEDS_QUOTES = re.compile(r"[\s\"'#$&|;<>()\[\]{}*?!~`\\]")
@@ -26,10 +26,10 @@ class FormatError(ValueError):
 
 
 class UnwritableError(ValueError):
-    """A key that is no name of letters, digits and _ cannot be written in this format."""
+    """A variable that the format cannot hold, mostly as its key is no name. No value is said."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"{key!r} is no name of letters, digits and _")
+    def __init__(self, key: str, reason: str = "is no name of letters, digits and _") -> None:
+        super().__init__(f"{key if KEY.fullmatch(key) else repr(key)} {reason}")
         self.key = key
 
 
@@ -47,10 +47,10 @@ def parse(text: str) -> dict[str, str]:
         number += 1
         if not line or line.startswith("#"):
             continue
-        key, equals, rest = _EXPORT.sub("", line, count=1).partition("=")
+        key, equals, rest = line.partition("=")
         if not equals:
             continue
-        key = key.strip()
+        key = _EXPORT.sub("", key.strip(), count=1)
         if not KEY.fullmatch(key):
             raise FormatError(
                 "before the = goes a name of letters, digits and _, no digit first",

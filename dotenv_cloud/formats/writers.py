@@ -6,6 +6,7 @@ All sorted by key. Every writer takes a mapping of names to values and returns t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 import yaml
@@ -14,14 +15,20 @@ from dotenv_cloud.formats import env
 
 _SHELL = '\\"$`'
 _DOCKERFILE = '\\"$'
+_ODD_BREAKS = re.compile("[\x85\u2028\u2029]")
 
 Writer = Callable[[Mapping[str, str]], str]
 
 
 def shell(variables: Mapping[str, str]) -> str:
-    """Lines for `eval` or `source` of a POSIX shell (IEEE 1003.1, 2.2.3 Double-Quotes)."""
+    """Lines for `eval` or `source` of a POSIX shell (IEEE 1003.1, 2.2.3 Double-Quotes).
+
+    Raises UnwritableError for a NUL, which a shell would leave out.
+    """
     lines = []
     for key in env.names(variables):
+        if "\0" in variables[key]:
+            raise env.UnwritableError(key, "holds a NUL, which no shell can")
         lines.append(f'export {key}="{_escaped(variables[key], _SHELL)}"\n')
     return "".join(lines)
 
@@ -45,8 +52,13 @@ def as_yaml(variables: Mapping[str, str]) -> str:
     """A YAML mapping of strings, quoted where they could be taken for something else."""
     if not variables:
         return "{}\n"
+    # YAML 1.1 breaks lines at these as well; unless escaped, some are read back as a space.
+    has_odd_breaks = any(_ODD_BREAKS.search(value) for value in variables.values())
     return yaml.safe_dump(
-        dict(variables), allow_unicode=True, default_flow_style=False, sort_keys=True
+        dict(variables),
+        allow_unicode=not has_odd_breaks,
+        default_flow_style=False,
+        sort_keys=True,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dotenv_cloud.formats import env, merging, resolving, writers
@@ -19,6 +19,7 @@ VARIABLES = st.dictionaries(KEYS, VALUES, max_size=6)
 
 
 @given(VARIABLES)
+@example({"A": "\x85", "B": "a\x85", "C": "a \u2028 b", "D": "\n\u2029"})
 def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
     assert env.parse(env.write(variables)) == variables
     assert json.loads(writers.as_json(variables)) == variables
@@ -31,6 +32,15 @@ def test_any_text_is_read_or_refused_by_line(text: str) -> None:
         assert all(env.KEY.fullmatch(key) for key in env.parse(text))
     except env.FormatError as error:
         assert 1 <= error.line <= text.count("\n") + 1
+
+
+WORDS = st.lists(st.sampled_from(["export", "a", "A=1", "-", "é"]), min_size=1)
+
+
+@given(KEYS, st.sampled_from(["", "export ", "export\t "]), WORDS)
+def test_plain_words_are_read_as_they_stand(key: str, prefix: str, words: list[str]) -> None:
+    value = " ".join(words)
+    assert env.parse(f"{prefix}{key}={value}") == {key: value}
 
 
 # A shell has variables of its own that cannot be set, such as UID and PPID.
@@ -57,6 +67,10 @@ def test_a_shell_takes_what_is_written_for_it(variables: dict[str, str]) -> None
     [
         ("A=1", {"A": "1"}),
         ("export A=1", {"A": "1"}),
+        ("  export\tA=1", {"A": "1"}),
+        ("export=1", {"export": "1"}),
+        ("A=please export this", {"A": "please export this"}),
+        ("A=export this", {"A": "export this"}),
         ("  A = 1  ", {"A": "1"}),
         ("A=", {"A": ""}),
         ("A=# nothing", {"A": ""}),
@@ -99,6 +113,11 @@ def test_a_key_that_a_shell_would_run_is_not_written() -> None:
     for writer in (writers.shell, writers.dockerfile, env.write):
         with pytest.raises(env.UnwritableError):
             writer({"A; rm -rf /": "1"})
+
+
+def test_what_no_shell_can_hold_is_not_written_for_one() -> None:
+    with pytest.raises(env.UnwritableError, match="A holds a NUL"):
+        writers.shell({"A": "one\0two"})
 
 
 def test_dockerfile_escapes_the_backslash_first() -> None:
