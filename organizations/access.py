@@ -44,7 +44,8 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
     """The view gets `request.organization` and `request.abilities`.
 
     A person who does not belong there gets 404, as for an organization that does not exist; a
-    member who holds none of `any_of` gets 403. Both are announced.
+    member who holds none of `any_of` gets 403, as does who would change something in an
+    organization that is not active. All are announced.
     """
 
     def decorate(view: View) -> View:
@@ -60,6 +61,9 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
             found, abilities = request.organization, request.abilities = place
             if any_of and abilities.isdisjoint(any_of):
                 refuse(request, any_of[0])
+            if not found.is_active and request.method not in ("GET", "HEAD", "OPTIONS"):
+                announce(request, 403, "organization_inactive")
+                raise PermissionDenied(f"{found.name} is {found.status}: nothing changes in it.")
             if organization != found.slug and request.method == "GET":
                 match = request.resolver_match
                 canonical = reverse(match.view_name, kwargs={**kwargs, "organization": found.slug})

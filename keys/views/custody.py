@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -26,12 +27,16 @@ from organizations.access import organization_page, require
 from organizations.models import Project
 
 
+@transaction.non_atomic_requests
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("key:rotate")
 def switch(request: Any, project: str) -> HttpResponse:
-    """Ask for the password, then show the key to give away, or take in the one that is sent."""
+    """Ask for the password, then show the key to give away, or take in the one that is sent.
+
+    Each is a transaction of its own: counts of passwords must not wait for it, nor go with it.
+    """
     found = find_project(request, project)
     if found.storage_mode == Project.StorageMode.CLIENT:
         return _to_server(request, found)
@@ -47,7 +52,8 @@ def _offer(request: Any, project: Project) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             passwords.confirm(request, form.cleaned_data["password"])
-            key = custody.offer(project)
+            with transaction.atomic():
+                key = custody.offer(project)
         except ValidationError as error:
             form.refuse(request, error)
         except RuleError as refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -25,10 +26,12 @@ def key_versions(project: Project) -> Any:
     return KeyVersion.objects.filter(project=project).defer("wrapped_key", "wrapped_key_check")
 
 
+@transaction.non_atomic_requests
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("key:rotate")
 def rotate(request: Any, project: str) -> HttpResponse:
-    """Ask, then rotate the key."""
+    """Ask, then rotate the key. That is a transaction of its own: its count must not wait for it,
+    or others would wait for the count."""
     found = find_project(request, project)
     given = request.POST if request.method == "POST" else None
     form = RotationForm(given, initial={"history_policy": found.history_policy})

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from dotenv_cloud.environment import Limit
 from keys import abilities, api_keys, reencryption
+from keys.errors import RotationInProgressError
 from keys.levels import Level
 from keys.models import ApiKey, KeyVersion
 from organizations import clock
@@ -79,6 +80,24 @@ def test_the_history_shows_entries_to_who_reads_the_log_alone(
     assert "my-app/encryption-key/1" in page
     assert "Rotate the key" not in page
     assert len(entries(acme, action="view")) == 1
+
+
+def test_a_rotation_beside_another_one_is_refused_and_can_be_tried_again(
+    acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = factories.make_project(acme)
+    client = browser(owner)
+
+    def be_busy(*args: object, **kwargs: object) -> None:
+        raise RotationInProgressError("The key of my-app is being rotated.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("keys.rotation.rotate", be_busy)
+        answer = client.post("/o/acme/projects/my-app/keys/rotate")
+    assert answer.status_code == 409
+    assert "being rotated by somebody else; look again in a moment" in answer.content.decode()
+    assert client.post("/o/acme/projects/my-app/keys/rotate").status_code == 302
+    assert KeyVersion.objects.filter(project=project).count() == 2
 
 
 def test_rotating_with_another_policy_tells_how_far_re_encryption_is(

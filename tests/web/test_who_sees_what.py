@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 from django.template.loader import render_to_string
@@ -138,6 +139,32 @@ def test_things_of_another_organization_are_not_found_in_one_s_own(
         f"activity/{entry.ulid}",
     ):
         assert client.get(f"/o/acme/{path}").status_code == 404, path
+
+
+@pytest.mark.parametrize("status", ["suspended", "locked", "cancelled"])
+def test_an_organization_that_is_not_active_is_looked_at_and_not_changed(
+    status: str, acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    factories.make_project(acme)
+    acme.status = status
+    acme.save()
+    client = browser(owner)
+    page = client.get("/o/acme/projects/my-app").content.decode()
+    assert f"Acme is {status}: it can be looked at, and nothing changes in it." in page
+    for path, given in (
+        ("new-project", {"name": "More", "secret_format": "env"}),
+        ("projects/my-app/delete", {"confirm": "my-app"}),
+        ("projects/my-app/custody", {"password": factories.PASSWORD}),
+        ("members", {"email": "new@example.org", "role": "member"}),
+        ("api-keys/new", {"name": "new", "abilities": ["project:read"]}),
+        ("settings", {"name": "Other", "slug": "acme"}),
+    ):
+        answer = client.post(f"/o/acme/{path}", given)
+        assert answer.status_code == 403
+        assert f"Acme is {status}: nothing changes in it." in unescape(answer.content.decode())
+    assert [project.slug for project in acme.projects.all()] == ["my-app"]
+    refused = entries(acme, action="access", result="denied")
+    assert {entry.reason for entry in refused} == {"organization_inactive"}
 
 
 def test_nobody_s_browser_is_sent_to_sign_in(acme: Organization, browser: Browser) -> None:
