@@ -87,6 +87,13 @@ def _global_options(*, hidden: bool) -> list[click.Option]:
     ]
 
 
+class Switch(click.Option):
+    """A flag that is on unless written --name=false. Alone it takes nothing of what follows."""
+
+    def __init__(self, names: Sequence[str], **settings: Any) -> None:
+        super().__init__(names, type=bool, default=True, metavar="BOOL", **settings)
+
+
 class Command(click.Command):
     """A command that takes the global options too, so that their place does not matter."""
 
@@ -94,6 +101,26 @@ class Command(click.Command):
         super().__init__(*arguments, **settings)
         self.params.extend(_untaken(self.params, hidden=True))
         self.epilog = self.epilog or "Options of every command: dotenv --help"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_switches_written_out(self.params, args))
+
+
+def _with_switches_written_out(params: Sequence[click.Parameter], args: list[str]) -> list[str]:
+    """`args` where every switch stands as --name=VALUE, also -m and -m=VALUE."""
+    names = {
+        short: max(param.opts, key=len)
+        for param in params
+        if isinstance(param, Switch)
+        for short in param.opts
+    }
+    end = args.index("--") if "--" in args else len(args)
+    written = []
+    for arg in args[:end]:
+        name, equals, value = arg.partition("=")
+        known = names.get(name)
+        written.append(f"{known}={value if equals else 'true'}" if known else arg)
+    return written + args[end:]
 
 
 class Group(click.Group):

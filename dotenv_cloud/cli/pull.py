@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
@@ -14,11 +12,9 @@ from dotenv_cloud.cli import files, keys, levels, output, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.levels import Fetched, Level
-from dotenv_cloud.cli.options import Command, current_options
+from dotenv_cloud.cli.options import Command, Switch, current_options
 from dotenv_cloud.formats import merging, resolving
 from dotenv_cloud.formats.writers import WRITERS
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _format_option = click.option(
     "-f",
@@ -42,21 +38,23 @@ _partial_option = click.option(
 )
 
 
-def _switch(*names: str, help: str) -> Callable[[F], F]:
-    """A flag that is on, and can be written --name=false."""
-    return click.option(
-        *names, type=bool, is_flag=False, flag_value=True, default=True, metavar="BOOL", help=help
-    )
-
-
 @click.command("pull", cls=Command)
 @click.argument("node", metavar="PROJECT[/TARGET[/ENVIRONMENT]]")
 @_output_option
 @click.option("-r", "--resolve", is_flag=True, help="Replace ${NAME} in values by what it is.")
 @_format_option
 @keys.client_key_option
-@_switch("--decrypt", help="Decrypt; --decrypt=false prints what the server keeps, as JSON.")
-@_switch("-m", "--merge", help="Merge the levels; --merge=false prints one after the other.")
+@click.option(
+    "--decrypt",
+    cls=Switch,
+    help="Decrypt; --decrypt=false prints what the server keeps, as JSON.",
+)
+@click.option(
+    "-m",
+    "--merge",
+    cls=Switch,
+    help="Merge the levels; --merge=false prints one after the other.",
+)
 @click.option("--level-only", is_flag=True, help="Only the level that the path names.")
 @_partial_option
 @click.option("--force", is_flag=True, help="Replace FILE without asking.")

@@ -14,7 +14,7 @@ from dotenv_cloud.cli import crypto, keys, levels, output, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.keys import ProjectKey
-from dotenv_cloud.cli.options import Command
+from dotenv_cloud.cli.options import Command, Switch
 
 DEFAULT_FILE = ".env"
 
@@ -50,11 +50,7 @@ def _file_option(name: str, level: str) -> Callable[[F], F]:
 @keys.client_key_option
 @click.option(
     "--encrypt",
-    type=bool,
-    is_flag=False,
-    flag_value=True,
-    default=True,
-    metavar="BOOL",
+    cls=Switch,
     help="--encrypt=false has the server encrypt, where it holds the key.",
 )
 @click.option("--no-backup", is_flag=True, help="Keep no version of what is replaced.")

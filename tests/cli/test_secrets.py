@@ -163,6 +163,17 @@ def test_several_files_go_to_several_levels(dotenv: Run, tmp_path: Path) -> None
     assert (unclear.code, "names no target" in unclear.err) == (2, True)
 
 
+def test_a_switch_alone_takes_nothing_of_what_follows(dotenv: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "f", "A=1\n")
+    done(dotenv("push", "--encrypt", "my-app", file))
+    for switch in ("--decrypt", "--merge", "-m", "--merge=true", "-m=false", "--merge=false"):
+        assert done(dotenv("pull", switch, "my-app")).out == "A=1\n"
+    assert "A=1" not in done(dotenv("pull", "--decrypt=false", "my-app")).out
+    assert dotenv("pull", "-m=maybe", "my-app").code == 2
+    done(dotenv("push", "--encrypt=false", "my-app", file, "--force"))
+    assert dotenv("pull", "my-app").out == "A=1\n"
+
+
 def test_standard_input_can_be_pushed(program: Run, dotenv: Run) -> None:
     done(program("push", "my-app", "-", stdin="A=Grüße\n"))
     assert dotenv("pull", "my-app").out == "A=Grüße\n"
