@@ -23,6 +23,14 @@ class PageForm(forms.Form):
     shown_at: ClassVar[dict[str, str]] = {}
     """Fields of the rules that have another name in this form."""
 
+    def add_error(self, field: str | None, error: Any) -> None:
+        """As Django does; and the first field that is wrong is where the page begins."""
+        super().add_error(field, error)
+        found = self.fields.get(field) if field else None
+        is_first = not any("autofocus" in one.widget.attrs for one in self.fields.values())
+        if found and is_first and not found.widget.use_fieldset:
+            found.widget.attrs["autofocus"] = True
+
     def attempt(self, request: Any, work: Callable[[], Made]) -> Made | None:
         """What `work` returns, or None if the rules refuse it; then the form tells why."""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -56,7 +57,10 @@ def test_what_is_refused_stands_beside_its_field_and_nothing_typed_is_lost(
     assert answer.status_code == 422
     assert 'id="id_slug_error"' in page
     assert "The slug “my-app” is taken; choose another." in page
-    assert 'aria-invalid="true"' in page
+    [slug] = re.findall(r'<input[^>]*name="slug"[^>]*>', page)
+    for attribute in ('aria-invalid="true"', 'aria-describedby="', " autofocus"):
+        assert attribute in slug
+    assert page.count(" autofocus") == 1
     assert 'value="Other"' in page
     assert "Long text" in page
     assert '<option value="json" selected>' in page
