@@ -90,37 +90,46 @@ def rotate(
     with session.connect() as api:
         # Not fetched first, unlike elsewhere: reading a key is an event of its own in the log.
         output.confirm(f"Rotate the encryption key of {slug}?", force=force)
-        if client_key or new_key:
-            _rotate_here(api, slug, client_key, new_key, history_policy)
-            return
-        try:
-            answer = api.post(
-                api.node(slug, "encryption-key", "rotate"),
-                {"history_policy": history_policy} if history_policy else None,
-            )
-        except Failure as failure:
-            if failure.error != "client_managed_encryption":
-                raise
-            _rotate_here(api, slug, client_key, new_key, history_policy)
-            return
-    made = answer["data"]["key"]["attributes"]
-    made.pop("key", None)  # the key itself is for programs that encrypt
+        made = None if client_key or new_key else _rotate_there(api, slug, history_policy)
+        if made is None:
+            number = _rotate_here(api, slug, client_key, new_key, history_policy)
+            made = {"version": str(number), "managed": "client", "is_active": True}
     if as_json:
         output.as_json(made)
     else:
         click.echo(output.safe(f"{slug}: version {made['version']} is active"))
 
 
+def _rotate_there(api: Api, slug: str, history_policy: str | None) -> dict[str, Any] | None:
+    """The new version, made by the server; None where only clients have the key."""
+    try:
+        answer = api.post(
+            api.node(slug, "encryption-key", "rotate"),
+            {"history_policy": history_policy} if history_policy else None,
+        )
+    except Failure as failure:
+        if failure.error == "client_managed_encryption":
+            return None
+        raise
+    made: dict[str, Any] = answer["data"]["key"]["attributes"]
+    made.pop("key", None)  # the key itself is for programs that encrypt
+    return made
+
+
 def _rotate_here(
     api: Api, slug: str, client_key: str | None, new_key: str | None, history_policy: str | None
-) -> None:
+) -> int:
+    """The number of the version that is active then."""
     old = keys.fetch(api, slug, client_key)
     if not old.is_client_managed:
         raise Failure(f"The server holds the key of {slug}.", Exit.USAGE, "Leave out --new-key.")
-    held = _every_level(api, slug, old)
-    key, salt = keys.new_client_key(new_key), crypto.generate_salt()
-    if key == old.key:
+    # Both keys are there before anything is read: reading is on record, and takes its time.
+    former = old.key
+    key = keys.new_client_key(new_key, "--new-key", may_be_variable=False)
+    if key == former:
         raise Failure("The new key is the old one.", Exit.KEY, "Choose another.")
+    held = _every_level(api, slug, old)
+    salt = crypto.generate_salt()
     data_key = crypto.derive_data_key(key, salt)
     body: dict[str, object] = {
         "secrets": [
@@ -130,15 +139,15 @@ def _rotate_here(
         "key_check": crypto.prove(key, salt),
         "key_check_salt": base64.b64encode(salt).decode(),
         "key_check_iterations": crypto.ITERATIONS,
-        "key_proof": old.proof,
+        "key_proof": old.last_proof,
     }
     if history_policy:
         body["history_policy"] = history_policy
     api.post(api.node(slug, "secrets", "rotate-client-keys"), body)
-    click.echo(output.safe(f"{slug}: version {old.version + 1} is active"))
     output.note("Keep the new key where the old one was: the server does not have it.")
     if history_policy == "re_encrypt":
         output.note(f"Now bring the history along: dotenv key re-encrypt-history {slug}")
+    return old.version + 1
 
 
 def _every_level(api: Api, slug: str, key: ProjectKey) -> list[Level]:
@@ -179,9 +188,12 @@ def re_encrypt_history(project: str, old_keys: tuple[str, ...], client_key: str 
                 versions = [
                     _moved(api, slug, each, active, old, old_keys) for each in answer["data"]
                 ]
-                api.post(path, {"versions": versions, "key_proof": active.proof})
-                done += len(versions)
-                step(len(versions))
+                body = {"versions": versions, "key_proof": active.proof}
+                taken = api.post(path, body)["data"]["updated"]
+                if not taken:  # asking again would go on for ever
+                    raise Failure("The server took none of the versions.", hint="Run it again.")
+                done += taken
+                step(taken)
                 answer = api.post(f"{path}/pending", {"limit": PENDING})
     output.success(f"Re-encrypted {done} {'version' if done == 1 else 'versions'} of {slug}.")
 

@@ -24,6 +24,8 @@ from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 
 SHORTEST_BYTES = 12
+FEWEST_ITERATIONS = 100_000
+"""Of a client's key: what the server asks for in proofs must not make the key easy to guess."""
 VARIABLE = "DOTENV_CLIENT_KEY"
 
 
@@ -54,9 +56,15 @@ class ProjectKey:
     @cached_property
     def proof(self) -> str | None:
         """What a write under a client's key carries; None for a server's."""
+        if self.is_client_managed:
+            refuse_weak(self.key)
+        return self.last_proof
+
+    @cached_property
+    def last_proof(self) -> str | None:
+        """The proof with which a key is given up, also one that gives itself away."""
         if not self.is_client_managed or self.salt is None:
             return None
-        refuse_weak(self.key)
         return crypto.prove(self.key, self.salt, self.iterations)
 
 
@@ -102,6 +110,12 @@ def _described(project: str, described: Mapping[str, Any], given: str | None) ->
     )
     if not is_complete or type(version) is not int or type(rounds) is not int:
         raise ValueError
+    if is_client_managed and 0 < rounds < FEWEST_ITERATIONS:
+        raise Failure(
+            f"The server asks for a proof of {rounds:,} rounds, by which the key could be guessed.",
+            Exit.KEY,
+            f"Nothing was sent. {FEWEST_ITERATIONS:,} are the least; ask the administrator.",
+        )
     return ProjectKey(
         project=project,
         version=version,
@@ -149,12 +163,15 @@ def client_key(given: str | None, what: str) -> str:
     return _not_empty(typed.strip(), what)
 
 
-def new_client_key(given: str | None) -> str:
-    """A key to begin with: read like any, typed twice, and refused when it is weak."""
-    if given or os.environ.get(VARIABLE, "").strip():
+def new_client_key(given: str | None, option: str, *, may_be_variable: bool = True) -> str:
+    """A key to begin with: read like any, typed twice, and refused when it is weak.
+
+    may_be_variable: whether the key may be in the environment; not where the old one may be.
+    """
+    if given or (may_be_variable and os.environ.get(VARIABLE, "").strip()):
         key = client_key(given, "the new key")
     else:
-        output.require_terminal("This needs the new key", "Give --new-key FILE.")
+        output.require_terminal("This needs the new key", f"Give {option} FILE.")
         key = click.prompt("New key", hide_input=True, confirmation_prompt=True, err=True).strip()
     refuse_weak(_not_empty(key, "the new key"), is_new=True)
     return key
@@ -183,16 +200,32 @@ def refuse_weak(key: str, *, is_new: bool = False) -> None:
 
 
 def _from_option(given: str, what: str) -> str:
-    path = Path(given).expanduser()
-    try:
-        if path.is_file():
-            return _not_empty(path.read_text().strip(), f"the key in {given}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"Cannot read the key in {given}: {error}.", Exit.USAGE) from None
-    if given.startswith(("/", "./", "../", "~")) or os.sep in given:
-        raise Failure(f"There is no file {given} to read {what} from.", Exit.USAGE)
+    # Whatever is no file may be a key, so no message repeats it.
+    if _is_file(given):
+        try:
+            key = Path(given).expanduser().read_text(encoding="utf-8")
+        except OSError as error:
+            raise Failure(
+                f"Cannot read the key in {given}: {error.strerror}.", Exit.USAGE
+            ) from None
+        except UnicodeDecodeError:
+            raise Failure(f"{given} holds no UTF-8 text, so no key.", Exit.USAGE) from None
+        return _not_empty(key.strip(), f"the key in {given}")
+    if given.startswith("~") or os.sep in given:
+        raise Failure(
+            f"There is no such file to read {what} from.",
+            Exit.USAGE,
+            f"A key with {os.sep} in it goes into a file, or into {VARIABLE}.",
+        )
     output.warn(f"Using the argument itself as {what}: other users of this machine can see it.")
     return _not_empty(given.strip(), what)
+
+
+def _is_file(given: str) -> bool:
+    try:
+        return Path(given).expanduser().is_file()
+    except (OSError, RuntimeError):  # too long for a name, or the home of nobody
+        return False
 
 
 def _not_empty(key: str, what: str) -> str:

@@ -70,7 +70,7 @@ def create_project(
         key_hint=key_hint,
     )
     if storage_mode == "client":
-        key, salt = keys.new_client_key(client_key), crypto.generate_salt()
+        key, salt = keys.new_client_key(client_key, "--client-key"), crypto.generate_salt()
         body |= {
             "key_check": crypto.prove(key, salt),
             "key_check_salt": base64.b64encode(salt).decode(),
