@@ -265,7 +265,7 @@ def test_a_key_can_come_from_the_environment_and_must_exist_as_a_file(
 ) -> None:
     file = write(tmp_path / "f", "A=1\n")
     nowhere = dotenv("push", "vault", file, "--client-key", "./no-such-key")
-    assert (nowhere.code, "no file" in nowhere.err) == (2, True)
+    assert (nowhere.code, "no such file" in nowhere.err) == (2, True)
     nobody = dotenv("push", "vault", file)
     assert (nobody.code, "DOTENV_CLIENT_KEY" in nobody.err) == (2, True)
     monkeypatch.setenv("DOTENV_CLIENT_KEY", KEY)
