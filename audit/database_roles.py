@@ -61,7 +61,9 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
         f" FROM {role}"
     )
     execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
-    execute(f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log TO {role}")
+    execute(
+        f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log, audit_field TO {role}"
+    )
     execute(f"GRANT SELECT ON audit_entry, audit_name, audit_count, audit_sealing TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")
@@ -75,7 +77,7 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
 _SEALER = (
     "GRANT SELECT, DELETE ON audit_inbox TO {role}",
     "GRANT SELECT, INSERT ON audit_ledger TO {role}",
-    "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_count,"
+    "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_count, audit_field,"
     " audit_sealing TO {role}",
     "GRANT SELECT, INSERT ON audit_label TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_flush_repeats() TO {role}",

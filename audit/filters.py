@@ -21,6 +21,7 @@ from django.db.models import Q, QuerySet
 from audit import names, parameters, periods, policy
 from audit.models import Entry
 from audit.parameters import suggest
+from audit.places import Places, of_fields
 from audit.querysets import Branch, EntryQuerySet, Streams
 from organizations import clock, ulid
 from organizations.models import Organization
@@ -265,6 +266,9 @@ class EntryFilter(django_filters.FilterSet):
         if self.errors:
             return queryset.none()
         conditions = self._conditions(self.form.cleaned_data)
+        places = self._places(queryset)
+        if places and places.edge is None:
+            conditions["places"] = places.condition
         found = queryset.filter(*conditions.values())
         leading = next((name for name in _LEADING if name in conditions), None)
         branches = self._branches(leading) if leading else ()
@@ -276,7 +280,17 @@ class EntryFilter(django_filters.FilterSet):
             found.streams = Streams(rest, condition, branches)
         if isinstance(found, EntryQuerySet):
             found.since, found.until = map(_floor, self.period)
+            found.places = places
         return found
+
+    def _places(self, queryset: QuerySet[Entry]) -> Places | None:
+        """Where to look for changed fields, in one organization; many share no order of ids."""
+        fields = self.form.cleaned_data["field"]
+        assert isinstance(queryset, EntryQuerySet)
+        if not fields or len(queryset.visible_organizations) != 1:
+            return None
+        [organization] = queryset.visible_organizations
+        return of_fields(organization, fields, queryset.db)
 
     def _conditions(self, values: Mapping[str, Any]) -> dict[str, Q]:
         conditions = {

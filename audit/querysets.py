@@ -15,6 +15,7 @@ from django.db import connections, models, transaction
 from django.db.models.expressions import RawSQL
 
 from audit import replica
+from audit.places import MOST_ROUNDS, Places
 from organizations import clock, ulid
 
 EVERYTHING = "*"
@@ -138,6 +139,9 @@ class EntryQuerySet(models.QuerySet[Any]):
     """A quicker way to the first entries of just this queryset. One made of it has none: the
     streams would not know what it adds."""
 
+    places: Places | None = None
+    """Where the newest of just this queryset are, if that is known."""
+
     since: uuid.UUID | None = None
     until: uuid.UUID | None = None
     """The ids of just this queryset go from `since` to below `until`, if that is known."""
@@ -170,6 +174,8 @@ class EntryQuerySet(models.QuerySet[Any]):
         start: none of them comes before it in that order, if that is known.
         """
         is_descending = order.startswith("-")
+        if is_descending and self.places and self.places.edge:
+            return self._first_in_places(bound, limit, start)
         edge = _edge(start, is_descending=is_descending)
         if edge is None:
             return self._first(bound, order, limit)
@@ -179,6 +185,18 @@ class EntryQuerySet(models.QuerySet[Any]):
         if len(found) == limit or (is_descending and self.since is not None and self.since >= edge):
             return found
         return found + self._first(bound & far, order, limit - len(found))
+
+    def _first_in_places(self, bound: models.Q, limit: int, start: uuid.UUID | None) -> list[Any]:
+        assert self.places is not None
+        places = self.places if start is None else self.places.below(start)
+        found: list[Any] = []
+        for _ in range(MOST_ROUNDS):
+            found += self._first(bound & places.condition, "-id", limit - len(found))
+            if len(found) == limit or places.edge is None:
+                return found
+            places = places.older()
+        rest = bound & places.from_here
+        return found + self._first(rest, "-id", limit - len(found))
 
     def _first(self, bound: models.Q, order: str, limit: int) -> list[Any]:
         if self.streams is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from audit import places
 from organizations import clock
 
 LOCK = 0x61756469  # "audi": the advisory lock that makes one sealer at a time
@@ -133,7 +134,7 @@ def _move(connection: BaseDatabaseWrapper, lo: str, upper: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-_MOVE = """
+_MOVE = f"""
 WITH moved AS MATERIALIZED (
     DELETE FROM audit_inbox WHERE xid >= %s::xid8 AND xid < %s::xid8 RETURNING *,
         COALESCE(resource_id, '00000000-0000-0000-0000-000000000000') AS resource_key,
@@ -187,7 +188,16 @@ WITH moved AS MATERIALIZED (
         AND r.type = e.resource_type AND r.id = e.resource_key
     LEFT JOIN subject a ON a.organization_id = e.organization_id AND a.kind = 'actor'
         AND a.type = e.actor_type AND a.id = e.actor_key
-    RETURNING 1
+    RETURNING organization_id, id, seq, changes
+), field AS (
+    INSERT INTO audit_field AS f (organization_id, field, block, first_id, last_id)
+    SELECT organization_id, left(name, {places.LONGEST_NAME}), seq / {places.BLOCK},
+        (array_agg(id ORDER BY id))[1], (array_agg(id ORDER BY id DESC))[1]
+    FROM sealed, jsonb_object_keys(changes) AS name WHERE changes <> '{{}}' GROUP BY 1, 2, 3
+    ON CONFLICT (organization_id, field, block) DO UPDATE SET
+        first_id = least(f.first_id, EXCLUDED.first_id),
+        last_id = greatest(f.last_id, EXCLUDED.last_id)
+    WHERE f.first_id > EXCLUDED.first_id OR f.last_id < EXCLUDED.last_id
 )
 SELECT count(*) FROM sealed
 """

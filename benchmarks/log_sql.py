@@ -154,6 +154,14 @@ LEFT JOIN audit_subject r ON r.organization_id = e.organization_id AND r.kind = 
 LEFT JOIN audit_subject a ON a.organization_id = e.organization_id AND a.kind = 'actor'
     AND a.type = e.actor_type AND a.id = e.actor_key
 ORDER BY e.id;
+INSERT INTO audit_field AS f (organization_id, field, block, first_id, last_id)
+SELECT n.organization_id, name, (n.seq + COALESCE(l.size, 0)) / 1024,
+    (array_agg(n.id ORDER BY n.id))[1], (array_agg(n.id ORDER BY n.id DESC))[1]
+FROM numbered n LEFT JOIN audit_log l USING (organization_id), jsonb_object_keys(n.changes) AS name
+GROUP BY 1, 2, 3
+ON CONFLICT (organization_id, field, block) DO UPDATE SET
+    first_id = least(f.first_id, EXCLUDED.first_id),
+    last_id = greatest(f.last_id, EXCLUDED.last_id);
 INSERT INTO audit_log AS l (organization_id, size)
 SELECT organization_id, count(*) FROM numbered GROUP BY 1
 ON CONFLICT (organization_id) DO UPDATE SET size = l.size + EXCLUDED.size;

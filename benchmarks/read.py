@@ -369,7 +369,7 @@ def sizes(entries: int) -> None:
     with connections["owner"].cursor() as cursor:
         cursor.execute(_SIZES, [entries - log.UNSEALED])
         rows = cursor.fetchall()
-        for table in ("audit_log", "audit_subject", "audit_label"):
+        for table in ("audit_log", "audit_subject", "audit_label", "audit_field"):
             cursor.execute("SELECT pg_total_relation_size(%s)::numeric / %s", [table, entries])
             rows.append((table, cursor.fetchone()[0]))
     for place, size in rows:

@@ -15,7 +15,10 @@ from organizations.models import Organization
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
-RELATIONS = ("audit_entry", "audit_inbox", "audit_ledger", "audit_name", "audit_label", "audit_log")
+RELATIONS = (
+    *("audit_entry", "audit_inbox", "audit_ledger", "audit_name"),
+    *("audit_label", "audit_log", "audit_field"),
+)
 
 
 @pytest.fixture

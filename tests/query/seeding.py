@@ -149,6 +149,7 @@ def seal(connection: psycopg.Connection, rows: Sequence[Row]) -> None:
         for row in rows
     )
     _copy(connection, "audit_ledger", [*_COLUMNS, "seq", "resource_seq", "actor_seq"], numbered)
+    connection.execute(_NOTE_FIELDS, [list({row.organization_id for row in rows})])
     names = {
         (row.organization_id, kind, label, type_name, key)
         for row in rows
@@ -161,6 +162,18 @@ def seal(connection: psycopg.Connection, rows: Sequence[Row]) -> None:
     _copy(connection, "audit_label", ["organization_id", "kind", "label", "type", "id"], names)
     sizes = [(key[0], size) for key, size in numbers.items() if len(key) == 1]
     _copy(connection, "audit_log", ["organization_id", "size"], sizes)
+
+
+_NOTE_FIELDS = """
+INSERT INTO audit_field AS f (organization_id, field, block, first_id, last_id)
+SELECT organization_id, name, seq / 1024, (array_agg(id ORDER BY id))[1],
+    (array_agg(id ORDER BY id DESC))[1]
+FROM audit_ledger, jsonb_object_keys(changes) AS name
+WHERE organization_id = ANY(%s) GROUP BY 1, 2, 3
+ON CONFLICT (organization_id, field, block) DO UPDATE SET
+    first_id = least(f.first_id, EXCLUDED.first_id),
+    last_id = greatest(f.last_id, EXCLUDED.last_id)
+"""
 
 
 def receive(connection: psycopg.Connection, rows: Sequence[Row]) -> None:

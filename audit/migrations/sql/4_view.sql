@@ -58,6 +58,11 @@ CREATE POLICY audit_wall ON audit_label FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_label TO "{sealer}" USING (true) WITH CHECK (true);
 
+ALTER TABLE audit_field ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_wall ON audit_field FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+CREATE POLICY audit_sealing ON audit_field TO "{sealer}" USING (true) WITH CHECK (true);
+
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_wall ON audit_log FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
