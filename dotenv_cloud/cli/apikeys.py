@@ -112,8 +112,28 @@ def create(
 @click.option("--name", help="The new name.")
 @_abilities_option
 @_expires_option
-def update(key_id: str, name: str | None, abilities: tuple[str, ...], expires: str | None) -> None:
-    """Change the name, abilities or expiry of the API key ID."""
+@_scope_option
+@click.option("--everywhere", is_flag=True, help="Lift all that --scope narrowed.")
+@click.option(
+    "--parents/--no-parents",
+    default=None,
+    help="Whether a key narrowed to an environment reads the levels above it.",
+)
+def update(
+    key_id: str,
+    name: str | None,
+    abilities: tuple[str, ...],
+    expires: str | None,
+    scopes: tuple[str, ...],
+    everywhere: bool,
+    parents: bool | None,
+) -> None:
+    """Change the API key ID: its name, abilities, expiry or scopes.
+
+    --abilities and --scope stand for all that the key then has, in place of what it had.
+    """
+    if scopes and everywhere:
+        raise Failure("Give --scope or --everywhere, not both.", Exit.USAGE)
     changes: dict[str, object] = {}
     if name:
         changes["name"] = name
@@ -121,8 +141,14 @@ def update(key_id: str, name: str | None, abilities: tuple[str, ...], expires: s
         changes["abilities"] = _abilities(abilities)
     if expires:
         changes["expires_at"] = _moment(expires)
+    if scopes or everywhere:
+        changes["scoped_permissions"] = [_scope(text) for text in scopes]
+    if parents is not None:
+        changes["inherit_parents"] = parents
     if not changes:
-        raise Failure("Nothing to change; give --name, --abilities or --expires.", Exit.USAGE)
+        raise Failure(
+            "Nothing to change; give --name, --abilities, --expires or --scope.", Exit.USAGE
+        )
     with session.connect() as api:
         answer = api.put(api.of_organization("api-keys", _id(key_id)), changes)
     output.success(f"Updated {answer['data']['name']} ({answer['data']['id']}).")

@@ -313,6 +313,19 @@ def test_a_narrowed_key_is_made_and_keeps_to_its_place(dotenv: Run, tmp_path: Pa
     narrow = ("--api-key", token)
     assert dotenv("pull", "my-app/backend", *narrow).out == "A=1\n"
     assert dotenv("pull", "my-app", *narrow).code == 4
+    [key] = [
+        row["id"]
+        for row in dotenv("apikeys", "list", "-f", "json").json
+        if row["scoped_permissions"]
+    ]
+    done(dotenv("apikeys", "update", key, "--parents"))
+    assert dotenv("pull", "my-app/backend", *narrow).out == "A=1\nB=1\n"
+    done(dotenv("apikeys", "update", key, "--no-parents", "--scope", "secret:read=my-app"))
+    assert dotenv("pull", "my-app", *narrow).out == "B=1\n"
+    done(dotenv("apikeys", "update", key, "--everywhere", "--name", "wide"))
+    [wide] = [row for row in dotenv("apikeys", "list", "-f", "json").json if row["id"] == key]
+    assert (wide["name"], wide["scoped_permissions"]) == ("wide", [])
+    assert dotenv("apikeys", "update", key, "--everywhere", "--scope", "secret:read=a").code == 2
     wrong = dotenv("apikeys", "create", "x", "--abilities", "secret:read", "--scope", "my-app")
     assert (wrong.code, "ABILITY=PATH" in wrong.err) == (2, True)
 
