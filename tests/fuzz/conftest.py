@@ -2,78 +2,90 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import pytest
+from django.db import transaction
 
 from audit import policy
+from audit.models import Entry
 from audit.policy import Resource
 from dotenv_cloud.environment import Limit
-from keys import access_tokens, crypto
+from keys import access_tokens, client_keys, crypto
+from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import ApiKey, SecretVersion
-from organizations import clock, creation, hierarchy, members
+from keys.projects import create_project
+from organizations import clock, ulid
 from organizations.models import Environment, Membership, Organization, Project, Target, User
 from tests import factories
 from tests.conftest import Databases
 
+PROJECTS = ("my-app", "vault")
+CLIENT_KEY = ClientKey(bytes(range(32)), bytes(16), client_keys.FEWEST_ITERATIONS)
+"""Of the vault, whose key the server does not have."""
 OWNER = "olga@example.org"
 MEMBER = "max@example.org"
 
 
 @dataclass
 class World:
-    """What calls find, by the names that paths and bodies give it, and who calls."""
+    """Values that mean something here, by the names that paths and bodies give them, and who
+    calls."""
 
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    needs_mending: bool = True
+    _caller: uuid.UUID | None = None
 
     def mend(self) -> None:
-        """Make anew what the last call has deleted, renamed or ended."""
+        """Make anew what a call has deleted, renamed or ended."""
         owner = User.objects.filter(email=OWNER).first() or factories.make_user(OWNER)
         acme = Organization.objects.filter(slug="acme", status="active").first()
-        if acme is None:
-            for taken in Organization.objects.filter(slug="acme"):
-                taken.delete()
-            acme = creation.create_organization("Acme", owner=owner)
-        if not access_tokens.AccessToken.objects.filter(user=owner).exists():
+        if acme is None or not Membership.objects.filter(organization=acme, user=owner).exists():
+            Organization.objects.filter(slug="acme").delete()
+            acme = factories.make_organization("Acme", owner=owner)
+        if "person" not in self.tokens:
             self.tokens["person"] = access_tokens.create(owner, "laptop").token
         keys = ApiKey.objects.filter(organization=acme)
-        if not keys.filter(pk=self.names.get("_caller")).exists():
+        if not keys.filter(pk=self._caller).exists():
             issued = factories.make_api_key(acme, created_by=owner)
-            self.names["_caller"] = str(issued.api_key.pk)
-            self.tokens["api key"] = issued.token
+            self._caller, self.tokens["api key"] = issued.api_key.pk, issued.token
         other = keys.filter(name="other").first()
-        other = other or factories.make_api_key(acme, name="other").api_key
-        level = _level(acme)
+        level = [_level(acme, name) for name in PROJECTS][0]
         self.names |= {
             "organization": acme.slug,
-            "project": level.project.slug,
             "target": "backend",
             "environment": "production",
-            "api_key": other.ulid,
+            "api_key": (other or factories.make_api_key(acme, name="other").api_key).ulid,
             "member": _member(acme).ulid,
             "version": str(_version(level)),
+            "entry": _entry(acme),
+            "email": "new@example.org",
+            "role": "admin",
+            "abilities": ["project:read"],
         }
 
 
-def _level(acme: Organization) -> Level:
-    projects = Project.objects.filter(organization=acme)
-    project = projects.filter(slug="my-app").first() or factories.make_project(acme)
-    targets = Target.objects.filter(project=project)
-    target = targets.filter(slug="backend").first() or factories.make_target(project)
-    environments = Environment.objects.filter(target=target)
-    environment = environments.filter(slug="production").first()
-    return Level(project, target, environment or hierarchy.create_environment(target, "Production"))
+def _level(acme: Organization, slug: str) -> Level:
+    project = Project.objects.filter(organization=acme, slug=slug).first()
+    project = project or create_project(
+        acme, slug, client_key=CLIENT_KEY if slug == "vault" else None
+    )
+    target = Target.objects.filter(project=project, slug="backend").first()
+    target = target or factories.make_target(project)
+    environments = Environment.objects.filter(target=target, slug="production")
+    return Level(project, target, environments.first() or factories.make_environment(target))
 
 
 def _member(acme: Organization) -> Membership:
     user = User.objects.filter(email=MEMBER).first() or factories.make_user(MEMBER)
     found = Membership.objects.filter(organization=acme, user=user).first()
-    return found or members.add(acme, user, "member")
+    return found or factories.make_member(acme, user=user)
 
 
 def _version(level: Level) -> int:
@@ -81,6 +93,13 @@ def _version(level: Level) -> int:
     while not of_level.exists():
         factories.make_secret(level, clock.now().isoformat().encode())
     return int(of_level[0].number)
+
+
+def _entry(acme: Organization) -> str:
+    with transaction.atomic():
+        newest = Entry.objects.visible([acme.pk]).order_by("-id").first()
+    assert newest is not None
+    return ulid.to_text(newest.id)
 
 
 @pytest.fixture
@@ -92,30 +111,36 @@ def world(transactional_db: None, monkeypatch: pytest.MonkeyPatch, settings: Any
 
 
 class Watch:
-    """Tells whose rows have changed, without asking the code that changes and records them."""
+    """Sees whose rows have changed, without asking the code that changes and records them."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
+        self.seen = self._digests()
 
-    def digests(self) -> dict[str, str]:
-        """The content of each audited table, by the resource type of its entries and its name.
-        Columns whose change alone leaves no entry are left out."""
+    def changes(self) -> set[str]:
+        """The types of the resources that changed since the last look."""
+        before, self.seen = self.seen, self._digests()
+        return {table[0] for table in self.seen if self.seen[table] != before[table]}
+
+    def told(self, request_id: uuid.UUID) -> set[str]:
+        """The types of the resources that a request's entries are about."""
+        query = "SELECT resource_type FROM audit_entry WHERE request_id = %s"
+        return {name for (name,) in self.connection.execute(query, [request_id])}
+
+    def _digests(self) -> dict[tuple[str, str], str]:
+        """The content of each audited table, but for columns whose change alone leaves no entry."""
         parts = []
         for spec in policy.AUDITED:
-            name = spec.name if isinstance(spec, Resource) else spec.of
+            resource = spec.name if isinstance(spec, Resource) else spec.of
             silent = ",".join(spec.silent) if isinstance(spec, Resource) else ""
             table = spec.model_class()._meta.db_table
             parts.append(
-                f"SELECT '{name} {table}', md5(coalesce(string_agg("
+                f"SELECT '{resource}', '{table}', md5(coalesce(string_agg("
                 f"(to_jsonb(t) - '{{{silent}}}'::text[])::text, ',' ORDER BY t.id), ''))"
                 f' FROM "{table}" t'
             )
-        return dict(self.connection.execute(" UNION ALL ".join(parts)).fetchall())
-
-    def told(self, request_id: Any) -> set[tuple[str, str]]:
-        """The resource types and results of a request's entries."""
-        query = "SELECT resource_type, result FROM audit_entry WHERE request_id = %s"
-        return set(self.connection.execute(query, [request_id]).fetchall())
+        rows = self.connection.execute(" UNION ALL ".join(parts)).fetchall()
+        return {(resource, table): digest for resource, table, digest in rows}
 
 
 @pytest.fixture
