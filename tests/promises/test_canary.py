@@ -140,6 +140,22 @@ def use_the_pages(
         ),
         client.get(f"/o/{organization.slug}/activity?ask={secret('typed question')}"),
     ]
+    custody = f"/o/{organization.slug}/projects/app/custody"
+    password, key = secret("new password"), secret("encryption key")
+    give = {"action": "give", "password": password}
+    shown = client.post(custody, {"password": password})
+    assert key in shown.content.decode()
+    answers += [
+        client.post(custody, {"password": secret("wrong password for the key")}),
+        client.post(custody, {**give, "key": secret("wrong key")}),
+        client.post(custody, {**give, "key": key}),
+        client.get(f"/o/{organization.slug}/projects/app"),
+        client.post(custody, {"password": password, "key": secret("wrong key handed over")}),
+        client.post(custody, {"password": password, "key": key}),
+        client.get(f"/o/{organization.slug}/projects/app/keys"),
+    ]
+    assert [answer.status_code for answer in answers[-7:]] == [422, 422, 302, 200, 422, 302, 200]
+    assert not any(key in answer.content.decode() for answer in answers[-7:])
     links = "\n".join(str(message.body) for message in mail.outbox)
     invitation = re.search(r"/invitations/([\w-]+)", links)
     reset = re.search(r"/password/reset/[\w-]+/([\w-]+)", links)
