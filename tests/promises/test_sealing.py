@@ -320,7 +320,10 @@ def test_kill_9_in_the_middle_of_writing_and_sealing_loses_nothing(
     try:
         for _ in range(20):
             writers, sealer = [start("write"), start("write")], start("seal")
-            time.sleep(0.2 + random_numbers.random() * 0.4)
+            until = time.monotonic() + 20
+            while Project.objects.count() <= written and time.monotonic() < until:
+                time.sleep(0.02)
+            time.sleep(random_numbers.random() * 0.4)
             for pid in random_numbers.sample([*writers, sealer], 3):
                 kill(pid)
             seen = Project.objects.count()
