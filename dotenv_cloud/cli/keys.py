@@ -10,7 +10,6 @@ import base64
 import hmac
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -252,10 +251,3 @@ def text_of(plaintext: bytes, where: str) -> str:
         raise Failure(
             f"{where} holds no UTF-8 text.", Exit.KEY, "Pull it alone, with -o FILE."
         ) from None
-
-
-def write_plaintext(content: bytes) -> None:
-    """To standard output, byte for byte."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()

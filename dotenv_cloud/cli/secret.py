@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dotenv_cloud.cli import crypto, files, keys, levels, output, session, times
+from dotenv_cloud.cli import crypto, keys, levels, output, saving, session, times
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.keys import ProjectKey
@@ -67,23 +67,24 @@ def _row(number: str, attributes: Mapping[str, Any]) -> Sequence[object]:
 @secret.command("show")
 @click.argument("node", metavar=_NODE)
 @click.option("--version", "number", type=click.IntRange(1), required=True, metavar="N")
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE")
+@saving.output_option
+@saving.replace_option
 @keys.client_key_option
 @keys.old_key_option
 def show(
-    node: str, number: int, path: Path | None, client_key: str | None, old_keys: tuple[str, ...]
+    node: str,
+    number: int,
+    path: Path | None,
+    force: bool,
+    client_key: str | None,
+    old_keys: tuple[str, ...],
 ) -> None:
-    """Print version N of a level, decrypted; -o writes it to FILE (mode 0600)."""
+    """Print version N of a level, decrypted."""
     segments = session.node_path(node)
     with session.connect() as api:
         key = keys.fetch(api, segments[0], client_key)
         plaintext = _plaintext(_version(api, number), key, old_keys)
-    if path is None:
-        keys.write_plaintext(plaintext)
-        return
-    with files.output(path, overwrite=False) as file:
-        file.write(plaintext)
-    output.success(f"Wrote {path}.")
+    saving.deliver(plaintext, path, force=force)
 
 
 @secret.command("diff")
@@ -125,7 +126,7 @@ def diff(
     for mark, name in marks:
         was, is_now = (old.get(name), new.get(name)) if show_values else (_HIDDEN, _HIDDEN)
         value = {"+": is_now, "-": was, "~": f"{was} -> {is_now}"}[mark]
-        click.echo(output.safe(f"{mark} {name}{':' if mark == '~' else '='} {value}"))
+        click.echo(output.safe(f"{mark} {name}{': ' if mark == '~' else '='}{value}"))
     if not marks:
         output.note("The variables are the same.")
 

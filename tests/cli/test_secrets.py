@@ -113,6 +113,24 @@ def test_levels_are_merged_sorted_and_the_deepest_wins(dotenv: Run, tmp_path: Pa
     assert "one two" not in str(kept)
 
 
+def test_a_project_in_json_gives_json_back_unless_asked_otherwise(
+    dotenv: Run, tmp_path: Path
+) -> None:
+    done(dotenv("project", "create", "Settings", "--secret-format", "json"))
+    done(dotenv("target", "create", "settings", "Web"))
+    text = '{"B": 1, "A": "x y"}\n'
+    done(dotenv("push", "settings", write(tmp_path / "f", text)))
+    assert dotenv("pull", "settings").out == dotenv("pull", "settings", "-f", "json").out == text
+    assert dotenv("pull", "settings", "-f", "env").out == 'A="x y"\nB=1\n'
+    done(dotenv("push", "settings/web", write(tmp_path / "f", '{"B": 2}')))
+    assert dotenv("pull", "settings/web").out == 'A="x y"\nB=2\n'
+    assert dotenv("pull", "settings/web", "-f", "json").json == {"A": "x y", "B": "2"}
+    assert dotenv("pull", "settings/web", "--merge=false").out == (
+        f'# settings\n{text}\n# settings/web\n{{"B": 2}}\n'
+    )
+    assert dotenv("pull", "settings/web", "--merge=false", "-f", "json").code == 2
+
+
 def test_a_file_that_is_there_is_kept_beside(dotenv: Run, tmp_path: Path) -> None:
     done(dotenv("push", "my-app", write(tmp_path / "in", "A=new\n")))
     target = tmp_path / ".env"
@@ -186,11 +204,17 @@ def test_versions_are_listed_shown_compared_and_restored(dotenv: Run, tmp_path: 
     newest, oldest = (row["id"] for row in listed)
     table = dotenv("secret", "versions", "my-app").out
     assert table.split()[:7] == ["VERSION", "ACTION", "SIZE", "KEY", "CREATED", "BY", "LOCKED"]
-    assert dotenv("secret", "show", "my-app", "--version", oldest).out == "A=1\nB=1\n"
+    show = ("secret", "show", "my-app", "--version", oldest)
+    assert dotenv(*show).out == "A=1\nB=1\n"
+    copy = tmp_path / "f"
+    assert dotenv(*show, "-o", str(copy)).code == 2
+    done(dotenv(*show, "-o", str(copy), "--force"))
+    assert copy.read_text() == "A=1\nB=1\n"
+    assert (tmp_path / "f.backup").read_text() == "A=3\nC=1\n"
     hidden = dotenv("secret", "diff", "my-app", oldest).out
-    assert hidden == "~ A: ******** -> ********\n- B= ********\n+ C= ********\n"
+    assert hidden == "~ A: ******** -> ********\n- B=********\n+ C=********\n"
     shown = dotenv("secret", "diff", "my-app", oldest, newest, "--show-values").out
-    assert shown == "~ A: 1 -> 2\n- B= 1\n+ C= 1\n"
+    assert shown == "~ A: 1 -> 2\n- B=1\n+ C=1\n"
     assert dotenv("secret", "restore", oldest).code == 2
     done(dotenv("secret", "restore", oldest, "--force"))
     assert dotenv("pull", "my-app").out == "A=1\nB=1\n"
