@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from dotenv_cloud.cli import crypto, keys, levels, output, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.keys import ProjectKey
+from dotenv_cloud.cli.levels import Level
 from dotenv_cloud.cli.options import Command, Switch
 
 DEFAULT_FILE = ".env"
@@ -89,8 +90,8 @@ def push(
                 Exit.KEY,
                 "Leave out --encrypt=false.",
             )
-        for upload in uploads:
-            _confirm_replacing(api, upload, force=force)
+        for upload in uploads if not force else ():
+            _confirm_replacing(api, upload, key)
         for upload in uploads:
             _store(api, upload, key, encrypt=encrypt, no_backup=no_backup)
 
@@ -134,18 +135,34 @@ def _check(upload: Upload, secret_format: str) -> None:
     levels.check_text(text, secret_format, upload.source)
 
 
-def _confirm_replacing(api: Api, upload: Upload, *, force: bool) -> None:
-    if force:
-        return
+def _confirm_replacing(api: Api, upload: Upload, key: ProjectKey) -> None:
     try:
-        held = levels.fetch(api, upload.segments).deepest
+        fetched = levels.fetch(api, upload.segments)
     except Failure as failure:
-        # Who may write need not be allowed to read.
-        if failure.code == Exit.ACCESS:
+        # Who may write need not be allowed to read, there or anywhere.
+        if failure.code in (Exit.ACCESS, Exit.NOT_FOUND):
             return
         raise
-    if held is not None:
+    if key.is_client_managed:
+        _try_on(fetched.levels, key)
+    if fetched.deepest is not None:
         output.confirm(f"{upload.path} holds secrets already. Replace them?", force=False)
+
+
+def _try_on(held: Sequence[Level], key: ProjectKey) -> None:
+    """Refuse a key that does not open what is there: two keys that differ after the 32nd byte have
+    the same proof, so the server would take what nobody could open."""
+    for level in held:
+        if not level.is_encrypted:
+            continue
+        try:
+            crypto.decrypt(key.data_key, level.content)
+        except crypto.WrongKeyError:
+            raise Failure(
+                f"The key does not open what {level.path} holds.",
+                Exit.KEY,
+                "Nothing was sent. Is the key right? --force pushes all the same.",
+            ) from None
 
 
 def _store(api: Api, upload: Upload, key: ProjectKey, *, encrypt: bool, no_backup: bool) -> None:

@@ -117,6 +117,38 @@ def test_a_push_carries_the_proof_and_no_plaintext(
     assert b"A=1" not in everything and KEY.encode() not in everything
 
 
+def test_a_key_mistyped_where_proofs_do_not_look_is_noticed(
+    signed_in: Server, dotenv: Run, tmp_path: Path, files: dict[str, str]
+) -> None:
+    right, wrong = f"{'k' * 40}right", f"{'k' * 40}wrong"
+    assert crypto.prove(right, bytes(16), ROUNDS) == crypto.prove(wrong, bytes(16), ROUNDS)
+    data_key = crypto.derive_data_key(right, bytes(16), ROUNDS)
+    hold(signed_in, crypto.encrypt(data_key, b"A=1\n"))
+    describe(signed_in)
+    (tmp_path / "wrong").write_text(wrong)
+    push = ("push", "my-app", files["env"], "--client-key", str(tmp_path / "wrong"))
+    result = dotenv(*push)
+    assert (result.code, "does not open" in result.err) == (5, True)
+    assert not sent(signed_in)
+    signed_in.answer("POST", f"/api/v1/{ACME}/secrets/store", {"data": {"bytes": 1}})
+    assert dotenv(*push, "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, "insufficient_permissions"), (404, "not_found")]
+)
+def test_who_may_write_but_not_read_can_push(
+    signed_in: Server, dotenv: Run, files: dict[str, str], status: int, error: str
+) -> None:
+    refused = {"error": error, "message": "No."}
+    signed_in.answer("GET", f"{PROJECT}/secrets", refused, status=status)
+    hold(signed_in)
+    describe(signed_in, managed="server", key="s" * 48)
+    signed_in.answer("POST", f"/api/v1/{ACME}/secrets/store", {"data": {"bytes": 1}})
+    assert dotenv("push", "my-app", files["env"]).code == 0
+    assert sent(signed_in)
+
+
 def test_a_key_of_32_bytes_is_never_proved_but_to_be_replaced(
     signed_in: Server, dotenv: Run, files: dict[str, str]
 ) -> None:
