@@ -68,7 +68,7 @@ class Draft:
 
     organization_id None: the resource is a person or a person's (then person_id names whose), and
     its entry goes to each organization that the person belongs to (to the platform's own log when
-    there is none).
+    there is none). facts: context of this entry alone.
     """
 
     resource_id: uuid.UUID | None
@@ -76,6 +76,7 @@ class Draft:
     label_arguments: tuple[Any, ...]
     changes: Mapping[str, Any] = field(default_factory=dict)
     person_id: uuid.UUID | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def insert(
@@ -91,11 +92,14 @@ def insert(
     """Insert an entry for each draft, with one statement. No drafts, no statement."""
     if not drafts:
         return
-    common = common_values(action, resource_type, facts, result, actor)
     if len(drafts) == 1 and drafts[0].organization_id is not None and not clock.is_shifted():
+        told = {**facts, **drafts[0].facts}
+        common = common_values(action, resource_type, told, result, actor)
         sql, params = _insert_one(label, drafts[0], common)
     else:
-        sql, params = _insert_many(label, drafts, common)
+        common = common_values(action, resource_type, facts, result, actor)
+        own = [policy.allowed_context(action, dict(draft.facts)) for draft in drafts]
+        sql, params = _insert_many(label, drafts, common, own)
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
 
@@ -174,12 +178,21 @@ def each_organization(person: str) -> str:
     )
 
 
-def _insert_many(label: Label, drafts: Sequence[Draft], common: list[Any]) -> tuple[str, list[Any]]:
+def _insert_many(
+    label: Label, drafts: Sequence[Draft], common: list[Any], own: Sequence[Mapping[str, Any]]
+) -> tuple[str, list[Any]]:
     to_people = drafts[0].organization_id is None
     arguments = [f"a{i}" for i in range(len(label.columns))]
     substitute = {c: f"r.{a}" for c, a in zip(label.columns, arguments, strict=True)}
-    columns = ["organization_id", "resource_id", "person_id", "changes", *arguments, "n"]
-    arrays = ", ".join([*["%s::uuid[]"] * 3, "%s::text[]", *(f"%s::{t}[]" for t in label.types)])
+    columns = ["organization_id", "resource_id", "person_id", "changes", *arguments]
+    types = [*["uuid"] * 3, "text", *label.types]
+    values, own_params = COMMON_VALUES, []
+    if any(own):
+        # The context is the last of the common values.
+        values += " || r.facts::jsonb"
+        columns, types = [*columns, "facts"], [*types, "text"]
+        own_params = [[_json(facts) for facts in own]]
+    arrays = ", ".join(f"%s::{type_name}[]" for type_name in types)
     id_column, id_value, id_params = "", "", []
     if clock.is_shifted():
         id_column = "id, "
@@ -188,10 +201,10 @@ def _insert_many(label: Label, drafts: Sequence[Draft], common: list[Any]) -> tu
     organization = "o.organization_id" if to_people else "r.organization_id"
     sql = (
         f"INSERT INTO audit_inbox ({id_column}{_COMMON}, organization_id, resource_id,"
-        f" resource_label, changes) SELECT {id_value}{COMMON_VALUES}, {organization},"
+        f" resource_label, changes) SELECT {id_value}{values}, {organization},"
         f" r.resource_id, COALESCE({label.sql(substitute)}, ''), r.changes::jsonb"
         f" FROM unnest({arrays}) WITH ORDINALITY AS r"
-        f" ({', '.join(columns)})"
+        f" ({', '.join([*columns, 'n'])})"
         f"{each_organization('r.person_id') if to_people else ''}"
     )
     return sql, [
@@ -202,4 +215,5 @@ def _insert_many(label: Label, drafts: Sequence[Draft], common: list[Any]) -> tu
         [draft.person_id or draft.resource_id for draft in drafts],
         [_json(draft.changes) for draft in drafts],
         *([draft.label_arguments[i] for draft in drafts] for i in range(len(arguments))),
+        *own_params,
     ]

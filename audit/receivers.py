@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
@@ -13,7 +14,7 @@ from django.http import HttpRequest
 from audit import policy, refusals
 from audit.context import Actor
 from audit.policy import ActorType, Result
-from audit.record import TO_EACH_ORGANIZATION, record
+from audit.record import TO_EACH_ORGANIZATION, Told, record, record_each
 from organizations import ulid
 from organizations.models import User
 from organizations.signals import access_denied, content_revealed, token_used
@@ -63,17 +64,20 @@ def _about_person(action: str, user: User, result: Result = Result.SUCCESS, **fa
 
 @receiver(content_revealed)
 def enter_reveal(
-    sender: type[Model], instance: Model, verb: str, facts: dict[str, Any], **kwargs: Any
+    sender: type[Model],
+    verb: str,
+    revealed: Sequence[tuple[Model, Mapping[str, Any]]],
+    **kwargs: Any,
 ) -> None:
     spec = policy.for_model(sender)
     assert isinstance(spec, policy.Resource), f"{sender} is not in the policy"
-    record(
+    record_each(
         verb,
         resource_type=spec.name,
-        resource_id=instance.pk,
-        resource_label=str(instance),
-        organization_id=getattr(instance, spec.organization),
-        **facts,
+        told=[
+            Told(instance.pk, str(instance), getattr(instance, spec.organization), facts)
+            for instance, facts in revealed
+        ],
     )
 
 

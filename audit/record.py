@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -42,6 +42,26 @@ def record(
     inbox.insert(
         connection, action, resource_type, PLAIN_LABEL, [draft], facts, result=result, actor=actor
     )
+
+
+class Told(NamedTuple):
+    """One of the resources that something was done to at once, with facts of its own."""
+
+    resource_id: uuid.UUID
+    resource_label: str
+    organization_id: uuid.UUID
+    facts: Mapping[str, Any]
+
+
+def record_each(action: str, *, resource_type: str, told: Sequence[Told]) -> None:
+    """`record` for each resource, with one statement for all of them."""
+    drafts = [
+        Draft(
+            one.resource_id, one.organization_id, (clean(one.resource_label, 500),), facts=one.facts
+        )
+        for one in told
+    ]
+    inbox.insert(connection, action, resource_type, PLAIN_LABEL, drafts, {})
 
 
 def record_once_a_minute(

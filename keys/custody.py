@@ -34,7 +34,7 @@ def offer(project: Project) -> str:
     version = retrieval.active(project)
     key = _to_give(version)
     facts = {"key_version": version.version}
-    content_revealed.send(KeyVersion, instance=version, verb="retrieve", facts=facts)
+    content_revealed.send(KeyVersion, verb="retrieve", revealed=[(version, facts)])
     return key
 
 

@@ -59,10 +59,11 @@ def pending(project: Project, limit: int) -> Pending:
     key = _active_of_clients(project)
     waiting = _under_other_keys(key)
     found = list(waiting.select_related("target", "environment").order_by("number")[:limit])
+    revealed = []
     for version in found:
         version.project = project
-        facts = {"key_version": version.key_version, "size": version.size_bytes}
-        content_revealed.send(SecretVersion, instance=version, verb="read", facts=facts)
+        revealed.append((version, {"key_version": version.key_version, "size": version.size_bytes}))
+    content_revealed.send(SecretVersion, verb="read", revealed=revealed)
     return Pending(found, waiting.count())
 
 

@@ -25,9 +25,8 @@ def retrieve(project: Project) -> Retrieved:
     """The active version with its key. The reveal is announced first: if it cannot be recorded,
     nothing is revealed. Raises NoActiveKeyError."""
     version = active(project)
-    content_revealed.send(
-        KeyVersion, instance=version, verb="retrieve", facts={"key_version": version.version}
-    )
+    facts = {"key_version": version.version}
+    content_revealed.send(KeyVersion, verb="retrieve", revealed=[(version, facts)])
     return Retrieved(version, None if version.is_client_managed else master_key.unwrap(version))
 
 

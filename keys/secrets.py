@@ -35,8 +35,7 @@ def read(levels: Iterable[Level]) -> list[Opened]:
     """The blobs of `levels` (of one project), those without one left out. Each reveal is announced
     before anything is returned."""
     found = _at(levels)
-    for level, secret in found:
-        _announce("read", level, secret)
+    _announce("read", found)
     return [Opened(level, secret) for level, secret in found]
 
 
@@ -55,8 +54,7 @@ def decrypt(levels: Iterable[Level]) -> list[Opened]:
         Opened(level, secret, blobs.opened(keys[secret.key_version], secret.content))
         for level, secret in found
     ]
-    for level, secret, _ in opened:
-        _announce("decrypt", level, secret)
+    _announce("decrypt", found)
     return opened
 
 
@@ -195,11 +193,13 @@ def _at(levels: Iterable[Level]) -> list[tuple[Level, Secret]]:
     return found
 
 
-def _announce(verb: str, level: Level, secret: Secret) -> None:
-    secret.project, secret.target, secret.environment = (
-        level.project,
-        level.target,
-        level.environment,
-    )
-    facts = {"key_version": secret.key_version, "size": secret.size_bytes}
-    content_revealed.send(Secret, instance=secret, verb=verb, facts=facts)
+def _announce(verb: str, found: Iterable[tuple[Level, Secret]]) -> None:
+    revealed = []
+    for level, secret in found:
+        secret.project, secret.target, secret.environment = (
+            level.project,
+            level.target,
+            level.environment,
+        )
+        revealed.append((secret, {"key_version": secret.key_version, "size": secret.size_bytes}))
+    content_revealed.send(Secret, verb=verb, revealed=revealed)

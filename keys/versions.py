@@ -87,7 +87,7 @@ def show(version: SecretVersion) -> Shown:
     _refuse_locked(version)
     key = _key_of(version)
     facts = {"key_version": version.key_version, "size": version.size_bytes}
-    content_revealed.send(SecretVersion, instance=version, verb="read", facts=facts)
+    content_revealed.send(SecretVersion, verb="read", revealed=[(version, facts)])
     return Shown(version, key)
 
 

@@ -92,7 +92,7 @@ def test_nothing_stored_is_an_empty_object(api: Api, level: Level) -> None:
 def test_each_level_that_is_read_is_entered(
     api: Api, level: Level, entries: Callable[..., list[Any]]
 ) -> None:
-    fill(level)
+    fill(level, ("A=a longer text than the others have", "B=t", "C=e"))
     api.get(path())
     found = entries(level.project.organization, action="read")
     assert sorted(entry.resource_label for entry in found) == [
@@ -101,7 +101,27 @@ def test_each_level_that_is_read_is_entered(
         "my-app/backend/production",
     ]
     assert {entry.context["key_version"] for entry in found} == {1}
-    assert all(entry.context["size"] > 0 and entry.changes == {} for entry in found)
+    held = {secret.pk: secret.size_bytes for secret in Secret.objects.all()}
+    assert {entry.resource_id: entry.context["size"] for entry in found} == held
+    assert len(set(held.values())) > 1
+    assert all(entry.changes == {} for entry in found)
+
+
+@pytest.mark.parametrize("query", ["", "?decrypt=true", "?decrypt=true&raw=true"])
+def test_what_cannot_be_entered_is_not_read(
+    api: Api, level: Level, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(level, ("A=hunter2", "B=t", "C=e"))
+    held = api.get(path()).json()["data"]["attributes"]["levels"]["project"]["content"]
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the log is full")
+
+    monkeypatch.setattr("audit.inbox.insert", fail)
+    response = api.get(f"{path()}{query}")
+    assert (response.status_code, response.json()["error"]) == (500, "server_error")
+    for told in (held, "hunter2", "log is full"):
+        assert told not in response.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from keys import authors, crypto, secrets
+from keys.levels import Level
+from organizations.models import Organization
+from tests import factories
 from tests.api.conftest import Api
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,5 +44,49 @@ def test_a_request_takes_few_statements(
     statements: int,
 ) -> None:
     assert api.send(method, path, body).status_code == 200  # notes that the key is used
+    with django_assert_num_queries(RECOGNIZED + TRANSACTION + statements):
+        assert api.send(method, path, body).status_code == 200
+
+
+PRODUCTION = {"project": "my-app", "target": "backend", "environment": "production"}
+
+
+@pytest.fixture
+def three_levels(acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Production with what lies above it, each written twice."""
+    monkeypatch.setattr(crypto, "ITERATIONS", 1000)
+    project = factories.make_project(acme)
+    target = factories.make_target(project)
+    for level in Level(project, target, factories.make_environment(target)).and_above:
+        for text in ("A=1", "A=2"):
+            secrets.store(level, text, author=authors.SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "statements"),
+    [
+        # Each reads the three nodes. Then: the blobs of all levels, and the entries of all.
+        ("GET", "/{o}/my-app/backend/production/secrets", None, 3 + 2),
+        # The active key and those that the blobs are under as well.
+        ("GET", "/{o}/my-app/backend/production/secrets?decrypt=true&merge=true", None, 3 + 4),
+        # A savepoint's two; the key before and under its lock, with the lock itself; the node, the
+        # blob and a number, locked; what was there as a version and what comes, each entered.
+        ("POST", "/{o}/secrets/store", {**PRODUCTION, "content": "A=3"}, 3 + 2 + 3 + 3 + 2),
+        # Counts, and reads a page.
+        ("POST", "/{o}/secrets/versions", PRODUCTION, 3 + 2),
+        # The version with its path, its key, the entry, and only then the content.
+        ("GET", "/{o}/secrets/versions/6", None, 4),
+    ],
+)
+def test_secrets_take_few_statements(
+    api: Api,
+    three_levels: None,
+    django_assert_num_queries: DjangoAssertNumQueries,
+    method: str,
+    path: str,
+    body: Any,
+    statements: int,
+) -> None:
+    assert api.send(method, path, body).status_code == 200
     with django_assert_num_queries(RECOGNIZED + TRANSACTION + statements):
         assert api.send(method, path, body).status_code == 200
