@@ -209,7 +209,7 @@ def _moved(
     number = pending["key_version"]
     if not old:
         for version in keys.history(api, slug):
-            found = keys.match_old(given, version)
+            found = None if version["is_active"] else keys.match_old(given, version)
             if found is not None:
                 old[found.version] = found
     if number not in old:

@@ -10,6 +10,7 @@ import base64
 import hmac
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -134,16 +135,24 @@ def history(api: Api, project: str) -> list[dict[str, Any]]:
 
 def match_old(given: Sequence[str], version: Mapping[str, Any]) -> OldKey | None:
     """The one of the `given` old keys (files or values) that `version` (an item of the history) was
-    made with, or None."""
-    check, salt = version.get("key_check"), version.get("key_check_salt")
-    if not check or not salt:
+    made with, or None. On a terminal it is asked for where none is given."""
+    if not version.get("key_check") or not version.get("key_check_salt"):
         return None
-    raw_salt, rounds = base64.b64decode(salt), int(version["key_check_iterations"])
     for text in given:
-        key = client_key(text, "an old key")
-        if hmac.compare_digest(crypto.prove(key, raw_salt, rounds), check):
-            return OldKey(version["version"], crypto.derive_data_key(key, raw_salt, rounds))
-    return None
+        found = _proved(client_key(text, "an old key"), version)
+        if found is not None:
+            return found
+    if given or not sys.stdin.isatty():
+        return None
+    typed = click.prompt(f"The old key, of version {version['version']}", hide_input=True, err=True)
+    return _proved(_not_empty(typed.strip(), "the old key"), version)
+
+
+def _proved(key: str, version: Mapping[str, Any]) -> OldKey | None:
+    salt, rounds = base64.b64decode(version["key_check_salt"]), int(version["key_check_iterations"])
+    if not hmac.compare_digest(crypto.prove(key, salt, rounds), version["key_check"]):
+        return None
+    return OldKey(version["version"], crypto.derive_data_key(key, salt, rounds))
 
 
 # --- where a client's key comes from ------------------------------------------------------------

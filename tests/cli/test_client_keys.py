@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,7 @@ def test_re_encryption_ends_when_the_server_takes_nothing(
     signed_in.answer("POST", f"{PROJECT}/secrets/re-encrypt-history/pending", pending)
     version = {
         "version": "1",
+        "is_active": False,
         "key_check": crypto.prove(NEXT, bytes(16), ROUNDS),
         "key_check_salt": SALT,
         "key_check_iterations": ROUNDS,
@@ -222,3 +224,25 @@ def test_re_encryption_ends_when_the_server_takes_nothing(
     keys = ("--client-key", files["key"], "--old-key", files["next"])
     result = dotenv("key", "re-encrypt-history", "my-app", *keys)
     assert (result.code, "took none" in result.err) == (1, True)
+
+
+def test_an_old_key_is_asked_for_on_a_terminal(
+    signed_in: Server, terminal: Callable[..., tuple[int, str]], files: dict[str, str]
+) -> None:
+    describe(signed_in, version=2)
+    old = {
+        "version": "1",
+        "managed": "client",
+        "is_active": False,
+        "key_check": crypto.prove(NEXT, bytes(16), ROUNDS),
+        "key_check_salt": SALT,
+        "key_check_iterations": ROUNDS,
+    }
+    content = crypto.encrypt(crypto.derive_data_key(NEXT, bytes(16), ROUNDS), b"A=old\n")
+    version = {"id": "3", "content": content, "key": old}
+    signed_in.answer("GET", f"/api/v1/{ACME}/secrets/versions/3", {"data": version})
+    show = ("secret", "show", "my-app", "--version", "3", "--client-key", files["key"])
+    code, shown = terminal(*show, answers=[("The old key, of version 1", NEXT)])
+    assert (code, "A=old" in shown, NEXT in shown) == (0, True, False)
+    code, shown = terminal(*show, answers=[("The old key, of version 1", "some other key")])
+    assert (code, "an old key of clients" in shown) == (5, True)
