@@ -298,6 +298,42 @@ def test_long_paths_work_and_say_that_they_end(place: Place) -> None:
         assert "Deprecation" not in place.sdk.last.headers
 
 
+# What the SDK offers and its command does not use
+
+
+def test_retrieving_as_the_sdk_sends_it(place: Place) -> None:
+    fill(place)
+    body = {**dict(zip(LEVELS, PATH.split("/"), strict=True)), "filters": {}, "merge": "false"}
+    for path in ("/acme/secrets/retrieve", "/organizations/acme/secrets/retrieve"):
+        read = place.sdk.send("POST", path, {**body, "action": "read"})
+        assert set(read["data"]["secrets"]) == set(LEVELS)
+        opened = place.sdk.send("POST", path, {**body, "action": "decrypt", "merge": "true"})
+        assert opened["data"]["secrets"] == {"A": "environment"}
+        raw = place.sdk.send("POST", path, {**body, "action": "decrypt", "raw": True})
+        assert raw == {"A": "environment"}
+        key = place.sdk.send("POST", path, {**body, "action": "key:retrieve"})
+        assert isinstance(key["data"]["attributes"]["content"], str)
+        assert place.sdk.last is not None
+        assert ("Deprecation" in place.sdk.last.headers) is path.startswith("/organizations")
+
+
+def test_deleting_leaves_a_version_unless_it_is_confirmed(place: Place) -> None:
+    fill(place)
+    body = {"project": "my-app"}
+    assert place.sdk.send("POST", "/acme/secrets/delete", body) is None
+    assert place.sdk.send("POST", "/acme/secrets/delete", body) is None
+    assert place.sdk.pull("my-app") == {}
+    [item] = place.sdk.versions(project="my-app")["data"]
+    number = f"/acme/secrets/versions/{item['id']}"
+    assert refused(lambda: place.sdk.send("DELETE", number)).kind == "version_protected"
+    place.sdk.restore(item["id"])
+    assert place.sdk.pull("my-app") == {"project": b"A=project\n"}
+    gone = {**body, "no_backup": True}
+    assert refused(lambda: place.sdk.send("POST", "/acme/secrets/delete", gone)).status == 422
+    place.sdk.send("POST", "/acme/secrets/delete", {**gone, "confirmed": True})
+    assert place.sdk.versions(project="my-app")["data"] == []
+
+
 # Custody of clients, as our own command does it
 
 
