@@ -225,7 +225,7 @@ def test_a_validation_error_stands_in_its_message_alone(place: Place) -> None:
     assert all(error.fields.values())
 
 
-# 10 is tests/promises/test_keys.py and tests/cli/test_crypto.py; here both ends meet.
+# 10 is test_vectors.py; here both ends meet.
 
 
 def test_both_ends_derive_the_same_key(place: Place) -> None:
