@@ -67,9 +67,10 @@ def arriving(
             raise ContentNotEncryptedError(
                 "The content is not encrypted, and this project takes no plaintext."
             )
-        return Blob(
-            crypto.encrypt(data_key, sent.encode()), version.version, {"plaintext_upload": True}
-        )
+        # Encrypted it is longer, and clients must be able to send back what they were given.
+        encrypted = crypto.encrypt(data_key, sent.encode())
+        _check_length(text_length(encrypted), "Encrypted, the content")
+        return Blob(encrypted, version.version, {"plaintext_upload": True})
     if _opens(data_key, content) is not None:
         return Blob(content, version.version)
     plaintext = _opens(data_keys.padded_key(version), content)
@@ -134,8 +135,12 @@ def _decoded(sent: str) -> bytes | None:
 
 
 def _check_size(sent: str) -> None:
+    _check_length(len(sent.encode()), "The content")
+
+
+def _check_length(length: int, what: str) -> None:
     largest: int = settings.SECRET_MAX_BYTES
-    if len(sent.encode()) > largest:
+    if length > largest:
         raise ContentTooLargeError(
-            f"The content is {len(sent.encode()):,} bytes; a level holds at most {largest:,}."
+            f"{what} is {length:,} bytes; a level holds at most {largest:,}."
         )

@@ -15,6 +15,7 @@ from keys import crypto, data_keys, master_key, projects, reencryption, retrieva
 from keys.errors import (
     ClientManagedError,
     ContentUndecryptableError,
+    GoneError,
     InsecureClientKeyError,
     KeyProofMismatchError,
     ServerManagedError,
@@ -109,16 +110,20 @@ def _to_give(version: KeyVersion) -> str:
 
 def _locked(project: Project) -> KeyVersion:
     version = retrieval.active(project)
-    locked = KeyVersion.objects.select_for_update().get(pk=version.pk)
-    if not locked.is_active:  # rotated since it was looked at
+    locked = KeyVersion.objects.select_for_update().filter(pk=version.pk, is_active=True).first()
+    if locked is None:  # rotated since it was looked at
         raise ValidationError("The key was rotated meanwhile; look again.")
-    locked.project = project
+    # Before any version: who deletes a level locks the node first.
+    found = Project.objects.select_for_update().filter(pk=project.pk).first()
+    if found is None:
+        raise GoneError(f"{project.slug} was deleted meanwhile.")
+    locked.project = found
     return locked
 
 
 def _switch(version: KeyVersion, master_key_version: int, mode: str) -> None:
     version.master_key_version = master_key_version
-    project = Project.objects.select_for_update().get(pk=version.project_id)
+    project = version.project
     project.storage_mode = mode
     with act("switch_custody", key_version=version.version):
         version.save(

@@ -19,8 +19,8 @@ class RuleError(Exception):
         self.details = details
 
 
-class LevelGoneError(RuleError):
-    """Somebody else deleted the level meanwhile."""
+class GoneError(RuleError):
+    """Somebody else deleted it meanwhile."""
 
     code = "not_found"
 

@@ -159,8 +159,10 @@ def _retire(version: KeyVersion) -> None:
 
 
 def _held(project: Project) -> list[uuid.UUID]:
-    """The blobs of all levels. Writers are locked out, so there will be no others."""
-    return list(Secret.objects.filter(project=project).order_by("id").values_list("id", flat=True))
+    """The blobs of all levels, locked: who deletes one does not ask for the key. Writers are locked
+    out by it, so there will be no others."""
+    held = Secret.objects.select_for_update().filter(project=project).order_by("id")
+    return list(held.values_list("id", flat=True))
 
 
 def _matched(

@@ -1,7 +1,7 @@
 """Reading, writing and deleting the blobs of levels. Each write keeps what it replaces.
 
-Order of locks, the same everywhere: the project's active key, then the level's node, then the
-level's blob, then the organization's numbers.
+Order of locks, the same everywhere: the project's active key, the level's node, its blob, its
+versions, the organization's numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db.models import Q
 from keys import blobs, data_keys, numbering
 from keys.authors import Author
 from keys.blobs import Blob
-from keys.errors import ClientManagedError, LevelGoneError
+from keys.errors import ClientManagedError, GoneError
 from keys.levels import Level
 from keys.models import Secret, SecretVersion
 from keys.retrieval import active, active_to_write, numbered
@@ -161,11 +161,11 @@ def keep(
 
 def locked(level: Level) -> Secret | None:
     """The level's blob, locked until the transaction ends. The node is locked first: before the
-    first write there is no blob to lock. Raises LevelGoneError."""
+    first write there is no blob to lock. Raises GoneError."""
     node = level.node
     nodes = type(node)._default_manager.select_for_update(no_key=True)
     if not nodes.filter(pk=node.pk).values_list("pk", flat=True):
-        raise LevelGoneError(f"{level.path} was deleted meanwhile.")
+        raise GoneError(f"{level.path} was deleted meanwhile.")
     found = Secret.objects.select_for_update().filter(**level.columns).first()
     if found is not None:
         found.project, found.target, found.environment = (

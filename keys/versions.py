@@ -17,6 +17,7 @@ from keys.authors import Author
 from keys.blobs import Blob
 from keys.errors import (
     ContentRequiredError,
+    GoneError,
     VersionLockedError,
     VersionProtectedError,
 )
@@ -112,8 +113,12 @@ def restore(
     if not old.is_client_managed:
         data_keys.data_key(old)
     key = active_to_write(level.project)
+    secrets.locked(level)
     # Read again, locked: re-encryption may have moved it to another key meanwhile.
-    version = SecretVersion.objects.select_for_update().get(pk=version.pk)
+    found = SecretVersion.objects.select_for_update().filter(pk=version.pk).first()
+    if found is None:
+        raise GoneError(f"Version {version.number} was deleted meanwhile.")
+    version = found
     version.project, version.target, version.environment = (
         level.project,
         level.target,

@@ -199,6 +199,23 @@ def test_a_rotation_waits_for_a_write(project: Project) -> None:
     assert contents(project) == EVERYTHING | {b"A=new"}
 
 
+def test_a_deletion_beside_a_rotation_waits_and_is_kept(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither holds what the other needs next."""
+    secret = Secret.objects.select_related("project", "target", "environment").latest("id")
+    with rotation_held_in_the_middle(project, monkeypatch):
+        thread, outcome = in_thread(lambda: secrets.delete(secret.level, author=authors.SYSTEM))
+        thread.join(0.3)
+        assert not outcome
+    thread.join(SECONDS)
+    assert outcome == [True]
+    assert len(contents(project)) == LEVELS - 1
+    deleted = SecretVersion.objects.get(action="delete")
+    assert deleted.key_version == 2
+    assert blobs.opened(retrieval.active(project), deleted.content) in EVERYTHING
+
+
 def test_a_connection_that_breaks_leaves_the_project_whole(
     project: Project, monkeypatch: pytest.MonkeyPatch, superuser_connection: psycopg.Connection[Any]
 ) -> None:
