@@ -151,6 +151,16 @@ def test_too_much_is_refused(level: Level, settings: Any) -> None:
         secrets.store(level, "x" * 101, author=ADA)
 
 
+def test_plaintext_counts_as_the_blob_that_it_becomes(level: Level, settings: Any) -> None:
+    settings.SECRET_MAX_BYTES = 100
+    secrets.store(level, "A=" + "x" * 45, author=ADA)
+    stored = blobs.to_text(Secret.objects.get().content)
+    assert len(stored) == 100
+    secrets.store(level, stored, author=ADA)
+    with pytest.raises(errors.ContentTooLargeError, match="Encrypted, .* 104 bytes"):
+        secrets.store(level, "A=" + "x" * 46, author=ADA)
+
+
 def test_a_deleted_level_can_be_restored(level: Level) -> None:
     secrets.store(level, sealed(level.project, b"A=1"), author=ADA)
     assert secrets.delete(level, author=ADA) is True
