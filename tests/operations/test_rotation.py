@@ -54,6 +54,8 @@ IS_ROTATING = f"""
     )
 """
 
+TOLD = "SELECT count(*) FROM audit_entry WHERE action = 'rotate'"
+
 
 @pytest.fixture(scope="module")
 def thousand(site: Site) -> Site:
@@ -102,7 +104,7 @@ def again_and_again(work: Callable[[], Any], until: threading.Event) -> list[Any
 
 
 def test_a_killed_worker_leaves_everything_under_the_old_key(thousand: Site, sdk: Sdk) -> None:
-    before = sdk.key(thousand.project)
+    before, told = sdk.key(thousand.project), thousand.query(TOLD)
     with rotating(thousand) as rotation:
         for pid in workers(thousand):
             os.kill(pid, signal.SIGKILL)
@@ -112,9 +114,11 @@ def test_a_killed_worker_leaves_everything_under_the_old_key(thousand: Site, sdk
     assert (after.version, after.key) == (before.version, before.key)
     assert contents(thousand, after) == EVERYTHING
     assert len(sdk.key_history(thousand.project)) == before.version
+    assert thousand.query(TOLD) == told
     # Nothing of it holds up the next.
     wait_until(lambda: thousand.query(IS_ROTATING) == (False,))
     assert sdk.rotate_key(thousand.project) == str(before.version + 1)
+    assert thousand.query(TOLD) > told
     assert contents(thousand, sdk.key(thousand.project)) == EVERYTHING
 
 
