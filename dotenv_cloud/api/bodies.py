@@ -293,12 +293,15 @@ def require_confirmed(body: dict[str, Any], why: str) -> None:
         raise errors.invalid({"confirmed": [f"Send true to confirm: {why}."]})
 
 
+YES, NO = ("true", "1"), ("false", "0")
+
+
 def flag(name: str, given: Any) -> bool:
     """A boolean of a query or a body, where it may be a word. Raises a 422 naming it."""
     text = str(given if given not in (None, "") else "false").lower()
-    if text not in ("true", "false", "1", "0"):
+    if text not in (*YES, *NO):
         raise errors.invalid({name: ["Use true or false."]})
-    return text in ("true", "1")
+    return text in YES
 
 
 class EncryptedBody(serializers.Serializer):

@@ -46,13 +46,17 @@ class Asked(NamedTuple):
             raise _cannot_combine("merge and raw need decrypt=true: only plaintext has variables.")
         return cls(decrypt, merge, raw)
 
+    @classmethod
+    def wants_plaintext(cls, given: Mapping[str, Any]) -> bool:
+        """Whether to decrypt, before the rest is known to make sense."""
+        return str(given.get("decrypt")).lower() in bodies.YES
+
 
 class SecretsView(ApiView):
     """Finds levels, reads them as asked, and says who writes."""
 
-    def read(self, level: Level, asked: Asked) -> list[Opened]:
-        """The blobs of the level and those above it that the caller may read."""
-        abilities = ["secret:read", "secret:decrypt"] if asked.decrypt else [self.ability]
+    def read(self, level: Level, asked: Asked, *abilities: str) -> list[Opened]:
+        """The blobs of the level and those above it that `abilities` reach."""
         levels = self.seen(level, *abilities)
         return secrets.decrypt(levels) if asked.decrypt else secrets.read(levels)
 
@@ -85,11 +89,13 @@ class Secrets(SecretsView):
         ],
     )
     def get(self, request: Request, organization: str, **path: str) -> Any:
-        asked = Asked.parse(request.query_params)
-        if asked.decrypt:
+        # First what may be asked, then of what, then how.
+        if Asked.wants_plaintext(request.query_params):
             self.also_require("secret:decrypt")
         level = self.level(**path)
-        opened = self.read(level, asked)
+        asked = Asked.parse(request.query_params)
+        more = ["secret:decrypt"] if asked.decrypt else []
+        opened = self.read(level, asked, "secret:read", *more)
         if asked.raw:
             text = _as_lines(_merged(level, opened))
             return HttpResponse(text, content_type="text/plain; charset=utf-8")
@@ -117,13 +123,11 @@ class Retrieval(SecretsView):
     def post(self, request: Request, organization: str) -> Any:
         body = bodies.read(request, bodies.RetrievalBody)
         action = body["action"]
-        self.ability = action if action == "key:retrieve" else "secret:read"
+        self.ability = action if action == "key:retrieve" else f"secret:{action}"
         self.also_require(self.ability)
         if action == "key:retrieve":
             project = self.project_called(body["project"], in_part=True)
             return encryption_keys.described_key(project)
-        if action == "decrypt":
-            self.also_require("secret:decrypt")
         wanted = body.get("filters") or {}
         names, search = wanted.get("names") or [], wanted.get("search") or ""
         if action == "read" and (names or search):
@@ -136,7 +140,7 @@ class Retrieval(SecretsView):
             }
         )
         level = self.level(body["project"], body.get("target"), body.get("environment"))
-        opened = self.read(level, asked)
+        opened = self.read(level, asked, self.ability)
         if action == "decrypt":
             found = _filtered(_merged(level, opened), names, search)
         else:

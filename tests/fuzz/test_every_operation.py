@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"]),
 ]
 
-CALLS = 16
+CALLS = 7
 ASKS_BY_POST = ("/retrieve", "/secrets/versions", "/pending")
 
 SCHEMA = schemathesis.openapi.from_dict(
