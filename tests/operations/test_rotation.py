@@ -27,17 +27,26 @@ FILL = f"""
 import django
 django.setup()
 from django.db import transaction
-from keys import authors, secrets
-from keys.levels import Level
-from organizations.models import Project
+from keys import blobs, crypto, data_keys, numbering, retrieval
+from keys.models import Secret
+from organizations.models import Environment, Project
 from tests import factories
 with transaction.atomic():
     project = Project.objects.get()
     target = factories.make_target(project)
-    for number in range({LEVELS}):
-        environment = factories.make_environment(target, f"env {{number}}")
-        level = Level(project, target, environment)
-        secrets.store(level, f"N={{number}}", author=authors.SYSTEM)
+    key = data_keys.data_key(retrieval.active(project))
+    environments = Environment.objects.bulk_create(
+        Environment(organization_id=project.organization_id, target=target, name=f"env {{n}}",
+                    slug=f"env-{{n}}") for n in range({LEVELS})
+    )
+    numbers = numbering.take(project.organization_id, {LEVELS})
+    contents = [crypto.encrypt(key, b"N=%d" % n) for n in range({LEVELS})]
+    Secret.objects.bulk_create(
+        Secret(organization_id=project.organization_id, project=project, target=target,
+               environment=environment, number=number, content=content, key_version=1,
+               size_bytes=blobs.text_length(content))
+        for environment, number, content in zip(environments, numbers, contents, strict=True)
+    )
 """
 
 EVERYTHING = {b"N=%d" % number for number in range(LEVELS)}

@@ -237,7 +237,7 @@ def actual(organization: Organization) -> dict[Any, Any]:
 
 
 @settings(
-    max_examples=100 if os.environ.get("CI") else 30,
+    max_examples=40 if os.environ.get("CI") else 20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
