@@ -14,6 +14,8 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from django.template import VariableDoesNotExist
+from django.urls import Resolver404
 from pythonjsonlogger.json import JsonFormatter
 
 from audit.redaction import redact
@@ -76,13 +78,22 @@ class Formatter(JsonFormatter):
         seen: set[int] = set()
         while error is not None and id(error) not in seen:
             seen.add(id(error))
-            # A database error's further lines (DETAIL) quote the row that failed.
-            said = str(error).split("\n", 1)[0]
-            lines.append(f"{type(error).__module__}.{type(error).__qualname__}: {said}")
+            lines.append(f"{type(error).__module__}.{type(error).__qualname__}: {_said_by(error)}")
             frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
             lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return "\n".join(lines)
+
+
+def _said_by(error: BaseException) -> str:
+    """The message of an exception, without what it quotes."""
+    if isinstance(error, VariableDoesNotExist):
+        # The rest is all that the page is made from, a key shown once included.
+        return f"no variable {error.params[0]}"
+    if isinstance(error, Resolver404):
+        return "no such path"
+    # A database error's further lines (DETAIL) quote the row that failed.
+    return str(error).split("\n", 1)[0]
 
 
 def _saying(record: logging.LogRecord, message: str) -> logging.LogRecord:
@@ -114,5 +125,7 @@ def configuration(level: str, file: str | None) -> dict[str, Any]:
             # Django's own handlers would print beside ours.
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.db.backends": {"level": "WARNING"},
+            # It tells each variable that a page lacks, with all that the page has.
+            "django.template": {"level": "INFO"},
         },
     }

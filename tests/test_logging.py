@@ -8,10 +8,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.template import Context, Template, VariableDoesNotExist
+from django.urls import Resolver404, resolve
 
 from audit import context
 from audit.policy import Interface
-from dotenv_cloud.logging import Formatter
+from dotenv_cloud.logging import Formatter, configuration
 from organizations import ulid
 
 TOKEN = "dotenv_01HZXK5M8N9P0Q1R2S3T4V5W6X_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC2dF4gH6jK8mN0pQ"
@@ -88,6 +90,30 @@ def test_an_exception_is_written_without_the_row_that_it_quotes() -> None:
 def test_an_exception_that_holds_a_token_is_redacted() -> None:
     line = written("failed", exc_info=raised(ValueError(f"bad key {TOKEN}")))
     assert TOKEN not in json.dumps(line)
+
+
+@pytest.mark.parametrize("text", ["{{ nowhere }}", "{{ one|default:nowhere }}"])
+def test_what_a_page_is_made_from_is_not_written(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page may show a key, once; Django's message about a variable quotes all of them."""
+    configured = configuration("DEBUG", None)["loggers"]["django.template"]["level"]
+    caplog.set_level(configured, "django.template")
+    try:
+        Template(text).render(Context({"key": "canary"}))
+    except VariableDoesNotExist as error:
+        line = written("failed", exc_info=(type(error), error, error.__traceback__))
+        assert "nowhere" in line["exc_info"]
+        assert "canary" not in json.dumps(line)
+    assert "canary" not in caplog.text
+
+
+def test_an_unknown_path_is_not_written() -> None:
+    try:
+        resolve("/password/reset/MQ/canary/")
+    except Resolver404 as error:
+        line = written("failed", exc_info=(type(error), error, error.__traceback__))
+    assert "canary" not in json.dumps(line)
 
 
 def test_a_server_error_is_written_without_its_path() -> None:
