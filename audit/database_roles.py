@@ -16,6 +16,9 @@ _AUDIT_TABLES = """
     WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'audit\\_%'
     AND relkind IN ('r', 'p', 'v')
 """
+_IS_DATABASE_OURS = """
+    SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()
+"""
 
 
 def grant(connection: BaseDatabaseWrapper) -> None:
@@ -43,6 +46,11 @@ def grant(connection: BaseDatabaseWrapper) -> None:
         cursor.execute("SELECT quote_ident(current_database())")
         [database] = cursor.fetchone()
         cursor.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
+        cursor.execute(_IS_DATABASE_OURS)
+        if cursor.fetchone() == (True,):
+            # It takes a second where executing takes milliseconds: each statement here is short,
+            # and servers before 18 count a kind of plan that is switched off as a huge cost.
+            cursor.execute(f"ALTER DATABASE {database} SET jit = off")
         if application in roles:
             _grant_application(cursor, application, audit_tables)
         if sealer in roles:

@@ -115,22 +115,22 @@ def _edge(start: uuid.UUID | None, *, is_descending: bool) -> uuid.UUID | None:
 
 @contextmanager
 def _in_order_of_indexes(using: str) -> Iterator[None]:
-    """Plan what is asked inside without sorting where an index has the order.
+    """Plan what is asked inside by the keys' indexes, in their order.
 
     For a key that is not known when it plans, PostgreSQL expects as many entries as the average
-    key has. For a few it would rather fetch and sort all, and one key may have a million.
+    key has. For a few it would rather fetch and sort all, and one key may have a million; for many
+    it would rather read the log by time until it met enough, and one key may be quiet for a year.
     """
-    _set_sorting("off", using)
-    yield
-    # After an error the rollback undoes it.
-    _set_sorting("on", using)
-
-
-def _set_sorting(value: str, using: str) -> None:
     with connections[using].cursor() as cursor:
         cursor.execute(
-            "SELECT set_config('enable_sort', %s, true), set_config('enable_bitmapscan', %s, true)",
-            [value, value],
+            "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off;"
+            " SET LOCAL random_page_cost = 0.1"
+        )
+        yield
+        # After an error the rollback undoes it.
+        cursor.execute(
+            "SET LOCAL enable_sort TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT;"
+            " SET LOCAL random_page_cost TO DEFAULT"
         )
 
 

@@ -52,7 +52,7 @@ def ledger(databases: Databases, django_db_setup: None) -> Iterator[list[Row]]:
         seeding.seal(owner, sorted([*rows, *others, *retired], key=lambda row: row.id))
         seeding.receive(owner, LARGE.rows(1_500, lately, NOW))
         seeding.receive(owner, SMALL.rows(500, lately, NOW))
-        owner.execute("ANALYZE")
+        owner.execute("VACUUM ANALYZE")
         assert owner.execute(
             "SELECT count(*) > 5 FROM pg_inherits WHERE inhparent = 'audit_ledger'::regclass"
         ).fetchone() == (True,)
@@ -79,8 +79,8 @@ class Plan:
                 execute.execute(
                     ("EXPLAIN (ANALYZE, FORMAT JSON) " if is_page else "") + query["sql"]
                 )
-                [first, *_] = execute.fetchone()
                 if is_page:
+                    [first] = execute.fetchone()
                     [plan] = json.loads(first) if isinstance(first, str) else first
                     nodes += _walk(plan["Plan"])
         return cls(nodes)
@@ -232,7 +232,7 @@ def test_several_keys_that_were_quiet_for_long_are_read_by_their_indexes(
     """Read from its end, the log would show their first entry after 15,000 others."""
     plan = Plan.of(first_page(LARGE, data))
     unsealed = 2_000
-    assert plan.rows_read < MOST_READ + unsealed
+    assert plan.rows_read < unsealed + 1_000
     assert plan.sequential in ([], ["audit_inbox"])
 
 
