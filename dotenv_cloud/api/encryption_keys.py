@@ -47,7 +47,7 @@ class KeyHistory(ApiView):
     @described("List the versions of the key", answer="KeyHistory")
     def get(self, request: Request, organization: str, project: str) -> Response:
         found = self.project(in_part=True)
-        writes = "secret:write" in self.principal.abilities
+        writes = self.principal.may_inside("secret:write", found.pk)
         listed = [
             # The active proof is what a write needs: it is for who may write.
             resources.key_version(version, shows_check=writes or not version.is_active)

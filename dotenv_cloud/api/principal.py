@@ -95,3 +95,7 @@ class Principal:
         """Whether the ability, once held, covers the node with this path or something below it."""
         scopes = self.scopes_of(ability)
         return not scopes or any(scope.leads_to(*path) for scope in scopes)
+
+    def may_inside(self, ability: str, *path: uuid.UUID) -> bool:
+        """Whether the ability is held, for the node with this path or something below it."""
+        return ability in self.abilities and self.reaches_into(ability, *path)

@@ -52,11 +52,9 @@ class OneVersion(VersionView):
     def get(self, request: Request, organization: str, version: int) -> Response:
         found = self.version()
         principal = self.principal
-        retrieves = "key:retrieve" in principal.abilities and principal.reaches_into(
-            "key:retrieve", *found.level.ids
-        )
+        retrieves = principal.may_inside("key:retrieve", *found.level.ids)
         shown = versions.show(found) if retrieves else versions.outline(found)
-        writes = retrieves and "secret:write" in principal.abilities
+        writes = retrieves and principal.may_inside("secret:write", found.project_id)
         return data(
             {
                 **resources.secret_version(found, None),

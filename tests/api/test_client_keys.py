@@ -134,6 +134,24 @@ def test_only_who_may_write_sees_the_active_proof(api: Api, acme: Organization, 
     assert ["key_check" in item for item in reader.get(path).json()["data"]] == [False, True]
     writer = caller(acme, "key:retrieve", "secret:write")
     assert ["key_check" in item for item in writer.get(path).json()["data"]] == [True, True]
+    elsewhere = [Scope("secret:write", factories.make_project(acme, "Other").pk)]
+    writer = caller(acme, "key:retrieve", "secret:write", scopes=elsewhere)
+    assert ["key_check" in item for item in writer.get(path).json()["data"]] == [False, True]
+
+
+def test_who_writes_elsewhere_sees_no_active_proof_in_a_version(
+    api: Api, acme: Organization, vault: str
+) -> None:
+    stored(api, "A=1", "A=2")
+    [version] = SecretVersion.objects.all()
+    path = f"/{{o}}/secrets/versions/{version.number}"
+    other = factories.make_project(acme, "Other")
+    for project, shows in ((other, False), (version.project, True)):
+        scopes = [Scope("secret:write", project.pk)]
+        abilities = ("secret:history", "key:retrieve", "secret:write")
+        shown = caller(acme, *abilities, scopes=scopes).get(path).json()["data"]
+        assert shown["content"]
+        assert ("key_check" in shown["key"]) == shows
 
 
 @pytest.mark.parametrize(
