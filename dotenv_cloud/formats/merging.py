@@ -49,7 +49,14 @@ def _of_json(text: str) -> dict[str, str]:
         raise UnreadableError("it is not JSON") from None
     if not isinstance(document, dict):
         raise UnreadableError("it is JSON, but no object")
-    return {
+    variables = {
         key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in document.items()
     }
+    try:
+        for variable in variables.items():
+            "".join(variable).encode()
+    except UnicodeEncodeError:
+        # JSON may hold halves of characters, which nobody could write anywhere.
+        raise UnreadableError("it holds text that is not valid Unicode") from None
+    return variables

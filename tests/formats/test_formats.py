@@ -174,7 +174,16 @@ def test_a_level_has_variables_by_its_format(
 
 
 @pytest.mark.parametrize(
-    ("text", "secret_format"), [("A B=1", "env"), ("[1]", "json"), ("{", "json"), ("a: 1", "yaml")]
+    ("text", "secret_format"),
+    [
+        ("A B=1", "env"),
+        ("[1]", "json"),
+        ("{", "json"),
+        ('{"A": "\\ud800"}', "json"),
+        ('{"\\ud800": 1}', "json"),
+        ('{"A": ["\\ud800"]}', "json"),
+        ("a: 1", "yaml"),
+    ],
 )
 def test_a_level_without_variables_says_so(text: str, secret_format: str) -> None:
     with pytest.raises(merging.UnreadableError):
