@@ -84,6 +84,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = Options()
     try:
         options = Options.from_environment()
+        if sys.stdout is None:
+            raise Failure(
+                "Standard output is closed.", hint="To see nothing, send it to /dev/null."
+            )
         # Without standalone mode click returns the code of --help and raises the rest.
         code = root.main(
             args=list(arguments) if arguments is not None else None,

@@ -173,17 +173,20 @@ def no_url() -> Failure:
 
 def server_url(text: str, source: str) -> str:
     """The address of a server, without the path of the API that is often copied with it."""
-    parts = urlsplit(text)
+    # What is before an @ may be a password, and what follows a ? a token.
+    shown = re.sub(r"//.*@", "//…@", text).partition("?")[0]
+    refused = Failure(
+        f"{source} is {shown!r}, which is not the address of a server.",
+        Exit.USAGE,
+        "Write scheme and host, for example https://dotenv.example.org.",
+    )
     try:
+        parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number
-        usable = False
+    except ValueError:  # the port is no number, a bracket stays open
+        raise refused from None
     if not usable or parts.username is not None or parts.query or parts.fragment:
-        raise Failure(
-            f"{source} is {text!r}, which is not the address of a server.",
-            Exit.USAGE,
-            "Write scheme and host, for example https://dotenv.example.org.",
-        )
+        raise refused
     path = parts.path.rstrip("/").removesuffix("/api/v1")
     return f"{parts.scheme}://{parts.netloc}{path}"
 

@@ -163,7 +163,17 @@ def test_without_a_server_nothing_is_guessed(dotenv: Run, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", "ftp://h", "http://", "http://a:b@h", "https://h/?x=1", "http://h:x"]
+    "url",
+    [
+        "localhost:8000",
+        "ftp://h",
+        "http://",
+        "http://a:canary@h",
+        "http://a:can@ary@[",
+        "https://h/?x=canary",
+        "http://h:x",
+        "http://[",
+    ],
 )
 def test_an_address_that_is_none_is_refused(
     dotenv: Run, monkeypatch: pytest.MonkeyPatch, url: str
@@ -173,6 +183,7 @@ def test_an_address_that_is_none_is_refused(
     result = dotenv("list", "projects")
     assert result.code == 2
     assert "DOTENV_API_URL is" in result.err
+    assert "ary" not in result.err
 
 
 def test_the_path_of_the_api_may_be_part_of_the_address(
@@ -252,6 +263,15 @@ def test_unknown_words_are_usage_errors(dotenv: Run) -> None:
     assert dotenv("nonsense").code == 2
     assert dotenv("list", "nonsense").code == 2
     assert dotenv("--help").code == 0
+
+
+def test_without_standard_output_nothing_is_asked(signed_in: Server) -> None:
+    command = f"{sys.executable} -m dotenv_cloud.cli list projects >&-"
+    done = subprocess.run(
+        ["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, timeout=60
+    )
+    assert (done.returncode, signed_in.requests) == (1, [])
+    assert "✗ Standard output is closed." in done.stderr
 
 
 def test_a_reader_that_stops_reading_ends_the_command_quietly(signed_in: Server) -> None:
