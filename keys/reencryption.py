@@ -56,7 +56,7 @@ def pending(project: Project, limit: int) -> Pending:
 
     Raises ServerManagedError, NoActiveKeyError.
     """
-    key = _active_of_clients(project)
+    key = _of_clients(retrieval.active(project))
     waiting = _under_other_keys(key)
     found = list(waiting.select_related("target", "environment").order_by("number")[:limit])
     revealed = []
@@ -75,8 +75,7 @@ def submit(project: Project, submitted: Sequence[Submitted], key_proof: str | No
     Raises KeyVersionConflictError when the key was rotated or a version was moved or deleted
     meanwhile, and the errors of proofs and contents; then nothing was stored.
     """
-    _active_of_clients(project)
-    key = retrieval.active_to_write(project)
+    key = _of_clients(retrieval.active_to_write(project))
     client_keys.check_proof(key, key_proof)
     proof = master_key.unwrap_proof(key)
     contents = {number: blobs.checked_under(content, proof) for number, content in submitted}
@@ -190,11 +189,10 @@ def _store(versions: Iterable[SecretVersion], contents: Iterable[bytes], key: Ke
         )
 
 
-def _active_of_clients(project: Project) -> KeyVersion:
-    key = retrieval.active(project)
+def _of_clients(key: KeyVersion) -> KeyVersion:
     if not key.is_client_managed:
         raise ServerManagedError(
-            f"The key of {project.slug} is the server's, which re-encrypts by itself."
+            f"The key of {key.project.slug} is the server's, which re-encrypts by itself."
         )
     return key
 

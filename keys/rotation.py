@@ -50,12 +50,12 @@ def rotate(
     ClientManagedError or RotationInProgressError; then nothing changed.
     """
     old = retrieval.active(project)
-    if old.is_client_managed:
-        raise ClientManagedError(f"The key of {project.slug} is its clients' own: they rotate it.")
+    _refuse_clients(old)
     # Both take a third of a second, so they come before any lock.
     old_key, key, salt = data_keys.data_key(old), crypto.generate_key(), crypto.generate_salt()
     new_key = crypto.derive_data_key(key, salt, crypto.ITERATIONS)
     old = _locked(project, old)
+    _refuse_clients(old)  # again: it may have changed hands meanwhile
     policy = history_policy or project.history_policy
     held = _held(project)
     with act("rotate", key_version=old.version + 1, history_policy=policy, count=len(held)):
@@ -94,10 +94,9 @@ def rotate_client_key(
     Raises ServerManagedError, KeyProofMismatchError, RotationMismatchError, the errors of
     `keys.blobs.checked_under`, and what `rotate` raises; then nothing changed.
     """
-    old = retrieval.active(project)
+    old = _locked(project, retrieval.active(project))
     if not old.is_client_managed:
         raise ServerManagedError(f"The key of {project.slug} is the server's: rotate it there.")
-    old = _locked(project, old)
     if key_proof:
         client_keys.check_proof(old, key_proof)
     policy = history_policy or project.history_policy
@@ -128,6 +127,12 @@ SELECT EXISTS (
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid::bigint = (key >> 32) & 4294967295 AND objid::bigint = key & 4294967295)
 """
+
+
+def _refuse_clients(version: KeyVersion) -> None:
+    if version.is_client_managed:
+        slug = version.project.slug
+        raise ClientManagedError(f"The key of {slug} is its clients' own: they rotate it.")
 
 
 def _lock(project: Project) -> int:

@@ -44,12 +44,14 @@ def decrypt(levels: Iterable[Level]) -> list[Opened]:
     ContentUndecryptableError for a damaged blob."""
     levels = list(levels)
     project = levels[0].project
-    if active(project).is_client_managed:
+    key = active(project)
+    found = _at(levels)
+    keys = numbered(project, {secret.key_version for _, secret in found})
+    # Asked of those read last too: the key may have changed hands meanwhile.
+    if any(version.is_client_managed for version in (key, *keys.values())):
         raise ClientManagedError(
             f"The key of {project.slug} is its clients' own: the server cannot decrypt."
         )
-    found = _at(levels)
-    keys = numbered(project, {secret.key_version for _, secret in found})
     opened = [
         Opened(level, secret, blobs.opened(keys[secret.key_version], secret.content))
         for level, secret in found

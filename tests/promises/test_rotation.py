@@ -16,11 +16,27 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError, connection, connections
 
-from keys import authors, blobs, crypto, data_keys, reencryption, retrieval, rotation, secrets
-from keys.errors import ContentUndecryptableError, RotationInProgressError
+from keys import (
+    authors,
+    blobs,
+    crypto,
+    custody,
+    data_keys,
+    reencryption,
+    retrieval,
+    rotation,
+    secrets,
+)
+from keys.client_keys import ClientKey
+from keys.errors import (
+    ClientManagedError,
+    ContentUndecryptableError,
+    RotationInProgressError,
+    ServerManagedError,
+)
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
-from organizations import hierarchy
+from organizations import hierarchy, ulid
 from organizations.models import Organization, Project
 from tests import factories
 from tests.conftest import Databases
@@ -312,3 +328,74 @@ def test_a_killed_re_encryption_goes_on_where_it_stopped(
     active = retrieval.active(project)
     opened = {blobs.opened(active, version.content) for version in SecretVersion.objects.all()}
     assert opened == EVERYTHING
+
+
+@pytest.mark.parametrize("to_clients", [True, False])
+def test_a_key_that_changes_hands_before_a_rotation_locks_it_is_not_rotated(
+    project: Project, monkeypatch: pytest.MonkeyPatch, to_clients: bool
+) -> None:
+    """Or the server would hold again, by a key of its own, what it was told to forget."""
+    key = custody.offer(project)
+    if not to_clients:
+        custody.to_clients(project, key)
+    change = custody.to_clients if to_clients else custody.to_server
+    locked = rotation._locked
+
+    def changed_meanwhile(*given: Any) -> KeyVersion:
+        thread, outcome = in_thread(lambda: change(project, key))
+        thread.join(SECONDS)
+        assert isinstance(outcome[0], KeyVersion), outcome
+        return locked(*given)
+
+    monkeypatch.setattr(rotation, "_locked", changed_meanwhile)
+    if to_clients:
+        with pytest.raises(ClientManagedError):
+            rotation.rotate(project)
+    else:
+        proof = ClientKey(bytes(32), bytes(16), 100_000)
+        blob = blobs.to_text(bytes(40))
+        held = Secret.objects.filter(project=project)
+        with pytest.raises(ServerManagedError):
+            sent = [rotation.Encrypted(ulid.to_text(secret.pk), blob) for secret in held]
+            rotation.rotate_client_key(project, sent, proof)
+    [version] = KeyVersion.objects.filter(project=project)
+    assert (version.is_active, version.is_client_managed) == (True, to_clients)
+    project.refresh_from_db()
+    assert project.storage_mode == version.managed
+    data_key = crypto.derive_data_key(
+        key, bytes(version.key_check_salt), version.key_check_iterations
+    )
+    opened = {crypto.decrypt(data_key, bytes(one.content)) for one in Secret.objects.all()}
+    assert opened == EVERYTHING
+
+
+def test_a_key_that_changes_hands_while_a_level_is_read_opens_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(Level(project), "A=1")
+    key = custody.offer(project)
+    version = retrieval.active(project)
+
+    def changed_meanwhile(found: Project) -> KeyVersion:
+        custody.to_clients(found, key)
+        return version
+
+    monkeypatch.setattr(secrets, "active", changed_meanwhile)
+    with pytest.raises(ClientManagedError):
+        secrets.decrypt([Level(project)])
+
+
+def test_a_key_that_the_server_took_in_meanwhile_takes_no_versions_of_clients(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = custody.offer(project)
+    custody.to_clients(project, key)
+    to_write = retrieval.active_to_write
+
+    def changed_meanwhile(found: Project) -> KeyVersion:
+        custody.to_server(found, key)
+        return to_write(found)
+
+    monkeypatch.setattr(retrieval, "active_to_write", changed_meanwhile)
+    with pytest.raises(ServerManagedError):
+        reencryption.submit(project, [reencryption.Submitted(1, "")], "proof")
