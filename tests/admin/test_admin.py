@@ -260,11 +260,8 @@ def test_reading_the_log_here_is_recorded_as_done_here(world: World) -> None:
     assert view.context["filters"] == "action=rotate"
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_list_takes_the_same_number_of_queries_whatever_its_length(
-    world: World, model: Any
-) -> None:
-    def queries() -> int:
+def test_a_list_takes_the_same_number_of_queries_whatever_its_length(world: World) -> None:
+    def queries(model: Any) -> int:
         world.client.get(changelist(model))  # content types, the view's entry of this minute
         with CaptureQueriesContext(connection) as captured:
             world.client.get(changelist(model))
@@ -277,10 +274,10 @@ def test_a_list_takes_the_same_number_of_queries_whatever_its_length(
 
     # Entries that do not fill a page are looked for beyond the last month too: one query more.
     more(range(5))
-    few = queries()
+    few = {model: queries(model) for model in MODELS}
     more(range(5, 10))
-    assert queries() == few
-    assert few <= 16
+    assert {model: queries(model) for model in MODELS} == few
+    assert max(few.values()) <= 16
 
 
 def test_signing_in_goes_through_the_sites_own_page(world: World) -> None:

@@ -43,8 +43,9 @@ def test_a_long_transaction_holds_sealing_back_and_nothing_else(
     assert site.rename("Meanwhile").status_code == 200
     site.catch_up()
     assert site.newest_change() == "Meanwhile"
-    wait_until(lambda: site.health()[0] == 503)
-    _, found = site.health()
+    wait_until(lambda: "sealing" in site.health()[1].get("problems", {}))
+    status, found = site.health()
+    assert status == 503
     assert "long transaction" in found["problems"]["sealing"]
     assert site.metrics()["dotenv_audit_sealing_age_seconds"] > 3
     held_transaction.rollback()

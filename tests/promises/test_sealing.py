@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "seal
 Connection = psycopg.Connection[Any]
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 20 if os.environ.get("CI") or os.environ.get("DOTENV_SLOW") else 5
+SECONDS = 10 if os.environ.get("CI") or os.environ.get("DOTENV_SLOW") else 5
 """How long the sixteen writers write: the whole time in CI, less while one works."""
 
 

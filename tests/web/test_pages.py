@@ -176,22 +176,17 @@ def test_a_longer_list_takes_no_more_queries(
 
 
 @pytest.mark.parametrize(
-    ("page", "length", "expected"),
+    ("length", "expected"),
     [
-        # What does not fill a page is looked for beyond the last month too.
-        ("activity", 5, 10),
-        ("activity", 60, 9),
-        ("activity/{entry}", 5, 6),
-        ("activity/{entry}", 60, 6),
-        # A few resources are read one by one and merged, which takes a switch on and one off.
-        ("projects/my-app/keys", 5, 15),
-        ("projects/my-app/keys", 60, 10),
+        # What does not fill a page is looked for beyond the last month too. A few resources are
+        # read one by one and merged, which takes a switch on and one off.
+        (5, {"activity": 10, "activity/{entry}": 6, "projects/my-app/keys": 15}),
+        (60, {"activity": 9, "activity/{entry}": 6, "projects/my-app/keys": 10}),
     ],
 )
 def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(
-    page: str,
     length: int,
-    expected: int,
+    expected: dict[str, int],
     acme: Organization,
     owner: User,
     browser: Browser,
@@ -201,9 +196,12 @@ def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(
     for _ in range(length - 1):
         rotation.rotate(project)
     client, last = browser(owner), entries(acme)[-1].ulid
-    address = f"/o/acme/{page.format(entry=last)}"
-    queries(client, address)  # the first look leaves an entry, those of the same minute none
-    assert queries(client, address) == expected
+    found = {}
+    for page in expected:
+        address = f"/o/acme/{page.format(entry=last)}"
+        queries(client, address)  # the first look leaves an entry, those of the same minute none
+        found[page] = queries(client, address)
+    assert found == expected
 
 
 def test_a_failure_is_told_without_its_cause(
