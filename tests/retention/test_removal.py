@@ -569,31 +569,29 @@ def test_nothing_is_dropped_whose_archive_is_gone(
 # -- Append-only, and whose it is
 
 
-@pytest.mark.parametrize("role", ["application", "sealer"])
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "ALTER TABLE audit_ledger DETACH PARTITION audit_ledger_2021_02",
-        "ALTER TABLE audit_ledger DETACH PARTITION audit_ledger_2021_02 CONCURRENTLY",
-        "DROP TABLE audit_ledger_2021_02",
-        "TRUNCATE audit_ledger_2021_02",
-        "SELECT * FROM audit_ledger_2021_02",
-        "INSERT INTO audit_hold VALUES (gen_random_uuid(), 'x', 'y')",
-        "DELETE FROM audit_hold",
-        "DELETE FROM audit_removal",
-        "UPDATE audit_removal SET entries = 1",
-        "SELECT * FROM audit_archive",
-        "UPDATE audit_archive SET dropped_at = now()",
-    ],
+REFUSED = (
+    "ALTER TABLE audit_ledger DETACH PARTITION audit_ledger_2021_02",
+    "ALTER TABLE audit_ledger DETACH PARTITION audit_ledger_2021_02 CONCURRENTLY",
+    "DROP TABLE audit_ledger_2021_02",
+    "TRUNCATE audit_ledger_2021_02",
+    "SELECT * FROM audit_ledger_2021_02",
+    "INSERT INTO audit_hold VALUES (gen_random_uuid(), 'x', 'y')",
+    "DELETE FROM audit_hold",
+    "DELETE FROM audit_removal",
+    "UPDATE audit_removal SET entries = 1",
+    "SELECT * FROM audit_archive",
+    "UPDATE audit_archive SET dropped_at = now()",
 )
+
+
+@pytest.mark.parametrize("role", ["application", "sealer"])
 def test_neither_application_nor_sealer_can_remove(
-    sealed: None, databases: Databases, role: str, statement: str
+    sealed: None, databases: Databases, role: str
 ) -> None:
-    with (
-        psycopg.connect(getattr(databases, role), autocommit=True) as connection,
-        pytest.raises(errors.InsufficientPrivilege),
-    ):
-        connection.execute(statement)  # type: ignore[call-overload]
+    with psycopg.connect(getattr(databases, role), autocommit=True) as connection:
+        for statement in REFUSED:
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(statement)  # type: ignore[call-overload]
 
 
 def test_nor_can_they_read_what_was_detached(
