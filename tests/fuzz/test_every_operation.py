@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"]),
 ]
 
-CALLS = 7
+CALLS = 5
 ASKS_BY_POST = ("/retrieve", "/secrets/versions", "/pending")
 
 SCHEMA = schemathesis.openapi.from_dict(
