@@ -110,11 +110,12 @@ def _to_give(version: KeyVersion) -> str:
 
 def _locked(project: Project) -> KeyVersion:
     version = retrieval.active(project)
-    locked = KeyVersion.objects.select_for_update().filter(pk=version.pk, is_active=True).first()
+    active = KeyVersion.objects.filter(pk=version.pk, is_active=True)
+    locked = active.select_for_update(no_key=True).first()
     if locked is None:  # rotated since it was looked at
         raise ValidationError("The key was rotated meanwhile; look again.")
     # Before any version: who deletes a level locks the node first.
-    found = Project.objects.select_for_update().filter(pk=project.pk).first()
+    found = Project.objects.select_for_update(no_key=True).filter(pk=project.pk).first()
     if found is None:
         raise GoneError(f"{project.slug} was deleted meanwhile.")
     locked.project = found

@@ -150,7 +150,9 @@ def _locked(project: Project, expected: KeyVersion) -> KeyVersion:
         [is_mine] = cursor.fetchone()
     if not is_mine:
         raise in_progress
-    locked = KeyVersion.objects.select_for_update().filter(pk=expected.pk, is_active=True).first()
+    active = KeyVersion.objects.filter(pk=expected.pk, is_active=True)
+    # Not against those who merely make sure, as they commit, that the version exists.
+    locked = active.select_for_update(no_key=True).first()
     if locked is None:  # rotated since it was looked at
         raise in_progress
     locked.project = project

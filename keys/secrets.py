@@ -1,7 +1,7 @@
 """Reading, writing and deleting the blobs of levels. Each write keeps what it replaces.
 
-Order of locks, the same everywhere: the project's active key, the level's node, its blob, its
-versions, the organization's numbers.
+Order of locks, the same everywhere: the project's active key, the level's node (the deepest first,
+for a deletion), its blob, its versions by their numbers, the organization's numbers.
 """
 
 from __future__ import annotations
@@ -91,8 +91,7 @@ def delete(level: Level, *, author: Author, no_backup: bool = False) -> bool:
     `no_backup`: then the level's versions go too, for good."""
     secret = locked(level)
     if no_backup:
-        with act("purge"):
-            SecretVersion.objects.filter(**level.columns).delete()
+        purge(**level.columns)
     if secret is None:
         return False
     if not no_backup and level.project.secret_versioning:
@@ -159,6 +158,15 @@ def keep(
         author_name=author.name,
         metadata=metadata or {},
     )
+
+
+def purge(**where: Any) -> int:
+    """Delete versions, locked in the order in which re-encryption locks them; returns how many."""
+    versions = SecretVersion.objects.filter(**where)
+    list(versions.select_for_update().order_by("number").values_list("pk"))
+    with act("purge"):
+        count, _ = versions.delete()
+    return count
 
 
 def locked(level: Level) -> Secret | None:

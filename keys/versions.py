@@ -152,12 +152,7 @@ def delete(version: SecretVersion, *, force: bool = False) -> None:
 def purge(level: Level, *, whole_project: bool = False) -> int:
     """Delete all versions of a level, or of all levels of its project; returns how many. What the
     levels hold now stays."""
-    versions = SecretVersion.objects.filter(
-        **({"project": level.project} if whole_project else level.columns)
-    )
-    with act("purge"):
-        count, _ = versions.delete()
-    return count
+    return secrets.purge(**({"project": level.project} if whole_project else level.columns))
 
 
 def _restorable(

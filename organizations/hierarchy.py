@@ -140,7 +140,18 @@ def update_locked_node(node: Node, changes: Mapping[str, Any]) -> Node:
 
 @transaction.atomic
 def delete_node(node: Project | Target | Environment) -> None:
-    """Delete a node and all below it; each child leaves an entry of its own."""
+    """Delete a node and all below it; each child leaves an entry of its own.
+
+    Locked from below: who writes to a node holds it, and makes sure of those above at the end.
+    """
+    below: list[QuerySet[Any]] = []
+    if isinstance(node, Project):
+        below = [Environment.objects.filter(target__project=node), node.targets.all()]
+    elif isinstance(node, Target):
+        below = [node.environments.all()]
+    itself = type(node)._default_manager.filter(pk=node.pk)
+    for nodes in (*below, itself):
+        list(nodes.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
     node.delete()
 
 

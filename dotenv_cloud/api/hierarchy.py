@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from dotenv_cloud.api import bodies, paging, resources
 from dotenv_cloud.api.base import ApiView, data, locked, no_content
 from dotenv_cloud.api.schema import described
+from keys import deletion
 from keys.abilities import Scope
 from keys.models import Secret
 from keys.projects import create_project
@@ -73,7 +74,7 @@ class OneProject(ApiView):
 
     @described("Delete a project and all below it", status=204)
     def delete(self, request: Request, organization: str, project: str) -> Response:
-        hierarchy.delete_node(self.project())
+        deletion.delete_node(self.project())
         return no_content()
 
     def _show(self, project: Project) -> Response:
@@ -121,7 +122,7 @@ class OneTarget(ApiView):
 
     @described("Delete a target and its environments", status=204)
     def delete(self, request: Request, organization: str, project: str, target: str) -> Response:
-        hierarchy.delete_node(self.target())
+        deletion.delete_node(self.target())
         return no_content()
 
     def _show(self, target: Target) -> Response:
@@ -178,7 +179,7 @@ class OneEnvironment(ApiView):
 
     @described("Delete an environment", status=204)
     def delete(self, request: Request, **path: str) -> Response:
-        hierarchy.delete_node(self.environment())
+        deletion.delete_node(self.environment())
         return no_content()
 
 

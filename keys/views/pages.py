@@ -9,9 +9,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from keys import tree
+from keys.deletion import delete_node
 from keys.forms import NodeForm
 from organizations.forms import ConfirmForm
-from organizations.hierarchy import delete_node
 from organizations.models import Environment, Project, Target
 
 
