@@ -158,18 +158,20 @@ class _EntryForm(forms.Form):
             lambda text: names.actors(text, organizations),
             _MORE_OF_NAME,
         )
-        self._look_up(
-            "resource",
-            values["resource"],
-            lambda text: names.resources(text, organizations, types),
-            "Name one further down, or give a type too.",
-        )
-        self._look_up(
-            "q",
-            [values["q"]] if values["q"] else [],
-            lambda text: names.matching(text, organizations, types),
-            "Add a word, or give a type too.",
-        )
+        for name in ("resource", "exclude_resource"):
+            self._look_up(
+                name,
+                values[name],
+                lambda text: names.resources(text, organizations, types),
+                "Name one further down, or give a type too.",
+            )
+        for name in ("q", "exclude_q"):
+            self._look_up(
+                name,
+                [values[name]] if values[name] else [],
+                lambda text: names.matching(text, organizations, types),
+                "Add a word, or give a type too.",
+            )
 
     def _look_up(
         self, name: str, texts: Sequence[str], find: Callable[[str], names.Found], remedy: str
@@ -183,10 +185,13 @@ class _EntryForm(forms.Form):
                 continue
             if not one:
                 self.asked.notes.append(f"{name}: no name in this log fits {text!r}.")
+            elif one.is_part:
+                self.asked.notes.append(f"{name}: nothing is called just {text!r}; {_AS_PART}")
             found |= one
         self.asked.found[name] = found
 
 
+_AS_PART = "whatever has it as a part of its path is meant."
 _MORE_OF_NAME = "Write more of the name, or give the id."
 
 
@@ -197,11 +202,17 @@ class EntryFilter(django_filters.FilterSet):
     such as a name that nothing ever had. Until it is valid, `qs` is empty.
     """
 
-    actor = _Values("Who: an e-mail address, a part of it, the name of an API key, or an id.")
+    actor = _Values(
+        "Who: an e-mail address, a part of it, the name of an API key, how any of these begins"
+        " (ja*), or an id."
+    )
     actor_type = _Choices("The kind of actor.", choices=list(policy.ActorType))
     action = _Choices("What was done.", choices=_ACTIONS)
     type = _Choices("The type of the resource.", choices=_TYPES, aliases=TYPE_ALIASES)
-    resource = _Values("A path and everything below it, such as my-app/production; or an id.")
+    resource = _Values(
+        "A path and everything below it, such as my-app/production; how it begins (my-app/prod*);"
+        " if nothing is called so, whatever has that as a part of its path; or an id."
+    )
     result = _Choices("How it ended.", choices=list(policy.Result))
     ip = _Networks("The address it came from, or its network.")
     request = _Ulids("The id of a request.")
@@ -213,8 +224,13 @@ class EntryFilter(django_filters.FilterSet):
     when = _Text("Within this period.")
     tz = _Text("The time zone of days and times; UTC unless given.")
     exclude_actor = _Values("Not by these.")
+    exclude_actor_type = _Choices("None of these kinds of actor.", choices=list(policy.ActorType))
     exclude_action = _Choices("None of these actions.", choices=_ACTIONS)
     exclude_type = _Choices("None of these types.", choices=_TYPES, aliases=TYPE_ALIASES)
+    exclude_resource = _Values("None of these, nor what is below them.")
+    exclude_ip = _Networks("None of these addresses or networks.")
+    exclude_field = _FieldNames("Where none of these fields was changed.")
+    exclude_q = _Text("Without these words in the name of the resource or the actor.")
     exclude_interface = _Choices("None of these ways.", choices=list(policy.Interface))
     exclude_result = _Choices("None of these results.", choices=list(policy.Result))
     cursor = _Cursor("Entries older than this id.")
@@ -301,8 +317,6 @@ class EntryFilter(django_filters.FilterSet):
                 conditions[f"exclude_{name}"] = ~any_of(column, values[f"exclude_{name}"])
         if values["actor"]:
             conditions["actor"] = by_actors(self.found["actor"])
-        if self.found["exclude_actor"]:
-            conditions["exclude_actor"] = ~by_actors(self.found["exclude_actor"])
         if values["resource"]:
             conditions["resource"] = on_resources(self.found["resource"])
         if values["q"]:
@@ -316,12 +330,28 @@ class EntryFilter(django_filters.FilterSet):
             conditions["ip"] = from_networks(values["ip"])
         if values["field"]:
             conditions["field"] = Q(changes__has_any_keys=values["field"])
+        conditions |= self._exclusions(values)
         if values["request"]:
             conditions["request"] = any_of("request_id", values["request"]) & around(
                 values["request"], REQUEST_LASTS
             )
         conditions["period"] = within(self.period)
         return conditions
+
+    def _exclusions(self, values: Mapping[str, Any]) -> dict[str, Q]:
+        """What is left out, beyond the columns that are compared as they are."""
+        left_out = {}
+        if found := self.found["exclude_actor"]:
+            left_out["exclude_actor"] = ~by_actors(found)
+        if found := self.found["exclude_resource"]:
+            left_out["exclude_resource"] = ~on_resources(found)
+        if found := self.found["exclude_q"]:
+            left_out["exclude_q"] = ~(on_resources(found) | by_actors(found))
+        if values["exclude_ip"]:
+            left_out["exclude_ip"] = ~from_networks(values["exclude_ip"])
+        if values["exclude_field"]:
+            left_out["exclude_field"] = ~Q(changes__has_any_keys=values["exclude_field"])
+        return left_out
 
     def _branches(self, name: str) -> tuple[Branch, ...]:
         """The keys of a condition that has an index of its own; none if a key is missing."""

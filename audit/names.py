@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connections
 
 from audit import replica
+from audit.parameters import beginning_of
 from audit.policy import ActorType
 from organizations import ulid
 
@@ -30,11 +31,13 @@ class TooManyNamesError(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that a text is or was the name of."""
+    """Everything that a text is or was the name of. is_part: nothing is called so, and this is
+    what has the text as a part of its path."""
 
     actors: frozenset[uuid.UUID] = frozenset()
     actor_types: frozenset[str] = frozenset()
     resources: frozenset[uuid.UUID] = frozenset()
+    is_part: bool = False
 
     def __or__(self, other: Found) -> Found:
         return Found(
@@ -50,14 +53,26 @@ class Found:
 def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
     """The actors called `text`, in any case; if none is, those with `text` in their name.
 
-    A ULID stands for itself, `system`, `anonymous` and `database` for what has no id.
-    Raises TooManyNamesError.
+    `ja*` means those whose name begins so. A ULID stands for itself, `system`, `anonymous` and
+    `database` for what has no id. Raises TooManyNamesError.
     """
     if text.lower() in WITHOUT_ID:
         return Found(actor_types=frozenset({text.lower()}))
     key = ulid.parse_or_none(text)
     if key is not None:
         return Found(actors=frozenset({key}))
+    beginning = beginning_of(text)
+    if beginning is not None:
+        rows = _look_up(
+            "DISTINCT id",
+            [],
+            organizations,
+            f"kind = 'actor' AND starts_with({_LOWER}, lower(%s))",
+            [beginning],
+            "",
+            text,
+        )
+        return Found(actors=frozenset(key for (key,) in rows))
     rows = _look_up(
         f"id, bool_or({_LOWER} = lower(%s)) AS is_exact",
         [text],
@@ -74,23 +89,48 @@ def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
 def resources(
     text: str, organizations: Collection[uuid.UUID] | None, types: Sequence[str] = ()
 ) -> Found:
-    """The resource with this ULID; else those called `text`, and everything below that path.
+    """The resource with this ULID; else those called `text`, and everything below that path; else
+    those with `text` among the parts of their path; else those of which a part begins with it.
 
-    types: look among these only. Raises TooManyNamesError.
+    `my-app/prod*` means every path that begins so. types: look among these only.
+    Raises TooManyNamesError.
     """
-    parameters: list[Any]
     key = ulid.parse_or_none(text)
+    beginning = beginning_of(text)
+    path = (text if beginning is None else beginning).strip("/")
+    # Slugs are lower case, e-mail addresses and names of keys are not.
+    paths = list(dict.fromkeys((path, path.lower())))
     if key is not None:
-        condition, parameters = "id = %s", [key]
-    else:
-        path = text.strip("/")
-        # Slugs are lower case, e-mail addresses and names of keys are not.
-        paths = list(dict.fromkeys((path, path.lower())))
-        # '0' follows '/': the range is everything that starts with the path and a slash.
-        condition = " OR ".join(
-            ["label = ANY(%s)", *("(label >= %s AND label < %s)" for _ in paths)]
+        found = _resources("id = %s", [key], organizations, types, text)
+    elif beginning is not None:
+        found = _resources(
+            " OR ".join("(label >= %s AND label < %s)" for _ in paths),
+            [end for start in paths for end in (start, start + _LAST)],
+            organizations,
+            types,
+            text,
         )
-        parameters = [paths, *(end for path in paths for end in (f"{path}/", f"{path}0"))]
+    else:
+        # '0' follows '/': the range is everything that starts with the path and a slash.
+        found = _resources(
+            " OR ".join(["label = ANY(%s)", *("(label >= %s AND label < %s)" for _ in paths)]),
+            [paths, *(end for start in paths for end in (f"{start}/", f"{start}0"))],
+            organizations,
+            types,
+            text,
+        )
+    if found or key is not None or beginning is not None or not path:
+        return Found(resources=frozenset(found))
+    return Found(frozenset(), frozenset(), _with_part(path, organizations, types, text), True)
+
+
+def _resources(
+    condition: str,
+    parameters: list[Any],
+    organizations: Collection[uuid.UUID] | None,
+    types: Sequence[str],
+    text: str,
+) -> list[uuid.UUID]:
     rows = _look_up(
         "DISTINCT id",
         [],
@@ -100,25 +140,46 @@ def resources(
         "",
         text,
     )
-    return Found(resources=frozenset(key for (key,) in rows))
+    return [key for (key,) in rows]
+
+
+def _with_part(
+    path: str, organizations: Collection[uuid.UUID] | None, types: Sequence[str], text: str
+) -> frozenset[uuid.UUID]:
+    """Those with `path` among the parts of theirs; if there are none, those of which a part begins
+    so. Parts lie between slashes; the first of an e-mail address ends at its @."""
+    rows = _look_up(
+        f"id, bool_or(strpos({_PARTS}, '/' || lower(%s) || '/') > 0) AS is_whole",
+        [path],
+        organizations,
+        f"kind = 'resource' AND {_BEGINS}{_AMONG if types else ''}",
+        [path, *([list(types)] if types else [])],
+        "GROUP BY id ORDER BY is_whole DESC",
+        text,
+    )
+    whole = frozenset(key for key, is_whole in rows if is_whole)
+    return whole or frozenset(key for key, _ in rows)
 
 
 def matching(
     text: str, organizations: Collection[uuid.UUID] | None, types: Sequence[str] = ()
 ) -> Found:
-    """The actors, and the resources (of `types`), with every word of `text` in one of their names.
+    """The actors, and the resources (of `types`), with every word of `text` in one of their names;
+    of `api*`, with a part that begins so.
 
     Raises TooManyNamesError.
     """
     words = text.split()
-    contains = " AND ".join(_CONTAINS for _ in words)
+    beginnings = [beginning_of(word) for word in words]
+    contains = " AND ".join(_CONTAINS if each is None else _BEGINS for each in beginnings)
+    sought = [word if each is None else each for word, each in zip(words, beginnings, strict=True)]
     kinds = f"(kind = 'actor' OR kind = 'resource'{_AMONG if types else ''})"
     rows = _look_up(
         "DISTINCT kind, id",
         [],
         organizations,
         f"{kinds} AND {contains}",
-        [*([list(types)] if types else []), *words],
+        [*([list(types)] if types else []), *sought],
         "",
         text,
     )
@@ -132,6 +193,10 @@ _AMONG = " AND type = ANY(%s)"
 # Labels are kept in byte order, whose rules lower ASCII alone.
 _LOWER = 'lower(label COLLATE "default")'
 _CONTAINS = f"strpos({_LOWER}, lower(%s)) > 0"
+_PARTS = f"'/' || translate({_LOWER}, '@', '/') || '/'"
+_BEGINS = f"strpos({_PARTS}, '/' || lower(%s)) > 0"
+_LAST = "\U0010ffff"
+"""After every name that begins with what stands before it."""
 
 
 def _look_up(

@@ -43,14 +43,21 @@ class ValuesField(forms.Field):
             raise ValidationError(f"Give at most {MOST_VALUES} values; ask in parts.")
         for text in texts:
             _refuse_unreadable(text)
-        return list(dict.fromkeys(self.parse(text) for text in texts))
+            if not text.strip("*"):
+                raise ValidationError("Write how the name begins before the star, such as api*.")
+        return list(dict.fromkeys(value for text in texts for value in self.parse_each(text)))
+
+    def parse_each(self, text: str) -> Sequence[Any]:
+        """Everything that one text stands for."""
+        return [self.parse(text)]
 
     def parse(self, text: str) -> Any:
         return text
 
 
 class ChoicesField(ValuesField):
-    """Words out of a known list; a wrong one is answered with the nearest."""
+    """Words out of a known list; a wrong one is answered with the nearest, and `re*` stands for
+    all that begin so."""
 
     def __init__(
         self, *, choices: Iterable[str], aliases: Mapping[str, str] | None = None, **kwargs: Any
@@ -58,6 +65,18 @@ class ChoicesField(ValuesField):
         super().__init__(**kwargs)
         self.choices = tuple(choices)
         self.aliases = aliases or {}
+
+    def parse_each(self, text: str) -> Sequence[str]:
+        beginning = beginning_of(text)
+        if beginning is None:
+            return [self.parse(text)]
+        word = beginning.lower().replace(" ", "_")
+        found = [choice for choice in self.choices if choice.startswith(word)]
+        if not found:
+            raise ValidationError(
+                f"Nothing begins with {beginning!r}. {suggest(word, self.choices)}"
+            )
+        return found
 
     def parse(self, text: str) -> str:
         word = text.lower().replace(" ", "_")
@@ -142,6 +161,11 @@ def split(text: str) -> list[str]:
 def join(values: Iterable[str]) -> str:
     """The inverse of `split`."""
     return ",".join(f'"{value}"' if "," in value else value for value in values)
+
+
+def beginning_of(text: str) -> str | None:
+    """What stands before the star at the end of `text`; None if there is no star."""
+    return text.rstrip("*") if text.endswith("*") else None
 
 
 def parse_ulid(text: str) -> uuid.UUID:

@@ -27,7 +27,7 @@ Function = TypeVar("Function", bound=Callable[..., None])
 
 # Each may be repeated or hold several values with commas: any of them.
 _ANY_OF = {
-    "actor": "Who: e-mail address, name of an API key, or id.",
+    "actor": "Who: e-mail address, name of an API key, how it begins (ja*), or id.",
     "actor_type": "Kind of actor: user, api_key, system, anonymous, database.",
     "action": "What was done: create, update, delete, rotate, sign_in, …",
     "type": "Kind of resource: project, environment, key_version, api_key, …",
@@ -38,7 +38,10 @@ _ANY_OF = {
     "interface": "web, api, cli, admin, command or database.",
     "field": "A field that was changed.",
 }
-_NONE_OF = ("actor", "action", "type", "interface", "result")
+_NONE_OF = (
+    *("actor", "actor_type", "action", "type", "resource"),
+    *("result", "ip", "interface", "field"),
+)
 _ONE = {
     "since": "Not before this moment or day.",
     "until": "Not after this moment or day.",
@@ -54,10 +57,15 @@ def filter_options(function: Function) -> Function:
             for name, text in _ANY_OF.items()
         ),
         *(
-            _option(f"--exclude-{name}", multiple=True, help=f"Leave these out (as --{name}).")
+            _option(
+                f"--exclude-{_dashed(name)}",
+                multiple=True,
+                help=f"Leave these out (as --{_dashed(name)}).",
+            )
             for name in _NONE_OF
         ),
         click.option("-q", "--search", metavar="TEXT", help="Words in the names of things."),
+        _option("--exclude-search", help="Leave out what has these words in its name."),
         *(_option(f"--{name}", help=text) for name, text in _ONE.items()),
         _option("--tz", help="Time zone for days and for what is shown. [default: the local one]"),
     ]
@@ -217,8 +225,9 @@ def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str
     for name in (*_ANY_OF, *(f"exclude_{name}" for name in _NONE_OF)):
         query += [(name, value) for value in filters[name]]
     query += [(name, filters[name]) for name in _ONE if filters[name] is not None]
-    if filters["search"] is not None:
-        query.append(("q", filters["search"]))
+    for option, name in (("search", "q"), ("exclude_search", "exclude_q")):
+        if filters[option] is not None:
+            query.append((name, filters[option]))
     for name, value in query:
         # An empty filter would let everything through: surely not what an empty variable meant.
         if not value.strip():

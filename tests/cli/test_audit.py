@@ -107,7 +107,9 @@ def test_every_filter_is_sent_by_its_name(signed_in: Server, dotenv: Run) -> Non
         --request 01JDREQUEST --interface api --field name -q production
         --since 2026-11-01 --until 2026-11-07 --when yesterday
         --exclude-actor ci --exclude-action view --exclude-type user
-        --exclude-interface admin --exclude-result denied
+        --exclude-interface admin --exclude-result denied --exclude-resource other
+        --exclude-actor-type api_key --exclude-ip 10.0.0.1 --exclude-field name
+        --exclude-search staging
     """
     result = dotenv(*words.split())
     assert result.code == 0
@@ -133,6 +135,11 @@ def test_every_filter_is_sent_by_its_name(signed_in: Server, dotenv: Run) -> Non
             ("exclude_type", "user"),
             ("exclude_interface", "admin"),
             ("exclude_result", "denied"),
+            ("exclude_resource", "other"),
+            ("exclude_actor_type", "api_key"),
+            ("exclude_ip", "10.0.0.1"),
+            ("exclude_field", "name"),
+            ("exclude_q", "staging"),
             ("tz", "Europe/Berlin"),
             ("per_page", "50"),
         ]

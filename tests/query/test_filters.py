@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import ipaddress
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from audit import paging, periods
 from audit.filters import TYPE_ALIASES, EntryFilter, canonical
 from audit.models import Entry
-from audit.policy import ACTIONS, RESOURCE_TYPES
+from audit.policy import ACTIONS, RESOURCE_TYPES, ActorType
 from organizations import clock, ulid
 from organizations.models import Organization as OrganizationModel
 from tests.query import seeding
@@ -48,22 +48,43 @@ def each(value: Any) -> list[str]:
     return [part.strip() for row in csv.reader(texts, skipinitialspace=True) for part in row]
 
 
+def words(value: Any, known: Iterable[str]) -> list[str]:
+    """Words of a catalogue; `re*` is every word that begins so."""
+    found = []
+    for text in each(value) if value else []:
+        beginning = text.rstrip("*")
+        fitting = [word for word in known if word.startswith(beginning)]
+        found += fitting if text.endswith("*") else [TYPE_ALIASES.get(text, text)]
+    return found
+
+
 class Naive:
     """Every filter, written for reading rather than for speed."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
         self.names: dict[tuple[str, Any], set[str]] = {}
+        self.types: dict[Any, str] = {}
         for row in rows:
             self.names.setdefault(("actor", row.actor_id), set()).add(row.actor_label)
             self.names.setdefault(("resource", row.resource_id), set()).add(row.resource_label)
+            self.types[row.resource_id] = row.resource_type
 
     def find(self, data: dict[str, Any]) -> set[uuid.UUID]:
         return {
             row.id
             for row in self.rows
-            if all(getattr(self, f"is_{name}")(row, value) for name, value in data.items())
+            if all(self.fits(row, name, value, data) for name, value in data.items())
         }
+
+    def fits(self, row: Row, name: str, value: Any, data: dict[str, Any]) -> bool:
+        bare = name.removeprefix("exclude_")
+        if bare == "resource":
+            # A name is looked for among things of the types asked for.
+            fits = self.is_resource(row, value, tuple(words(data.get("type", ""), RESOURCE_TYPES)))
+        else:
+            fits = getattr(self, f"is_{bare}")(row, value)
+        return fits == (bare == name)
 
     def is_actor(self, row: Row, value: Any) -> bool:
         return any(self._is_actor(row, text) for text in each(value))
@@ -73,6 +94,11 @@ class Naive:
             return row.actor_type == text
         if ulid.parse_or_none(text):
             return row.actor_id == ulid.parse(text)
+        if text.endswith("*"):
+            return row.actor_id is not None and any(
+                label.lower().startswith(text.lower().rstrip("*"))
+                for label in self.names["actor", row.actor_id]
+            )
         return row.actor_id is not None and row.actor_id in self.called(text.lower())
 
     @cache  # noqa: B019
@@ -86,37 +112,59 @@ class Naive:
         partly = {k for k, labels in everybody.items() if any(text in label for label in labels)}
         return exact or partly
 
-    def is_resource(self, row: Row, value: Any) -> bool:
-        if row.resource_id is None:
-            return False
-        for text in each(value):
-            if ulid.parse_or_none(text):
-                if row.resource_id == ulid.parse(text):
-                    return True
-                continue
-            for label in self.names["resource", row.resource_id]:
-                for path in (text.strip("/"), text.strip("/").lower()):
-                    if label == path or label.startswith(f"{path}/"):
-                        return True
-        return False
+    def is_resource(self, row: Row, value: Any, types: tuple[str, ...]) -> bool:
+        return row.resource_id is not None and any(
+            row.resource_id in self.things(text, types) for text in each(value)
+        )
+
+    @cache  # noqa: B019
+    def things(self, text: str, types: tuple[str, ...]) -> set[uuid.UUID]:
+        """The resources that `text` names."""
+        if ulid.parse_or_none(text):
+            return {ulid.parse(text)}
+        paths = {text.strip("/"), text.strip("/").lower()}
+        labels = {
+            (key, label)
+            for (kind, key), called in self.names.items()
+            if kind == "resource" and key is not None
+            for label in called
+            if not types or self.types[key] in types
+        }
+        if text.endswith("*"):
+            starts = tuple(path.rstrip("*") for path in paths)
+            return {key for key, label in labels if label.startswith(starts)}
+        exact = {
+            key
+            for key, label in labels
+            if label in paths or label.startswith(tuple(f"{path}/" for path in paths))
+        }
+        parts = [(key, f"/{label.lower().replace('@', '/')}/") for key, label in labels]
+        path = text.strip("/").lower()
+        whole = {key for key, label in parts if f"/{path}/" in label}
+        return exact or whole or {key for key, label in parts if f"/{path}" in label}
 
     def is_q(self, row: Row, value: str) -> bool:
         words = value.lower().split()
         return any(
-            all(word in label.lower() for word in words)
+            all(self._has(label.lower(), word) for word in words)
             for kind, key in (("actor", row.actor_id), ("resource", row.resource_id))
             if key is not None
             for label in self.names[kind, key]
         )
 
+    def _has(self, label: str, word: str) -> bool:
+        if word.endswith("*"):
+            return f"/{word.rstrip('*')}" in f"/{label.replace('@', '/')}/"
+        return word in label
+
     def is_actor_type(self, row: Row, value: Any) -> bool:
-        return row.actor_type in each(value)
+        return row.actor_type in words(value, ActorType)
 
     def is_action(self, row: Row, value: Any) -> bool:
-        return row.action in each(value)
+        return row.action in words(value, [action.name for action in ACTIONS])
 
     def is_type(self, row: Row, value: Any) -> bool:
-        return row.resource_type in [TYPE_ALIASES.get(text, text) for text in each(value)]
+        return row.resource_type in words(value, RESOURCE_TYPES)
 
     def is_result(self, row: Row, value: Any) -> bool:
         return row.result in each(value)
@@ -150,21 +198,6 @@ class Naive:
         time = ulid.time_of(row.id)
         return (since is None or time >= since) and (until is None or time < until)
 
-    def is_exclude_actor(self, row: Row, value: Any) -> bool:
-        return not self.is_actor(row, value)
-
-    def is_exclude_action(self, row: Row, value: Any) -> bool:
-        return not self.is_action(row, value)
-
-    def is_exclude_type(self, row: Row, value: Any) -> bool:
-        return not self.is_type(row, value)
-
-    def is_exclude_interface(self, row: Row, value: Any) -> bool:
-        return not self.is_interface(row, value)
-
-    def is_exclude_result(self, row: Row, value: Any) -> bool:
-        return not self.is_result(row, value)
-
 
 @pytest.fixture(scope="module")
 def naive(log: Log) -> Naive:
@@ -179,6 +212,7 @@ def some(values: list[str]) -> st.SearchStrategy[Any]:
 
 PEOPLE = ["jane", "JANE@example.org", "mary", "zoë", "ZOË", "o'neil", "100%", "ci-deploy", "system"]
 PEOPLE += ["anonymous", "database", '"backup, nightly"', "nobody", "e", "_", "@example.org"]
+PEOPLE += ["ja*", "MARY.*", "nobody*"]
 THINGS = ["app-1", "old-1", "app-2/production", "/App-2/backend/", "app-3/production/staging"]
 THINGS += [
     "jane@example.org",
@@ -187,6 +221,12 @@ THINGS += [
     "app-1/encryption-key",
     "app%",
     "new@example.org",
+    "production",
+    "STAGING",
+    "backend/stag",
+    "jane",
+    "app-1/back*",
+    "old*",
 ]
 asked = st.fixed_dictionaries(
     {},
@@ -195,17 +235,24 @@ asked = st.fixed_dictionaries(
         "exclude_actor": some(PEOPLE),
         "actor_type": some(["user", "api_key", "system", "anonymous", "database"]),
         "action": some(["create", "update", "delete", "sign_in", "access", "seal"]),
-        "exclude_action": some(["create", "update", "retrieve"]),
-        "type": some(["project", "environment", "member", "key", "user", "endpoint"]),
-        "exclude_type": some(["environment", "user"]),
+        "exclude_action": some(["create", "update", "re*"]),
+        "type": some(["project", "environment", "member", "key", "user", "endpoint", "e*"]),
+        "exclude_type": some(["environment", "user", "e*"]),
         "resource": some(THINGS),
+        "exclude_resource": some(THINGS),
+        "exclude_actor_type": some(["user", "api*"]),
+        "exclude_ip": some(["10.0.0.0/16", "2001:db8::7"]),
+        "exclude_field": some(["status", "updated_by"]),
+        "exclude_q": st.sampled_from(["production", "jane", "x y z", "stag*"]),
         "result": some(["success", "denied", "failed"]),
         "exclude_result": some(["success"]),
         "ip": some(["10.0.0.1", "10.0.0.0/8", "203.0.113.7/24", "2001:db8::/32", "0.0.0.0/0"]),
         "interface": some(["web", "cli", "database"]),
         "exclude_interface": some(["admin", "command"]),
         "field": some(["status", "updated_by", "nothing"]),
-        "q": st.sampled_from(["production", "app-1 STAGING", "jane", "old-", "100%", "x y z"]),
+        "q": st.sampled_from(
+            ["production", "app-1 STAGING", "jane", "old-", "100%", "x y z", "stag* app-1"]
+        ),
         "since": st.sampled_from(["30d", "last tuesday", "2026-11-01", "2026-10-05T12:00"]),
         "until": st.sampled_from(["yesterday", "2h", "2026-11-10", "last month"]),
         "when": st.sampled_from(["this month", "2026-10-01..2026-11-07", "2026-09", "..7d"]),
@@ -347,7 +394,10 @@ def test_a_name_that_nothing_ever_had_is_noted(ask: Ask) -> None:
         ({"actor": "a\x00b"}, "actor", "NUL"),
         ({"action": ["create"] * 101}, "action", "at most 100 values"),
         ({"exclude_action": "nothing"}, "exclude_action", "Use one of create"),
-        ({"exclude_ip": "10.0.0.1"}, "exclude_ip", "no such parameter"),
+        ({"exclude_ip": "10.0.0"}, "exclude_ip", "10.0.0.0/8"),
+        ({"exclude_request": "abc"}, "exclude_request", "no such parameter"),
+        ({"action": "x*"}, "action", "Nothing begins with 'x'"),
+        ({"actor": "*"}, "actor", "how the name begins"),
         ({"cursor": "abc"}, "cursor", "26 letters and digits"),
         ({"after": "8ZZZZZZZZZZZZZZZZZZZZZZZZZ"}, "after", "26 letters and digits"),
         ({"per_page": "0"}, "per_page", "Give 1 to 200"),
