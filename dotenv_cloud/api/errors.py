@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -200,6 +200,9 @@ def _translate(exception: Exception) -> ApiError | None:
         case exceptions.ValidationError():
             return invalid(_flatten(exception.detail))
         case Http404():
+            return not_found()
+        case ObjectDoesNotExist():
+            # It was there when the request began.
             return not_found()
         case PermissionDenied():
             return ApiError(

@@ -121,13 +121,12 @@ def _form(request: Any, asked: Asked, api_key: ApiKey | None) -> HttpResponse:
     return render(request, "keys/api_key_form.html", context, status=422 if is_wrong else 200)
 
 
-def _find(request: Any, reference: str) -> ApiKey:
+def _find(request: Any, reference: str, *, locked: bool = False) -> ApiKey:
     key = ulid.parse_or_none(reference) or ulid.NIL
-    found = (
-        ApiKey.objects.filter(organization=request.organization, pk=key)
-        .select_related("created_by")
-        .first()
-    )
+    mine = ApiKey.objects.filter(organization=request.organization, pk=key)
+    if locked:
+        mine = mine.select_for_update(of=("self",))
+    found = mine.select_related("created_by").first()
     if found is None:
         raise Http404("There is no such API key.")
     return found
@@ -137,9 +136,10 @@ def _find(request: Any, reference: str) -> ApiKey:
 @organization_page("api-token:read")
 def api_key(request: Any, api_key: str) -> HttpResponse:
     """One key: what it may do; rotate or revoke it."""
-    found = _find(request, api_key)
-    error = ""
     action = request.POST.get("action")
+    # Locked to be rotated, or it could be widened between look and leap.
+    found = _find(request, api_key, locked=action == "rotate")
+    error = ""
     if action in ("rotate", "revoke"):
         require(request, "api-token:delete")
     if action and not request.POST.get("sure"):

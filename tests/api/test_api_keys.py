@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from keys import api_keys
 from keys.models import ApiKey
 from organizations import clock, roles
 from organizations.models import Organization
+from tests import factories
 from tests.api.conftest import Api, ApiWith, Told
 
 pytestmark = pytest.mark.django_db
@@ -255,3 +257,18 @@ def test_the_star_is_everything_but_managing_the_log(acme: Organization, api: Ap
     every = sorted(roles.DOCUMENTED | {"audit:read", "audit:export"})
     assert star.post(KEYS, {"name": "x", "abilities": every}).status_code == 201
     assert star.post(KEYS, {"name": "x", "abilities": ["audit:manage"]}).status_code == 422
+
+
+def test_a_key_that_is_revoked_while_it_is_changed_is_not_there(
+    api: Api, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = factories.make_api_key(acme, "secret:read").api_key
+    update = api_keys.update
+
+    def revoked_meanwhile(found: ApiKey, *given: Any, **more: Any) -> ApiKey:
+        api_keys.revoke(ApiKey.objects.get(pk=found.pk))
+        return update(found, *given, **more)
+
+    monkeypatch.setattr(api_keys, "update", revoked_meanwhile)
+    response = api.patch(f"/organizations/{{o}}/api-keys/{key.ulid}", {"name": "other"})
+    assert (response.status_code, response.json()["error"]) == (404, "not_found")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connections, transaction
 from django.test import Client
 
 from keys import abilities, api_keys
@@ -200,3 +202,34 @@ def test_only_who_may_change_keys_gets_the_form(acme: Organization, browser_as: 
     client = browser_as("auditor")
     assert "/change" not in client.get(f"/o/acme/api-keys/{key.ulid}").content.decode()
     assert client.get(f"/o/acme/api-keys/{key.ulid}/change").status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_not_widened_between_the_question_who_may_rotate_it_and_the_rotation(
+    acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = factories.make_api_key(acme, "secret:read").api_key
+    refuse = api_keys.refuse_more_than_held
+    outcome: list[Any] = []
+
+    def widen() -> None:
+        try:
+            with transaction.atomic():
+                outcome.append(ApiKey.objects.select_for_update(nowait=True).get(pk=key.pk))
+        except OperationalError as error:
+            outcome.append(error)
+        finally:
+            connections.close_all()
+
+    def refuse_and_widen(*given: Any, **more: Any) -> None:
+        refuse(*given, **more)
+        thread = threading.Thread(target=widen)
+        thread.start()
+        thread.join(20)
+
+    monkeypatch.setattr(api_keys, "refuse_more_than_held", refuse_and_widen)
+    page = f"/o/acme/api-keys/{key.ulid}"
+    answer = browser(owner).post(page, {"action": "rotate", "sure": "on"})
+    assert answer.status_code == 200
+    [locked_out] = outcome
+    assert isinstance(locked_out, OperationalError)
