@@ -196,7 +196,15 @@ def test_a_wrapped_key_cannot_be_moved_to_another_project(
         master_key.unwrap(theirs)
 
 
-@pytest.mark.parametrize(("key", "why"), [("short", "at least 16"), ("x" * 32, "32 bytes")])
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("short", "at least 16"),
+        ("x" * 32, "32 bytes"),
+        ("a key of a file, with its end of line\n", "white space"),
+        (" " * 40, "white space"),
+    ],
+)
 def test_weak_keys_of_users_are_refused(organization: Organization, key: str, why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         create_project(organization, "Weak", encryption_key=key)
