@@ -177,7 +177,7 @@ def _explain(measured: Measured) -> None:
 
     with connection.cursor() as cursor:
         for sql, values in measured.statements:
-            if "set_config" in sql:
+            if sql.startswith("SET "):
                 cursor.execute(sql, values)
                 continue
             cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", values)
