@@ -210,7 +210,7 @@ def test_a_failure_is_told_without_its_cause(
     def fail(*args: object, **kwargs: object) -> Iterator[str]:
         raise RuntimeError("the cause")
 
-    monkeypatch.setattr("audit.views.paging.page_at", fail)
+    monkeypatch.setattr("audit.paging.page_at", fail)
     client = browser(owner)
     client.raise_request_exception = False
     answer = client.get("/o/acme/activity")

@@ -1,27 +1,22 @@
-"""The review pages: activity, an entry, exports, the history of a key."""
+"""The log as a page: what was asked, when it happened, and the entries."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from audit import access, counting, export, paging, policy, question, replica, zones
+from audit import access, counting, paging, policy, question, replica, zones
 from audit.filters import POSITION, EntryFilter
 from audit.models import Entry
-from audit.presentation import rfc3339
 from audit.retention import floor, holds
-from keys import reencryption
-from keys.views import find_project, key_versions
-from organizations import ulid
+from audit.views import chart
 from organizations.access import organization_page
 
 RECENCIES = (
@@ -47,22 +42,6 @@ class Chip:
     name: str
     value: str
     without: str
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A column of the chart, in a box of 1000 × 100; numbers as the drawing has them."""
-
-    x: str
-    y: str
-    width: str
-    height: str
-    label: str
-    href: str
-    is_exact: bool
-    start: str
-    end: str
-    count: int
 
 
 @require_GET
@@ -152,7 +131,7 @@ def counts(request: Any) -> HttpResponse:
 
 
 def _counts(request: Any, given: QueryDict, asked: EntryFilter, total: int) -> dict[str, Any]:
-    bars = _bars(reverse("activity", args=[request.organization.slug]), given, asked)
+    bars = chart.bars(reverse("activity", args=[request.organization.slug]), given, asked)
     is_narrowed = bool(_narrowing(asked))
     return {
         # Without a filter, the log's size is the answer.
@@ -236,110 +215,3 @@ def _not_in_form(asked: EntryFilter) -> list[tuple[str, str]]:
         if name not in IN_FORM
         for text in texts
     ]
-
-
-def _bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
-    buckets = counting.histogram(asked.qs, asked.period.since, asked.period.until, asked.zone)
-    most = max((bucket.count for bucket in buckets), default=0)
-    if not most:
-        return []
-    width = 1000 / len(buckets)
-    rest = given.copy()
-    for name in ("when", "ask", "since", "until", *POSITION):
-        rest.pop(name, None)
-    others = f"{rest.urlencode()}&" if rest else ""
-    bars = []
-    for number, bucket in enumerate(buckets):
-        narrowed = urlencode({"since": rfc3339(bucket.start), "until": rfc3339(bucket.end)})
-        height = 100 * bucket.count / most
-        shown = f"{bucket.count:,}{'' if bucket.is_exact else '+'}"
-        bars.append(
-            Bar(
-                x=f"{number * width:.2f}",
-                y=f"{100 - height:.2f}",
-                width=f"{max(width - 1, width * 0.8):.2f}",
-                height=f"{height:.2f}",
-                label=f"{_span(bucket.start, bucket.end, asked.zone)}: {shown}",
-                href=f"{path}?{others}{narrowed}",
-                is_exact=bucket.is_exact,
-                start=f"{bucket.start.astimezone(asked.zone):%Y-%m-%d %H:%M}",
-                end=f"{bucket.end.astimezone(asked.zone):%Y-%m-%d %H:%M}",
-                count=bucket.count,
-            )
-        )
-    return bars
-
-
-def _span(start: dt.datetime, end: dt.datetime, zone: dt.tzinfo) -> str:
-    first, last = start.astimezone(zone), end.astimezone(zone)
-    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
-
-
-@require_GET
-@organization_page("audit:read")
-def entry(request: Any, entry: str) -> HttpResponse:
-    """One entry whole: what changed, from where, and the way to what is related."""
-    key = ulid.parse_or_none(entry)
-    found = Entry.objects.visible([request.organization.pk]).filter(pk=key).first()
-    if found is None:
-        raise Http404("There is no such entry.")
-    access.note_view(request.organization, entry=found)
-    context = {
-        "section": "activity",
-        "entry": found,
-        "context": {name: fact for name, fact in found.context.items() if name != "reason"},
-        "back": request.GET.urlencode(),
-    }
-    return render(request, "audit/entry.html", context)
-
-
-@require_GET
-@organization_page("audit:export")
-def export_entries(request: Any) -> Any:
-    """The entries of the same question, as a file."""
-    formats = {
-        "ndjson": ("application/x-ndjson", export.ndjson),
-        "csv": ("text/csv; charset=utf-8", export.csv),
-    }
-    name = request.GET.get("format", "ndjson")
-    organization = request.organization
-    asked = EntryFilter(
-        request.GET, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
-    if name not in formats or not asked.is_valid():
-        return redirect(
-            f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
-        )
-    media_type, write = formats[name]
-    lines = write(asked.qs)
-    # Entered and committed before the first line leaves.
-    access.note_export(organization, asked, name)
-    response = StreamingHttpResponse(lines, content_type=media_type)
-    response["Content-Disposition"] = f'attachment; filename="{organization.slug}-audit.{name}"'
-    if found := floor.below(organization.pk, asked.period):
-        response["Audit-Floor"] = found.header
-    return response
-
-
-@require_GET
-@organization_page("key:retrieve", "audit:read")
-def key_history(request: Any, project: str) -> HttpResponse:
-    """The versions of a project's key and, for who reads the log, what happened to them."""
-    found = find_project(request, project)
-    context: dict[str, Any] = {
-        "section": "projects",
-        "project": found,
-        "versions": key_versions(found),
-        "progress": reencryption.progress(found),
-        "entries": None,
-    }
-    if "audit:read" in request.abilities:
-        organization = request.organization
-        params = QueryDict(mutable=True)
-        params.update({"resource": found.slug, "type": "key_version"})
-        asked = EntryFilter(
-            params, Entry.objects.visible([organization.pk]), organizations=[organization]
-        )
-        context["entries"] = paging.page(asked.qs, per_page=25).entries
-        access.note_view(organization, asked)
-    return render(request, "keys/history.html", context)

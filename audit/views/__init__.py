@@ -1,0 +1,10 @@
+"""The review pages: activity, an entry, exports, the history of a key."""
+
+from __future__ import annotations
+
+from audit.views.activity import activity, counts
+from audit.views.entry import entry
+from audit.views.exports import export_entries
+from audit.views.histories import key_history
+
+__all__ = ["activity", "counts", "entry", "export_entries", "key_history"]
