@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django import template
 from django.utils.html import format_html
 
-from audit import zones
+from audit import listing, zones
 from audit.counting import Count
 from audit.models import Entry
 from audit.policy import Result
 from audit.presentation import rfc3339
-from organizations import ulid
+from organizations import clock, ulid
 
 register = template.Library()
 
@@ -49,6 +50,28 @@ def instant(context: template.Context, moment: dt.datetime, precisely: bool = Fa
         shown += f".{local.microsecond // 1000:03d} {local.tzname()}"
     exact = rfc3339(moment)
     return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, shown)
+
+
+@register.simple_tag(takes_context=True)
+def time_of_day(context: template.Context, moment: dt.datetime) -> str:
+    """Hours, minutes and seconds in the reader's time zone; UTC in the title."""
+    exact = rfc3339(moment)
+    shown = moment.astimezone(_zone(context)).strftime("%H:%M:%S")
+    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, shown)
+
+
+@register.simple_tag(takes_context=True)
+def days(context: template.Context, entries: Iterable[Entry]) -> list[listing.Day]:
+    """The entries by the reader's days."""
+    return listing.days(entries, _zone(context))
+
+
+@register.simple_tag(takes_context=True)
+def day_name(context: template.Context, date: dt.date) -> str:
+    """Monday 23 November 2026, and which of the last two days it is."""
+    today = clock.now().astimezone(_zone(context)).date()
+    near = {0: "Today, ", 1: "Yesterday, "}.get((today - date).days, "")
+    return f"{near}{date:%A} {date.day} {date:%B %Y}"
 
 
 @register.simple_tag(takes_context=True)

@@ -40,8 +40,9 @@ def history(acme: Organization) -> None:
 
 def rows(answer: Any) -> list[str]:
     """The lines of the list, as a person reads them."""
-    body = answer.content.decode().partition("<tbody>")[2].partition("</tbody>")[0]
-    texts = (re.sub(r"<[^>]+>", " ", row) for row in body.split("</tr>")[:-1])
+    table = answer.content.decode().partition('id="entries"')[2].partition("</table>")[0]
+    entries = [row for row in table.split("<tr")[2:] if "rowgroup" not in row]
+    texts = (re.sub(r"<[^>]+>|^[^<]*>", " ", row) for row in entries)
     return [" ".join(html.unescape(text).split()) for text in texts]
 
 
