@@ -165,10 +165,10 @@ class _EntryForm(forms.Form):
                 lambda text: names.resources(text, organizations, types),
                 "Name one further down, or give a type too.",
             )
-        for name in ("q", "exclude_q"):
+        for name, texts in (("q", [values["q"]]), ("exclude_q", values["exclude_q"])):
             self._look_up(
                 name,
-                [values[name]] if values[name] else [],
+                [text for text in texts if text],
                 lambda text: names.matching(text, organizations, types),
                 "Add a word, or give a type too.",
             )
@@ -230,7 +230,7 @@ class EntryFilter(django_filters.FilterSet):
     exclude_resource = _Values("None of these, nor what is below them.")
     exclude_ip = _Networks("None of these addresses or networks.")
     exclude_field = _FieldNames("Where none of these fields was changed.")
-    exclude_q = _Text("Without these words in the name of the resource or the actor.")
+    exclude_q = _Values("Without these words in the name of the resource or the actor.")
     exclude_interface = _Choices("None of these ways.", choices=list(policy.Interface))
     exclude_result = _Choices("None of these results.", choices=list(policy.Result))
     cursor = _Cursor("Entries older than this id.")

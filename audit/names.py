@@ -111,10 +111,14 @@ def resources(
             text,
         )
     else:
-        # '0' follows '/': the range is everything that starts with the path and a slash.
+        # '0' follows '/': the range is everything that starts with the path and a slash; and '$'
+        # follows '#', by which versions of its secret are numbered.
+        ends = [
+            (f"{start}{first}", f"{start}{after}") for start in paths for first, after in _BELOW
+        ]
         found = _resources(
-            " OR ".join(["label = ANY(%s)", *("(label >= %s AND label < %s)" for _ in paths)]),
-            [paths, *(end for start in paths for end in (f"{start}/", f"{start}0"))],
+            " OR ".join(["label = ANY(%s)", *("(label >= %s AND label < %s)" for _ in ends)]),
+            [paths, *(end for both in ends for end in both)],
             organizations,
             types,
             text,
@@ -147,7 +151,7 @@ def _with_part(
     path: str, organizations: Collection[uuid.UUID] | None, types: Sequence[str], text: str
 ) -> frozenset[uuid.UUID]:
     """Those with `path` among the parts of theirs; if there are none, those of which a part begins
-    so. Parts lie between slashes; the first of an e-mail address ends at its @."""
+    so. Parts lie between slashes; so do those before and after the @ of an e-mail address."""
     rows = _look_up(
         f"id, bool_or(strpos({_PARTS}, '/' || lower(%s) || '/') > 0) AS is_whole",
         [path],
@@ -193,7 +197,8 @@ _AMONG = " AND type = ANY(%s)"
 # Labels are kept in byte order, whose rules lower ASCII alone.
 _LOWER = 'lower(label COLLATE "default")'
 _CONTAINS = f"strpos({_LOWER}, lower(%s)) > 0"
-_PARTS = f"'/' || translate({_LOWER}, '@', '/') || '/'"
+_BELOW = (("/", "0"), ("#", "$"))
+_PARTS = f"'/' || translate({_LOWER}, '@#', '//') || '/'"
 _BEGINS = f"strpos({_PARTS}, '/' || lower(%s)) > 0"
 _LAST = "\U0010ffff"
 """After every name that begins with what stands before it."""

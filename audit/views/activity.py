@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,10 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from audit import access, counting, paging, policy, question, replica, zones
-from audit.filters import POSITION, EntryFilter
+from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor, holds
-from audit.views import chart
+from audit.views import chart, chips
 from organizations.access import organization_page
 
 RECENCIES = (
@@ -29,19 +27,8 @@ RECENCIES = (
     ("last month", "Last month"),
 )
 
-MOST_CHIPS = 4  # of one parameter
-
 COUNTS = "counts"
 """The parameter of a page that comes with its chart and facets at once, for who has no script."""
-
-
-@dataclass(frozen=True)
-class Chip:
-    """One part of the question, with the way to drop it."""
-
-    name: str
-    value: str
-    without: str
 
 
 @require_GET
@@ -54,7 +41,7 @@ def activity(request: Any) -> HttpResponse:
     if "tz" not in given and (remembered := zones.remembered(request)):
         given["tz"] = remembered
     if "ask" in given:
-        made = _compiled(given)
+        made = _compiled(given, request.user.email)
         if made is None or not made.unknown:
             answer = redirect(f"{request.path}?{_without_ask(given, made)}")
             zones.remember(answer, given.get("tz", ""))
@@ -68,7 +55,8 @@ def activity(request: Any) -> HttpResponse:
     asked = EntryFilter(
         given, Entry.objects.visible([organization.pk]), organizations=[organization]
     )
-    chips = list(_chips(request.path, given, asked))
+    is_valid = asked.is_valid()
+    shown = list(chips.chips(request.path, given, asked))
     context: dict[str, Any] = {
         "section": "activity",
         "asked": asked,
@@ -86,22 +74,21 @@ def activity(request: Any) -> HttpResponse:
         "types": policy.RESOURCE_TYPES,
         "results": list(policy.Result),
         "interfaces": list(policy.Interface),
-        "chips": chips,
+        "chips": shown,
         "elsewhere": _not_in_form(asked),
     }
-    if not asked.is_valid():
+    if not is_valid:
         return render(request, "audit/activity.html", context, status=422)
     page = paging.page_at(asked.qs, asked.form.cleaned_data)
     total = counting.total(organization)
     context |= {
         "zone": asked.zone,
         "page": page,
-        "count": _count_of(page, total, chips),
-        "is_narrowed": bool(chips),
+        "count": _count_of(page, total, bool(shown)),
+        "is_narrowed": bool(shown),
         "entries": page.entries,
         "total": total,
         "with_counts": with_counts,
-        "understood": _understood(asked),
         "floor": floor.below(organization.pk, asked.period),
         "hold": holds.on(organization),
         "as_of": replica.as_of(),
@@ -132,7 +119,7 @@ def counts(request: Any) -> HttpResponse:
 
 def _counts(request: Any, given: QueryDict, asked: EntryFilter, total: int) -> dict[str, Any]:
     bars = chart.bars(reverse("activity", args=[request.organization.slug]), given, asked)
-    is_narrowed = bool(_narrowing(asked))
+    is_narrowed = bool(chips.narrowing(asked))
     return {
         # Without a filter, the log's size is the answer.
         "count": counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True),
@@ -144,18 +131,18 @@ def _counts(request: Any, given: QueryDict, asked: EntryFilter, total: int) -> d
     }
 
 
-def _count_of(page: paging.Page, total: int, chips: Sequence[Chip]) -> counting.Count | None:
+def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Count | None:
     """How many entries there are, where the page tells."""
-    if not chips:
+    if not is_narrowed:
         return counting.Count(total, True)
     is_whole = page.next_cursor is None and page.previous_cursor is None
     return counting.Count(len(page.entries), True) if is_whole else None
 
 
-def _compiled(given: QueryDict) -> question.Question | None:
+def _compiled(given: QueryDict, reader: str) -> question.Question | None:
     """The typed question; None for a time zone that does not exist, which the filter refuses."""
     try:
-        return question.compile(given.get("ask", ""), given.get("tz") or "UTC")
+        return question.compile(given.get("ask", ""), given.get("tz") or "UTC", reader=reader)
     except (ValueError, ValidationError):
         return None
 
@@ -175,30 +162,6 @@ def _without_blanks(given: QueryDict) -> str:
         if filled := [text for text in texts if text]:
             params.setlist(name, filled)
     return params.urlencode()
-
-
-def _understood(asked: EntryFilter) -> list[str]:
-    return question.compile(question.as_text(_narrowing(asked)), asked.zone).understood
-
-
-def _narrowing(asked: EntryFilter) -> dict[str, list[str]]:
-    """The parameters that make the log smaller."""
-    return {name: texts for name, texts in asked.params.items() if name != "tz"}
-
-
-def _chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
-    for name, texts in _narrowing(asked).items():
-        bare = name.removeprefix("exclude_")
-        label = bare if bare == name else f"not {bare}"
-        # "What changed?" asks for fifteen actions; nobody drops them one by one.
-        many = len(texts) > MOST_CHIPS
-        shown = [f"{', '.join(texts[:2])} and {len(texts) - 2} more"] if many else texts
-        for value in shown:
-            rest = given.copy()
-            rest.setlist(name, [] if many else [text for text in texts if text != value])
-            for position in POSITION:
-                rest.pop(position, None)
-            yield Chip(label, value, f"{path}?{rest.urlencode()}")
 
 
 IN_FORM = (

@@ -48,6 +48,7 @@ ACTIONS = {
     "membership": ("join", "leave", "update"),
     "user": ("sign_in", "sign_in", "sign_in", "sign_out", "grant"),
     "invitation": ("invite",),
+    "secret_version": ("create", "create", "purge"),
 }
 FIELDS = ("name", "slug", "description", "status", "is_production")
 
@@ -78,6 +79,10 @@ class Organization:
         self.resources += [("membership", self._id(), label) for _, _, label in self.actors[:7]]
         self.resources += [("api_key", key, label) for _, key, label in self.actors[7:9]]
         self.resources.append(("invitation", self._id(), "new@example.org"))
+        self.resources += [
+            ("secret_version", self._id(), f"{path}#{number}")
+            for number, path in enumerate(("app-1", "app-2/backend", "app-3/production/staging"))
+        ]
 
     def _id(self) -> uuid.UUID:
         return uuid.UUID(int=self.random.getrandbits(128))

@@ -1,0 +1,237 @@
+"""The forms in which a question may be asked in words. docs/review.md tells them to people.
+
+A form is matched against what is left of a question once its qualifiers, times, `by` somebody,
+`from` an address and `via` an interface were taken out, and articles dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from audit.question.vocabulary import DO, DONE, FILLERS, NOUNS, TYPES, UNANSWERABLE
+
+Params = Mapping[str, Sequence[str]]
+
+ARTICLES = frozenset({"the", "a", "an", "all", "any", "our", "please"})
+_PLACED = "of|in|on|for|from|under|below|within|at|to|about|with"
+_QUESTION = "who|what|when|which|where|how|did|was|were|is|are|has|have|had"
+_NAMED = r"\x01\d+\x01"
+"""Stands for a name in quotes, which is no word of the language whatever it says."""
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """The longest first: "api keys" before "api key"."""
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+_RESERVED = _any_of({*TYPES, *DONE, *NOUNS, *UNANSWERABLE, *FILLERS, "by", "and", "'s", "happened"})
+_NAME = rf"(?:{_NAMED}|(?!(?:{_RESERVED}|{_PLACED})(?:\s|$))[^\s\x01]+)"
+_NAMES = rf"{_NAME}(?: (?:or|and) {_NAME})*"
+_ANYTHING = "anything|something|everything|things"
+_KIND = rf"(?:{_any_of(TYPES)})"
+_CONTAINER = rf"(?:(?:{_PLACED}) (?:{_KIND} )?(?P<in{{n}}>{_NAMES})(?: {_KIND})?)"
+
+_SLOTS = {
+    "who": rf"(?:who|(?:which|what) (?:person|people|{_KIND})|anybody|anyone|somebody|someone)",
+    "was": "(?:was|were|is|are|has|have|had|got)(?: been)?",
+    "done": rf"(?P<done>{_any_of(DONE)})",
+    "do": rf"(?P<do>{_any_of(DO)})",
+    "noun": rf"(?P<noun>{_any_of(NOUNS)})",
+    "types": rf"(?P<types>{_any_of(TYPES)})",
+    "person": rf"(?:(?:api key|access token|user|member|key) )?(?P<person>{_NAMES}|i|me)",
+    "owner": rf"(?:(?:user|member) )?(?P<owner>{_NAMES})",
+    "owner2": rf"(?:(?:user|member) )?(?P<owner2>{_NAMES})",
+    "path": rf"(?:{_KIND} )?(?P<path>{_NAMES})(?: {_KIND})?",
+    "path2": rf"(?P<path2>{_NAMES})",
+    "thing": "(?:"
+    + "|".join(
+        [
+            # the secrets of my-app; environment production of my-app; projects
+            rf"(?P<type0>{_any_of(TYPES)})(?: (?:called |named )?(?P<name0>{_NAMES}))?"
+            rf"(?: {_CONTAINER.format(n=0)})?",
+            # my-app's key; production environment of my-app; my-app/backend
+            rf"(?P<name1>{_NAMES})(?: 's)?(?: (?P<type1>{_any_of(TYPES)}))?"
+            rf"(?: {_CONTAINER.format(n=1)})?",
+            # anything in my-app
+            rf"(?:(?:{_ANYTHING}) )?{_CONTAINER.format(n=2)}",
+            _ANYTHING,
+        ]
+    )
+    + ")",
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """example: as people are told it; pattern: a regular expression with slots; adds: what the
+    words of the pattern themselves mean."""
+
+    example: str
+    pattern: str
+    adds: Params = field(default_factory=dict)
+
+
+_ROLE = {"action": ["update"], "type": ["membership"], "field": ["role"]}
+_RIGHTS = {"action": ["grant", "revoke"], "type": ["user"]}
+_PASSWORD = {"action": ["change_password", "reset_password"], "type": ["user"]}
+
+FORMS = (
+    Form(
+        "who changed jane's role?",
+        r"(?:{who}|when was) (?:last )?(?:changed )?{owner} 's roles?(?: changed)?",
+        _ROLE,
+    ),
+    Form(
+        "who changed the role of jane?",
+        r"(?:{who} (?:last )?changed|when was) roles? of {owner}(?: (?:last )?changed)?",
+        _ROLE,
+    ),
+    Form(
+        "who changed jane's permissions?",
+        r"(?:{who} changed )?(?:{owner} 's permissions|permissions of {owner2})",
+        _RIGHTS,
+    ),
+    Form(
+        "who changed jane's password?",
+        r"(?:{who} (?:changed|reset) )?(?:{owner} 's password|password of {owner2})",
+        _PASSWORD,
+    ),
+    Form("who removed bob?", r"{who} (?:last )?removed {owner}", {"action": ["delete", "leave"]}),
+    Form("who added bob?", r"{who} (?:last )?added {owner}", {"action": ["invite", "join"]}),
+    Form("who used the API key ci?", r"(?:{who}|what) (?:last )?used {person}"),
+    Form("where was ci used from?", r"(?:when|where|how) was {person}(?: last)? used(?: from)?"),
+    Form(
+        "who revoked the API key ci?",
+        r"{who} revoked api key {path}",
+        {"action": ["delete"], "type": ["api_key"]},
+    ),
+    Form(
+        "who tried to sign in in vain?",
+        r"{who} (?:tried|failed) to {do}(?: {thing})?",
+        {"result": ["failed", "denied"]},
+    ),
+    Form("who deleted the production environment?", r"{who} (?:last )?{done}(?: {thing})?"),
+    Form(
+        "what did jane do?",
+        r"(?:what (?:all )?)?(?:did|has|have|had) {person} (?:do|done|been doing)",
+    ),
+    Form("everything jane did", r"(?:everything|what)(?: that)? {person} (?:did|has done)"),
+    Form("jane's activity", r"{person} 's (?:activity|actions|deeds)"),
+    Form(
+        "what did jane delete in my-app?",
+        r"(?:(?:what|which {types}) )?did {person} (?:last )?{do}(?: {thing})?",
+    ),
+    Form("when did jane last sign in?", r"when (?:did|has) {person} (?:last )?{do}(?: {thing})?"),
+    Form(
+        "what has jane deleted?",
+        r"(?:what |which {types} )?(?:has|have|had) {person} {done}(?: {thing})?",
+    ),
+    Form(
+        "what happened to my-app/backend?",
+        r"what (?:has )?(?:happened|been happening|went on|is going on)(?: {thing})?",
+    ),
+    Form(
+        "history of my-app",
+        r"(?:show )?(?:(?:history|activity) {thing}|everything about {path}|{path2} 's history)",
+    ),
+    Form(
+        "when was my-app last rotated?",
+        r"(?:when|how often|how many times|what|who) {was} {thing} (?:last )?{done}",
+    ),
+    Form(
+        "when was the last rotation of my-app?",
+        r"(?:(?:when|who|what) {was} )?(?:last )?{noun}(?: {thing})?",
+    ),
+    Form("what changed in my-app?", r"what (?:all )?(?:has |have )?{done}(?: {thing})?"),
+    Form(
+        "what was deleted in my-app?",
+        r"(?:what|who|which {types}) {was} (?:last )?{done}(?: {thing})?",
+    ),
+    Form(
+        "failed sign-ins of jane",
+        r"(?P<result>failed|denied|refused|successful) {noun}(?: (?:of|by|for) {owner})?",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """form: which was recognised; params: what it asks for; is_about_reader: somebody said "I"."""
+
+    form: Form
+    params: dict[str, list[str]]
+    is_about_reader: bool
+
+
+def read(words: Sequence[tuple[str, bool]]) -> Reading | None:
+    """What the words mean together, if they are one of FORMS; of each, whether it was quoted."""
+    spoken = [
+        (word, is_quoted) for word, is_quoted in words if is_quoted or word.lower() not in ARTICLES
+    ]
+    quoted: list[str] = []
+    parts = []
+    for word, is_quoted in spoken:
+        parts.append(f"\x01{len(quoted)}\x01" if is_quoted else word.replace("\x01", ""))
+        quoted += [word] if is_quoted else []
+    text = " ".join(parts)
+    for form in FORMS:
+        if match := _compiled(form.pattern).fullmatch(text):
+            return _read(form, match, quoted)
+    return None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    slots = re.sub(r"\{([a-z]+2?)\}", lambda slot: _SLOTS[slot[1]], pattern)
+    return re.compile(slots, re.IGNORECASE)
+
+
+def _read(form: Form, match: re.Match[str], quoted: Sequence[str]) -> Reading:
+    found = {name: text for name, text in match.groupdict().items() if text is not None}
+    params: dict[str, list[str]] = {}
+
+    def add(more: Params) -> None:
+        for name, values in more.items():
+            known = params.setdefault(name, [])
+            known += [value for value in values if value not in known]
+
+    def names(*groups: str) -> list[str]:
+        return [name for group in groups for name in _names(found.get(group, ""), quoted)]
+
+    add(form.adds)
+    for group, meanings in (("done", DONE), ("do", DO), ("noun", NOUNS)):
+        if word := found.get(group):
+            add(meanings[word.lower()])
+    for group in ("types", "type0", "type1"):
+        if word := found.get(group):
+            add({"type": TYPES[word.lower()]})
+    if word := found.get("result"):
+        add({"result": [_RESULTS[word.lower()]]})
+    people = [name for name in names("person") if name.lower() not in READER]
+    add({"actor": people} if people else {})
+    things = names("owner", "owner2", "path", "path2", "name0", "name1")
+    within = names("in0", "in1", "in2")
+    if things and within:
+        # Both cannot be asked for as paths, of which any would do.
+        add({"q": [" ".join(things)]})
+        things = []
+    add({"resource": [*things, *within]} if things or within else {})
+    return Reading(form, params, len(people) < len(names("person")))
+
+
+READER = frozenset({"i", "me"})
+_RESULTS = {
+    "failed": "failed",
+    "denied": "denied",
+    "refused": "denied",
+    "successful": "success",
+}
+
+
+def _names(text: str, quoted: Sequence[str]) -> Iterator[str]:
+    for name in re.split(r" (?:or|and) ", text, flags=re.IGNORECASE) if text else []:
+        marked = re.fullmatch(r"\x01(\d+)\x01", name)
+        yield quoted[int(marked[1])] if marked else name
