@@ -131,6 +131,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/": {"GET": nothing("leads on to the first page of the role")},
     f"{_PAGE}/activity": {"GET": _VIEW},
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
+    f"{_PAGE}/activity/complete": {"GET": _VIEW},
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
     f"{_PAGE}/activity/export": {"GET": records("export audit_log")},
     f"{_PAGE}/settings": {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from audit.views.activity import activity, counts
+from audit.views.completing import complete
 from audit.views.entry import entry
 from audit.views.exports import export_entries
 from audit.views.histories import key_history
 
-__all__ = ["activity", "counts", "entry", "export_entries", "key_history"]
+__all__ = ["activity", "complete", "counts", "entry", "export_entries", "key_history"]
