@@ -1,0 +1,140 @@
+"""An installed Chromium on a running server, and an organization worth looking at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from keys import rotation, secrets
+from keys.authors import SYSTEM
+from keys.levels import Level
+from organizations import hierarchy, members, roles
+from organizations.models import Organization, User
+from tests import factories
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser/" in item.path.as_posix():
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(
+                pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
+            )
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.skip(
+            "No Chromium is installed (Debian: apt install chromium), and CHROMIUM names none."
+        )
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread, which Django takes for asynchronous code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Window:
+    """A page of the browser, on this server; what the browser complained of is in `complaints`."""
+
+    page: Page
+    url: str
+    complaints: list[str]
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.url + path)
+        if self.page.locator("[data-counts]").count():
+            self.page.wait_for_load_state("networkidle")  # chart and facets come after the list
+
+    @property
+    def path(self) -> str:
+        return self.page.url.removeprefix(self.url)
+
+
+Open = Callable[..., AbstractContextManager[Window]]
+
+
+@pytest.fixture
+def window(chromium: Browser, live_server: Any, client: Any) -> Open:
+    """Opens a window, of somebody signed in or of nobody; keywords are those of a context."""
+
+    @contextmanager
+    def open_window(user: User | None = None, **options: Any) -> Iterator[Window]:
+        context: BrowserContext = chromium.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, "timezone_id": "Europe/Berlin"} | options
+        )
+        context.set_default_timeout(10_000)
+        if user is not None:
+            client.force_login(user)
+            session = client.cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page, complaints = context.new_page(), []
+        page.on(
+            "console",
+            lambda said: said.type in ("error", "warning") and complaints.append(said.text),
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        try:
+            yield Window(page, live_server.url, complaints)
+        finally:
+            context.close()
+
+    return open_window
+
+
+@dataclass
+class Scene:
+    """Acme, with some history: a production environment made, changed and deleted."""
+
+    organization: Organization
+    owner: User
+    auditor: User
+    paths: dict[str, str]
+
+
+@pytest.fixture
+def scene(transactional_db: None) -> Scene:
+    owner = factories.make_user("olivia@acme.example", name="Olivia Owner")
+    acme = factories.make_organization("Acme", owner=owner)
+    auditor = factories.make_member(acme, "auditor").user
+    project = factories.make_project(acme, "Shop")
+    target = factories.make_target(project, "Backend")
+    staging = factories.make_environment(target, "Staging")
+    production = factories.make_environment(target, "Production", status="staging")
+    hierarchy.update_node(production, {"status": "production"})
+    for level in (Level(project), Level(project, target), Level(project, target, staging)):
+        for number in (1, 2):
+            secrets.store(level, f"TOKEN=value {number}", author=SYSTEM)
+    rotation.rotate(project)
+    hierarchy.delete_node(production)
+    issued = factories.make_api_key(acme, name="ci")
+    invited = members.invite(
+        acme, "new@acme.example", "member", invited_by=owner, granter=roles.ALL
+    )
+    return Scene(
+        acme,
+        owner,
+        auditor,
+        {
+            "api_key": issued.api_key.ulid,
+            "member": acme.memberships.get(user=auditor).ulid,
+            "invitation": invited.invitation.ulid,
+        },
+    )

@@ -1,0 +1,110 @@
+"""WCAG 2.2 AA, as far as a machine can see it, on every page, in every dress.
+
+Nothing may be complained of in the console either: a breach of the content security policy is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from audit.models import Entry
+from tests.browser.conftest import Open, Scene
+
+RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
+
+PAGES = (
+    "/",
+    "/organizations",
+    "/organizations/new",
+    "/profile",
+    "/profile/tokens/new",
+    "/password",
+    "/o/acme/activity",
+    "/o/acme/activity?ask=who+deleted+the+production+environment",
+    "/o/acme/activity?ask=nonsense:x",
+    "/o/acme/activity?actor=nobody",
+    "/o/acme/activity?counts=1",
+    "/o/acme/activity/{entry}",
+    "/o/acme/projects",
+    "/o/acme/new-project",
+    "/o/acme/projects/shop",
+    "/o/acme/projects/shop/change",
+    "/o/acme/projects/shop/delete",
+    "/o/acme/projects/shop/new-target",
+    "/o/acme/projects/shop/targets/backend",
+    "/o/acme/projects/shop/keys",
+    "/o/acme/projects/shop/keys/rotate",
+    "/o/acme/projects/shop/custody",
+    "/o/acme/projects/shop/versions",
+    "/o/acme/members",
+    "/o/acme/members/{member}",
+    "/o/acme/api-keys",
+    "/o/acme/api-keys/new",
+    "/o/acme/api-keys/{api_key}",
+    "/o/acme/settings",
+    "/o/acme/settings/delete",
+    "/o/acme/nothing-here",
+)
+
+
+def found_by_axe(page: Page) -> list[str]:
+    """What axe-core finds, each with where and why."""
+    violations: list[dict[str, Any]] = Axe().run(page, options=RULES).response["violations"]
+    return [
+        f"{each['id']} at {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for each in violations
+        for node in each["nodes"]
+    ]
+
+
+DRESSES = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_no_page_breaks_a_rule(scene: Scene, window: Open, dress: str) -> None:
+    entry = newest_entry(scene)
+    broken = []
+    with window(scene.owner, **DRESSES[dress]) as shown:
+        for path in PAGES:
+            shown.open(path.format(entry=entry, **scene.paths))
+            found = [*found_by_axe(shown.page), *sideways(shown.page)]
+            found += [text for text in shown.complaints if "404" not in text]
+            shown.complaints.clear()
+            broken += [f"{path}: {what}" for what in found]
+    assert not broken, "\n".join(broken)
+
+
+def test_signing_in_breaks_no_rule(window: Open) -> None:
+    with window() as shown:
+        for path in ("/sign-in", "/password/reset"):
+            shown.open(path)
+            assert found_by_axe(shown.page) == []
+            assert shown.complaints == []
+
+
+def sideways(page: Page) -> list[str]:
+    """Whether one has to scroll sideways to read (WCAG 1.4.10)."""
+    width, seen = page.evaluate(
+        "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    return [f"the page is {width} wide in a window of {seen}"] if width > seen else []
+
+
+def newest_entry(scene: Scene) -> str:
+    from django.db import transaction
+
+    with transaction.atomic():
+        entry = Entry.objects.visible([scene.organization.pk]).order_by("-id").first()
+        assert entry is not None
+        return str(entry.ulid)

@@ -1,0 +1,128 @@
+"""From signing in to evidence in hand: by mouse, by keyboard alone, without JavaScript."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests import factories
+from tests.browser.conftest import Open, Scene, Window
+
+QUESTION = "who deleted the production environment"
+
+
+def sign_in(window: Window, email: str) -> None:
+    window.open("/o/acme/activity")
+    window.page.get_by_label("E-mail").fill(email)
+    window.page.get_by_label("Password").fill(factories.PASSWORD)
+    window.page.get_by_role("button", name="Sign in").click()
+    expect(window.page).to_have_title(re.compile("Activity of Acme"))
+
+
+def the_only_row(page: Page) -> str:
+    rows = page.locator("#entries tbody:not(.day) tr")
+    expect(rows).to_have_count(1)
+    return " ".join(rows.inner_text().split())
+
+
+def test_a_question_is_narrowed_opened_and_taken_away_by_mouse(
+    scene: Scene, window: Open, tmp_path: Path
+) -> None:
+    with window() as shown:
+        page = shown.page
+        sign_in(shown, scene.auditor.email)
+        page.get_by_label("Ask the log").fill(QUESTION)
+        page.get_by_role("button", name="Ask").click()
+        assert "deleted environment shop/backend/production" in the_only_row(page)
+
+        page.locator("#entries td.when a").click()
+        beside = page.get_by_role("complementary", name="Entry")
+        expect(beside).to_contain_text("shop/backend/production")
+        assert shown.path.startswith("/o/acme/activity?")  # the list is still there
+        page.keyboard.press("Escape")
+        expect(beside).to_have_count(0)
+
+        with page.expect_download() as downloading:
+            page.get_by_role("link", name="NDJSON").click()
+        target = tmp_path / "evidence.ndjson"
+        downloading.value.save_as(target)
+        [line] = target.read_text().splitlines()
+        assert json.loads(line)["action"] == "delete"
+
+        page.locator(".chips a").first.click()
+        expect(page.locator("#entries tbody:not(.day) tr").nth(1)).to_be_visible()
+        assert shown.complaints == []
+
+
+def tab_to(page: Page, selector: str, most: int = 80) -> None:
+    """Press Tab until what `selector` finds has the focus, which must be visible."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("s => document.activeElement.matches(s)", selector):
+            width = "e => getComputedStyle(e).outlineWidth + getComputedStyle(e).outlineStyle"
+            assert page.evaluate(f"({width})(document.activeElement)") != "0pxnone"
+            return
+    raise AssertionError(f"{selector} is not reached by {most} times Tab")
+
+
+def test_the_same_by_keyboard_alone(scene: Scene, window: Open) -> None:
+    with window() as shown:
+        page = shown.page
+        shown.open("/o/acme/activity")
+        tab_to(page, "[name=username]")
+        page.keyboard.type(scene.auditor.email)
+        tab_to(page, "[name=password]")
+        page.keyboard.type(factories.PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page).to_have_title(re.compile("Activity of Acme"))
+
+        tab_to(page, "a.skip")
+        page.keyboard.press("Enter")
+        tab_to(page, "[name=ask]", 3)
+        page.keyboard.type(QUESTION)
+        page.keyboard.press("Enter")
+        expect(page.locator(".chips")).to_be_visible()
+        tab_to(page, "#entries td.when a")
+        page.keyboard.press("Enter")
+        beside = page.get_by_role("complementary", name="Entry")
+        expect(beside).to_contain_text("shop/backend/production")
+        page.keyboard.press("Escape")
+        assert page.evaluate("() => document.activeElement.matches('#entries td.when a')")
+
+
+def test_the_same_without_javascript(scene: Scene, window: Open, tmp_path: Path) -> None:
+    with window(java_script_enabled=False) as shown:
+        page = shown.page
+        sign_in(shown, scene.auditor.email)
+        page.get_by_label("Ask the log").fill(QUESTION)
+        page.get_by_role("button", name="Ask").click()
+        assert "deleted environment shop/backend/production" in the_only_row(page)
+        page.locator("#entries td.when a").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("shop/backend/production")
+        page.get_by_role("link", name="Activity", exact=False).first.click()
+        page.get_by_role("link", name="Show when, who and what in numbers").click()
+        expect(page.locator("svg.chart a").first).to_be_attached()
+        page.locator(".facet a").first.click()
+        expect(page.locator(".chips a").first).to_be_visible()
+        with page.expect_download() as downloading:
+            page.get_by_role("link", name="CSV").click()
+        target = tmp_path / "evidence.csv"
+        downloading.value.save_as(target)
+        assert len(target.read_text().splitlines()) > 1
+
+
+def test_what_repeats_opens_and_closes(scene: Scene, window: Open) -> None:
+    """The blobs of one rotation are one line; with and without JavaScript."""
+    for has_script in (True, False):
+        with window(scene.auditor, java_script_enabled=has_script) as shown:
+            shown.open("/o/acme/activity?type=secret,secret_version")
+            first = shown.page.locator("tbody.group").first
+            hidden = first.locator("tr.repeat").first
+            expect(hidden).to_be_hidden()
+            first.locator("summary").click()
+            expect(hidden).to_be_visible()
+            first.locator("summary").click()
+            expect(hidden).to_be_hidden()
