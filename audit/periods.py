@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 EXAMPLES = (
-    "today, yesterday, tuesday, last tuesday, this week, last month, 7d, 24h, 2026-11-01,"
-    " 2026-11-01T14:30, 2026-11-01..2026-11-07"
+    "today, yesterday, tuesday, last tuesday, this week, last month, 7d, 24h, 3 days ago,"
+    " 2026-11-01, 2026-11-01T14:30, 2026-11-01..2026-11-07"
 )
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY = dt.timedelta(days=1)
@@ -144,7 +144,9 @@ _DURATION = re.compile(
 
 def _read_duration(words: str, now: dt.datetime) -> Closed | None:
     """The last so many minutes, hours, days or weeks, until now."""
-    match = _DURATION.fullmatch(words)
+    # The last week is that of the calendar, the past week are seven days.
+    one = re.fullmatch(r"(?:(?:last|past) (minute|hour|day)|past (week))", words)
+    match = _DURATION.fullmatch(f"1 {one[1] or one[2]}" if one else words)
     if match is None:
         return None
     number, minutes, hours, days, weeks = match.groups()
@@ -157,6 +159,43 @@ def _read_duration(words: str, now: dt.datetime) -> Closed | None:
         naive = now.replace(tzinfo=None) - _DAY * count * (7 if weeks else 1)
         since = _utc(naive.replace(tzinfo=now.tzinfo))
     return Closed(since, end, is_instant=True)
+
+
+_AGO = re.compile(r"(\d{1,5}|an?|one) (minute|hour|day|week)s? ago")
+
+
+def _read_ago(words: str, now: dt.datetime) -> Closed | None:
+    """The day that was so many days or weeks ago; the very instant, for minutes and hours."""
+    match = _AGO.fullmatch(words)
+    if match is None:
+        return None
+    number, unit = match.groups()
+    count = int(number) if number.isdigit() else 1
+    if unit in ("day", "week"):
+        day = now.date() - _DAY * count * (7 if unit == "week" else 1)
+        return _days(day, day + _DAY, now)
+    moment = _utc(now) - dt.timedelta(minutes=count) * (60 if unit == "hour" else 1)
+    return Closed(moment, moment + dt.timedelta(minutes=1), is_instant=True)
+
+
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_MONTH = re.compile(rf"(?:(\d{{1,2}}) )?({'|'.join(_MONTHS)})(?: (\d{{1,2}}))?(?: (\d{{4}}))?")
+
+
+def _read_month(words: str, now: dt.datetime) -> Closed | None:
+    """november, november 2025, 17 november, november 17 2025; without a year the latest."""
+    match = _MONTH.fullmatch(words)
+    if match is None or (match[1] and match[3]):
+        return None
+    day, month = match[1] or match[3], _MONTHS.index(match[2]) + 1
+    year = int(match[4] or now.year)
+    first = dt.date(year, month, int(day or 1))
+    if not match[4] and first > now.date():
+        first = first.replace(year=year - 1)
+    return _days(first, _after(first, "day" if day else "month"), now)
 
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
@@ -210,6 +249,8 @@ _READERS: tuple[Callable[[str, dt.datetime], Closed | None], ...] = (
     _read_day,
     _read_span,
     _read_duration,
+    _read_ago,
+    _read_month,
     _read_date,
     _read_datetime,
 )

@@ -116,9 +116,12 @@ FORMS = (
     Form("who deleted the production environment?", r"{who} (?:last )?{done}(?: {thing})?"),
     Form(
         "what did jane do?",
-        r"(?:what (?:all )?)?(?:did|has|have|had) {person} (?:do|done|been doing)",
+        r"(?:what (?:all )?)?(?:did|has|have|had) {person} (?:do|done|been doing)(?: {thing})?",
     ),
-    Form("everything jane did", r"(?:everything|what)(?: that)? {person} (?:did|has done)"),
+    Form(
+        "everything jane did",
+        r"(?:everything|what)(?: that)? {person} (?:did|has done)(?: {thing})?",
+    ),
     Form("jane's activity", r"{person} 's (?:activity|actions|deeds)"),
     Form(
         "what did jane delete in my-app?",
@@ -204,7 +207,9 @@ def _read(form: Form, match: re.Match[str], quoted: Sequence[str]) -> Reading:
     add(form.adds)
     for group, meanings in (("done", DONE), ("do", DO), ("noun", NOUNS)):
         if word := found.get(group):
-            add(meanings[word.lower()])
+            # Who tried in vain did not sign in successfully.
+            more = meanings[word.lower()]
+            add({name: more[name] for name in more if name != "result" or name not in form.adds})
     for group in ("types", "type0", "type1"):
         if word := found.get(group):
             add({"type": TYPES[word.lower()]})

@@ -71,7 +71,7 @@ _VERBS: tuple[tuple[str, str, str, Mapping[str, Sequence[str]]], ...] = (
         "signed in, logged in",
         "sign in, log in",
         "sign-in, signin, login, log-in",
-        {"action": ["sign_in"]},
+        {"action": ["sign_in"], "result": ["success"]},
     ),
     (
         "signed out, logged out",
@@ -92,7 +92,8 @@ def _by_word(place: int) -> dict[str, Mapping[str, Sequence[str]]]:
 DONE = _by_word(0)
 DO = _by_word(1)
 NOUNS = {
-    form: params
+    # Who signed in was let in; a sign-in may be any attempt.
+    form: {name: params[name] for name in params if name != "result" or "action" not in params}
     for noun, params in _by_word(2).items()
     for form in (noun, f"{noun}s")
     if noun != "invitation"  # which is a thing as well
@@ -210,7 +211,6 @@ UNANSWERABLE = {
     ),
     "why": "entries tell who, what, when and from where; if a reason was given, it is in the entry",
     "first": "entries come newest first; the first is at the end of the last page",
-    "or": "separate alternatives by commas, such as action:create,delete",
 }
 """Words that change what is asked in a way that no filter can; said rather than dropped."""
 

@@ -140,8 +140,9 @@ def _take_time(made: Compilation, tokens: Sequence[Token]) -> int:
     start = _after_article(tokens, 1) if word in _DURING else _after_article(tokens, 0)
     length = _length_of_time(made, "when", tokens[start:])
     text = _text(tokens[start : start + length])
-    # A lone number is rather part of a name than a year.
-    if not length or text == "now" or (text.isdigit() and word not in ("in", "during")):
+    # Alone, a number is rather part of a name than a year, and these are no months.
+    is_doubtful = text.isdigit() or text.lower() in ("may", "march")
+    if not length or text == "now" or (is_doubtful and word not in ("in", "during")):
         return 0
     made.add("when", [text])
     return start + length
@@ -283,10 +284,28 @@ def _take_interface(made: Compilation, tokens: Sequence[Token]) -> int:
 # -- Word by word
 
 
+_ASKS = frozenset({"who", "what", "when", "which", "where", "how", "did", "was", "were", "has"})
+
+
 def _take_words(made: Compilation, tokens: Sequence[Token]) -> None:
+    text = " ".join(token.text for token in tokens)
+    hint = next((UNANSWERABLE[token.word] for token in tokens if token.word in UNANSWERABLE), None)
+    joints = [n for n, token in enumerate(tokens) if token.word == "or"]
+    if not hint and any(not _joins(tokens, place) for place in joints):
+        hint = "separate alternatives by commas, such as action:create,delete"
+    if hint:
+        # Read without that word, it would be another question.
+        made.unknown.append(f"{text}: {hint}")
+        return
+    before = len(made.words)
     place = 0
     while place < len(tokens):
         place += _take_word(made, tokens, place)
+    names = made.words[before:]
+    if len(names) > 1 and tokens[0].word in _ASKS:
+        made.unknown.append(
+            f"{text}: this is none of the ways to ask; {' '.join(names)} was looked for in names"
+        )
 
 
 def _take_word(made: Compilation, tokens: Sequence[Token], place: int) -> int:
@@ -295,18 +314,21 @@ def _take_word(made: Compilation, tokens: Sequence[Token], place: int) -> int:
         for name, values in PHRASES[phrase].items():
             made.add(name, values)
         return phrase.count(" ") + 1
-    joins = token.word in ("or", "and") and place > 0 and _ends_phrase(tokens[:place])
-    if joins and _phrase(tokens[place + 1 :]):
+    if token.word in ("or", "and") and _joins(tokens, place):
         return 1
-    if token.word in UNANSWERABLE:
-        made.unknown.append(f"{token.value}: {UNANSWERABLE[token.word]}")
-    elif token.word in _TIME_WORDS and place + 1 < len(tokens):
+    if token.word in _TIME_WORDS and place + 1 < len(tokens):
         following = tokens[place + 1].value
         made.unknown.append(f"{token.value} {following}: try {periods.EXAMPLES}")
         return 2
-    elif token.is_quoted or token.word not in (*FILLERS, "'s"):
+    if token.is_quoted or token.word not in (*FILLERS, "'s"):
         made.words.append(token.value)
     return 1
+
+
+def _joins(tokens: Sequence[Token], place: int) -> bool:
+    """Whether the words on both sides have one meaning each, such as "created or deleted"."""
+    ends = _phrase(tokens[place - 1 : place]) or _phrase(tokens[max(place - 2, 0) : place])
+    return bool(ends and _phrase(tokens[place + 1 :]))
 
 
 def _phrase(tokens: Sequence[Token]) -> str:
@@ -316,7 +338,3 @@ def _phrase(tokens: Sequence[Token]) -> str:
         if phrase in PHRASES:
             return phrase
     return ""
-
-
-def _ends_phrase(tokens: Sequence[Token]) -> bool:
-    return bool(_phrase(tokens[-1:]) or (len(tokens) > 1 and _phrase(tokens[-2:])))
