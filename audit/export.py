@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import csv as csv_module
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from audit import lines
+from audit import ocsf as ocsf_events
 from audit.lines import Row
 from audit.models import Entry
 from audit.querysets import open_wall
@@ -29,9 +31,6 @@ class RemovedMeanwhileError(RuntimeError):
     """Retention removed entries while they were exported: what was to come has a gap."""
 
 
-CONTENT_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
-
-
 def ndjson(queryset: QuerySet[Entry]) -> Iterator[str]:
     """The entries as canonical JSON, one a line, many lines a string."""
     for rows in _chunks(queryset):
@@ -43,6 +42,29 @@ def csv(queryset: QuerySet[Entry]) -> Iterator[str]:
     yield _csv([lines.CELLS])
     for rows in _chunks(queryset):
         yield _csv(lines.cells(rows))
+
+
+def ocsf(queryset: QuerySet[Entry]) -> Iterator[str]:
+    """The entries as events of OCSF, one a line."""
+    for rows in _chunks(queryset):
+        yield "\n".join([*ocsf_events.events(rows), ""])
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write entries. `suffix`: how the name of such a file ends."""
+
+    label: str
+    media_type: str
+    suffix: str
+    write: Callable[[QuerySet[Entry]], Iterator[str]]
+
+
+FORMATS = {
+    "ndjson": Format("NDJSON", "application/x-ndjson", "ndjson", ndjson),
+    "csv": Format("CSV", "text/csv; charset=utf-8", "csv", csv),
+    "ocsf": Format("OCSF", "application/x-ndjson", "ocsf.ndjson", ocsf),
+}
 
 
 def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:

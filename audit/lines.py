@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -92,7 +93,7 @@ def read(queryset: QuerySet[Entry]) -> list[Row]:
 def canonical(rows: Sequence[Row]) -> list[str]:
     """The canonical line of each row, without its end."""
     written = []
-    for row, key, actor, resource, request in _with_ids(rows):
+    for row, key, actor, resource, request in with_ids(rows):
         (
             digits,
             organization_id,
@@ -131,7 +132,7 @@ def canonical(rows: Sequence[Row]) -> list[str]:
     return written
 
 
-def _with_ids(rows: Sequence[Row]) -> Iterator[tuple[Row, str, str, str, str]]:
+def with_ids(rows: Sequence[Row]) -> Iterator[tuple[Row, str, str, str, str]]:
     """Each row, and the ULIDs of the entry, its actor, its resource and its request; of what is
     None, something that is not to be used."""
     ids = (ulid.to_texts([row[n] or _NO_ID for row in rows]) for n in (0, 3, 7, 12))
@@ -152,7 +153,7 @@ def _action(action: str) -> str:
 def _origin(interface: str, ip: str | None, organization_id: str) -> str:
     return (
         f'"interface":{_string(interface)},"ip":{_string(ip) if ip else "null"},'
-        f'"organization":"{_organization(organization_id)}"'
+        f'"organization":"{organization(organization_id)}"'
     )
 
 
@@ -193,7 +194,7 @@ def _second(seconds: int) -> str:
 
 
 @lru_cache(_KEPT)
-def _organization(digits: str) -> str:
+def organization(digits: str) -> str:
     return ulid.to_text(uuid.UUID(digits))
 
 
@@ -203,14 +204,14 @@ def _organization(digits: str) -> str:
 def cells(rows: Sequence[Row]) -> list[tuple[str | None, ...]]:
     """The CELLS of each row."""
     table: list[tuple[str | None, ...]] = []
-    for row, key, actor, resource, request in _with_ids(rows):
+    for row, key, actor, resource, request in with_ids(rows):
         context, reason = _context_cells(row[15])
         table.append(
             (
                 _time(row[0]),
                 key,
                 row[16],
-                _organization(row[1]),
+                organization(row[1]),
                 _harmless(row[2]),
                 actor if row[3] else None,
                 _harmless(row[4]),
@@ -243,9 +244,14 @@ def _context_cells(text: str) -> tuple[str, str]:
     return context if context != "{}" else "", _harmless(reason)
 
 
+_FORMULA = re.compile(r"[\s'\"]*[=+\-@＝＋－＠]|[ '\"]*[\t\r\n]")
+"""What some spreadsheet may take for a formula: full-width signs too, and after quotes or white
+space that it drops (OWASP, CSV injection). It matches what it matches with an apostrophe before it
+as well, so dropping that one gives back the text: see docs/review.md."""
+
+
 def _harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text[:1] in _BEGINS_FORMULA else text
-
-
-_BEGINS_FORMULA = frozenset("=+-@\t\r")
+    """A cell that no spreadsheet takes for a formula."""
+    if text[:1].isalnum() or not _FORMULA.match(text):
+        return text
+    return f"'{text}"

@@ -20,25 +20,23 @@ from organizations.access import organization_page
 @organization_page("audit:export")
 def export_entries(request: Any) -> Any:
     """The entries of the same question, as a file."""
-    formats = {
-        "ndjson": ("application/x-ndjson", export.ndjson),
-        "csv": ("text/csv; charset=utf-8", export.csv),
-    }
     name = request.GET.get("format", "ndjson")
     organization = request.organization
     asked = EntryFilter(
         request.GET, Entry.objects.visible([organization.pk]), organizations=[organization]
     )
-    if name not in formats or not asked.is_valid():
+    if name not in export.FORMATS or not asked.is_valid():
         return redirect(
             f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
         )
-    media_type, write = formats[name]
-    lines = write(asked.qs)
+    chosen = export.FORMATS[name]
+    lines = chosen.write(asked.qs)
     # Entered and committed before the first line leaves.
     access.note_export(organization, asked, name)
-    response = StreamingHttpResponse(lines, content_type=media_type)
-    response["Content-Disposition"] = f'attachment; filename="{organization.slug}-audit.{name}"'
+    response = StreamingHttpResponse(lines, content_type=chosen.media_type)
+    response["Content-Disposition"] = (
+        f'attachment; filename="{organization.slug}-audit.{chosen.suffix}"'
+    )
     if found := floor.below(organization.pk, asked.period):
         response["Audit-Floor"] = found.header
     return response

@@ -8,6 +8,7 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
+from audit.export import FORMATS
 from audit.filters import EntryFilter
 
 Handler = Callable[..., Any]
@@ -412,5 +413,5 @@ def asks_the_log(summary: str, *, answer: str | None) -> Callable[[Handler], Han
         for name, filter_ in EntryFilter.base_filters.items()
     ]
     if answer is None:
-        parameters.append(OpenApiParameter("format", str, enum=["ndjson", "csv"]))
+        parameters.append(OpenApiParameter("format", str, enum=[*FORMATS]))
     return described(summary, answer=answer, parameters=parameters)

@@ -162,10 +162,10 @@ def show(entry_id: str, tz: str | None, format_: str) -> None:
     "-f",
     "--format",
     "format_",
-    type=click.Choice(["ndjson", "csv"]),
+    type=click.Choice(["ndjson", "csv", "ocsf"]),
     default="ndjson",
     show_default=True,
-    help="One JSON object a line, or comma-separated values.",
+    help="One JSON object a line, comma-separated values, or OCSF events, one a line.",
 )
 @click.option(
     "-o",

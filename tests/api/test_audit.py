@@ -109,6 +109,11 @@ def test_export_has_the_same_rows_as_the_list(auditor: Api) -> None:
     assert response["Content-Disposition"] == 'attachment; filename="acme-audit.csv"'
     rows = list(csv.DictReader(io.StringIO(content(response))))
     assert [row["id"] for row in rows] == [entry["id"] for entry in reversed(listed)]
+    response = auditor.get(f"{LOG}/entries/export?{query}&format=ocsf")
+    assert response["Content-Type"] == "application/x-ndjson"
+    assert response["Content-Disposition"] == 'attachment; filename="acme-audit.ocsf.ndjson"'
+    events = [json.loads(line) for line in content(response).splitlines()]
+    assert [event["metadata"]["uid"] for event in events] == [row["id"] for row in rows]
     assert auditor.get(f"{LOG}/entries/export?format=xml").status_code == 422
 
 

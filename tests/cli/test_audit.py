@@ -334,6 +334,13 @@ def test_export_on_a_terminal_is_made_harmless(signed_in: Server, terminal: Term
     assert "\\x9b31m" in shown and "\x9b" not in shown
 
 
+@pytest.mark.parametrize("format", ["ndjson", "csv", "ocsf"])
+def test_export_asks_for_a_format(signed_in: Server, dotenv: Run, format: str) -> None:
+    signed_in.answer("GET", f"{ENTRIES}/export", NDJSON)
+    assert dotenv("audit", "export", "--format", format).code == 0
+    assert ("format", format) in signed_in.last.query
+
+
 def test_export_writes_a_private_file(signed_in: Server, dotenv: Run, tmp_path: Path) -> None:
     signed_in.answer("GET", f"{ENTRIES}/export", b"a,b\n1,2\n")
     target = tmp_path / "entries.csv"

@@ -6,8 +6,10 @@ import csv as csv_reader
 import datetime as dt
 import io
 import json
+import re
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,7 +198,10 @@ def test_csv_says_what_the_api_answers(entries: QuerySet[Entry]) -> None:
         assert row == {name: "" if said[name] is None else str(said[name]) for name in lines.CELLS}
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+FORMULAS = ["=", "+", "-", "@", "\t", "\r", "\n", '"=', "'=", " +", " \t@", "＝", "'\"＠"]
+
+
+@pytest.mark.parametrize("start", FORMULAS)
 def test_no_cell_is_a_formula(log: Log, db: None, owner_connection: Any, start: str) -> None:
     organization = Organization(uuid.uuid4(), seed=6)
     evil = f"{start}HYPERLINK(A1)"
@@ -209,3 +214,18 @@ def test_no_cell_is_a_formula(log: Log, db: None, owner_connection: Any, start: 
     for row in csv_reader.DictReader(io.StringIO(text, newline="")):
         assert row["actor_label"] == f"'{evil}"
         assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())
+
+
+def documented_undoing() -> re.Pattern[str]:
+    """The expression of docs/review.md."""
+    page = (Path(__file__).parents[2] / "docs" / "review.md").read_text()
+    [expression] = re.findall(r're\.compile\(r"(.+)"\)', page)
+    return re.compile(expression.replace('\\"', '"'))
+
+
+@given(st.text(st.sampled_from("=+-@＝＠'\" \t\r\na1"), max_size=6) | st.text(max_size=8))
+def test_what_was_made_harmless_can_be_undone(text: str) -> None:
+    cell = lines._harmless(text)
+    formula = documented_undoing()
+    assert cell in (text, f"'{text}")
+    assert (formula.sub("", cell, count=1) if formula.match(cell) else cell) == text

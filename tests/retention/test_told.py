@@ -102,7 +102,7 @@ def test_the_api_tells_the_floor(removed: list[str], key: str) -> None:
     assert (above["floor"], above["notes"]) == (None, [])
 
 
-@pytest.mark.parametrize("format", ["ndjson", "csv"])
+@pytest.mark.parametrize("format", ["ndjson", "csv", "ocsf"])
 def test_an_export_tells_it_in_a_header(
     removed: list[str], key: str, browser: Client, format: str
 ) -> None:

@@ -162,8 +162,8 @@ def test_a_browser_s_time_zone_is_that_of_every_page_and_of_the_links_it_hands_o
     page = client_of_owner.get(ACTIVITY, {"when": "today"}).content.decode()
     assert "Times are in Asia/Kolkata." in page
     assert "+05:30 (Asia/Kolkata)" in page
-    exports = re.findall(r'<a href="([^"]+)">(?:CSV|NDJSON)</a>', page)
-    assert [("tz=Asia%2FKolkata" in export) for export in exports] == [True, True]
+    exports = re.findall(r'<a href="([^"]+)">(?:CSV|NDJSON|OCSF)</a>', page)
+    assert [("tz=Asia%2FKolkata" in export) for export in exports] == [True, True, True]
     first = entries(acme)[0].ulid
     for address in ("/o/acme/members", "/o/acme/projects", f"{ACTIVITY}/{first}"):
         assert "Times are in Asia/Kolkata." in client_of_owner.get(address).content.decode()
@@ -303,8 +303,12 @@ def test_an_export_holds_the_answers_to_the_same_question_and_is_entered_first(
     cells = list(csv.DictReader(io.StringIO(table)))
     assert len(listed) == len(lines) == len(cells) == 3
     assert [line["id"] for line in lines] == [row["id"] for row in cells]
+    ocsf = client_of_owner.get(links(page, "OCSF")[0])
+    assert ocsf.headers["Content-Disposition"] == 'attachment; filename="acme-audit.ocsf.ndjson"'
+    events = [json.loads(line) for line in b"".join(ocsf).splitlines()]
+    assert [event["metadata"]["uid"] for event in events] == [row["id"] for row in cells]
     exports = entries(acme, action="export")
-    assert [entry.context["format"] for entry in exports] == ["ndjson", "csv"]
+    assert [entry.context["format"] for entry in exports] == ["ndjson", "csv", "ocsf"]
     assert all("type=key_version" in entry.context["filters"] for entry in exports)
 
 
