@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from audit import policy
 from audit.question.vocabulary import DO, DONE, FILLERS, NOUNS, TYPES, UNANSWERABLE
 
 Params = Mapping[str, Sequence[str]]
@@ -215,6 +216,9 @@ def _read(form: Form, match: re.Match[str], quoted: Sequence[str]) -> Reading:
             add({"type": TYPES[word.lower()]})
     if word := found.get("result"):
         add({"result": [_RESULTS[word.lower()]]})
+    if "type" in params and not _is_ever_done(params.get("action", ()), params["type"]):
+        # Not projects are rotated but keys, and the one of this project is meant.
+        del params["type"]
     people = [name for name in names("person") if name.lower() not in READER]
     add({"actor": people} if people else {})
     things = names("owner", "owner2", "path", "path2", "name0", "name1")
@@ -225,6 +229,19 @@ def _read(form: Form, match: re.Match[str], quoted: Sequence[str]) -> Reading:
         things = []
     add({"resource": [*things, *within]} if things or within else {})
     return Reading(form, params, len(people) < len(names("person")))
+
+
+_LEVELS = ("project", "target", "environment")
+
+
+def _is_ever_done(actions: Sequence[str], types: Sequence[str]) -> bool:
+    """Whether any of `actions` may happen to a level itself, rather than to what is in it."""
+    [type_name, *others] = types
+    spec = policy.resource(type_name)
+    if not actions or others or spec is None or type_name not in _LEVELS:
+        return True
+    done = {name for operation in policy.Operation for name in policy.actions_of(spec, operation)}
+    return not done.isdisjoint(actions)
 
 
 READER = frozenset({"i", "me"})

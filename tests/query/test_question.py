@@ -131,6 +131,7 @@ SPOKEN: list[tuple[str, dict[str, list[str]]]] = [
     ("history of the project my-app", {"resource": ["my-app"]}),
     ("when was my-app last rotated?", {"action": ["rotate"], "resource": ["my-app"]}),
     ("when was the last rotation of my-app", {"action": ["rotate"], "resource": ["my-app"]}),
+    ("when was the my-app project rotated", {"action": ["rotate"], "resource": ["my-app"]}),
     ("who rotated the key of my-app", {"action": ["rotate"], "type": KEYS, "resource": ["my-app"]}),
     ("who read the secrets of my-app?", {**READ, "resource": ["my-app"]}),
     ("who read my-app's secrets?", {**READ, "resource": ["my-app"]}),
