@@ -297,6 +297,7 @@ class EntryFilter(django_filters.FilterSet):
         if isinstance(found, EntryQuerySet):
             found.since, found.until = map(_floor, self.period)
             found.places = places
+            found.is_by_time = bool(places) and not conditions.keys() & _WITH_AN_INDEX
         return found
 
     def _places(self, queryset: QuerySet[Entry]) -> Places | None:
@@ -366,6 +367,8 @@ class EntryFilter(django_filters.FilterSet):
 
 _LEADING = ("resource", "actor", "q", "action", "type")
 """Parameters with an index of their own, the most telling first."""
+
+_WITH_AN_INDEX = {*_LEADING, "ip", "result", "interface", "actor_type", "request"}
 
 _EQUAL = {
     "actor_type": "actor_type",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -117,9 +117,9 @@ def _edge(start: uuid.UUID | None, *, is_descending: bool) -> uuid.UUID | None:
 def _in_order_of_indexes(using: str) -> Iterator[None]:
     """Plan what is asked inside by the keys' indexes, in their order.
 
-    For a key that is not known when it plans, PostgreSQL expects as many entries as the average
-    key has. For a few it would rather fetch and sort all, and one key may have a million; for many
-    it would rather read the log by time until it met enough, and one key may be quiet for a year.
+    For a key that it does not know, PostgreSQL expects as many entries as the average key has. For
+    a few it would rather fetch and sort all, and one key may have a million; for many it would
+    rather read the log by time until it met enough, and one key may be quiet for a year.
     """
     with connections[using].cursor() as cursor:
         cursor.execute(
@@ -141,6 +141,10 @@ class EntryQuerySet(models.QuerySet[Any]):
 
     places: Places | None = None
     """Where the newest of just this queryset are, if that is known."""
+
+    is_by_time = False
+    """Nothing narrows just this queryset that has a better index than the one by time. PostgreSQL
+    takes any field for one that rarely changes, and would sort all that may have changed it."""
 
     since: uuid.UUID | None = None
     until: uuid.UUID | None = None
@@ -201,7 +205,8 @@ class EntryQuerySet(models.QuerySet[Any]):
     def _first(self, bound: models.Q, order: str, limit: int) -> list[Any]:
         if self.streams is not None:
             return self.streams.read(bound, order, limit)
-        return list(self.filter(bound).order_by(order)[:limit])
+        with _in_order_of_indexes(self.db) if self.is_by_time else nullcontext():
+            return list(self.filter(bound).order_by(order)[:limit])
 
     def from_newest(self) -> EntryQuerySet:
         """The same entries, for reading many of them: says where they begin, if that is known, so

@@ -8,13 +8,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
@@ -281,3 +282,19 @@ def test_a_later_page_costs_what_the_first_costs(ledger: list[Row]) -> None:
     plan = Plan.of(entries, ulid.to_text(middle))
     assert plan.sequential == []
     assert plan.rows_read < 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("organization", [LARGE, SMALL], ids=["large", "small"])
+def test_a_field_that_changes_often_is_read_no_further_than_the_page(
+    ledger: list[Row], organization: Organization
+) -> None:
+    """The planner knows nothing of `changes`, and would sort all that may have changed it."""
+    with transaction.atomic():
+        entries = list(Entry.objects.visible([organization.key]).order_by("id"))
+    changes = Counter(field for entry in entries for field in entry.changes)
+    [(field, count)] = changes.most_common(1)
+    assert count > 1_000
+    plan = Plan.of(first_page(organization, {"field": field}), entries[len(entries) // 2].ulid)
+    assert plan.rows_read < 700
+    assert plan.rows_sorted < 200
