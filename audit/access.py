@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from audit import filters as questions
 from audit.models import Entry
+from audit.policy import Result
 from audit.record import record, record_in_each_once_a_minute
 from audit.redaction import clean
 from organizations.models import Organization, User
@@ -61,6 +62,22 @@ def note_export(organization: Organization, filters: Any, format: str) -> None:
         organization_id=organization.pk,
         filters=describe(filters) or None,
         format=format,
+    )
+
+
+def note_end_of_export(
+    organization: Organization, format: str, count: int, result: Result, reason: str = ""
+) -> None:
+    """Enter that an export is over, and how many entries left the log in it at most."""
+    record(
+        "end_export",
+        resource_type="audit_log",
+        resource_label=organization.slug,
+        organization_id=organization.pk,
+        result=result,
+        format=format,
+        count=count,
+        reason=reason or None,
     )
 
 

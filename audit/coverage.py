@@ -41,6 +41,7 @@ _SIZES = nothing("names, sizes and key versions of secrets, no content")
 _MEMBERS = nothing("names and roles of members")
 _FORM = nothing("a form")
 _VIEW = records("view audit_log", note="once a minute for the same question")
+_EXPORT = records("export audit_log", "end_export audit_log", note="before and after it")
 _HISTORY = nothing("numbers and dates of versions, no key")
 _READING = {
     "GET": records("read secret", "decrypt secret", note="committed before the content leaves")
@@ -133,7 +134,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
     f"{_PAGE}/activity/complete": {"GET": _VIEW},
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
-    f"{_PAGE}/activity/export": {"GET": records("export audit_log")},
+    f"{_PAGE}/activity/export": {"GET": _EXPORT},
     f"{_PAGE}/settings": {
         "GET": _SETTINGS,
         "POST": records("update organization", "grant user", "revoke user"),
@@ -314,7 +315,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     # API: the log
     f"{_ORGANIZATION}/audit/entries": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/entries/{{entry}}": {"GET": _VIEW},
-    f"{_ORGANIZATION}/audit/entries/export": {"GET": records("export audit_log")},
+    f"{_ORGANIZATION}/audit/entries/export": {"GET": _EXPORT},
     f"{_ORGANIZATION}/audit/histogram": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/facets": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/catalogue": {"GET": nothing("the words of the log, no entry")},

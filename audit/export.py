@@ -3,21 +3,20 @@
 Streamed in chunks by id, each read in a short transaction of its own: an answer is sent after the
 request's transaction has ended, and a slow reader must hold none open. It ends at the newest entry
 that was there when it began, and breaks off when retention removes entries meanwhile. Enter the
-export (`audit.access.note_export`) before anything leaves.
+export before anything leaves: `audit.download` does, with its end.
 """
 
 from __future__ import annotations
 
-import csv as csv_module
+import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audit import lines
-from audit import ocsf as ocsf_events
+from audit import lines, ocsf
 from audit.lines import Row
 from audit.models import Entry
 from audit.querysets import open_wall
@@ -31,40 +30,61 @@ class RemovedMeanwhileError(RuntimeError):
     """Retention removed entries while they were exported: what was to come has a gap."""
 
 
-def ndjson(queryset: QuerySet[Entry]) -> Iterator[str]:
-    """The entries as canonical JSON, one a line, many lines a string."""
-    for rows in _chunks(queryset):
-        yield "\n".join([*lines.canonical(rows), ""])
-
-
-def csv(queryset: QuerySet[Entry]) -> Iterator[str]:
-    """The entries as CSV with a header (RFC 4180)."""
-    yield _csv([lines.CELLS])
-    for rows in _chunks(queryset):
-        yield _csv(lines.cells(rows))
-
-
-def ocsf(queryset: QuerySet[Entry]) -> Iterator[str]:
-    """The entries as events of OCSF, one a line."""
-    for rows in _chunks(queryset):
-        yield "\n".join([*ocsf_events.events(rows), ""])
-
-
 @dataclass(frozen=True)
 class Format:
-    """A way to write entries. `suffix`: how the name of such a file ends."""
+    """A way to write entries. suffix: how the name of such a file ends; header: its first line."""
 
     label: str
     media_type: str
     suffix: str
-    write: Callable[[QuerySet[Entry]], Iterator[str]]
+    write: Callable[[Sequence[Row]], str]
+    header: str = ""
+
+
+def _lines(written: Sequence[str]) -> str:
+    return "\n".join([*written, ""])
+
+
+def _csv(table: Sequence[Sequence[str | None]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(table)
+    return text.getvalue()
 
 
 FORMATS = {
-    "ndjson": Format("NDJSON", "application/x-ndjson", "ndjson", ndjson),
-    "csv": Format("CSV", "text/csv; charset=utf-8", "csv", csv),
-    "ocsf": Format("OCSF", "application/x-ndjson", "ocsf.ndjson", ocsf),
+    "ndjson": Format(
+        "NDJSON", "application/x-ndjson", "ndjson", lambda rows: _lines(lines.canonical(rows))
+    ),
+    "csv": Format(
+        "CSV",
+        "text/csv; charset=utf-8",
+        "csv",
+        lambda rows: _csv(lines.cells(rows)),
+        header=_csv([lines.CELLS]),
+    ),
+    "ocsf": Format(
+        "OCSF", "application/x-ndjson", "ocsf.ndjson", lambda rows: _lines(ocsf.events(rows))
+    ),
 }
+"""Canonical JSON, one entry a line; a table with a header (RFC 4180); OCSF, one event a line."""
+
+
+def written(
+    name: str,
+    queryset: QuerySet[Entry],
+    note: Callable[[Sequence[Row]], None] = lambda rows: None,
+) -> Generator[str, None, None]:
+    """The entries of `queryset` in the format called `name`, oldest first, many a string.
+
+    note: told of the rows of each string before it is given out.
+    """
+    format = FORMATS[name]
+    if format.header:
+        yield format.header
+    for rows in _chunks(queryset):
+        text = format.write(rows)
+        note(rows)
+        yield text
 
 
 def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:
@@ -94,9 +114,3 @@ def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:
         if len(rows) < size:
             return
         size = CHUNK
-
-
-def _csv(table: Sequence[Sequence[str | None]]) -> str:
-    text = io.StringIO()
-    csv_module.writer(text).writerows(table)
-    return text.getvalue()

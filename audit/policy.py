@@ -330,6 +330,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("access", "was refused", Severity.WARNING, ("status", "named")),
     Action("view", "viewed", context=("filters", "entry")),
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),
+    Action("end_export", "ended an export of", context=("format", "count")),
     Action("seal", "sealed"),
     Action("hold", "placed a legal hold on", Severity.NOTICE, ("requested_by",)),
     Action("lift_hold", "lifted the legal hold on", Severity.WARNING, ("requested_by",)),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from audit import access, export
+from audit import download, export
 from audit.filters import EntryFilter
 from audit.models import Entry
-from audit.retention import floor
 from organizations.access import organization_page
 
 
@@ -29,14 +27,4 @@ def export_entries(request: Any) -> Any:
         return redirect(
             f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
         )
-    chosen = export.FORMATS[name]
-    lines = chosen.write(asked.qs)
-    # Entered and committed before the first line leaves.
-    access.note_export(organization, asked, name)
-    response = StreamingHttpResponse(lines, content_type=chosen.media_type)
-    response["Content-Disposition"] = (
-        f'attachment; filename="{organization.slug}-audit.{chosen.suffix}"'
-    )
-    if found := floor.below(organization.pk, asked.period):
-        response["Audit-Floor"] = found.header
-    return response
+    return download.answer([organization], asked, name, title=organization.slug)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit import access, counting, export, paging, policy, presentation, replica
+from audit import access, counting, download, export, paging, policy, presentation, replica
 from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor
@@ -117,18 +115,7 @@ class Export(_LogView):
         if name not in export.FORMATS:
             raise errors.invalid({"format": ["Use ndjson, csv or ocsf."]})
         asked = self.question(request)
-        chosen = export.FORMATS[name]
-        lines: Iterator[str] = chosen.write(asked.qs)
-        # Entered and committed before the first line leaves.
-        access.note_export(self.organization, asked, name)
-        response = StreamingHttpResponse(lines, content_type=chosen.media_type)
-        response["Content-Disposition"] = (
-            f'attachment; filename="{self.organization.slug}-audit.{chosen.suffix}"'
-        )
-        if found := floor.below(self.organization.pk, asked.period):
-            response["Audit-Floor"] = found.header
-        response["X-Accel-Buffering"] = "no"
-        return response
+        return download.answer([self.organization], asked, name, title=self.organization.slug)
 
 
 class Histogram(_LogView):

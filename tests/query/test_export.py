@@ -36,14 +36,14 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ndjson_holds_every_entry_once_oldest_first(entries: QuerySet[Entry], log: Log) -> None:
-    exported = "".join(export.ndjson(entries)).splitlines()
+    exported = "".join(export.written("ndjson", entries)).splitlines()
     keys = [ulid.parse(json.loads(line)["id"]) for line in exported]
     assert keys == sorted(row.id for row in log.rows)
 
 
 def test_a_line_is_the_canonical_form_of_what_the_api_answers(entries: QuerySet[Entry]) -> None:
     by_id = {entry.ulid: entry for entry in entries}
-    for line in "".join(export.ndjson(entries)).splitlines():
+    for line in "".join(export.written("ndjson", entries)).splitlines():
         attributes = presentation.as_json(by_id[json.loads(line)["id"]])
         assert line == presentation.canonical_line(attributes)
         assert json.loads(line) == attributes
@@ -146,7 +146,7 @@ def _text(column: str, value: Any) -> str | None:
 def test_an_export_filters_as_the_page_does(ask: Ask) -> None:
     question = ask(action="delete", type="environment")
     assert question.is_valid()
-    exported = "".join(export.ndjson(question.qs)).splitlines()
+    exported = "".join(export.written("ndjson", question.qs)).splitlines()
     assert sorted(json.loads(line)["id"] for line in exported) == sorted(
         entry.ulid for entry in question.qs
     )
@@ -155,8 +155,8 @@ def test_an_export_filters_as_the_page_does(ask: Ask) -> None:
 def test_an_export_of_nothing_is_empty(ask: Ask) -> None:
     question = ask(actor="nobody")
     assert question.is_valid()
-    assert "".join(export.ndjson(question.qs)) == ""
-    assert "".join(export.csv(question.qs)) == ",".join(lines.CELLS) + "\r\n"
+    assert "".join(export.written("ndjson", question.qs)) == ""
+    assert "".join(export.written("csv", question.qs)) == ",".join(lines.CELLS) + "\r\n"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -170,7 +170,7 @@ def test_an_export_runs_after_the_request_and_ends_at_what_was_there(
         entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
     assert not connection.in_atomic_block
     exported: list[str] = []
-    for part in export.ndjson(entries):
+    for part in export.written("ndjson", entries):
         assert not connection.in_atomic_block, "no transaction is held while a reader reads"
         exported += part.splitlines()
         seeding.receive(owner_connection, organization.rows(2, NOW, NOW + dt.timedelta(minutes=1)))
@@ -178,7 +178,9 @@ def test_an_export_runs_after_the_request_and_ends_at_what_was_there(
 
 
 def test_csv_has_a_header_and_every_entry(entries: QuerySet[Entry], log: Log) -> None:
-    table = list(csv_reader.DictReader(io.StringIO("".join(export.csv(entries)), newline="")))
+    table = list(
+        csv_reader.DictReader(io.StringIO("".join(export.written("csv", entries)), newline=""))
+    )
     assert tuple(table[0]) == lines.CELLS
     assert [ulid.parse(row["id"]) for row in table] == sorted(row.id for row in log.rows)
     changed = [row for row in table if row["changes"]]
@@ -187,7 +189,7 @@ def test_csv_has_a_header_and_every_entry(entries: QuerySet[Entry], log: Log) ->
 
 
 def test_csv_says_what_the_api_answers(entries: QuerySet[Entry]) -> None:
-    table = csv_reader.DictReader(io.StringIO("".join(export.csv(entries)), newline=""))
+    table = csv_reader.DictReader(io.StringIO("".join(export.written("csv", entries)), newline=""))
     for row, entry in zip(table, entries.order_by("id"), strict=True):
         said = presentation.as_json(entry)
         for part in ("actor", "resource"):
@@ -210,7 +212,7 @@ def test_no_cell_is_a_formula(log: Log, db: None, owner_connection: Any, start: 
     rows = organization.rows(3, NOW - dt.timedelta(days=3), NOW)
     seeding.receive(owner_connection, rows)
     entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
-    text = "".join(export.csv(entries))
+    text = "".join(export.written("csv", entries))
     for row in csv_reader.DictReader(io.StringIO(text, newline="")):
         assert row["actor_label"] == f"'{evil}"
         assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())

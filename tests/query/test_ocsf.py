@@ -88,7 +88,7 @@ def event_of(**attributes: Any) -> dict[str, Any]:
 
 
 def test_every_entry_of_a_log_is_a_valid_event(entries: QuerySet[Entry]) -> None:
-    exported = "".join(export.ocsf(entries)).splitlines()
+    exported = "".join(export.written("ocsf", entries)).splitlines()
     assert len(exported) == entries.count()
     for line in exported:
         check(json.loads(line))

@@ -128,7 +128,9 @@ def test_what_left_is_in_the_archive_line_by_line_as_exported(
 ) -> None:
     with transaction.atomic():
         mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
-        lines = "".join(export.ndjson(mine.filter(id__lt=ulid.floor(MARCH)))).splitlines()
+        lines = "".join(
+            export.written("ndjson", mine.filter(id__lt=ulid.floor(MARCH)))
+        ).splitlines()
     retention(tmp_path, "--apply")
     gone = archived(tmp_path, acme)
     left = {ulid.to_text(key) for _, key, *_ in entries(owner_connection, acme)}

@@ -123,7 +123,7 @@ def test_an_export_breaks_off_when_entries_are_removed_meanwhile(
     monkeypatch.setattr(export, "FIRST_CHUNK", 20)
     with transaction.atomic():
         mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
-    chunks = export.ndjson(mine)
+    chunks = export.written("ndjson", mine)
     assert next(chunks)
     retention(tmp_path, "--apply")
     with pytest.raises(export.RemovedMeanwhileError):
