@@ -186,6 +186,14 @@ class Naive:
 # -- What to ask
 
 
+def few_of(filters: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Up to four filters at once: of more, next to nothing is left to find."""
+    names = st.lists(st.sampled_from(sorted(filters)), unique=True, max_size=4)
+    return names.flatmap(
+        lambda chosen: st.fixed_dictionaries({name: filters[name] for name in chosen})
+    )
+
+
 def some(values: list[str]) -> st.SearchStrategy[Any]:
     """One value, several with commas, or repeated parameters."""
     lists = st.lists(st.sampled_from(values), min_size=1, max_size=3)
