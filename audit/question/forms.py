@@ -110,8 +110,8 @@ FORMS = (
         {"action": ["delete"], "type": ["api_key"]},
     ),
     Form(
-        "who tried to sign in in vain?",
-        r"{who} (?:tried|failed) to {do}(?: {thing})?",
+        "who failed to sign in?",
+        r"{who} (?:tried|failed) to {do}(?: in vain)?(?: {thing})?",
         {"result": ["failed", "denied"]},
     ),
     Form("who deleted the production environment?", r"{who} (?:last )?{done}(?: {thing})?"),
