@@ -298,7 +298,7 @@ def test_the_rest_of_a_question_counts_though_a_part_is_not_understood() -> None
 
 def test_what_changed_leaves_out_mere_looking() -> None:
     looking = {"read", "retrieve", "view", "export", "sign_in", "sign_out", "access", "seal"}
-    looking |= {"reset_password", "decrypt", "first_use", "new_address"}
+    looking |= {"reset_password", "decrypt", "first_use", "new_address", "end_export"}
     assert set(question.CHANGES) == {action.name for action in ACTIONS} - looking
 
 
