@@ -14,7 +14,7 @@ from audit import access, counting, paging, policy, question, replica, zones
 from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor, holds
-from audit.views import chart, chips
+from audit.views import chart, chips, facets
 from organizations.access import organization_page
 
 RECENCIES = (
@@ -118,14 +118,15 @@ def counts(request: Any) -> HttpResponse:
 
 
 def _counts(request: Any, given: QueryDict, asked: EntryFilter, total: int) -> dict[str, Any]:
-    bars = chart.bars(reverse("activity", args=[request.organization.slug]), given, asked)
+    path = reverse("activity", args=[request.organization.slug])
+    bars = chart.bars(path, given, asked)
     is_narrowed = bool(chips.narrowing(asked))
     return {
         # Without a filter, the log's size is the answer.
         "count": counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True),
         "is_narrowed": is_narrowed,
         "total": total,
-        "facets": counting.facets(asked.qs),
+        "facets": facets.facets(path, given, asked, request.organization),
         "bars": bars,
         "most": max((bar.count for bar in bars), default=0),
     }

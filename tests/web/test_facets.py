@@ -1,0 +1,96 @@
+"""The facets beside the list: several of one chosen, others left out, and what could be added."""
+
+from __future__ import annotations
+
+import html
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from organizations import hierarchy
+from organizations.models import Organization, User
+from tests import factories
+from tests.web.conftest import Browser
+
+ACTIVITY = "/o/acme/activity"
+ITEM = re.compile(
+    r'<li( class="[a-z-]+")?><a href="([^"]+)" data-facet="(\w+)"[^>]*>(.*?)</a>(.*?)</li>'
+)
+
+
+@pytest.fixture
+def client_of_owner(owner: User, acme: Organization, browser: Browser) -> Client:
+    project = factories.make_project(acme, "Shop")
+    hierarchy.update_node(project, {"description": "Where things are sold"})
+    hierarchy.delete_node(factories.make_target(project, "Web"))
+    return browser(owner)
+
+
+def facets(client: Client, question: str = "") -> dict[str, tuple[str, str, str]]:
+    """By facet and label: how it stands, the address that toggles it, the one that leaves out."""
+    body = client.get(f"{ACTIVITY}/counts{question}").content.decode()
+    found = {}
+    for state, href, facet, label, rest in ITEM.findall(body):
+        name = " ".join(re.sub(r"<[^>]+>", "", label).split())
+        less = re.search(r'class="less" href="([^"]+)"', rest)
+        found[f"{facet} {html.unescape(name)}"] = (
+            state.partition('"')[2].rstrip('"'),
+            html.unescape(href),
+            html.unescape(less[1]) if less else "",
+        )
+    return found
+
+
+def asked(href: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(href).query)
+
+
+def of(href: str) -> str:
+    return f"?{urlsplit(href).query}"
+
+
+def test_another_value_of_a_facet_can_be_added_and_dropped_again(client_of_owner: Client) -> None:
+    first = facets(client_of_owner)["action deleted"][1]
+    assert asked(first) == {"action": ["delete"]}
+    beside = facets(client_of_owner, of(first))
+    assert beside["action deleted"][0] == "chosen"
+    both = beside["action updated"][1]
+    assert asked(both) == {"action": ["delete,update"]}
+    shown = facets(client_of_owner, of(both))
+    assert (shown["action deleted"][0], shown["action updated"][0]) == ("chosen", "chosen")
+    assert shown["type target"][0] == ""
+    assert asked(shown["action deleted"][1]) == {"action": ["update"]}
+
+
+def test_what_is_left_out_stays_in_sight_and_can_be_taken_back(client_of_owner: Client) -> None:
+    without = facets(client_of_owner, "?action=create,delete")["action deleted"][2]
+    assert asked(without) == {"action": ["create"], "exclude_action": ["delete"]}
+    shown = facets(client_of_owner, of(without))
+    state, again, _ = shown["action left out: deleted"]
+    assert state == "left-out"
+    assert asked(again) == {"action": ["create"]}
+
+
+def test_an_actor_asked_for_by_name_is_marked_and_dropped_by_its_facet(
+    client_of_owner: Client,
+) -> None:
+    state, href, _ = facets(client_of_owner, "?actor=olga,system&type=project,target")[
+        "actor system"
+    ]
+    assert state == "chosen"
+    assert asked(href) == {"actor": ["olga"], "type": ["project,target"]}
+
+
+def test_what_facets_cost_does_not_grow_with_what_was_chosen(client_of_owner: Client) -> None:
+    def statements(question: str) -> int:
+        client_of_owner.get(f"{ACTIVITY}/counts{question}")
+        with CaptureQueriesContext(connection) as captured:
+            client_of_owner.get(f"{ACTIVITY}/counts{question}")
+        return len(captured)
+
+    many = "create,update,delete,read,view,rotate,retrieve,purge,invite,join,leave"
+    assert statements("?action=create,update") == statements(f"?action={many}")
