@@ -65,7 +65,9 @@ def filter_options(function: Function) -> Function:
             for name in _NONE_OF
         ),
         click.option("-q", "--search", metavar="TEXT", help="Words in the names of things."),
-        _option("--exclude-search", help="Leave out what has these words in its name."),
+        _option(
+            "--exclude-search", multiple=True, help="Leave out what has these words in its name."
+        ),
         *(_option(f"--{name}", help=text) for name, text in _ONE.items()),
         _option("--tz", help="Time zone for days and for what is shown. [default: the local one]"),
     ]
@@ -225,9 +227,9 @@ def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str
     for name in (*_ANY_OF, *(f"exclude_{name}" for name in _NONE_OF)):
         query += [(name, value) for value in filters[name]]
     query += [(name, filters[name]) for name in _ONE if filters[name] is not None]
-    for option, name in (("search", "q"), ("exclude_search", "exclude_q")):
-        if filters[option] is not None:
-            query.append((name, filters[option]))
+    if filters["search"] is not None:
+        query.append(("q", filters["search"]))
+    query += [("exclude_q", value) for value in filters["exclude_search"]]
     for name, value in query:
         # An empty filter would let everything through: surely not what an empty variable meant.
         if not value.strip():

@@ -1,0 +1,208 @@
+"""Whatever is asked, everything that answers agrees, and with reading each entry in plain Python:
+the page, the API, both exports, the histogram, the facets and the command."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+import pytest
+from django.test import Client
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as trying
+from hypothesis import strategies as st
+
+from audit import question
+from dotenv_cloud.environment import Limit
+from organizations import clock, ulid
+from organizations.models import Organization, User
+from tests import factories
+from tests.cli.conftest import _fresh_machine, dotenv
+from tests.cli.recorder import Run
+from tests.query import seeding
+from tests.query.naive import PEOPLE, THINGS, Naive, few_of, some
+
+__all__ = ["_fresh_machine", "dotenv"]
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
+
+Params = dict[str, Any]
+Ids = list[str]
+
+DAYS = 40
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Somebody who may read and export the log, by every way."""
+
+    slug: str
+    browser: Client
+    token: str
+    command: Run
+    end: str
+    """All that was seeded is older; reading leaves entries that are newer."""
+
+    def page(self, params: Params) -> Ids:
+        """As the links of the page lead on, from the text that the question bar would show."""
+        lists = {name: _listed(value) for name, value in params.items()}
+        asked = {"ask": question.as_text(lists), "tz": "UTC"}
+        compiled = self.browser.get(f"/o/{self.slug}/activity", asked)
+        assert compiled.status_code == 302, compiled.content.decode()
+        address = f"{compiled['Location']}&per_page=150"
+        found: Ids = []
+        while address:
+            answer = self.browser.get(address)
+            assert answer.status_code == 200
+            text = answer.content.decode()
+            found += re.findall(r'<td class="when"[^>]*><a href="[^"]*/activity/(\w{26})', text)
+            older = re.search(r'<a href="([^"]*)" rel="next"', text)
+            address = f"/o/{self.slug}/activity{older[1].replace('&amp;', '&')}" if older else ""
+        return found
+
+    def exported_by_page(self, params: Params) -> Ids:
+        query = urlencode({**params, "format": "ndjson"}, doseq=True)
+        answer = self.browser.get(f"/o/{self.slug}/activity/export?{query}")
+        return [json.loads(line)["id"] for line in b"".join(answer).splitlines()]
+
+    def api(self, path: str, params: Params) -> Any:
+        answer = Client().get(
+            f"/api/v1/organizations/{self.slug}/audit/{path}?{urlencode(params, doseq=True)}",
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        assert answer.status_code == 200, answer.content
+        return answer
+
+    def listed(self, params: Params) -> Ids:
+        found: Ids = []
+        cursor: str | None = ""
+        while cursor is not None:
+            position = {"cursor": cursor} if cursor else {}
+            answer = self.api("entries", {**params, "per_page": 150, **position}).json()
+            found += [entry["id"] for entry in answer["data"]]
+            cursor = answer["meta"]["next_cursor"]
+        return found
+
+    def exported(self, params: Params) -> Ids:
+        answer = self.api("entries/export", {**params, "format": "ndjson"})
+        return [json.loads(line)["id"] for line in b"".join(answer).splitlines()]
+
+    def commanded(self, params: Params) -> Ids:
+        words = ["audit", "list", "--all", "-f", "ndjson"]
+        for name, value in params.items():
+            option = re.sub(r"(^|_)q$", r"\1search", name).replace("_", "-")
+            words += [word for text in _listed(value) for word in (f"--{option}", text)]
+        result = self.command(*words)
+        assert result.code == 0, result.err
+        return [json.loads(line)["id"] for line in result.out.splitlines()]
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+@pytest.fixture
+def naive(owner_connection: psycopg.Connection) -> Naive:
+    """Of Acme, sealed but for the last; nothing in them knows who asks."""
+    organization = factories.make_organization("Acme", owner=factories.make_user("reader@own.test"))
+    log = seeding.Organization(organization.pk, seed=9, projects=4)
+    end = clock.now() - dt.timedelta(hours=1)
+    sealed = log.rows(330, end - dt.timedelta(days=DAYS), end - dt.timedelta(hours=5))
+    unsealed = log.rows(60, end - dt.timedelta(hours=4), end)
+    seeding.seal(owner_connection, sealed)
+    seeding.receive(owner_connection, unsealed)
+    return Naive([*sealed, *unsealed], clock.now())
+
+
+@pytest.fixture
+def asker(
+    naive: Naive, live_server: Any, dotenv: Run, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> Asker:
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"api": Limit(100_000, 60)}
+    organization = Organization.objects.get(slug="acme")
+    token = factories.make_api_key(organization, "audit:read", "audit:export", name="asks").token
+    monkeypatch.setenv("DOTENV_API_URL", live_server.url)
+    monkeypatch.setenv("DOTENV_API_KEY", token)
+    browser = Client()
+    browser.force_login(User.objects.get(email="reader@own.test"))
+    end = f"{max(ulid.time_of(row.id) for row in naive.rows) + dt.timedelta(seconds=1):%FT%TZ}"
+    return Asker("acme", browser, token, dotenv, end)
+
+
+def _day(days_ago: int) -> str:
+    return f"{clock.now() - dt.timedelta(days=days_ago):%F}"
+
+
+questions = few_of(
+    {
+        "actor": some([name for name in PEOPLE if name not in ("e", "_")]),
+        "exclude_actor": some(PEOPLE[:6]),
+        "actor_type": some(["user", "api_key", "system"]),
+        "exclude_actor_type": some(["anonymous", "api*"]),
+        "action": some(["create", "update", "delete", "sign_in", "re*"]),
+        "exclude_action": some(["retrieve", "up*"]),
+        "type": some(["project", "environment", "member", "user", "e*"]),
+        "exclude_type": some(["environment", "user"]),
+        "resource": some(THINGS),
+        "exclude_resource": some(THINGS),
+        "result": some(["success", "denied", "failed"]),
+        "exclude_result": some(["success"]),
+        "ip": some(["10.0.0.0/8", "203.0.113.7", "2001:db8::/32"]),
+        "exclude_ip": some(["10.0.0.0/16"]),
+        "interface": some(["web", "cli"]),
+        "exclude_interface": some(["admin"]),
+        "field": some(["status", "updated_by"]),
+        "exclude_field": some(["status"]),
+        "q": st.sampled_from(["production", "app-1 STAGING", "jane", "stag*", "old-"]),
+        "exclude_q": some(["backend", "zoë"]),
+        "since": st.integers(2, DAYS + 5).map(_day),
+        "when": st.tuples(st.integers(20, DAYS), st.integers(1, 20)).map(
+            lambda ends: f"{_day(ends[0])}..{_day(ends[1])}"
+        ),
+    }
+)
+
+
+@trying(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.generate],  # shrinking asks thousands of times
+)
+@given(params=questions)
+def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params: Params) -> None:
+    params = {**params, "until": asker.end, "tz": "UTC"}
+    found = naive.find(params)
+    fitting = [row for row in naive.rows if row.id in found]
+    expected = [ulid.to_text(row.id) for row in sorted(fitting, key=lambda row: row.id)][::-1]
+
+    ways: dict[str, Callable[[Params], Ids]] = {
+        "page": asker.page,
+        "API": asker.listed,
+        "export of the API": lambda params: asker.exported(params)[::-1],
+        "export of the page": lambda params: asker.exported_by_page(params)[::-1],
+        "command": asker.commanded,
+    }
+    answers = {way: ask(params) for way, ask in ways.items()}
+    assert answers == dict.fromkeys(ways, expected)
+
+    buckets = asker.api("histogram", params).json()["data"]
+    assert sum(bucket["count"] for bucket in buckets) == len(expected)
+    facets = asker.api("facets", params).json()
+    assert facets["meta"] == {"counted": len(expected), "is_exact": True}
+    counted = {
+        "actor": Counter(
+            ulid.to_text(row.actor_id) if row.actor_id else row.actor_type for row in fitting
+        ),
+        "action": Counter(row.action for row in fitting),
+        "type": Counter(row.resource_type for row in fitting),
+    }
+    for name, counts in counted.items():
+        told = {each["value"]: each["count"] for each in facets["data"][name]}
+        assert told == counts, name
