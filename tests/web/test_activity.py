@@ -55,7 +55,7 @@ def test_entries_are_listed_newest_first_with_who_what_and_from_where(
     client_of_owner: Client, history: None
 ) -> None:
     listed = rows(client_of_owner.get(ACTIVITY, {"exclude_action": "sign_in"}))
-    assert "rotated encryption key shop/encryption-key/2" in listed[0]
+    assert "rotated the key of shop to version 2" in listed[0]
     assert listed[-1].endswith("created organization acme – command")
 
 
@@ -162,7 +162,7 @@ def test_a_browser_s_time_zone_is_that_of_every_page_and_of_the_links_it_hands_o
     page = client_of_owner.get(ACTIVITY, {"when": "today"}).content.decode()
     assert "Times are in Asia/Kolkata." in page
     assert "+05:30 (Asia/Kolkata)" in page
-    exports = re.findall(r'<a href="([^"]+)">(?:CSV|NDJSON|OCSF)</a>', page)
+    exports = re.findall(r'<a href="([^"]+)" data-download>(?:CSV|NDJSON|OCSF)</a>', page)
     assert [("tz=Asia%2FKolkata" in export) for export in exports] == [True, True, True]
     first = entries(acme)[0].ulid
     for address in ("/o/acme/members", "/o/acme/projects", f"{ACTIVITY}/{first}"):
@@ -260,7 +260,7 @@ def test_the_way_from_an_entry_leads_back_to_the_question(
     listed = client_of_owner.get(ACTIVITY, question).content.decode()
     link = html.unescape(re.findall(r'<td class="when"><a href="([^"]+)">', listed)[0])
     page = client_of_owner.get(link).content.decode()
-    assert 'href="/o/acme/activity?type=environment&amp;tz=Europe%2FBerlin">← Activity' in page
+    assert 'href="/o/acme/activity?type=environment&amp;tz=Europe%2FBerlin" data-key="u">← Activity' in page
     assert re.search(r"\d\d:\d\d:\d\d\.\d{3} CES?T", page)
 
 
