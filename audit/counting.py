@@ -274,3 +274,37 @@ def facets(queryset: QuerySet[Entry]) -> Facets:
             counters["action"][action] += count
             counters["type"][resource_type] += count
     return Facets(counters, labels)
+
+
+# -- From where
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address that entries came from, with the first and the last time."""
+
+    ip: str
+    first: dt.datetime
+    last: dt.datetime
+    count: int
+
+
+def addresses(queryset: QuerySet[Entry]) -> list[Address]:
+    """Where the newest MOST_IN_FACETS entries that match came from, the last one first, at most
+    VALUES_OF_A_FACET."""
+    newest = _from_newest(queryset).order_by("-id").values("id", "ip")[:MOST_IN_FACETS]
+    try:
+        sql, params = newest.query.sql_with_params()
+    except EmptyResultSet:
+        return []
+    with connections[queryset.db].cursor() as cursor:
+        cursor.execute(
+            f"SELECT host(ip), (array_agg(id))[count(*)], (array_agg(id))[1], count(*)"
+            f" FROM ({sql}) AS newest WHERE ip IS NOT NULL GROUP BY ip ORDER BY 3 DESC"
+            f" LIMIT {VALUES_OF_A_FACET}",
+            params,
+        )
+        return [
+            Address(ip, ulid.time_of(first), ulid.time_of(last), count)
+            for ip, first, last, count in cursor.fetchall()
+        ]

@@ -134,6 +134,8 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
     f"{_PAGE}/activity/complete": {"GET": _VIEW},
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
+    f"{_PAGE}/history/resource/{{resource}}": {"GET": _VIEW},
+    f"{_PAGE}/history/actor/{{actor}}": {"GET": _VIEW},
     f"{_PAGE}/activity/export": {"GET": _EXPORT},
     f"{_PAGE}/settings": {
         "GET": _SETTINGS,
@@ -328,6 +330,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     "/admin/jsi18n/": {"GET": nothing("words of the page"), ANY: _REFUSED},
     "/admin/audit/entry/": {"GET": _VIEW, ANY: _REFUSED},
+    "/admin/audit/entry/export": {"GET": _EXPORT, ANY: _REFUSED},
     "/admin/audit/entry/{object_id}/change/": {"GET": _VIEW, ANY: _REFUSED},
     **{f"/admin/{model}/": _ADMIN_READING for model in _ADMIN_MODELS},
     **{f"/admin/{model}/{{object_id}}/change/": _ADMIN_READING for model in _ADMIN_MODELS},

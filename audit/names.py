@@ -165,6 +165,21 @@ def _with_part(
     return whole or frozenset(key for key, _ in rows)
 
 
+def below(
+    path: str, organizations: Collection[uuid.UUID], most: int
+) -> list[tuple[uuid.UUID, str, str]]:
+    """The first `most` things that are or were below `path`: id, type and path of each."""
+    with connections[replica.database()].cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT id, type, label FROM audit_name WHERE organization_id = ANY(%s)"
+            " AND kind = 'resource' AND label >= %s AND label < %s AND type <> 'secret_version'"
+            " ORDER BY label, id LIMIT %s",
+            [list(organizations), f"{path}/", f"{path}0", most],
+        )
+        rows: list[tuple[uuid.UUID, str, str]] = cursor.fetchall()
+    return rows
+
+
 def matching(
     text: str, organizations: Collection[uuid.UUID] | None, types: Sequence[str] = ()
 ) -> Found:

@@ -12,5 +12,7 @@ urlpatterns = [
     path("activity/counts", views.counts, name="counts"),
     path("activity/complete", views.complete, name="complete"),
     path("activity/<str:entry>", views.entry, name="entry"),
+    path("history/resource/<str:resource>", views.resource_history, name="resource_history"),
+    path("history/actor/<str:actor>", views.actor_history, name="actor_history"),
     path("projects/<str:project>/keys", views.key_history, name="key_history"),
 ]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django import template
 from django.utils.html import format_html
 
-from audit import listing, zones
+from audit import agents, differences, listing, sentences, zones
 from audit.counting import Count
 from audit.models import Entry
-from audit.policy import Result
 from audit.presentation import rfc3339
 from organizations import clock, ulid
 
@@ -148,17 +147,27 @@ def moves(entry: Entry) -> Moves:
 
 
 @register.filter
-def verb(entry: Entry) -> str:
-    """What was done, or tried."""
-    if entry.result == Result.SUCCESS or entry.action == "access":
-        return entry.action_label
-    return f"tried to {words(entry.action)}"
+def phrase(entry: Entry) -> sentences.Phrase:
+    """What somebody did, in words, around the name of the thing."""
+    return sentences.phrase(entry)
 
 
 @register.filter
-def is_about_actor(entry: Entry) -> bool:
-    """Whether the verb says it all: somebody signed in."""
-    return entry.action in ("sign_in", "sign_out") and entry.resource_id == entry.actor_id
+def difference(pair: tuple[Any, Any]) -> differences.Difference | None:
+    """The two values of a change, with what differs marked; None if they are shown whole."""
+    return differences.of(*pair)
+
+
+@register.filter
+def at(found: Mapping[Any, Any], key: Any) -> Any:
+    """What a mapping has under a key."""
+    return found.get(key)
+
+
+@register.filter
+def agent(user_agent: str) -> str:
+    """What a person would call the program; empty if it is not known."""
+    return agents.in_words(user_agent)
 
 
 @register.simple_tag(takes_context=True)

@@ -6,6 +6,15 @@ from audit.views.activity import activity, counts
 from audit.views.completing import complete
 from audit.views.entry import entry
 from audit.views.exports import export_entries
-from audit.views.histories import key_history
+from audit.views.histories import actor_history, key_history, resource_history
 
-__all__ = ["activity", "complete", "counts", "entry", "export_entries", "key_history"]
+__all__ = [
+    "activity",
+    "actor_history",
+    "complete",
+    "counts",
+    "entry",
+    "export_entries",
+    "key_history",
+    "resource_history",
+]

@@ -1,19 +1,95 @@
-"""What happened to one thing: the key of a project."""
+"""What happened to one thing and all below it, or what one actor did; also once they are gone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse, QueryDict
+from django.db.models import Q
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from audit import access, paging
+from audit import access, counting, names, paging
 from audit.filters import EntryFilter
 from audit.models import Entry
+from audit.policy import ActorType
 from keys import reencryption
 from keys.views import find_project, key_versions
+from organizations import ulid
 from organizations.access import organization_page
+from organizations.models import Organization
+
+ENDS = "delete,purge,leave"
+"""Actions after which a thing is no more."""
+MOST_BELOW = 50
+"""Things below another that its history lists."""
+OF_A_KEY = 10
+"""Entries about an API key, on the page of what it did."""
+
+
+@require_GET
+@organization_page("audit:read")
+def resource_history(request: Any, resource: str) -> HttpResponse:
+    """All that happened to a thing: when it was made and by whom, whether it is gone, what was or
+    is below it, and each entry, newest first."""
+    organization = request.organization
+    key = ulid.parse_or_none(resource)
+    if key is None:
+        raise Http404("Histories are named by the id of the thing.")
+    asked, page = _page(request, {"resource": ulid.to_text(key)})
+    newest, oldest = _newest(asked), _oldest(asked)
+    if newest is None or oldest is None:
+        raise Http404("Nothing is known of it.")
+    access.note_view(organization, asked)
+    path = newest.resource_label
+    context = {
+        "section": "activity",
+        "zone": asked.zone,
+        "page": page,
+        "entries": page.entries,
+        "newest": newest,
+        "oldest": oldest,
+        "ended": _newest(_ask(organization, {"resource": resource, "action": ENDS})),
+        "below": names.below(path, [organization.pk], MOST_BELOW),
+        "most_below": MOST_BELOW,
+    }
+    return render(request, "audit/resource_history.html", context)
+
+
+@require_GET
+@organization_page("audit:read")
+def actor_history(request: Any, actor: str) -> HttpResponse:
+    """All that a person or an API key did: from where, what most, first and last; of a key also who
+    made it and what it may do."""
+    organization = request.organization
+    key = ulid.parse_or_none(actor)
+    if key is None:
+        raise Http404("Histories are named by the id of the actor.")
+    asked, page = _page(request, {"actor": ulid.to_text(key)})
+    newest, oldest = _newest(asked), _oldest(asked)
+    about = _ask(organization, {"resource": ulid.to_text(key), "exclude_action": "view"})
+    about_it = paging.page(about.qs, per_page=OF_A_KEY).entries
+    if newest is None and not about_it:
+        raise Http404("Nothing is known of such an actor.")
+    access.note_view(organization, asked)
+    is_key = (newest.actor_type if newest else about_it[0].resource_type) == ActorType.API_KEY
+    context = {
+        "section": "activity",
+        "zone": asked.zone,
+        "page": page,
+        "entries": page.entries,
+        "actor": ulid.to_text(key),
+        "name": newest.actor_label if newest else about_it[0].resource_label,
+        "is_key": is_key,
+        "newest": newest,
+        "oldest": oldest,
+        "facets": counting.facets(asked.qs),
+        "addresses": counting.addresses(asked.qs),
+        "about_it": about_it if is_key else [],
+        "made": _oldest(about) if is_key else None,
+        "abilities": _last_known(organization, resource=actor, field="abilities") if is_key else [],
+    }
+    return render(request, "audit/actor_history.html", context)
 
 
 @require_GET
@@ -21,20 +97,69 @@ from organizations.access import organization_page
 def key_history(request: Any, project: str) -> HttpResponse:
     """The versions of a project's key and, for who reads the log, what happened to them."""
     found = find_project(request, project)
+    versions = key_versions(found)
     context: dict[str, Any] = {
         "section": "projects",
         "project": found,
-        "versions": key_versions(found),
+        "versions": versions,
         "progress": reencryption.progress(found),
         "entries": None,
     }
     if "audit:read" in request.abilities:
         organization = request.organization
-        params = QueryDict(mutable=True)
-        params.update({"resource": found.slug, "type": "key_version"})
-        asked = EntryFilter(
-            params, Entry.objects.visible([organization.pk]), organizations=[organization]
-        )
+        asked = _ask(organization, {"resource": found.slug, "type": "key_version"})
         context["entries"] = paging.page(asked.qs, per_page=25).entries
+        context["began"] = _beginnings(organization, found.slug)
         access.note_view(organization, asked)
     return render(request, "keys/history.html", context)
+
+
+def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:
+    given = QueryDict(mutable=True)
+    given.update(params)
+    asked = EntryFilter(
+        given, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    assert asked.is_valid(), asked.errors
+    return asked
+
+
+def _page(request: Any, params: dict[str, str]) -> tuple[EntryFilter, paging.Page]:
+    """The question, and the part of its answer that the address asks for."""
+    given = request.GET.copy()
+    for name, value in params.items():
+        given[name] = value
+    asked = EntryFilter(
+        given,
+        Entry.objects.visible([request.organization.pk]),
+        organizations=[request.organization],
+    )
+    if not asked.is_valid():
+        raise Http404("There is no such page of this history.")
+    return asked, paging.page_at(asked.qs, asked.form.cleaned_data)
+
+
+def _newest(asked: EntryFilter) -> Entry | None:
+    return next(iter(paging.page(asked.qs, per_page=1).entries), None)
+
+
+def _oldest(asked: EntryFilter) -> Entry | None:
+    return next(iter(asked.qs.first_entries(Q(), "id", 1)), None)
+
+
+def _last_known(organization: Organization, resource: str, field: str) -> list[str]:
+    """A list that was recorded last: what a key could do before it was revoked, say."""
+    found = _newest(_ask(organization, {"resource": resource, "field": field}))
+    before, after = found.recorded_changes.get(field, (None, None)) if found else (None, None)
+    return [str(item) for item in after or before or []]
+
+
+def _beginnings(organization: Organization, slug: str) -> dict[int, Entry]:
+    """The entry that each version of the project's key began with, of the newest hundred."""
+    asked = _ask(organization, {"resource": slug, "type": "key_version", "action": "create,rotate"})
+    entries = paging.page(asked.qs, per_page=100).entries
+    return {
+        int(version): entry
+        for entry in entries
+        if (version := entry.resource_label.rpartition("/")[2]).isdecimal()
+    }

@@ -135,6 +135,8 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "api_key": issued.api_key.ulid,
         "access_token": laptop.access_token.ulid,
         "member": developer.ulid,
+        "resource": project.ulid,
+        "actor": developer.user.ulid,
         "membership": developer.ulid,
         "invitation": invited.invitation.ulid,
         "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",

@@ -249,7 +249,7 @@ def test_an_entry_shows_before_and_after_and_leads_to_what_is_related(
     assert '<td class="before" data-name="before">staging</td>' in page
     assert '<td class="after" data-name="after">production</td>' in page
     assert "not sealed yet" in page
-    [related] = re.findall(r'<a href="([^"]+)">All that happened to', page)
+    [related] = re.findall(r'<a href="([^"]+)">History of', page)
     assert len(rows(client_of_owner.get(related))) == 2
 
 
@@ -260,7 +260,10 @@ def test_the_way_from_an_entry_leads_back_to_the_question(
     listed = client_of_owner.get(ACTIVITY, question).content.decode()
     link = html.unescape(re.findall(r'<td class="when"><a href="([^"]+)">', listed)[0])
     page = client_of_owner.get(link).content.decode()
-    assert 'href="/o/acme/activity?type=environment&amp;tz=Europe%2FBerlin" data-key="u">← Activity' in page
+    assert (
+        'href="/o/acme/activity?type=environment&amp;tz=Europe%2FBerlin" data-key="u">← Activity'
+        in page
+    )
     assert re.search(r"\d\d:\d\d:\d\d\.\d{3} CES?T", page)
 
 

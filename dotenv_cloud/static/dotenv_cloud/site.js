@@ -1,6 +1,6 @@
 /* Comfort alone: every page does the same without this file.
    The browser's time zone is remembered, the chart and the facets of a list are fetched when the
-   list is there, and an entry opens beside it. */
+   list is there, an entry opens beside it, single keys lead through entries, JSON is copied. */
 "use strict";
 
 if (!/(^|; )time_zone=/.test(document.cookie)) {
@@ -86,5 +86,74 @@ if (log) {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && opened) close();
+  });
+}
+
+// -- Keys: single letters, which can be switched off, as WCAG 2.1.4 asks
+
+const KEYS = [
+  ["j", "the next older entry"],
+  ["k", "the next newer entry"],
+  ["u", "back to the list"],
+  ["/", "to the question"],
+  ["?", "what the keys do"],
+];
+const areKeysOn = () => localStorage.getItem("keys") !== "off";
+
+function tellKeys() {
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-labelledby", "keys-title");
+  const title = document.createElement("h2");
+  title.id = "keys-title";
+  title.textContent = "Keys";
+  const list = document.createElement("dl");
+  list.className = "facts";
+  for (const [key, what] of KEYS) {
+    const name = document.createElement("dt");
+    name.append(Object.assign(document.createElement("kbd"), { textContent: key }));
+    list.append(name, Object.assign(document.createElement("dd"), { textContent: what }));
+  }
+  const label = Object.assign(document.createElement("label"), { className: "check" });
+  const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: areKeysOn() });
+  box.addEventListener("change", () => localStorage.setItem("keys", box.checked ? "on" : "off"));
+  label.append(box, "Single letters are keys (? always is)");
+  const shut = Object.assign(document.createElement("button"), { textContent: "Close", className: "quiet" });
+  shut.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.append(title, list, label, shut);
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function step(direction) {
+  const links = [...document.querySelectorAll("#entries td.when a")].filter((link) => link.offsetParent);
+  const at = links.indexOf(opened ?? document.activeElement);
+  const next = at < 0 ? links[0] : links[at + direction];
+  if (!next) return;
+  if (opened) open(next).catch(() => location.assign(next.href));
+  else next.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest?.("input, select, textarea, [contenteditable]");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog")) return;
+  if (event.key === "?") return tellKeys();
+  if (!areKeysOn()) return;
+  const link = document.querySelector(`main [data-key="${CSS.escape(event.key)}"]`);
+  const question = document.getElementById("ask");
+  if (link) link.click();
+  else if (log && event.key === "j") step(1);
+  else if (log && event.key === "k") step(-1);
+  else if (question && event.key === "/") {
+    event.preventDefault();
+    question.focus();
+  }
+});
+
+for (const button of document.querySelectorAll("[data-copies]")) {
+  button.hidden = !navigator.clipboard; // which a page without TLS has not
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
+    button.textContent = "Copied";
   });
 }

@@ -1,0 +1,183 @@
+"""An entry in words and among others; what happened to a thing, also once it is gone; what an
+actor did, and from where."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from keys import rotation
+from organizations import hierarchy, members
+from organizations.models import Organization, Project, User
+from tests import factories
+from tests.web.conftest import ADDRESS, Browser, Entries
+
+
+@pytest.fixture
+def client_of_owner(owner: User, acme: Organization, browser: Browser) -> Client:
+    return browser(owner)
+
+
+@pytest.fixture
+def shop(acme: Organization) -> Project:
+    return factories.make_project(acme, "Shop")
+
+
+def text(answer: Any) -> str:
+    """What a person reads of a page."""
+    assert answer.status_code == 200
+    main = answer.content.decode().partition('<main id="content">')[2].partition("</main>")[0]
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", main)).split())
+
+
+def entry_page(client: Client, entry: Any, **params: str) -> str:
+    return text(client.get(f"/o/acme/activity/{entry.ulid}", params))
+
+
+def test_an_entry_is_a_sentence_and_its_changes_a_difference(
+    client_of_owner: Client, acme: Organization, shop: Project, entries: Entries
+) -> None:
+    description = "The shop, its checkout and the API behind them"
+    hierarchy.update_node(shop, {"description": description})
+    hierarchy.update_node(shop, {"description": description.replace("API", "public API")})
+    last = entries(acme)[-1]
+    page = client_of_owner.get(f"/o/acme/activity/{last.ulid}").content.decode()
+    assert "system updated project <strong>shop</strong>" in page
+    assert "<ins>public </ins>" in page
+    assert "its checkout and the " in page
+
+
+def test_an_entry_says_what_the_same_request_did_and_what_is_next_to_it(
+    client_of_owner: Client, acme: Organization, shop: Project, entries: Entries
+) -> None:
+    path = "/o/acme/projects/shop/keys/rotate"
+    client_of_owner.post(path, {"history_policy": "keep", "sure": "yes"})
+    rotation_of_it = [entry for entry in entries(acme) if entry.action == "rotate"][-1]
+    page = entry_page(client_of_owner, rotation_of_it)
+    together = page.partition("Done by the same request")[2].partition("Before and after it")[0]
+    assert "retired version 1 of the key of shop" in together
+    assert "rotated the key of shop to version 2" not in together  # itself
+    around = page.partition("Before and after it")[2].partition("Look further")[0]
+    assert "rotated the key of shop to version 2" in around
+    assert "created the key of shop , version 1" in around.replace("shop,", "shop ,")
+
+
+def test_previous_and_next_are_those_of_the_list(
+    client_of_owner: Client, acme: Organization, shop: Project, entries: Entries
+) -> None:
+    for number in range(3):
+        rotation.rotate(shop)
+        hierarchy.update_node(shop, {"description": f"After rotation {number}"})
+    rotations = [
+        entry
+        for entry in entries(acme)
+        if (entry.action, entry.resource_type) == ("rotate", "key_version")
+    ]
+    address = f"/o/acme/activity/{rotations[1].ulid}"
+    page = client_of_owner.get(address, {"action": "rotate", "type": "key_version"})
+    carried = "?action=rotate&amp;type=key_version"
+    for way, neighbour in (("prev", rotations[2]), ("next", rotations[0])):
+        link = f'rel="{way}" href="/o/acme/activity/{neighbour.ulid}{carried}"'
+        assert link in page.content.decode()
+
+
+def test_json_of_the_page_is_that_of_the_api(
+    client_of_owner: Client, acme: Organization, shop: Project, entries: Entries
+) -> None:
+    import json
+
+    last = entries(acme)[-1]
+    page = client_of_owner.get(f"/o/acme/activity/{last.ulid}").content.decode()
+    found = re.search(r'<pre id="raw"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    assert found
+    shown = json.loads(html.unescape(found[1]))
+    token = factories.make_api_key(acme, "audit:read").token
+    answer = client_of_owner.get(
+        f"/api/v1/organizations/acme/audit/entries/{last.ulid}",
+        headers={"authorization": f"Bearer {token}"},
+    ).json()
+    told = answer["data"].get("attributes", answer["data"])
+    assert shown.items() <= {**told, **shown}.items()
+    assert shown["id"] == last.ulid
+    assert {name: told[name] for name in ("action", "changes", "time")} == {
+        name: shown[name] for name in ("action", "changes", "time")
+    }
+
+
+def test_a_thing_s_history_outlives_it(
+    client_of_owner: Client, acme: Organization, shop: Project
+) -> None:
+    target = factories.make_target(shop, "Web")
+    environment = factories.make_environment(target, "Production")
+    keys = shop.ulid, target.ulid, environment.ulid
+    hierarchy.delete_node(environment)
+    page = text(client_of_owner.get(f"/o/acme/history/resource/{keys[1]}"))
+    assert page.startswith("Activity History of shop/web target First heard of")
+    assert "Below it, now or once shop/web/production environment" in page
+    gone = text(client_of_owner.get(f"/o/acme/history/resource/{keys[2]}"))
+    assert "History of shop/web/production environment gone" in gone
+    assert "deleted environment shop/web/production" in gone
+    assert "gone" not in text(client_of_owner.get(f"/o/acme/history/resource/{keys[0]}"))[:60]
+
+
+def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_came(
+    client_of_owner: Client, acme: Organization, shop: Project
+) -> None:
+    form = {"name": "ci", "abilities": ["project:read", "audit:read"]}
+    answer = client_of_owner.post("/o/acme/api-keys/new", form)
+    found = re.search(r"dotenv_[0-9A-Z]{26}_\w+", answer.content.decode())
+    assert found
+    used_from = "198.51.100.77"
+    used = Client(REMOTE_ADDR=used_from).get(
+        "/api/v1/organizations/acme/audit/entries", headers={"authorization": f"Bearer {found[0]}"}
+    )
+    assert used.status_code == 200
+    api_key = acme.api_keys.get(name="ci")  # type: ignore[attr-defined]
+    address = f"/o/acme/history/actor/{api_key.ulid}"
+    page = text(client_of_owner.get(address))
+    assert page.startswith("Activity What ci did API key")
+    assert "owner@example.org created API key ci" in page
+    assert "audit:read, project:read" in page or "project:read, audit:read" in page
+    assert used_from in page
+    client_of_owner.post(f"/o/acme/api-keys/{api_key.ulid}", {"action": "revoke", "sure": "yes"})
+    assert not acme.api_keys.filter(pk=api_key.pk).exists()  # type: ignore[attr-defined]
+    assert "deleted API key ci" in text(client_of_owner.get(address))
+    assert ADDRESS in text(client_of_owner.get(f"/o/acme/history/resource/{api_key.ulid}"))
+
+
+def test_a_person_s_history_is_told_after_they_left(
+    client_of_owner: Client, acme: Organization, browser: Browser
+) -> None:
+    member = factories.make_member(acme, "admin", factories.make_user("jane@example.org"))
+    browser(member.user).get("/o/acme/activity")
+    members.remove(member)
+    page = text(client_of_owner.get(f"/o/acme/history/actor/{member.user.ulid}"))
+    assert page.startswith("Activity What jane@example.org did")
+    assert "looked at the log of acme" in page
+
+
+@pytest.mark.parametrize("kind", ["resource", "actor"])
+def test_nothing_is_told_of_what_is_another_organization_s(
+    kind: str, client_of_owner: Client, acme: Organization, other: Organization
+) -> None:
+    theirs = factories.make_project(other, "Theirs")
+    stranger = other.memberships.get(role="owner").user
+    key = theirs.ulid if kind == "resource" else stranger.ulid
+    for name in (key, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "no-ulid", "%00"):
+        assert client_of_owner.get(f"/o/acme/history/{kind}/{name}").status_code == 404
+
+
+def test_the_history_of_a_key_says_who_began_each_version(
+    client_of_owner: Client, shop: Project
+) -> None:
+    client_of_owner.post(
+        "/o/acme/projects/shop/keys/rotate", {"history_policy": "keep", "sure": "yes"}
+    )
+    page = text(client_of_owner.get("/o/acme/projects/shop/keys"))
+    second, _, first = page.partition("What happened to it")[0].partition(" rotated ")
+    assert "owner@example.org" in second
+    assert "system" in first
