@@ -76,9 +76,9 @@ def complete(organization: Organization, text: str) -> Completion:
 def _of_word(organization: Organization, text: str, start: int, word: str) -> Completion:
     spoken = " ".join(text.lower().split())
     found = [
-        # A form replaces all that was typed. Those for many things come first.
+        # A form replaces all that was typed.
         Suggestion(form.example, "")
-        for form in sorted(FORMS, key=lambda form: bool(form.adds))
+        for form in sorted(FORMS, key=lambda form: not form.is_telling)
         if form.example.lower().startswith(spoken) and form.example.lower() != spoken
     ][:MOST_SUGGESTIONS]
     if found:

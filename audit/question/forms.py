@@ -68,11 +68,12 @@ _SLOTS = {
 @dataclass(frozen=True)
 class Form:
     """example: as people are told it; pattern: a regular expression with slots; adds: what the
-    words of the pattern themselves mean."""
+    words of the pattern themselves mean; is_telling: shown first, of all that can be asked."""
 
     example: str
     pattern: str
     adds: Params = field(default_factory=dict)
+    is_telling: bool = False
 
 
 _ROLE = {"action": ["update"], "type": ["membership"], "field": ["role"]}
@@ -114,10 +115,15 @@ FORMS = (
         r"{who} (?:tried|failed) to {do}(?: in vain)?(?: {thing})?",
         {"result": ["failed", "denied"]},
     ),
-    Form("who deleted the production environment?", r"{who} (?:last )?{done}(?: {thing})?"),
+    Form(
+        "who deleted the production environment?",
+        r"{who} (?:last )?{done}(?: {thing})?",
+        is_telling=True,
+    ),
     Form(
         "what did jane do?",
         r"(?:what (?:all )?)?(?:did|has|have|had) {person} (?:do|done|been doing)(?: {thing})?",
+        is_telling=True,
     ),
     Form(
         "everything jane did",
@@ -136,6 +142,7 @@ FORMS = (
     Form(
         "what happened to my-app/backend?",
         r"what (?:has )?(?:happened|been happening|went on|is going on)(?: {thing})?",
+        is_telling=True,
     ),
     Form(
         "history of my-app",
@@ -144,12 +151,17 @@ FORMS = (
     Form(
         "when was my-app last rotated?",
         r"(?:when|how often|how many times|what|who) {was} {thing} (?:last )?{done}",
+        is_telling=True,
     ),
     Form(
         "when was the last rotation of my-app?",
         r"(?:(?:when|who|what) {was} )?(?:last )?{noun}(?: {thing})?",
     ),
-    Form("what changed in my-app?", r"what (?:all )?(?:has |have )?{done}(?: {thing})?"),
+    Form(
+        "what changed in my-app?",
+        r"what (?:all )?(?:has |have )?{done}(?: {thing})?",
+        is_telling=True,
+    ),
     Form(
         "what was deleted in my-app?",
         r"(?:what|who|which {types}) {was} (?:last )?{done}(?: {thing})?",
@@ -157,6 +169,7 @@ FORMS = (
     Form(
         "failed sign-ins of jane",
         r"(?P<result>failed|denied|refused|successful) {noun}(?: (?:of|by|for) {owner})?",
+        is_telling=True,
     ),
 )
 
