@@ -336,6 +336,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
 STATICFILES_DIRS = [directory for directory in (BASE_DIR / "static",) if directory.exists()]
 WHITENOISE_USE_FINDERS = not PRODUCTION  # no collectstatic before a demo or a test
+WHITENOISE_AUTOREFRESH = DEMO  # a sheet that is edited meanwhile would be cut at its former length
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
