@@ -1,0 +1,123 @@
+"""An entry as the admin shows it to one reader: in their time zone, leading on to its histories."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+
+from django.contrib import admin
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from audit.models import Entry
+from audit.templatetags.audit_log import words
+from organizations import ulid
+from organizations.models import Organization
+
+WITH_HISTORY = ("user", "api_key")
+"""Kinds of actors that are the same one again under the same id."""
+
+
+class Columns:
+    """What the list and the page of an entry have for columns and fields."""
+
+    def __init__(self, zone: dt.tzinfo, organizations: Mapping[uuid.UUID, Organization]) -> None:
+        self._zone = zone
+        self._organizations = organizations
+
+    @admin.display(description="time")
+    def when(self, entry: Entry) -> str:
+        return f"{entry.time.astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="actor")
+    def who(self, entry: Entry) -> str:
+        return self._of_actor(entry, entry.actor_label)
+
+    @admin.display(description="action")
+    def done(self, entry: Entry) -> str:
+        return words(entry.action)
+
+    @admin.display(description="resource")
+    def what(self, entry: Entry) -> str:
+        return self._of_resource(entry, f"{entry.resource_type_label} {entry.resource_label}")
+
+    @admin.display(description="result")
+    def shown_result(self, entry: Entry) -> str:
+        return f"{entry.result}: {words(entry.reason)}" if entry.reason else entry.result
+
+    @admin.display(description="way")
+    def way(self, entry: Entry) -> str:
+        return entry.interface
+
+    @admin.display(description="IP address")
+    def address(self, entry: Entry) -> str:
+        return entry.ip or "–"
+
+    # -- Of an entry's own page
+
+    @admin.display(description="time")
+    def moment(self, entry: Entry) -> str:
+        local = entry.time.astimezone(self._zone)
+        return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03} {local.tzname()}"
+
+    @admin.display(description="organization")
+    def organization(self, entry: Entry) -> str:
+        found = self._organizations.get(entry.organization_id)
+        return found.name if found else ulid.to_text(entry.organization_id)
+
+    @admin.display(description="actor")
+    def actor(self, entry: Entry) -> str:
+        key = f" {ulid.to_text(entry.actor_id)}" if entry.actor_id else ""
+        return self._of_actor(entry, f"{entry.actor_label} ({entry.actor_type}{key})")
+
+    @admin.display(description="resource")
+    def resource(self, entry: Entry) -> str:
+        key = f" ({ulid.to_text(entry.resource_id)})" if entry.resource_id else ""
+        return self._of_resource(entry, f"{entry.resource_type_label} {entry.resource_label}{key}")
+
+    @admin.display(description="what changed")
+    def what_changed(self, entry: Entry) -> SafeString:
+        return render_to_string("admin/audit/entry/changes.html", {"entry": entry})
+
+    @admin.display(description="facts")
+    def facts(self, entry: Entry) -> SafeString:
+        return render_to_string("admin/audit/entry/facts.html", {"facts": entry.context})
+
+    @admin.display(description="user agent")
+    def user_agent(self, entry: Entry) -> str:
+        return entry.user_agent or "–"
+
+    @admin.display(description="request")
+    def request(self, entry: Entry) -> str:
+        if entry.request_id is None:
+            return "–"
+        key = ulid.to_text(entry.request_id)
+        address = f"{reverse('admin:audit_entry_changelist')}?request={key}"
+        return format_html('<a href="{}" title="All of this request">{}</a>', address, key)
+
+    @admin.display(description="number")
+    def number(self, entry: Entry) -> str:
+        return f"{entry.seq:,} in this log" if entry.is_sealed else "not sealed yet"
+
+    @admin.display(description="entry")
+    def key(self, entry: Entry) -> str:
+        return entry.ulid
+
+    # -- Histories, on the review pages
+
+    def _of_actor(self, entry: Entry, text: str) -> str:
+        key = entry.actor_id if entry.actor_type in WITH_HISTORY else None
+        return self._leading("actor_history", entry, key, text)
+
+    def _of_resource(self, entry: Entry, text: str) -> str:
+        return self._leading("resource_history", entry, entry.resource_id, text)
+
+    def _leading(self, page: str, entry: Entry, key: uuid.UUID | None, text: str) -> str:
+        organization = self._organizations.get(entry.organization_id)
+        if key is None or organization is None:
+            return text
+        address = reverse(page, args=[organization.slug, ulid.to_text(key)])
+        return format_html('<a href="{}" title="History">{}</a>', address, text)
