@@ -3,13 +3,14 @@
 # make test       run all tests (ARGS="tests/test_x.py -k name" chooses some)
 # make lint       style, types and import rules
 # make lock       resolve the dependencies anew
+# make screenshots  take those of docs/screenshots anew
 # make ci         what has to pass before a change lands
 # make clean      remove what was built; .data, the demo's database, stays
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := venv
 .DELETE_ON_ERROR:
-.PHONY: venv venv-dev venv-bench run test lint format lock ci clean
+.PHONY: venv venv-dev venv-bench run test lint format lock screenshots ci clean
 
 PORT ?= 8000
 DATA_DIR ?= .data
@@ -97,6 +98,10 @@ lock: $(STAMP_DEV)
 	$(LOCK) --extra build --output-file requirements.lock
 	$(LOCK) --extra build --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(LOCK) --extra build --extra dev --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
+
+# Of a demo of its own, into docs/screenshots; needs a Chromium.
+screenshots: $(STAMP_DEV)
+	$(BIN)/python -m tests.browser.screenshots
 
 ci:
 	@bash .ci/run

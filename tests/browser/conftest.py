@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,12 +16,7 @@ from keys.levels import Level
 from organizations import hierarchy, members, roles
 from organizations.models import Organization, User
 from tests import factories
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
+from tests.browser.chromium import FLAGS, find
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    path = find()
     if path is None:
         pytest.skip(
             "No Chromium is installed (Debian: apt install chromium), and CHROMIUM names none."
@@ -134,6 +127,8 @@ def scene(transactional_db: None) -> Scene:
         auditor,
         {
             "api_key": issued.api_key.ulid,
+            "project": project.ulid,
+            "owner": owner.ulid,
             "member": acme.memberships.get(user=auditor).ulid,
             "invitation": invited.invitation.ulid,
         },
