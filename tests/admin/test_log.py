@@ -87,6 +87,14 @@ def test_an_entry_leads_to_its_histories(world: World) -> None:
     assert world.client.get(history).status_code == 200
 
 
+def test_an_entry_shows_its_facts(world: World) -> None:
+    [rotated] = entries_of(world, action="rotate", resource_type="key_version")
+    page = world.client.get(change(Entry, rotated.ulid)).content.decode()
+    for name, fact in rotated.context.items():
+        assert f"<dt>{name.replace('_', ' ')}</dt><dd>{fact}</dd>" in page
+    assert rotated.context
+
+
 def exporter(world: World) -> User:
     """Staff who may export: a compliance officer who owns the organization."""
     owner = factories.make_user(is_staff=True)
