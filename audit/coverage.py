@@ -133,6 +133,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/activity": {"GET": _VIEW},
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
     f"{_PAGE}/activity/complete": {"GET": _VIEW},
+    f"{_PAGE}/activity/new": {"GET": _VIEW},
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
     f"{_PAGE}/history/resource/{{resource}}": {"GET": _VIEW},
     f"{_PAGE}/history/actor/{{actor}}": {"GET": _VIEW},

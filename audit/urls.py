@@ -10,6 +10,7 @@ urlpatterns = [
     path("activity", views.activity, name="activity"),
     path("activity/export", views.export_entries, name="export"),
     path("activity/counts", views.counts, name="counts"),
+    path("activity/new", views.new_entries, name="new_entries"),
     path("activity/complete", views.complete, name="complete"),
     path("activity/<str:entry>", views.entry, name="entry"),
     path("history/resource/<str:resource>", views.resource_history, name="resource_history"),

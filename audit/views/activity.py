@@ -14,7 +14,7 @@ from audit import access, counting, paging, policy, question, replica, zones
 from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor, holds
-from audit.views import chart, chips, facets
+from audit.views import chart, chips, facets, watching
 from organizations.access import organization_page
 
 RECENCIES = (
@@ -92,6 +92,12 @@ def activity(request: Any) -> HttpResponse:
         "floor": floor.below(organization.pk, asked.period),
         "hold": holds.on(organization),
         "as_of": replica.as_of(),
+        "watch": watching.address(
+            reverse("new_entries", args=[organization.slug]),
+            given,
+            asked,
+            page.entries[0] if page.entries else None,
+        ),
     }
     if with_counts:
         context |= _counts(request, given, asked, total)

@@ -22,6 +22,7 @@ from tests.web.conftest import ADDRESS, AGENT, Browser, Entries
 PAGES = {
     "activity": {"audit:read"},
     "activity/complete": {"audit:read"},
+    "activity/new": {"audit:read"},
     "activity/export": {"audit:export"},
     "projects": {"project:read"},
     "new-project": {"project:create"},

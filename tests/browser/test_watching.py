@@ -1,0 +1,45 @@
+"""The list while one watches it: what comes is told, shown on asking, and moves nothing."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests import factories
+from tests.browser.conftest import Open, Scene
+
+
+def test_new_entries_are_told_and_shown_on_asking_unless_paused(scene: Scene, window: Open) -> None:
+    with window(scene.auditor) as shown:
+        page = shown.page
+        page.clock.install()
+        shown.open("/o/acme/activity?type=target")
+        rows = page.locator("#entries td.when")
+        expect(rows).to_have_count(1)
+        bar = page.locator("#live")
+        expect(bar).to_contain_text("Watching for new entries")
+
+        factories.make_target(scene.organization.projects.get(), "Worker")
+        page.clock.run_for(6_000)
+        expect(bar).to_contain_text("1 new entry.")
+        expect(page).to_have_title(re.compile(r"^\(1\) Activity"))
+        expect(rows).to_have_count(1)  # nothing moves by itself
+
+        bar.get_by_role("link", name="Show").focus()
+        page.keyboard.press("Enter")
+        expect(rows).to_have_count(2)
+        expect(page.locator("tr.fresh")).to_contain_text("shop/worker")
+        expect(page.locator("#count")).to_contain_text("2 entries")
+
+        bar.get_by_role("button", name="Pause").click()
+        expect(bar).to_contain_text("Paused.")
+        factories.make_target(scene.organization.projects.get(), "Cron")
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.clock.run_for(20_000)
+        assert requests == []
+        bar.get_by_role("button", name="Pause").click()
+        page.clock.run_for(6_000)
+        expect(bar).to_contain_text("1 new entry.")
+        assert not shown.complaints
