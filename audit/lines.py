@@ -120,7 +120,7 @@ def canonical(rows: Sequence[Row]) -> list[str]:
             f"{{{_action(action)},"
             f'"actor":{{"id":{_quoted(actor) if actor_id else "null"},'
             f'"label":{_string(actor_label)},"type":{_string(actor_type)}}},'
-            f'"actor_seq":{actor_seq or "null"},{_changes(changes)},"context":{context_json},'
+            f'"actor_seq":{actor_seq or "null"},{changes_of(changes)},"context":{context_json},'
             f'"id":"{key}",{_origin(interface, ip, organization_id)},"reason":{_string(reason)},'
             f'"request_id":{_quoted(request) if request_id else "null"},'
             f'"resource":{{"id":{_quoted(resource) if resource_id else "null"},'
@@ -163,7 +163,7 @@ def _severity(action: str, result: str) -> str:
 
 
 @lru_cache(_KEPT)
-def _changes(text: str) -> str:
+def changes_of(text: str) -> str:
     fields, values = _parts_of_changes(text)
     return f'"changed_fields":{presentation.canonical_line(fields)},"changes":{values}'
 

@@ -14,7 +14,7 @@ from json.encoder import encode_basestring as _string
 from typing import Any, NamedTuple
 
 from audit import lines, policy, presentation
-from audit.models import Entry, reason_in, recorded, unrecorded
+from audit.models import Entry, reason_in, recorded
 from audit.policy import ActorType, Interface, Result, Severity
 
 VERSION = "1.5.0"
@@ -117,6 +117,7 @@ _USER_TYPES = {
 _OVER_HTTP = frozenset((Interface.WEB, Interface.API, Interface.CLI, Interface.ADMIN))
 
 
+@lru_cache(_KEPT)
 def class_of(action: str, resource_type: str) -> EventClass:
     """The class of such an entry."""
     for key in ((action, resource_type), ("*", resource_type)):
@@ -161,7 +162,9 @@ def _event(row: lines.Row, key: str, actor: str, resource: str, request: str) ->
     parts = (
         _kind(action, resource_type, result, method),
         _actor(actor_type, actor if actor_id else "", actor_label, context),
-        _subject(
+        _entity(resource_type, resource, resource_label)
+        if class_of(action, resource_type) is ENTITY
+        else _subject(
             action,
             resource_type,
             resource,
@@ -235,6 +238,13 @@ def _actor_by(type_name: str, key: str, label: str, access_token: str) -> str:
     return _members({"actor": {"user": {**_filled(user), "type": caption, "type_id": type_id}}})
 
 
+def _entity(resource_type: str, key: str, label: str) -> str:
+    name = f'"name":{_string(label)},' if label else ""
+    uid = f'"uid":"{key}",' if key else ""
+    unnamed = "" if name or uid else f'"name":{_string(resource_type)},'
+    return f'"entity":{{{name}{uid}{unnamed}{_type_of_entity(resource_type)}}}'
+
+
 @lru_cache(_KEPT)
 def _subject(
     action: str,
@@ -245,11 +255,9 @@ def _subject(
     changes: str,
     request: str,
 ) -> str:
-    """To whom or to what it was done."""
+    """To whom it was done, or which request was refused."""
     kind = class_of(action, resource_type)
     named = _filled({"name": label, "uid": key}) or {"name": resource_type}
-    if kind is ENTITY:
-        return _members({"entity": {**named, **_type_of_entity(resource_type)}})
     if kind is API:
         asked = {"request": {"uid": request}} if request else {}
         return _members({"api": {"operation": label or action, **asked}})
@@ -268,10 +276,11 @@ def _subject(
     return _members({"user": user})
 
 
-def _type_of_entity(resource_type: str) -> dict[str, Any]:
+@lru_cache(_KEPT)
+def _type_of_entity(resource_type: str) -> str:
     if resource_type == "organization":
-        return {"type": "Organization", "type_id": 4}
-    return {"type": resource_type or "unknown", "type_id": OTHER}
+        return _members({"type": "Organization", "type_id": 4})
+    return _members({"type": resource_type or "unknown", "type_id": OTHER})
 
 
 def _privileges(action: str, changes: str) -> list[str]:
@@ -296,9 +305,16 @@ def _value(changes: str, field: str) -> str:
 
 
 def _origin(ip: str | None, interface: str, user_agent: str, request: str) -> str:
-    asked = {"uid": request, "user_agent": user_agent} if interface in _OVER_HTTP else {}
-    http_request = _members({"http_request": _filled(asked)})
-    return ",".join(filter(None, (_endpoint(ip, interface), http_request)))
+    endpoint = _endpoint(ip, interface)
+    if interface not in _OVER_HTTP or not (request or user_agent):
+        return endpoint
+    parts = (f'"uid":"{request}"' if request else "", _user_agent(user_agent))
+    return f'{endpoint},"http_request":{{{",".join(filter(None, parts))}}}'
+
+
+@lru_cache(_KEPT)
+def _user_agent(text: str) -> str:
+    return f'"user_agent":{_string(text)}' if text else ""
 
 
 @lru_cache(_KEPT)
@@ -325,6 +341,7 @@ def _facts(context: str) -> _Facts:
     )
 
 
+@lru_cache(_KEPT)
 def _told(result: str, context: str) -> str:
     facts = _facts(context)
     return _members(
@@ -337,17 +354,17 @@ def _told(result: str, context: str) -> str:
 
 
 def _metadata(key: str, organization: str, action: str, request: str, seq: str | None) -> str:
-    about = {
-        "correlation_uid": request,
-        "event_code": action,
-        "log_name": "audit",
-        "product": _PRODUCT,
-        "sequence": int(seq) if seq else None,
-        "tenant_uid": organization,
-        "uid": key,
-        "version": VERSION,
-    }
-    return f'"metadata":{{{_members(about)}}}'
+    correlated = f'"correlation_uid":"{request}",' if request else ""
+    numbered = f'"sequence":{seq},' if seq else ""
+    return (
+        f'"metadata":{{{correlated}{_of_action(action)},{numbered}'
+        f'"tenant_uid":"{organization}","uid":"{key}","version":"{VERSION}"}}'
+    )
+
+
+@lru_cache(_KEPT)
+def _of_action(action: str) -> str:
+    return _members({"event_code": action, "log_name": "audit", "product": _PRODUCT})
 
 
 def _message(actor: str, action: str, resource: str) -> str:
@@ -374,7 +391,7 @@ def _unmapped(
     )
     words = _words(actor_type, interface, resource_type, result)
     key = f',"resource_id":"{resource_id}"' if resource_id else ""
-    return f'"unmapped":{{{_changes_and_context(changes, context)},{words}{numbers}{key}}}'
+    return f'"unmapped":{{{lines.changes_of(changes)},{_context(context)},{words}{numbers}{key}}}'
 
 
 @lru_cache(_KEPT)
@@ -384,12 +401,8 @@ def _words(actor_type: str, interface: str, resource_type: str, result: str) -> 
 
 
 @lru_cache(_KEPT)
-def _changes_and_context(changes: str, context: str) -> str:
-    changed = json.loads(changes)
-    pairs = {name: list(pair) for name, pair in recorded(changed).items()}
-    hidden = sorted(unrecorded(changed))
-    told = {"changed_fields": hidden, "changes": pairs, "context": json.loads(context)}
-    return _encode(told)[1:-1]
+def _context(text: str) -> str:
+    return f'"context":{_encode(json.loads(text))}'
 
 
 def _filled(values: Mapping[str, str]) -> dict[str, str]:
