@@ -15,7 +15,10 @@ from audit.presentation import rfc3339
 
 @dataclass(frozen=True)
 class Bar:
-    """A column of the chart, in a box of 1000 × 100; numbers as the drawing has them."""
+    """A column of the chart, in a box of 1000 × 100; numbers as the drawing has them.
+
+    since, until: its exact instants, out of which a brushed span is made.
+    """
 
     x: str
     y: str
@@ -23,6 +26,8 @@ class Bar:
     height: str
     label: str
     href: str
+    since: str
+    until: str
     is_exact: bool
     start: str
     end: str
@@ -41,7 +46,8 @@ def bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
     others = f"{rest.urlencode()}&" if rest else ""
     bars = []
     for number, bucket in enumerate(buckets):
-        narrowed = urlencode({"since": rfc3339(bucket.start), "until": rfc3339(bucket.end)})
+        since, until = rfc3339(bucket.start), rfc3339(bucket.end)
+        narrowed = urlencode({"since": since, "until": until})
         height = 100 * bucket.count / most
         shown = f"{bucket.count:,}{'' if bucket.is_exact else '+'}"
         bars.append(
@@ -52,6 +58,8 @@ def bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
                 height=f"{height:.2f}",
                 label=f"{_span(bucket.start, bucket.end, asked.zone)}: {shown}",
                 href=f"{path}?{others}{narrowed}",
+                since=since,
+                until=until,
                 is_exact=bucket.is_exact,
                 start=f"{bucket.start.astimezone(asked.zone):%Y-%m-%d %H:%M}",
                 end=f"{bucket.end.astimezone(asked.zone):%Y-%m-%d %H:%M}",
