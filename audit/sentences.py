@@ -26,7 +26,7 @@ class Phrase(NamedTuple):
 
 def phrase(entry: Entry) -> Phrase:
     """What the entry tells. What was refused or failed is told as an attempt."""
-    if entry.result != Result.SUCCESS:
+    if entry.result != Result.SUCCESS and entry.action != "end_export":
         return _attempt(entry)
     special = _SPECIAL.get((entry.action, entry.resource_type))
     return (special(entry) if special else None) or _plain(entry)
@@ -34,7 +34,7 @@ def phrase(entry: Entry) -> Phrase:
 
 def verb(entry: Entry) -> str:
     """What was done, or tried, whatever it was done to."""
-    if entry.result == Result.SUCCESS or entry.action == "access":
+    if entry.result == Result.SUCCESS or entry.action in ("access", "end_export"):
         return entry.action_label
     return f"tried to {entry.action.replace('_', ' ')}"
 
@@ -174,6 +174,19 @@ def _exported(entry: Entry) -> Phrase | None:
     return Phrase("exported the log of", entry.resource_label, f" as {found}" if found else "")
 
 
+def _ended_export(entry: Entry) -> Phrase | None:
+    """Of an export that did not end well, the number is the most that can have left."""
+    count = entry.context.get("count")
+    if not isinstance(count, int):
+        return None
+    is_whole = entry.result == Result.SUCCESS
+    of = f"{count:,} {'entry' if count == 1 else 'entries'} of the log of"
+    after = f" as {_fact(entry, 'format')}" + ("" if is_whole else ", then the export broke off")
+    return Phrase(
+        f"received {of}" if is_whole else f"received at most {of}", entry.resource_label, after
+    )
+
+
 def _spoken(name: str) -> str:
     return name.replace("_", " ")
 
@@ -213,4 +226,5 @@ _SPECIAL: dict[tuple[str, str], Callable[[Entry], Phrase | None]] = {
     ("revoke", "user"): _permissions("took", "from"),
     ("view", "audit_log"): lambda entry: Phrase("looked at the log of", entry.resource_label),
     ("export", "audit_log"): _exported,
+    ("end_export", "audit_log"): _ended_export,
 }

@@ -45,6 +45,16 @@ def test_what_was_refused_is_an_attempt() -> None:
     assert str(sentences.phrase(refused)).startswith("tried to rotate encryption key")
 
 
+def test_how_an_export_ended_is_told_with_its_number() -> None:
+    facts: dict[str, Any] = {"context": {"format": "csv", "count": 1930}}
+    whole = entry("end_export", "audit_log", "acme", **facts)
+    assert str(sentences.phrase(whole)) == "received 1,930 entries of the log of acme as csv"
+    cut_off = entry("end_export", "audit_log", "acme", result="failed", **facts)
+    assert str(sentences.phrase(cut_off)) == (
+        "received at most 1,930 entries of the log of acme as csv, then the export broke off"
+    )
+
+
 def entry(action: str, type_name: str, label: str, **facts: Any) -> Entry:
     told: dict[str, Any] = {"result": "success", "context": {}, "changes": {}, "actor_label": "x"}
     return Entry(action=action, resource_type=type_name, resource_label=label, **(told | facts))

@@ -76,7 +76,10 @@ async function download(link) {
       if (/^[1-9][0-9]*$/.test(count)) progress.value = Math.min(Math.max(0, told.entries), progress.max);
       say(`${format}: ${number.format(Math.max(0, told.entries))}${of} entries, ${inWords(told.bytes)}`);
     }, EVERY);
-    save(await read(answer, told), answer);
+    const blob = await read(answer, told);
+    // Some servers and proxies end an answer that broke off as if it were whole.
+    if (count && told.entries < parseInt(count)) throw new Error("fewer entries than there are");
+    save(blob, answer);
     say(`${format}: saved ${sofar()}.`, true);
   } catch (error) {
     const what = error.name === "AbortError" ? "cancelled" : "broken off by the server or the network";
