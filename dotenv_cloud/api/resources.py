@@ -9,6 +9,7 @@ from typing import Any
 
 from dotenv_cloud.api import errors
 from keys import blobs, master_key
+from keys.levels import Level
 from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
 from keys.reencryption import Progress
 from keys.secrets import Opened
@@ -294,6 +295,11 @@ def secret_version(row: SecretVersion, locked_reason: str | None) -> dict[str, A
         "locked_reason": locked_reason,
     }
     return _resource("secret-versions", str(row.number), attributes)
+
+
+def place(level: Level) -> dict[str, Any]:
+    """The level that something belongs to: by its path, and by the ids of what the path names."""
+    return {"path": level.path, "path_ids": [ulid.to_text(key) for key in level.ids]}
 
 
 def _base64(value: bytes | memoryview[int]) -> str:

@@ -153,6 +153,7 @@ _SECRET_VERSION = _resource(
     locked=_FLAG,
     locked_reason=_MAYBE_TEXT,
 )
+_PLACE: dict[str, Any] = {"path": _TEXT, "path_ids": _TEXTS}
 _VERSION = _object(
     version=_TEXT,
     managed=_TEXT,
@@ -287,13 +288,14 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "type": "object",
             "properties": {
                 **_SECRET_VERSION["properties"],
+                **_PLACE,
                 "content": _TEXT,
                 "key": {**_VERSION, "nullable": True},
             },
-            "required": [*_SECRET_VERSION["required"], "content"],
+            "required": [*_SECRET_VERSION["required"], *_PLACE, "content"],
         }
     ),
-    "Restored": _one(_object(type=_TEXT, secret_id=_NUMBER, restored_from=_TEXT)),
+    "Restored": _one(_object(type=_TEXT, secret_id=_NUMBER, restored_from=_TEXT, **_PLACE)),
     "Purged": _one(_object(purged_count=_NUMBER)),
     "ClientRotation": _object(
         success=_FLAG, message=_TEXT, data=_object(count=_NUMBER, message=_TEXT)

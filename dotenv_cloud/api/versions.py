@@ -58,6 +58,7 @@ class OneVersion(VersionView):
         return data(
             {
                 **resources.secret_version(found, None),
+                **resources.place(found.level),
                 "content": resources.content(shown.version) if retrieves else "",
                 "key": resources.key_version(
                     shown.key, shows_check=retrieves and (writes or not shown.key.is_active)
@@ -91,6 +92,7 @@ class VersionRestoration(VersionView):
                 "type": "secrets",
                 "secret_id": secret.number,
                 "restored_from": str(found.number),
+                **resources.place(found.level),
             },
             message=f"Version {found.number} was restored.",
         )

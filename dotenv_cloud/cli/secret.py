@@ -18,6 +18,7 @@ from dotenv_cloud.formats import merging
 
 _NODE = "PROJECT[/TARGET[/ENVIRONMENT]]"
 _HIDDEN = "********"
+_LISTED = "`dotenv secret versions {}` lists those there are."
 
 
 @click.group("secret", cls=Group)
@@ -83,7 +84,7 @@ def show(
     segments = session.node_path(node)
     with session.connect() as api:
         key = keys.fetch(api, segments[0], client_key)
-        plaintext = _plaintext(_version(api, number), key, old_keys)
+        plaintext = _plaintext(_version_of(api, segments, number), key, old_keys)
     saving.deliver(plaintext, path, force=force)
 
 
@@ -109,10 +110,10 @@ def diff(
     segments = session.node_path(node)
     with session.connect() as api:
         key = keys.fetch(api, segments[0], client_key)
-        before = _plaintext(_version(api, number), key, old_keys)
+        before = _plaintext(_version_of(api, segments, number), key, old_keys)
         fetched = levels.fetch(api, segments)
         if other is not None:
-            after = _plaintext(_version(api, other), key, old_keys)
+            after = _plaintext(_version_of(api, segments, other), key, old_keys)
         elif fetched.deepest is None:
             after = b""
         else:
@@ -158,12 +159,15 @@ def restore(
             body = _brought_along(api, number, keys.fetch(api, slug, client_key), old_keys)
         output.confirm(f"Restore version {number}?", force=force)
         try:
-            api.post(api.node("secrets", "versions", str(number), "restore"), body)
+            answer = api.post(api.node("secrets", "versions", str(number), "restore"), body)
         except Failure as failure:
             if failure.code == Exit.KEY and project is None:
                 failure.hint = "Give --project, --old-key and --client-key."
+            elif failure.code == Exit.NOT_FOUND:
+                failure.hint = _LISTED.format("PATH")
             raise
-    output.success(f"Restored version {number}.")
+    path = answer["data"].get("path")
+    output.success(f"Restored version {number}{f' of {path}' if path else ''}.")
 
 
 @secret.command("purge")
@@ -222,6 +226,32 @@ def _confirm_by_name(project: str, *, force: bool) -> None:
 def _version(api: Api, number: int) -> dict[str, Any]:
     found: dict[str, Any] = api.get(api.node("secrets", "versions", str(number)))["data"]
     return found
+
+
+def _version_of(api: Api, segments: Sequence[str], number: int) -> dict[str, Any]:
+    """A version that the level of `segments` held: numbers go through all levels, so one mistyped
+    would pass for this level's."""
+    path = "/".join(segments)
+    try:
+        found = _version(api, number)
+    except Failure as failure:
+        if failure.code == Exit.NOT_FOUND:
+            failure.hint = _LISTED.format(path)
+        raise
+    if "path" in found and not _is_at(segments, found["path"].split("/"), found["path_ids"]):
+        raise Failure(
+            f"Version {number} is one of {found['path']}, not of {path}.",
+            Exit.NOT_FOUND,
+            _LISTED.format(path),
+        )
+    return found
+
+
+def _is_at(segments: Sequence[str], slugs: Sequence[str], ids: Sequence[str]) -> bool:
+    return len(segments) == len(slugs) and all(
+        segment == slug or segment.upper() == key
+        for segment, slug, key in zip(segments, slugs, ids, strict=True)
+    )
 
 
 def _plaintext(version: Mapping[str, Any], key: ProjectKey, old_keys: Sequence[str]) -> bytes:

@@ -14,7 +14,7 @@ from keys.abilities import Scope
 from keys.levels import Level
 from keys.models import Secret, SecretVersion
 from organizations import clock, hierarchy
-from organizations.models import Organization
+from organizations.models import Organization, Project, Target
 from tests import factories
 from tests.api.conftest import Api, caller
 
@@ -101,10 +101,13 @@ def test_who_may_not_retrieve_the_key_sees_no_content(
 def test_restoring_replaces_and_keeps(api: Api, written: Level) -> None:
     response = api.post(f"{VERSIONS}/2/restore")
     secret = Secret.objects.get()
+    project, target = Project.objects.get(), Target.objects.get()
     assert response.json()["data"] == {
         "type": "secrets",
         "secret_id": secret.number,
         "restored_from": "2",
+        "path": "my-app/backend",
+        "path_ids": [project.ulid, target.ulid],
     }
     text = api.get("/{o}/my-app/backend/secrets?decrypt=true").json()
     assert text["data"]["attributes"]["levels"]["target"]["content"] == "A=1"

@@ -15,7 +15,7 @@ from keys import api_keys, crypto, rotation
 from keys.models import Secret
 from keys.projects import create_project
 from organizations import creation, hierarchy, roles
-from organizations.models import Project, User
+from organizations.models import Project, Target, User
 from tests.cli.recorder import REPOSITORY, Result, Run
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
@@ -223,6 +223,34 @@ def test_versions_are_listed_shown_compared_and_restored(dotenv: Run, tmp_path: 
     assert dotenv("secret", "versions", "my-app", "-f", "json").json == []
     done(dotenv("secret", "delete", "my-app", "--force"))
     assert dotenv("pull", "my-app").out == ""
+
+
+def test_a_version_of_another_level_is_not_taken_for_one_of_this(
+    dotenv: Run, tmp_path: Path
+) -> None:
+    done(dotenv("target", "create", "my-app", "web"))
+    for path, text in (("my-app", "A=1\n"), ("my-app/web", "B=1\n")):
+        for content in (text, text + "C=2\n"):
+            done(dotenv("push", path, write(tmp_path / "f", content), "--force"))
+    [ours] = dotenv("secret", "versions", "my-app/web", "-f", "json").json
+    [other] = dotenv("secret", "versions", "my-app", "-f", "json").json
+    project, target = Project.objects.get(), Target.objects.get(slug="web")
+    for asked in (
+        ("show", "my-app/web", "--version", other["id"]),
+        ("show", f"{project.ulid}/web", "--version", other["id"]),
+        ("diff", "my-app/web", other["id"]),
+        ("diff", "my-app/web", ours["id"], other["id"]),
+    ):
+        refused = dotenv("secret", *asked)
+        assert (refused.code, refused.out) == (4, "")
+        assert f"Version {other['id']} is one of my-app, not of " in refused.err
+        assert f"`dotenv secret versions {asked[1]}`" in refused.err
+    ids = f"{project.ulid.lower()}/{target.ulid}"
+    assert dotenv("secret", "show", ids, "--version", ours["id"]).out == "B=1\n"
+    missing = dotenv("secret", "show", "my-app/web", "--version", "1000000")
+    assert (missing.code, "`dotenv secret versions my-app/web`" in missing.err) == (4, True)
+    restored = dotenv("secret", "restore", other["id"], "--force")
+    assert f"Restored version {other['id']} of my-app." in restored.err
 
 
 def test_a_version_under_an_old_key_of_the_server_says_to_restore_it(
