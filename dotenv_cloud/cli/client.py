@@ -47,6 +47,7 @@ _EXIT_BY_STATUS = {
     403: Exit.ACCESS,
     404: Exit.NOT_FOUND,
     409: Exit.CONFLICT,
+    413: Exit.USAGE,
     422: Exit.USAGE,
     429: Exit.CONFLICT,
 }
@@ -229,6 +230,11 @@ class Api:
         hint = f"The address comes from {self._url_source}; is the server running?"
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             hint = "For a private certificate authority set SSL_CERT_FILE to its certificate."
+        if "WRONG_VERSION_NUMBER" in reason:
+            return Failure(
+                f"{self.url} does not speak TLS.",
+                hint=f"Write http:// if that is right; the address comes from {self._url_source}.",
+            )
         said = _ERROR_NUMBER.sub("", reason)
         return Failure(f"Cannot connect to {self.url}: {said}.", hint=hint)
 

@@ -209,7 +209,7 @@ def refuse_weak(key: str, *, is_new: bool = False) -> None:
 
 def _from_option(given: str, what: str) -> str:
     # Whatever is no file may be a key, so no message repeats it.
-    if _is_file(given):
+    if _exists(given):
         try:
             key = Path(given).expanduser().read_text(encoding="utf-8")
         except OSError as error:
@@ -229,9 +229,9 @@ def _from_option(given: str, what: str) -> str:
     return _not_empty(given.strip(), what)
 
 
-def _is_file(given: str) -> bool:
+def _exists(given: str) -> bool:
     try:
-        return Path(given).expanduser().is_file()
+        return Path(given).expanduser().exists()
     except (OSError, RuntimeError):  # too long for a name, or the home of nobody
         return False
 

@@ -176,7 +176,13 @@ def _store(api: Api, upload: Upload, key: ProjectKey, *, encrypt: bool, no_backu
         body["key_proof"] = key.proof
     if no_backup:
         body["no_backup"] = True
-    answer = api.post(api.node("secrets", "store"), body)
     size = len(upload.content)
+    try:
+        answer = api.post(api.node("secrets", "store"), body)
+    except Failure as failure:
+        if failure.error == "payload_too_large":
+            failure.message = f"{upload.source} is too large for a level ({size:,} bytes)."
+            failure.hint = "A level holds 1 MiB, unless the server's settings say otherwise."
+        raise
     output.success(f"Pushed {upload.source} to {upload.path} ({size:,} bytes).")
     output.detail(f"stored as {answer['data'].get('bytes')} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -27,6 +28,9 @@ from dotenv_cloud.cli import (
 )
 from dotenv_cloud.cli.errors import Cancelled, Exit, Failure
 from dotenv_cloud.cli.options import Group, Options
+
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing to a full or broken standard output fails with."""
 
 
 @click.group(
@@ -110,17 +114,30 @@ def _run(arguments: Sequence[str] | None) -> int:
         # The reader has seen enough. Python would complain again when it closes the stream.
         _point_at_nothing(sys.stdout)
         return Exit.ERROR
-    except Exception as error:
-        if options.debug:
-            traceback.print_exc()
+    except OSError as error:
+        # Files of the user's choice are answered for where they are opened; these have no name.
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            return _unforeseen(error, options)
+        _point_at_nothing(sys.stdout)
         output.failure(
-            Failure(
-                f"Something unforeseen went wrong: {type(error).__name__}: {error}",
-                hint="" if options.debug else "Run it again with --debug to see where.",
-            ),
-            no_color=options.no_color,
+            Failure(f"Cannot write the output: {error.strerror}."), no_color=options.no_color
         )
         return Exit.ERROR
+    except Exception as error:
+        return _unforeseen(error, options)
+
+
+def _unforeseen(error: Exception, options: Options) -> int:
+    if options.debug:
+        traceback.print_exc()
+    output.failure(
+        Failure(
+            f"Something unforeseen went wrong: {type(error).__name__}: {error}",
+            hint="" if options.debug else "Run it again with --debug to see where.",
+        ),
+        no_color=options.no_color,
+    )
+    return Exit.ERROR
 
 
 def _point_at_nothing(stream: TextIO) -> None:

@@ -136,6 +136,8 @@ def organization_in(token: str) -> str | None:
 
 def sendable(token: str, source: str) -> str:
     """`token`, unless it could not be sent. The message does not repeat it."""
+    if not token:
+        raise Failure(f"The key given by {source} is empty.", Exit.USAGE)
     if not _SENDABLE.fullmatch(token):
         raise Failure(
             f"The key given by {source} has spaces or characters that no key has.",

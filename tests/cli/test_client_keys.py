@@ -246,3 +246,27 @@ def test_an_old_key_is_asked_for_on_a_terminal(
     assert (code, "A=old" in shown, NEXT in shown) == (0, True, False)
     code, shown = terminal(*show, answers=[("The old key, of version 1", "some other key")])
     assert (code, "an old key of clients" in shown) == (5, True)
+
+
+def test_a_directory_is_not_taken_for_a_key(
+    signed_in: Server, dotenv: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keys-of-clients").mkdir()
+    made = dotenv(
+        "project", "create", "X", "--storage-mode", "client", "--client-key", "keys-of-clients"
+    )
+    assert (made.code, sent(signed_in)) == (2, [])
+    assert "✗ Cannot read the key in keys-of-clients: Is a directory." in made.err
+
+
+def test_a_file_that_the_server_does_not_take_is_named(
+    signed_in: Server, dotenv: Run, files: dict[str, str]
+) -> None:
+    describe(signed_in)
+    hold(signed_in)
+    too_large = {"error": "payload_too_large", "message": "The body is larger than 9 bytes."}
+    signed_in.answer("POST", f"/api/v1/{ACME}/secrets/store", too_large, status=413)
+    pushed = dotenv("push", "my-app", files["env"], "--force", "--client-key", files["key"])
+    assert pushed.code == 2
+    assert f"✗ {files['env']} is too large for a level (4 bytes).\n" in pushed.err

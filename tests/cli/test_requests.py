@@ -205,6 +205,16 @@ def test_certificates_are_checked_but_on_this_machine(
     assert "DOTENV_TLS_SKIP_VERIFY" in result.err
 
 
+def test_an_address_that_does_not_speak_tls_says_so(
+    signed_in: Server, dotenv: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOTENV_API_KEY", TOKEN)
+    monkeypatch.setenv("DOTENV_API_URL", signed_in.url.replace("http:", "https:"))
+    result = dotenv("list", "projects")
+    assert (result.code, "does not speak TLS" in result.err) == (1, True)
+    assert "http://" in result.err and "DOTENV_API_URL" in result.err
+
+
 def test_debug_shows_requests_and_never_the_key(signed_in: Server, dotenv: Run) -> None:
     signed_in.answer("GET", PROJECTS, {"data": []}, headers={"X-Request-Id": "01JDREQUEST"})
     result = dotenv("list", "projects", "--debug")
@@ -272,6 +282,23 @@ def test_without_standard_output_nothing_is_asked(signed_in: Server) -> None:
     )
     assert (done.returncode, signed_in.requests) == (1, [])
     assert "✗ Standard output is closed." in done.stderr
+
+
+@pytest.mark.parametrize("command", ["list projects", "--help", "version"])
+def test_output_that_cannot_be_written_is_an_error_that_says_so(
+    signed_in: Server, command: str
+) -> None:
+    row = {"id": "1", "type": "projects", "attributes": {"slug": "shop", "name": "Shop"}}
+    signed_in.answer("GET", PROJECTS, {"data": [row]})
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m dotenv_cloud.cli {command} >/dev/full"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "✗ Cannot write the output: No space left on device.\n"
 
 
 def test_a_reader_that_stops_reading_ends_the_command_quietly(signed_in: Server) -> None:
