@@ -29,7 +29,7 @@ from audit.admin_list import (
     asked_in,
 )
 from audit.filters import POSITION
-from audit.models import Entry
+from audit.models import Entry, SavedView
 from organizations import ulid
 from organizations.models import Organization
 from organizations.permissions import organizations_with
@@ -180,3 +180,15 @@ class EntryAdmin(ReadOnlyAdmin):
                 if organization.pk == entry.organization_id:
                     access.note_view(organization, entry=entry)
         return entry
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(ReadOnlyAdmin):
+    """Whose they are and what they are called; what one's own ask is one's own."""
+
+    list_display = ("name", "user", "is_shared", "organization", "created_at")
+    list_filter = ("is_shared",)
+    list_select_related = ("user", "organization")
+    search_fields = ("name", "user__email")
+    fields = ("name", "user", "is_shared", "organization", "ulid", "created_at", "updated_at")
+    readonly_fields = ("ulid",)

@@ -81,6 +81,7 @@ _ENVIRONMENT_PAGE = f"{_TARGET_PAGE}/environments/{{environment}}"
 
 _ADMIN_MODELS = (
     "keys/accesstoken",
+    "audit/savedview",
     "keys/apikey",
     "keys/keyversion",
     "keys/secret",
@@ -134,6 +135,14 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
     f"{_PAGE}/activity/complete": {"GET": _VIEW},
     f"{_PAGE}/activity/new": {"GET": _VIEW},
+    f"{_PAGE}/activity/views": {
+        "GET": nothing("names of saved views, no entry"),
+        "POST": records("create saved_view"),
+    },
+    f"{_PAGE}/activity/views/{{view}}": {
+        "GET": _FORM,
+        "POST": records("update saved_view", "delete saved_view"),
+    },
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
     f"{_PAGE}/history/resource/{{resource}}": {"GET": _VIEW},
     f"{_PAGE}/history/actor/{{actor}}": {"GET": _VIEW},

@@ -73,6 +73,8 @@ def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
         f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log, audit_field TO {role}"
     )
     execute(f"GRANT SELECT ON audit_entry, audit_name, audit_count, audit_sealing TO {role}")
+    # The one table of ours that is no evidence; its changes are guarded as those of the domain.
+    execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON audit_savedview TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")
     # Not what is repeated: no wall between tenants stands there.

@@ -1,4 +1,4 @@
-"""The entry, as everything reads it: a read-only view over inbox and ledger."""
+"""The entry, as everything reads it, a read-only view over inbox and ledger; and saved views."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import datetime as dt
 import uuid
 from typing import Any, ClassVar, NoReturn
 
+from django.conf import settings
 from django.db import models
+from django.db.models.functions import Lower
 
 from audit import policy
 from audit.querysets import EntryQuerySet
 from organizations import ulid
+from organizations.models import Organization
+from organizations.models.base import Timestamped
 
 
 class Entry(models.Model):
@@ -134,3 +138,33 @@ def _existing(type_name: str, key: uuid.UUID | None) -> models.Model | None:
     if spec is None or key is None:
         return None
     return spec.model_class()._base_manager.filter(pk=key).first()
+
+
+class SavedView(Timestamped):
+    """A question to the log with a name: somebody's own, or shared with all of the organization
+    who may read the log. See `audit.saved_views` for what is done with them.
+
+    query: the query string of the page, with words of time as they were asked ("7d").
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="saved_views"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views"
+    )
+    name = models.CharField(max_length=80)
+    query = models.TextField()
+    is_shared = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("name", "id")
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                "organization", "user", Lower("name"), name="audit_savedview_name"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

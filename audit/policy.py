@@ -259,6 +259,13 @@ RESOURCES: tuple[Resource, ...] = (
         person="user_id",
         silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
     ),
+    Resource(
+        "saved_view",
+        "audit.SavedView",
+        # Not the question: people may have typed anything into its words.
+        recorded=("user_id", "name", "is_shared"),
+        label="{name}",
+    ),
 )
 
 PARTS: tuple[Part, ...] = (
@@ -367,6 +374,7 @@ RESOURCE_TYPES: dict[str, str] = {
     "secret_version": "secret version",
     "api_key": "API key",
     "access_token": "access token",
+    "saved_view": "saved view",
     "audit_log": "audit log",
     "endpoint": "endpoint",
 }

@@ -1,12 +1,17 @@
-"""Inbox, ledger and view. The SQL lies beside this file, one file a subject."""
+"""Inbox, ledger and view; the SQL lies beside this file, one file a subject. And saved views."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import django.db.models.deletion
+import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+import organizations.clock
+import organizations.ulid
 
 SQL = Path(__file__).parent / "sql"
 
@@ -35,5 +40,59 @@ class Migration(migrations.Migration):
                 "managed": False,
                 "default_permissions": (),
             },
+        ),
+        migrations.CreateModel(
+            name="SavedView",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=organizations.ulid.new,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=organizations.clock.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=organizations.clock.now, editable=False),
+                ),
+                ("name", models.CharField(max_length=80)),
+                ("query", models.TextField()),
+                ("is_shared", models.BooleanField(default=False)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="saved_views",
+                        to="organizations.organization",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="saved_views",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ("name", "id"),
+                "default_permissions": (),
+            },
+        ),
+        migrations.AddConstraint(
+            model_name="savedview",
+            constraint=models.UniqueConstraint(
+                models.F("organization"),
+                models.F("user"),
+                django.db.models.functions.text.Lower("name"),
+                name="audit_savedview_name",
+            ),
         ),
     ]

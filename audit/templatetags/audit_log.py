@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import template
+from django.http import QueryDict
 from django.utils.html import format_html
 
-from audit import agents, differences, listing, sentences, zones
+from audit import agents, differences, listing, question, sentences, zones
 from audit.counting import Count
 from audit.models import Entry
 from audit.presentation import rfc3339
@@ -168,6 +169,13 @@ def at(found: Mapping[Any, Any], key: Any) -> Any:
 def agent(user_agent: str) -> str:
     """What a person would call the program; empty if it is not known."""
     return agents.in_words(user_agent)
+
+
+@register.filter
+def asked_in_words(query: str) -> str:
+    """A query string as one would type it into the question bar."""
+    params = QueryDict(query)
+    return question.as_text({name: params.getlist(name) for name in sorted(params)})
 
 
 @register.simple_tag(takes_context=True)

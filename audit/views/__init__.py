@@ -7,6 +7,7 @@ from audit.views.completing import complete
 from audit.views.entry import entry
 from audit.views.exports import export_entries
 from audit.views.histories import actor_history, key_history, resource_history
+from audit.views.saving import view_page, views_page
 from audit.views.watching import new_entries
 
 __all__ = [
@@ -19,4 +20,6 @@ __all__ = [
     "key_history",
     "new_entries",
     "resource_history",
+    "view_page",
+    "views_page",
 ]

@@ -14,7 +14,7 @@ from audit import access, counting, paging, policy, question, replica, zones
 from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.retention import floor, holds
-from audit.views import chart, chips, facets, watching
+from audit.views import chart, chips, facets, saving, watching
 from organizations.access import organization_page
 
 RECENCIES = (
@@ -77,6 +77,7 @@ def activity(request: Any) -> HttpResponse:
         "chips": shown,
         "elsewhere": _not_in_form(asked),
     }
+    context |= saving.listed(request, asked)
     if not is_valid:
         return render(request, "audit/activity.html", context, status=422)
     page = paging.page_at(asked.qs, asked.form.cleaned_data)

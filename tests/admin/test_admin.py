@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from audit import saved_views
 from audit.models import Entry
 from audit.querysets import EVERYTHING, open_wall
 from keys import access_tokens, rotation, secrets
@@ -58,6 +59,7 @@ def make_contents(organization: Organization, name: str) -> list[str]:
         granter=roles.ALL,
     )
     laptop = access_tokens.create(owner, f"{name} laptop")
+    saved_views.save(organization, owner, f"{name} view", "action=delete", is_shared=False)
     hidden = [bytes(issued.api_key.token_hash), bytes(invited.invitation.token_hash)]
     hidden.append(bytes(laptop.access_token.token_hash))
     hidden += [bytes(row.content) for row in Secret.objects.filter(project=project)]

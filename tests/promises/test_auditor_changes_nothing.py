@@ -17,6 +17,7 @@ import pytest
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
+from audit import saved_views
 from audit.routes import all_routes
 from dotenv_cloud.environment import Limit
 from keys import access_tokens, retrieval, rotation, secrets
@@ -33,7 +34,9 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "seal
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 # Whoever may sign in has a session, is counted, and leaves entries; a key remembers its last use.
-_UNCOMPARED = re.compile(r"audit_|django_session$|organizations_limit$|django_migrations$")
+_UNCOMPARED = re.compile(
+    r"audit_(?!savedview)|django_session$|organizations_limit$|django_migrations$"
+)
 _UNCOMPARED_COLUMNS = ["last_login", "last_used_at", "last_used_ip", "seen_from", "updated_at"]
 
 _VERBS = ("role", "remove", "rotate", "revoke", "accept", "withdraw", "delete")
@@ -127,6 +130,9 @@ def scene(transactional_db: None, settings: Any) -> Scene:
     invited = members.invite(
         organization, "new@example.org", "developer", invited_by=None, granter=roles.ALL
     )
+    view = saved_views.save(
+        organization, developer.user, "Deletions", "action=delete", is_shared=True
+    )
     paths = {
         "organization": organization.slug,
         "project": project.slug,
@@ -136,6 +142,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "access_token": laptop.access_token.ulid,
         "member": developer.ulid,
         "resource": project.ulid,
+        "view": view.ulid,
         "actor": developer.user.ulid,
         "membership": developer.ulid,
         "invitation": invited.invitation.ulid,

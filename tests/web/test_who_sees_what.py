@@ -23,6 +23,7 @@ PAGES = {
     "activity": {"audit:read"},
     "activity/complete": {"audit:read"},
     "activity/new": {"audit:read"},
+    "activity/views": {"audit:read"},
     "activity/export": {"audit:export"},
     "projects": {"project:read"},
     "new-project": {"project:create"},
