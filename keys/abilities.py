@@ -12,6 +12,7 @@ from organizations import roles, ulid
 
 READ_ONLY = ("secret:read", "project:read", "target:read", "environment:read", "organization:read")
 PULL = (*READ_ONLY, "key:retrieve")
+PUSH = (*PULL, "secret:write")
 
 
 def _aliases() -> dict[str, tuple[str, ...]]:

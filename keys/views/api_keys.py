@@ -32,9 +32,12 @@ def api_key_list(request: Any) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("api-token:create")
 def create_api_key(request: Any) -> HttpResponse:
-    preset = {"read-only": abilities.READ_ONLY, "pull": abilities.PULL}.get(
-        request.GET.get("preset", ""), ()
-    )
+    presets = {
+        "read-only": abilities.READ_ONLY,
+        "pull": abilities.PULL,
+        "push": abilities.PUSH,
+    }
+    preset = presets.get(request.GET.get("preset", ""), ())
     asked = _ask(request, initial={"abilities": list(preset)})
     if asked.scopes is not None:
         given = asked.form.cleaned_data

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from keys import abilities
 from keys.models import KeyVersion, Secret
 from tests.compat.client import SdkError, open_blob, seal
 from tests.compat.conftest import CLIENT_KEY, Place
@@ -144,6 +145,13 @@ def test_t13_the_preset_for_pulling_is_enough(place: Place) -> None:
     assert refused(lambda: place.with_abilities(*read_only).pull("my-app")).status == 403
     puller = place.with_abilities(*read_only, "organization:read", "key:retrieve")
     assert puller.pull("my-app") == {"project": b"A=1\n"}
+
+
+def test_the_preset_for_pushing_is_enough(place: Place) -> None:
+    pusher = place.with_abilities(*abilities.PUSH)
+    pusher.push("my-app", b"A=1\n")
+    pusher.push("my-app", b"A=2\n")
+    assert pusher.pull("my-app") == {"project": b"A=2\n"}
 
 
 def test_t14_a_post_without_a_body_is_an_empty_object(place: Place) -> None:

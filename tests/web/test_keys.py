@@ -157,7 +157,8 @@ def test_a_new_token_is_shown_once_and_kept_nowhere(
 
 
 @pytest.mark.parametrize(
-    ("preset", "ticked"), [("read-only", abilities.READ_ONLY), ("pull", abilities.PULL)]
+    ("preset", "ticked"),
+    [("read-only", abilities.READ_ONLY), ("pull", abilities.PULL), ("push", abilities.PUSH)],
 )
 def test_a_preset_ticks_its_abilities(
     preset: str, ticked: tuple[str, ...], acme: Organization, owner: User, browser: Browser
