@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 from django.http import Http404, HttpResponse, QueryDict
@@ -49,7 +50,9 @@ def resource_history(request: Any, resource: str) -> HttpResponse:
         "entries": page.entries,
         "newest": newest,
         "oldest": oldest,
-        "ended": _newest(_ask(organization, {"resource": resource, "action": ENDS})),
+        "ended": _newest(
+            _ask(organization, {"resource": resource, "action": ENDS, "result": "success"})
+        ),
         "below": names.below(path, [organization.pk], MOST_BELOW),
         "most_below": MOST_BELOW,
     }
@@ -69,17 +72,16 @@ def actor_history(request: Any, actor: str) -> HttpResponse:
     newest, oldest = _newest(asked), _oldest(asked)
     about = _ask(organization, {"resource": ulid.to_text(key), "exclude_action": "view"})
     about_it = paging.page(about.qs, per_page=OF_A_KEY).entries
-    if newest is None and not about_it:
-        raise Http404("Nothing is known of such an actor.")
+    name, kind = _who(organization, key, newest, about_it)
     access.note_view(organization, asked)
-    is_key = (newest.actor_type if newest else about_it[0].resource_type) == ActorType.API_KEY
+    is_key = kind == ActorType.API_KEY
     context = {
         "section": "activity",
         "zone": asked.zone,
         "page": page,
         "entries": page.entries,
         "actor": ulid.to_text(key),
-        "name": newest.actor_label if newest else about_it[0].resource_label,
+        "name": name,
         "is_key": is_key,
         "newest": newest,
         "oldest": oldest,
@@ -90,6 +92,20 @@ def actor_history(request: Any, actor: str) -> HttpResponse:
         "abilities": _last_known(organization, resource=actor, field="abilities") if is_key else [],
     }
     return render(request, "audit/actor_history.html", context)
+
+
+def _who(
+    organization: Organization, key: UUID, newest: Entry | None, about_it: list[Entry]
+) -> tuple[str, str]:
+    """The name and the kind of an actor, of a member who has done nothing yet too."""
+    if newest:
+        return newest.actor_label, newest.actor_type
+    if about_it:
+        return about_it[0].resource_label, about_it[0].resource_type
+    member = organization.memberships.select_related("user").filter(user=key).first()
+    if member is None:
+        raise Http404("Nothing is known of such an actor.")
+    return str(member.user.email), ActorType.USER
 
 
 @require_GET

@@ -160,6 +160,16 @@ def test_a_person_s_history_is_told_after_they_left(
     assert "looked at the log of acme" in page
 
 
+def test_a_member_who_did_nothing_yet_has_a_history(
+    client_of_owner: Client, acme: Organization
+) -> None:
+    idle = factories.make_member(acme, "developer", factories.make_user("idle@example.org"))
+    page = client_of_owner.get(f"/o/acme/members/{idle.ulid}")
+    address = f"/o/acme/history/actor/{idle.user.ulid}"
+    assert address in page.content.decode()
+    assert text(client_of_owner.get(address)).startswith("Activity What idle@example.org did")
+
+
 @pytest.mark.parametrize("kind", ["resource", "actor"])
 def test_nothing_is_told_of_what_is_another_organization_s(
     kind: str, client_of_owner: Client, acme: Organization, other: Organization
