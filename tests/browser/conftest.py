@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from audit import saved_views
 from keys import rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
@@ -118,6 +119,7 @@ def scene(transactional_db: None) -> Scene:
     rotation.rotate(project)
     hierarchy.delete_node(production)
     issued = factories.make_api_key(acme, name="ci")
+    view = saved_views.save(acme, owner, "Deletions", "action=delete", is_shared=True)
     invited = members.invite(
         acme, "new@acme.example", "member", invited_by=owner, granter=roles.ALL
     )
@@ -127,6 +129,7 @@ def scene(transactional_db: None) -> Scene:
         auditor,
         {
             "api_key": issued.api_key.ulid,
+            "view": view.ulid,
             "project": project.ulid,
             "owner": owner.ulid,
             "member": acme.memberships.get(user=auditor).ulid,

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from audit import saved_views
 from keys import rotation
 from keys.levels import Level
 from keys.models import SecretVersion
@@ -33,11 +34,14 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
     version = SecretVersion.objects.get()
     member = factories.make_member(acme, "developer")
     key = factories.make_api_key(acme).api_key
+    view = saved_views.save(acme, owner, "Deletions", "action=delete", is_shared=True)
     invited = members.invite(acme, "new@example.org", "member", invited_by=owner, granter=roles.ALL)
     return [
         "/o/acme/activity",
         "/o/acme/activity?action=delet",
         "/o/acme/activity?counts=1",
+        "/o/acme/activity/views?action=delete",
+        f"/o/acme/activity/views/{view.ulid}",
         f"/o/acme/activity/{entries(acme)[0].ulid}",
         "/o/acme/projects",
         "/o/acme/new-project",
@@ -152,8 +156,8 @@ def queries(client: Client, address: str) -> int:
     ("address", "expected"),
     [
         # A log shorter than a page is looked through beyond its last month too: one query more.
-        ("/o/acme/activity", 10),
-        ("/o/acme/activity?q=my", 15),
+        ("/o/acme/activity", 11),
+        ("/o/acme/activity?q=my", 16),
         ("/o/acme/projects", 5),
         ("/o/acme/projects/my-app", 9),
         ("/o/acme/projects/my-app/keys", 15),
@@ -180,8 +184,8 @@ def test_a_longer_list_takes_no_more_queries(
     [
         # What does not fill a page is looked for beyond the last month too. A few resources are
         # read one by one and merged, which takes a switch on and one off.
-        (5, {"activity": 10, "activity/{entry}": 11, "projects/my-app/keys": 23}),
-        (60, {"activity": 9, "activity/{entry}": 11, "projects/my-app/keys": 14}),
+        (5, {"activity": 11, "activity/{entry}": 11, "projects/my-app/keys": 23}),
+        (60, {"activity": 10, "activity/{entry}": 11, "projects/my-app/keys": 14}),
     ],
 )
 def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(
