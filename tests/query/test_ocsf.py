@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db.models import QuerySet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
@@ -228,6 +228,7 @@ rows = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(rows, st.none() | st.integers(1, 2**31 - 1))
 def test_an_event_is_valid_whatever_the_entry_and_says_all_of_it(row: Row, seq: int | None) -> None:
     entry = Entry(**vars(row), seq=seq, resource_seq=seq, actor_seq=seq)
