@@ -51,11 +51,12 @@ class Window:
     page: Page
     url: str
     complaints: list[str]
+    has_script: bool
 
     def open(self, path: str) -> None:
         self.page.goto(self.url + path)
-        if self.page.locator("[data-counts]").count():
-            self.page.wait_for_load_state("networkidle")  # chart and facets come after the list
+        if self.has_script:  # chart and facets come after the list, in place of the link to them
+            self.page.locator("[data-counts]").wait_for(state="detached")
 
     @property
     def path(self) -> str:
@@ -86,7 +87,9 @@ def window(chromium: Browser, live_server: Any, client: Any) -> Open:
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         try:
-            yield Window(page, live_server.url, complaints)
+            yield Window(
+                page, live_server.url, complaints, options.get("java_script_enabled", True)
+            )
         finally:
             context.close()
 

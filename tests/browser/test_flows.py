@@ -54,6 +54,24 @@ def test_a_question_is_narrowed_opened_and_taken_away_by_mouse(
 
         page.locator(".chips a").first.click()
         expect(page.locator("#entries tbody:not(.day) tr").nth(1)).to_be_visible()
+        page.locator("[data-facet=action]", has_text="update").click()
+        page.wait_for_url(re.compile("action=.*update"))
+        bars = page.locator("svg.chart a")
+        expect(bars.first).to_be_attached()
+        bars.last.click()
+        page.wait_for_url(re.compile("since=.*until="))
+        expect(page.locator("#entries ins")).to_have_text("production")
+
+        page.goto(f"{shown.url}/o/acme/activity?action=delete")
+        page.locator("#entries a.thing", has_text="production").click()
+        heading = page.get_by_role("heading", level=1)
+        expect(heading).to_contain_text("History of shop/backend/production")
+        expect(page.locator(".facts")).to_contain_text("Ended")
+        page.get_by_role("main").get_by_role("link", name="Activity").click()
+        page.locator("#entries .who a").first.click()  # one's own reading is entered too
+        expect(heading).to_contain_text("What ")
+        page.get_by_role("link", name="Ask further about them").click()
+        expect(page.locator(".chips")).to_contain_text("by:")
         assert shown.complaints == []
 
 
@@ -68,7 +86,7 @@ def tab_to(page: Page, selector: str, most: int = 80) -> None:
     raise AssertionError(f"{selector} is not reached by {most} times Tab")
 
 
-def test_the_same_by_keyboard_alone(scene: Scene, window: Open) -> None:
+def test_the_same_by_keyboard_alone(scene: Scene, window: Open, tmp_path: Path) -> None:
     with window() as shown:
         page = shown.page
         shown.open("/o/acme/activity")
@@ -92,6 +110,24 @@ def test_the_same_by_keyboard_alone(scene: Scene, window: Open) -> None:
         page.keyboard.press("Escape")
         assert page.evaluate("() => document.activeElement.matches('#entries td.when a')")
 
+        tab_to(page, "#entries a.thing[href*='/history/resource/']")
+        page.keyboard.press("Enter")
+        heading = page.get_by_role("heading", level=1)
+        expect(heading).to_contain_text("History of shop/backend/production")
+        tab_to(page, "main .actions a.button")
+        page.keyboard.press("Enter")
+        expect(page.locator(".chips")).to_contain_text("resource")
+        tab_to(page, "[data-facet=action]")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile("action="))
+        tab_to(page, "[data-download][href*=ndjson]")
+        with page.expect_download() as downloading:
+            page.keyboard.press("Enter")
+        target = tmp_path / "evidence.ndjson"
+        downloading.value.save_as(target)
+        assert {json.loads(line)["action"] for line in target.read_text().splitlines()}
+        assert shown.complaints == []
+
 
 def test_the_same_without_javascript(scene: Scene, window: Open, tmp_path: Path) -> None:
     with window(java_script_enabled=False) as shown:
@@ -102,7 +138,9 @@ def test_the_same_without_javascript(scene: Scene, window: Open, tmp_path: Path)
         assert "deleted environment shop/backend/production" in the_only_row(page)
         page.locator("#entries td.when a").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("shop/backend/production")
-        page.get_by_role("link", name="Activity", exact=False).first.click()
+        page.locator("main a[href*='/history/resource/']").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("History of")
+        page.get_by_role("main").get_by_role("link", name="Activity").click()
         page.get_by_role("link", name="Show when, who and what in numbers").click()
         expect(page.locator("svg.chart a").first).to_be_attached()
         page.locator(".facet a").first.click()
