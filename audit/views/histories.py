@@ -45,7 +45,6 @@ def resource_history(request: Any, resource: str) -> HttpResponse:
     path = newest.resource_label
     context = {
         "section": "activity",
-        "zone": asked.zone,
         "page": page,
         "entries": page.entries,
         "newest": newest,
@@ -77,7 +76,6 @@ def actor_history(request: Any, actor: str) -> HttpResponse:
     is_key = kind == ActorType.API_KEY
     context = {
         "section": "activity",
-        "zone": asked.zone,
         "page": page,
         "entries": page.entries,
         "actor": ulid.to_text(key),

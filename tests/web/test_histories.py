@@ -191,3 +191,15 @@ def test_the_history_of_a_key_says_who_began_each_version(
     second, _, first = page.partition("What happened to it")[0].partition(" rotated ")
     assert "owner@example.org" in second
     assert "system" in first
+
+
+def test_histories_tell_times_in_the_zone_that_the_list_had(
+    client_of_owner: Client, owner: User, shop: Project
+) -> None:
+    asked = client_of_owner.get("/o/acme/activity", {"ask": "shop", "tz": "Asia/Kolkata"})
+    assert asked.status_code == 302
+    for path in (f"resource/{shop.ulid}", f"actor/{owner.ulid}"):
+        page = client_of_owner.get(f"/o/acme/history/{path}").content.decode()
+        assert "Times are in Asia/Kolkata" in page
+        named = client_of_owner.get(f"/o/acme/history/{path}", {"tz": "Europe/Athens"})
+        assert "Times are in Europe/Athens" in named.content.decode()
