@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "screenshots"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 QUESTION = "/o/acme/activity?ask=who+deleted+the+production+environment&tz=Europe/Berlin"
-CHANGES = "/o/acme/activity?action=update,rotate,delete&when=30d&tz=Europe/Berlin"
+CHANGES = "/o/acme/activity?action=update,rotate&when=30d&tz=Europe/Berlin"
 
 
 def main() -> int:
@@ -78,6 +78,9 @@ def _take(browser: Browser, dress: str, url: str, email: str, password: str) -> 
     page.goto(url + QUESTION)
     entry = page.locator("#entries td.when a").first.get_attribute("href")
     _shoot(page, f"{url}{entry}", dress, "entry")
+    page.goto(url + QUESTION)
+    thing = page.locator("#entries a.thing[href*='/resource/']").first.get_attribute("href")
+    _shoot(page, f"{url}{thing}", dress, "history")
     page.goto(f"{url}/o/acme/activity?actor=ci&type=key_version")
     actor = page.locator("#entries td.who a").first.get_attribute("href")
     _shoot(page, f"{url}{actor}", dress, "key-history")
