@@ -77,6 +77,7 @@ def test_a_question_is_narrowed_opened_and_taken_away_by_mouse(
 
 def tab_to(page: Page, selector: str, most: int = 80) -> None:
     """Press Tab until what `selector` finds has the focus, which must be visible."""
+    page.locator(selector).first.wait_for(state="attached")  # some of it comes after the page
     for _ in range(most):
         page.keyboard.press("Tab")
         if page.evaluate("s => document.activeElement.matches(s)", selector):
@@ -120,6 +121,7 @@ def test_the_same_by_keyboard_alone(scene: Scene, window: Open, tmp_path: Path) 
         tab_to(page, "[data-facet=action]")
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile("action="))
+        page.locator("[data-facet=action]").first.wait_for(state="attached")
         tab_to(page, "[data-download][href*=ndjson]")
         with page.expect_download() as downloading:
             page.keyboard.press("Enter")
