@@ -169,6 +169,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "django_filters",
+    "django_htmx",
 ]
 
 MIDDLEWARE = [

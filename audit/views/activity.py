@@ -94,10 +94,7 @@ def activity(request: Any) -> HttpResponse:
         "hold": holds.on(organization),
         "as_of": replica.as_of(),
         "watch": watching.address(
-            reverse("new_entries", args=[organization.slug]),
-            given,
-            asked,
-            page.entries[0] if page.entries else None,
+            reverse("new_entries", args=[organization.slug]), given, asked, page, request.user
         ),
     }
     if with_counts:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import JsonResponse
+from django.http import HttpResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from audit import access, completion
@@ -14,12 +15,16 @@ from organizations.access import organization_page
 
 @require_GET
 @organization_page("audit:read")
-def complete(request: Any) -> JsonResponse:
-    """Suggestions for the end of `ask`. Names of the log are told, so that it was read is entered,
-    once a minute."""
+def complete(request: Any) -> HttpResponse:
+    """Suggestions for the end of `ask`, as options of a listbox, each with the place in the text
+    from which it replaces what was typed. Names of the log are told, so that it was read is
+    entered, once a minute."""
     text = request.GET.get("ask", "")[:LONGEST_QUESTION].replace("\x00", "")
     found = completion.complete(request.organization, text)
     if found.with_names:
         access.note_view(request.organization, is_part=True)
-    options = [{"text": each.text, "label": each.label} for each in found.suggestions]
-    return JsonResponse({"start": found.start, "options": options})
+    return render(
+        request,
+        "audit/completion.html",
+        {"start": found.start, "suggestions": found.suggestions},
+    )

@@ -56,7 +56,7 @@ class Window:
     def open(self, path: str) -> None:
         self.page.goto(self.url + path)
         if self.has_script:  # chart and facets come after the list, in place of the link to them
-            self.page.locator("[data-counts]").wait_for(state="detached")
+            self.page.locator("#chart [hx-get]").wait_for(state="detached")
 
     @property
     def path(self) -> str:

@@ -43,3 +43,43 @@ def test_new_entries_are_told_and_shown_on_asking_unless_paused(scene: Scene, wi
         page.clock.run_for(6_000)
         expect(bar).to_contain_text("1 new entry.")
         assert not shown.complaints
+
+
+def test_who_is_signed_out_meanwhile_is_told_and_led_to_sign_in(scene: Scene, window: Open) -> None:
+    with window(scene.auditor) as shown:
+        page = shown.page
+        page.clock.install()
+        shown.open("/o/acme/activity")
+        page.context.clear_cookies(name="sessionid")
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.clock.run_for(6_000)
+        bar = page.locator("#live")
+        expect(bar).to_contain_text("Signed out: nothing new is looked for.")
+        asked = len(requests)
+        page.clock.run_for(20_000)
+        assert len(requests) == asked > 0
+        expect(page.get_by_label("Password")).to_have_count(0)
+
+        page.locator("#entries td.when a").first.click()
+        page.wait_for_url(re.compile(r"/sign-in\?next="))
+        expect(page.get_by_label("Password")).to_be_visible()
+
+
+def test_a_server_that_is_away_is_asked_again_and_less_often(scene: Scene, window: Open) -> None:
+    with window(scene.auditor) as shown:
+        page = shown.page
+        page.clock.install()
+        shown.open("/o/acme/activity?type=target")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.route("**/activity/new*", lambda route: route.abort())
+        bar = page.locator("#live")
+        page.clock.run_for(6_000)
+        expect(bar).to_contain_text("does not answer")
+        page.clock.run_for(60_000)
+        assert len(asked) < 8  # of the twelve that five seconds would make
+        page.unroute("**/activity/new*")
+        factories.make_target(scene.organization.projects.get(), "Worker")
+        page.clock.run_for(61_000)
+        expect(bar).to_contain_text("1 new entry.")

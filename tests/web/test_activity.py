@@ -206,7 +206,7 @@ def test_a_list_leads_to_its_counts_with_and_without_script(
     answer = client_of_owner.get(ACTIVITY, {"type": "key_version", "tz": "Europe/Berlin"})
     assert charted(answer) == 0
     page = answer.content.decode()
-    found = re.search(r'<a href="([^"]+)" data-counts="([^"]+)"', page)
+    found = re.search(r'<a href="([^"]+)" hx-get="([^"]+)" hx-trigger="load"', page)
     assert found
     whole, part = (html.unescape(link) for link in found.groups())
     whole_page, fragment = (client_of_owner.get(link) for link in (ACTIVITY + whole, part))
@@ -218,7 +218,7 @@ def test_a_list_leads_to_its_counts_with_and_without_script(
         first = [re.sub(r"\s+", " ", text.partition("</div>")[0]) for text in told]
         assert first[0].strip() == first[1].strip() != ""
     assert "tz=Europe" in fragment.content.decode()
-    assert "data-counts" not in whole_page.content.decode()
+    assert 'hx-trigger="load"' not in whole_page.content.decode()
 
 
 def test_counts_of_a_page_are_not_entered_beside_it_but_alone_they_are(

@@ -1,12 +1,13 @@
-"""New entries while somebody watches the list: which are told, and what asking for them costs."""
+"""New entries while somebody watches: how many are told, and what asking for them costs."""
 
 from __future__ import annotations
 
 import html
 import re
-from typing import Any
+import threading
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 
 from organizations.models import Organization, User
@@ -24,50 +25,93 @@ def client_of_owner(owner: User, acme: Organization, browser: Browser) -> Client
 def watched(client: Client, question: str = "") -> str:
     """The address at which the page asks for what is new; empty if it does not."""
     body = client.get(ACTIVITY + question).content.decode()
-    found = re.search(r'data-new="([^"]+)"', body)
+    found = re.search(r'id="watch" hx-get="([^"]+)"', body)
     return html.unescape(found[1]) if found else ""
 
 
-def new(client: Client, address: str, known: set[str]) -> list[str]:
-    return [key for key in client.get(address).json()["entries"] if key not in known]
+def new(client: Client, address: str) -> int:
+    body = client.get(address).content.decode()
+    found = re.search(r'data-news="([0-9]+)">([0-9]+) new entr(?:y|ies)\.<', body)
+    if found is None:
+        assert body.strip() == "Watching for new entries."
+        return 0
+    assert found[1] == found[2]
+    return int(found[1])
 
 
-@pytest.fixture
-def known(entries: Entries, acme: Organization) -> Any:
-    return lambda: {entry.ulid for entry in entries(acme)}
-
-
-def test_what_happens_after_the_page_came_is_told_newest_first(
-    client_of_owner: Client, acme: Organization, entries: Entries, known: Any
+def test_what_happens_after_the_page_came_is_told(
+    client_of_owner: Client, acme: Organization, entries: Entries
 ) -> None:
     address = watched(client_of_owner)
-    before = known()
-    assert new(client_of_owner, address, before) == []
+    before = len(entries(acme))
+    assert new(client_of_owner, address) == 0
     factories.make_project(acme, "Shop")
-    told = new(client_of_owner, address, before)
-    made = [entry.ulid for entry in entries(acme) if entry.ulid not in before]
-    assert told == made[::-1]
+    assert new(client_of_owner, address) == len(entries(acme)) - before > 0
+
+
+def test_a_full_page_is_told_of_what_belongs_on_it_alone(
+    client_of_owner: Client, acme: Organization
+) -> None:
+    for number in range(5):
+        factories.make_project(acme, f"Project {number}")
+    address = watched(client_of_owner, "?type=project&per_page=3")
+    assert "after=" in address
+    assert new(client_of_owner, address) == 0
+    factories.make_project(acme, "One more")
+    assert new(client_of_owner, address) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_took_longer_than_what_is_shown_already_is_told(
+    client_of_owner: Client, acme: Organization
+) -> None:
+    for number in range(4):
+        factories.make_project(acme, f"Project {number}")
+    is_written, may_end = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with transaction.atomic():
+            factories.make_project(acme, "Slow")
+            is_written.set()
+            may_end.wait(10)
+        connection.close()
+
+    writer = threading.Thread(target=slow)
+    writer.start()
+    assert is_written.wait(10)
+    factories.make_project(acme, "Quick")
+    address = watched(client_of_owner, "?type=project&per_page=3")
+    assert new(client_of_owner, address) == 0
+    may_end.set()
+    writer.join()
+    assert new(client_of_owner, address) == 1
 
 
 def test_only_what_answers_the_question_of_the_page_is_told(
-    client_of_owner: Client, acme: Organization, entries: Entries, known: Any
+    client_of_owner: Client, acme: Organization
 ) -> None:
     address = watched(client_of_owner, "?type=target")
-    before = known()
-    target = factories.make_target(factories.make_project(acme, "Shop"))
-    [told] = new(client_of_owner, address, before)
-    [made] = entries(acme, resource_id=target.pk)
-    assert told == made.ulid
+    factories.make_target(factories.make_project(acme, "Shop"))
+    assert new(client_of_owner, address) == 1
+
+
+def test_many_are_told_to_be_many(client_of_owner: Client, acme: Organization) -> None:
+    address = watched(client_of_owner, "?type=project")
+    for number in range(100):
+        factories.make_project(acme, f"Project {number}")
+    told = client_of_owner.get(address).content.decode()
+    assert 'data-news="100+">100 or more new entries.<' in told
 
 
 def test_that_the_watcher_watches_is_entered_once_and_no_news_to_the_watcher(
-    client_of_owner: Client, acme: Organization, entries: Entries, known: Any
+    client_of_owner: Client, acme: Organization, entries: Entries
 ) -> None:
-    before = known()
     address = watched(client_of_owner)
     for _ in range(3):
-        assert new(client_of_owner, address, before) == []
+        assert new(client_of_owner, address) == 0
     assert len(entries(acme, action="view")) == 1
+    # Nor when it is on the page.
+    assert new(client_of_owner, watched(client_of_owner)) == 0
 
 
 def test_a_page_to_which_nothing_can_be_added_is_not_watched(
@@ -80,14 +124,25 @@ def test_a_page_to_which_nothing_can_be_added_is_not_watched(
 
 
 def test_a_list_of_nothing_is_watched_for_its_first_entry(
-    client_of_owner: Client, acme: Organization, entries: Entries
+    client_of_owner: Client, acme: Organization
 ) -> None:
     address = watched(client_of_owner, "?type=target")
-    assert new(client_of_owner, address, set()) == []
-    target = factories.make_target(factories.make_project(acme, "Shop"))
-    [made] = entries(acme, resource_id=target.pk)
-    assert new(client_of_owner, address, set()) == [made.ulid]
+    assert new(client_of_owner, address) == 0
+    factories.make_target(factories.make_project(acme, "Shop"))
+    assert new(client_of_owner, address) == 1
 
 
-def test_a_wrong_question_is_refused(client_of_owner: Client) -> None:
-    assert client_of_owner.get(f"{ACTIVITY}/new?type=nonsense").status_code == 422
+@pytest.mark.parametrize("wrong", ["type=nonsense", "shown=x", "shown=-1", "shown=99999"])
+def test_a_wrong_question_is_refused(client_of_owner: Client, wrong: str) -> None:
+    assert client_of_owner.get(f"{ACTIVITY}/new?{wrong}").status_code == 422
+
+
+def test_what_may_follow_is_offered_with_its_place(client_of_owner: Client) -> None:
+    def offered(text: str) -> list[tuple[str, str]]:
+        body = client_of_owner.get(f"{ACTIVITY}/complete", {"ask": text}).content.decode()
+        found = re.findall(r'role="option"[^>]* data-text="([^"]*)" data-start="([0-9]+)"', body)
+        return [(html.unescape(text), start) for text, start in found]
+
+    assert offered("who did action:del") == [("action:delete", "8")]
+    assert ("actor:owner@example.org", "0") in offered("actor:own")
+    assert offered("zzz:") == []

@@ -1,24 +1,26 @@
 /* Comfort alone: the question bar offers what may follow, as an editable combobox with a listbox
-   (WAI-ARIA Authoring Practices). Without this file it is a plain text field. */
+   (WAI-ARIA Authoring Practices). Without this file it is a plain text field. htmx fetches the
+   options; each has its text and from which character on it replaces what was typed. */
 
-const bar = document.querySelector("input[data-complete]");
-const list = document.createElement("ul");
-const said = document.createElement("p");
-let options = []; // as the server told them
-let start = 0; // from which character on an option replaces what was typed
+const bar = document.querySelector("input[data-completed]");
+const list = document.querySelector("#may-follow");
+const said = document.querySelector("#may-follow-said");
 let active = -1;
-let asking = null; // the request under way
-let timer = 0;
+let isWanted = false; // what is offered may still come
 
 function close() {
-  clearTimeout(timer);
-  asking?.abort();
+  isWanted = false;
+  htmx.trigger(bar, "htmx:abort");
   list.hidden = true;
   list.replaceChildren();
-  options = [];
   active = -1;
   bar.setAttribute("aria-expanded", "false");
   bar.removeAttribute("aria-activedescendant");
+}
+
+function offer() {
+  isWanted = true;
+  htmx.trigger(bar, "offer");
 }
 
 function mark(place) {
@@ -34,12 +36,10 @@ function mark(place) {
   bar.setAttribute("aria-activedescendant", option.id);
 }
 
-function take(place) {
-  const caret = bar.selectionStart;
-  const { text } = options[place];
+function take({ dataset: { text, start } }) {
   const isOpen = text.endsWith(":"); // a qualifier, of which the value is still to come
-  const rest = bar.value.slice(caret).replace(/^\s+/, "");
-  const before = `${bar.value.slice(0, start)}${text}${isOpen ? "" : " "}`;
+  const rest = bar.value.slice(bar.selectionStart).replace(/^\s+/, "");
+  const before = `${bar.value.slice(0, Number(start))}${text}${isOpen ? "" : " "}`;
   bar.value = before + rest;
   bar.setSelectionRange(before.length, before.length);
   close();
@@ -47,92 +47,34 @@ function take(place) {
   if (isOpen) offer();
 }
 
-function show(found) {
-  close();
-  ({ options, start } = found);
-  if (!options.length) {
-    said.textContent = "";
-    return;
-  }
-  list.replaceChildren(
-    ...options.map(({ text, label }, place) => {
-      const option = document.createElement("li");
-      option.id = `may-follow-${place}`;
-      option.setAttribute("role", "option");
-      option.setAttribute("aria-selected", "false");
-      const words = document.createElement("span");
-      words.className = "offered";
-      words.textContent = text;
-      option.append(words);
-      if (label) {
-        const means = document.createElement("span");
-        means.className = "soft";
-        means.textContent = label;
-        option.append(" ", means);
-      }
-      // Before the field loses the focus, which would close the list.
-      option.addEventListener("pointerdown", (event) => event.preventDefault());
-      option.addEventListener("click", () => take(place));
-      return option;
-    }),
-  );
-  list.hidden = false;
-  bar.setAttribute("aria-expanded", "true");
-  said.textContent = `${options.length} suggestion${options.length === 1 ? "" : "s"}`;
-}
-
-async function offer() {
-  asking?.abort();
-  const mine = (asking = new AbortController());
-  const typed = bar.value.slice(0, bar.selectionStart);
-  try {
-    const answer = await fetch(`${bar.dataset.complete}?${new URLSearchParams({ ask: typed })}`, {
-      credentials: "same-origin",
-      signal: mine.signal,
-    });
-    if (!answer.ok || answer.redirected) return;
-    const found = await answer.json();
-    if (mine === asking && document.activeElement === bar) show(found);
-  } catch {
-    // Superseded by the next letter, or offline: the field works without.
-  }
-}
-
-function later() {
-  clearTimeout(timer);
-  timer = setTimeout(offer, 120);
+function show() {
+  const count = list.children.length;
+  active = -1;
+  bar.removeAttribute("aria-activedescendant");
+  list.hidden = count === 0;
+  bar.setAttribute("aria-expanded", String(count > 0));
+  said.textContent = count ? `${count} suggestion${count === 1 ? "" : "s"}` : "";
 }
 
 function press(event) {
-  const last = options.length - 1;
+  const last = list.children.length - 1;
   if (event.isComposing) return;
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     if (list.hidden) offer();
     else if (event.key === "ArrowDown") mark(active >= last ? -1 : active + 1);
     else mark(active < 0 ? last : active - 1);
-  } else if (event.key === "Enter" && active >= 0) {
+  } else if ((event.key === "Enter" || event.key === "Tab") && active >= 0) {
     event.preventDefault();
-    take(active);
+    take(list.children[active]);
   } else if (event.key === "Escape" && !list.hidden) {
     event.preventDefault();
     event.stopPropagation(); // an entry beside the list stays open
     close();
-  } else if (event.key === "Tab" && active >= 0) {
-    event.preventDefault();
-    take(active);
   }
 }
 
 if (bar) {
-  list.id = "may-follow";
-  list.className = "may-follow";
-  list.hidden = true;
-  list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "What may follow");
-  said.className = "skip";
-  said.setAttribute("role", "status");
-  bar.after(list, said);
   for (const [name, value] of Object.entries({
     role: "combobox",
     "aria-autocomplete": "list",
@@ -142,9 +84,27 @@ if (bar) {
   })) {
     bar.setAttribute(name, value);
   }
-  bar.addEventListener("input", later);
+  bar.addEventListener("input", () => {
+    isWanted = true;
+  });
   bar.addEventListener("click", () => list.hidden && offer());
   bar.addEventListener("keydown", press);
   bar.addEventListener("blur", close);
   bar.form.addEventListener("submit", close);
+  bar.addEventListener("htmx:configRequest", ({ detail }) => {
+    detail.parameters.ask = bar.value.slice(0, bar.selectionStart);
+  });
+  bar.addEventListener("htmx:beforeRequest", (event) => {
+    if (!isWanted) event.preventDefault();
+  });
+  list.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (!isWanted || document.activeElement !== bar) detail.shouldSwap = false;
+  });
+  list.addEventListener("htmx:afterSwap", show);
+  // Before the field loses the focus, which would close the list.
+  list.addEventListener("pointerdown", (event) => event.preventDefault());
+  list.addEventListener("click", ({ target }) => {
+    const option = target.closest("[role=option]");
+    if (option) take(option);
+  });
 }

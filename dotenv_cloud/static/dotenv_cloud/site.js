@@ -1,6 +1,6 @@
 /* Comfort alone: every page does the same without this file.
-   The browser's time zone is remembered, the chart and the facets of a list are fetched when the
-   list is there, an entry opens beside it, single keys lead through entries, JSON is copied. */
+   The browser's time zone is remembered, an entry opens beside the list, single keys lead through
+   entries, JSON is copied. */
 "use strict";
 
 if (!/(^|; )time_zone=/.test(document.cookie)) {
@@ -11,28 +11,21 @@ if (!/(^|; )time_zone=/.test(document.cookie)) {
   }
 }
 
-async function count(link) {
-  document.querySelector("#chart").setAttribute("aria-busy", "true");
-  const answer = await fetch(link.dataset.counts, { credentials: "same-origin" });
-  if (!answer.ok || answer.redirected) throw new Error("no counts");
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const name of ["count", "chart", "facets"]) {
-    document.getElementById(name).replaceWith(page.getElementById(name));
-  }
-}
-
-const counts = document.querySelector("[data-counts]");
-// What fails leaves the link, which leads to a page with all of it.
-if (counts) count(counts).catch(() => document.querySelector("#chart").removeAttribute("aria-busy"));
+// Signed out meanwhile: what answers then is the page to sign in, which belongs nowhere in this one.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { pathname } = new URL(detail.pathInfo.finalRequestPath, location.href);
+  if (new URL(detail.xhr.responseURL).pathname !== pathname) detail.shouldSwap = false;
+});
 
 const log = document.querySelector(".log");
+const beside = document.querySelector(".beside");
 const isWide = matchMedia("(min-width: 64rem)");
 let opened = null; // the link whose entry is open
 let asked = 0;
 
 function close() {
   asked += 1;
-  document.querySelector(".beside")?.remove();
+  beside.hidden = true;
   log.classList.remove("has-beside");
   opened?.closest("tr").classList.remove("opened");
   opened?.focus();
@@ -41,48 +34,40 @@ function close() {
 
 async function open(link) {
   const mine = (asked += 1);
-  const answer = await fetch(link.href, { credentials: "same-origin" });
-  // Signed out meanwhile, or anything else: the page itself says it best.
-  if (!answer.ok || answer.redirected) throw new Error("not an entry");
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (mine !== asked) return; // another one was chosen meanwhile
-  const entry = page.querySelector("#content");
+  const place = beside.querySelector("div");
+  const before = place.firstElementChild;
+  try {
+    const asking = { source: place, target: place, select: "#content > *", swap: "innerHTML" };
+    await htmx.ajax("GET", link.href, asking);
+    if (mine !== asked) return; // another one was chosen meanwhile
+    // The page itself says best what else answered.
+    if (place.firstElementChild === before) throw new Error("not an entry");
+  } catch {
+    if (mine === asked) location.assign(link.href);
+    return;
+  }
   opened?.closest("tr").classList.remove("opened");
-  document.querySelector(".beside")?.remove();
-
-  const beside = document.createElement("aside");
-  beside.className = "beside";
-  beside.setAttribute("aria-label", "Entry");
-  const shut = document.createElement("button");
-  shut.className = "quiet";
-  shut.textContent = "Close";
-  shut.addEventListener("click", close);
-  const whole = document.createElement("a");
-  whole.href = link.href;
-  whole.textContent = "Open as a page";
-  const actions = document.createElement("p");
-  actions.className = "ways";
-  actions.append(shut, whole);
-  beside.append(actions, ...entry.children);
-  beside.querySelector("[data-back]")?.remove(); // the list is right here
-  const heading = beside.querySelector("h1");
-  heading.tabIndex = -1;
-
-  log.append(beside);
+  place.querySelector("[data-back]")?.remove(); // the list is right here
+  beside.querySelector("a").href = link.href;
+  beside.hidden = false;
   log.classList.add("has-beside");
   opened = link;
   link.closest("tr").classList.add("opened");
   link.scrollIntoView({ block: "nearest" });
+  beside.scrollTop = 0;
+  const heading = place.querySelector("h1");
+  heading.tabIndex = -1;
   heading.focus({ preventScroll: true });
 }
 
-if (log) {
+if (beside) {
+  beside.querySelector("button").addEventListener("click", close);
   log.addEventListener("click", (event) => {
     const link = event.target.closest("td.when a");
     const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
     if (!link || !isPlain || !isWide.matches) return;
     event.preventDefault();
-    open(link).catch(() => location.assign(link.href));
+    open(link);
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && opened) close();
@@ -130,7 +115,7 @@ function step(direction) {
   const at = links.indexOf(opened ?? document.activeElement);
   const next = at < 0 ? links[0] : links[at + direction];
   if (!next) return;
-  if (opened) open(next).catch(() => location.assign(next.href));
+  if (opened) open(next);
   else next.focus();
 }
 
