@@ -324,6 +324,11 @@ def answers(organization: Any, rank: int, repetitions: int, report: Report) -> N
     ] + [("API entries", program, f"{base}/entries", name) for name in ("nothing", "actor")]
     asked += [("API histogram", program, f"{base}/histogram", "nothing")]
     asked += [("API facets", program, f"{base}/facets", "nothing")]
+    asked += [("counts of a page", reader, f"/o/{organization.slug}/activity/counts", "nothing")]
+    asked += [
+        (what, reader, f"/o/{organization.slug}/{path}", "nothing")
+        for what, path in _histories(organization, every)
+    ]
     unlimited = settings.RATE_LIMITS | {"api": Limit(1_000_000, 60)}
     with override_settings(ALLOWED_HOSTS=["*"], SECURE_SSL_REDIRECT=False, RATE_LIMITS=unlimited):
         for what, client, path, name in asked:
@@ -336,9 +341,25 @@ def answers(organization: Any, rank: int, repetitions: int, report: Report) -> N
                 if repetition >= 3:
                     seconds.append(time.perf_counter() - started)
             report.figure(
-                f"{what:<16}{name:<20}", _told(seconds),
+                f"{what:<26}{name:<16}", _told(seconds),
                 statistics.median(seconds), ANSWER,
             )  # fmt: skip
+
+
+def _histories(organization: Any, every: dict[str, dict[str, str]]) -> Iterator[tuple[str, str]]:
+    """Pages about one entry, thing or actor, with their addresses."""
+    from audit import paging
+    from organizations import ulid
+
+    def newest(name: str) -> Any:
+        with asked(organization, every[name]) as question:
+            return paging.page(question.qs).entries[0]
+
+    yield "entry", f"activity/{newest('nothing').ulid}"
+    for name in ("resource", "resource, quiet"):
+        yield f"history, {name}", f"history/resource/{ulid.to_text(newest(name).resource_id)}"
+    for name in ("actor", "actor, quiet"):
+        yield f"history, {name}", f"history/actor/{ulid.to_text(newest(name).actor_id)}"
 
 
 @dataclass(frozen=True)
