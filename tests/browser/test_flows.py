@@ -166,3 +166,26 @@ def test_what_repeats_opens_and_closes(scene: Scene, window: Open) -> None:
             expect(hidden).to_be_visible()
             first.locator("summary").click()
             expect(hidden).to_be_hidden()
+
+
+def test_the_entry_that_was_chosen_last_is_the_one_beside_the_list(
+    scene: Scene, window: Open
+) -> None:
+    with window(scene.auditor) as shown:
+        page = shown.page
+        shown.open("/o/acme/activity?type=project,target,environment")
+        links = [each for each in page.locator("#entries td.when a").all() if each.is_visible()]
+        links[0].click()
+        expect(page.get_by_role("complementary", name="Entry")).to_be_visible()
+        for _ in links[1:]:
+            page.keyboard.press("j")  # quicker than the server answers
+        last = links[-1].get_attribute("href")
+        assert last
+        expect(page.locator("tr.opened td.when a")).to_have_attribute("href", last)
+        whole = page.get_by_role("link", name="Open as a page")
+        expect(whole).to_have_attribute("href", re.compile(re.escape(last) + "$"))
+        ulid = last.partition("?")[0].rpartition("/")[2]
+        expect(page.locator(".beside .facts")).to_contain_text(ulid)
+        assert shown.complaints == []
+        page.keyboard.press("Escape")
+        expect(links[-1]).to_be_focused()

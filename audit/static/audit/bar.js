@@ -10,7 +10,6 @@ let isWanted = false; // what is offered may still come
 
 function close() {
   isWanted = false;
-  htmx.trigger(bar, "htmx:abort");
   list.hidden = true;
   list.replaceChildren();
   active = -1;

@@ -20,52 +20,52 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 const log = document.querySelector(".log");
 const beside = document.querySelector(".beside");
 const isWide = matchMedia("(min-width: 64rem)");
-let opened = null; // the link whose entry is open
-let asked = 0;
+let asked = null; // the link whose entry is to be open
+let opened = null; // the one whose entry is
 
 function close() {
-  asked += 1;
   beside.hidden = true;
   log.classList.remove("has-beside");
   opened?.closest("tr").classList.remove("opened");
   opened?.focus();
-  opened = null;
+  asked = opened = null;
 }
 
-async function open(link) {
-  const mine = (asked += 1);
+function open(link) {
+  asked = link;
   const place = beside.querySelector("div");
-  const before = place.firstElementChild;
-  try {
-    const asking = { source: place, target: place, select: "#content > *", swap: "innerHTML" };
-    await htmx.ajax("GET", link.href, asking);
-    if (mine !== asked) return; // another one was chosen meanwhile
-    // The page itself says best what else answered.
-    if (place.firstElementChild === before) throw new Error("not an entry");
-  } catch {
-    if (mine === asked) location.assign(link.href);
-    return;
-  }
+  const asking = { source: place, target: place, select: "#content > *", swap: "innerHTML" };
+  htmx.ajax("GET", link.href, asking);
+}
+
+function show(link) {
   opened?.closest("tr").classList.remove("opened");
-  place.querySelector("[data-back]")?.remove(); // the list is right here
+  beside.querySelector("[data-back]")?.remove(); // the list is right here
   beside.querySelector("a").href = link.href;
   beside.hidden = false;
+  beside.scrollTop = 0;
   log.classList.add("has-beside");
   opened = link;
   link.closest("tr").classList.add("opened");
   link.scrollIntoView({ block: "nearest" });
-  beside.scrollTop = 0;
-  const heading = place.querySelector("h1");
+  const heading = beside.querySelector("h1");
   heading.tabIndex = -1;
   heading.focus({ preventScroll: true });
 }
 
 if (beside) {
   beside.querySelector("button").addEventListener("click", close);
+  // Answers come in the order of the clicks, some of which were given up by then.
+  const isAsked = ({ pathInfo }) => pathInfo.requestPath === asked?.href;
+  beside.addEventListener("htmx:afterSwap", ({ detail }) => isAsked(detail) && show(asked));
+  beside.addEventListener("htmx:afterRequest", ({ detail }) => {
+    // The page itself says best what else answered.
+    if (isAsked(detail) && asked !== opened) location.assign(asked.href);
+  });
   log.addEventListener("click", (event) => {
     const link = event.target.closest("td.when a");
     const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
-    if (!link || !isPlain || !isWide.matches) return;
+    if (!link || !isPlain || !isWide.matches || !window.htmx) return;
     event.preventDefault();
     open(link);
   });
@@ -112,10 +112,10 @@ function tellKeys() {
 
 function step(direction) {
   const links = [...document.querySelectorAll("#entries td.when a")].filter((link) => link.offsetParent);
-  const at = links.indexOf(opened ?? document.activeElement);
+  const at = links.indexOf(asked ?? document.activeElement);
   const next = at < 0 ? links[0] : links[at + direction];
   if (!next) return;
-  if (opened) open(next);
+  if (asked) open(next);
   else next.focus();
 }
 
