@@ -288,16 +288,21 @@ class EntryFilter(django_filters.FilterSet):
         found = queryset.filter(*conditions.values())
         leading = next((name for name in _LEADING if name in conditions), None)
         branches = self._branches(leading) if leading else ()
-        if leading and 1 < sum(len(branch.keys) for branch in branches) <= MOST_STREAMS:
-            assert isinstance(found, EntryQuerySet)
-            condition = conditions.pop(leading)
-            rest = queryset.filter(*conditions.values())
+        assert isinstance(found, EntryQuerySet)
+        assert isinstance(queryset, EntryQuerySet)
+        keys = sum(len(branch.keys) for branch in branches)
+        has_one_plan = places is None and _is_read_by(leading, conditions)
+        if leading and 1 < keys <= MOST_STREAMS:
+            others = [each for name, each in conditions.items() if name != leading]
+            rest = queryset.filter(*others)
             assert isinstance(rest, EntryQuerySet)
-            found.streams = Streams(rest, condition, branches)
-        if isinstance(found, EntryQuerySet):
-            found.since, found.until = map(_floor, self.period)
-            found.places = places
-            found.is_by_time = bool(places) and not conditions.keys() & _WITH_AN_INDEX
+            found.streams = Streams(rest, conditions[leading], branches, has_one_plan)
+        found.since, found.until = map(_floor, self.period)
+        found.places = places
+        is_by_time = not conditions.keys() & _WITH_AN_INDEX
+        found.is_by_time = is_by_time and places is not None
+        if len(queryset.visible_organizations) == 1:
+            found.has_one_plan = has_one_plan and keys == (1 if leading else 0)
         return found
 
     def _places(self, queryset: QuerySet[Entry]) -> Places | None:
@@ -377,6 +382,13 @@ _EQUAL = {
     "result": "result",
     "interface": "interface",
 }
+
+
+def _is_read_by(name: str | None, conditions: Mapping[str, Q]) -> bool:
+    """Whether the index of a condition, or else the one by time, is the one to use whatever the
+    values are. Of several conditions with an index only who plans for the values knows which."""
+    others = (conditions.keys() & _WITH_AN_INDEX) - {name}
+    return not others or (name == "resource" and others <= {"action", "type"})
 
 
 def any_of(column: str, values: Sequence[Any]) -> Q:

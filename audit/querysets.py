@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -59,17 +59,24 @@ class Streams:
     entries) when all of the keys have been quiet for long: a project deleted last year, say. So
     the newest entries of each key are read, by its index, and the newest of those are the page.
 
-    rest: the entries that satisfy everything else; condition: the keys as a condition.
+    rest: the entries that satisfy everything else; condition: the keys as a condition;
+    has_one_plan: whether it is read the same way whatever else the values are.
     """
 
     rest: EntryQuerySet
     condition: models.Q
     branches: tuple[Branch, ...]
+    has_one_plan: bool
 
     @cached_property
     def newest(self) -> list[Any]:
         """The newest entry, or nothing."""
-        return self.read(models.Q(), "-id", 1)
+        with self.planned():
+            return self.read(models.Q(), "-id", 1)
+
+    def planned(self) -> AbstractContextManager[None]:
+        """How they are to be read."""
+        return _in_order_of_indexes(self.rest.db, is_one_plan=self.has_one_plan)
 
     def read(self, bound: models.Q, order: str, limit: int) -> list[Any]:
         """The first `limit` entries within `bound`, by `order`: `id` or `-id`."""
@@ -83,8 +90,7 @@ class Streams:
         union = " UNION ALL ".join(f"({sql})" for sql, _ in parts)
         # An entry may belong to two streams, as its actor's and as its resource's.
         sql = f"SELECT DISTINCT ON (id) * FROM ({union}) AS e ORDER BY id {direction} LIMIT {limit}"
-        with _in_order_of_indexes(rest.db):
-            return list(rest.raw(sql, [value for _, values in parts for value in values]))
+        return list(rest.raw(sql, [value for _, values in parts for value in values]))
 
 
 def _stream(branch: Branch, rest: EntryQuerySet, limit: int) -> tuple[str, list[Any]]:
@@ -113,25 +119,31 @@ def _edge(start: uuid.UUID | None, *, is_descending: bool) -> uuid.UUID | None:
         return None
 
 
+_BY_INDEX = {"enable_sort": "off", "enable_bitmapscan": "off", "random_page_cost": "0.1"}
+_ONCE = {"plan_cache_mode": "force_generic_plan"}
+
+
 @contextmanager
-def _in_order_of_indexes(using: str) -> Iterator[None]:
+def _in_order_of_indexes(using: str, *, is_one_plan: bool) -> Iterator[None]:
     """Plan what is asked inside by the keys' indexes, in their order.
 
     For a key that it does not know, PostgreSQL expects as many entries as the average key has. For
     a few it would rather fetch and sort all, and one key may have a million; for many it would
     rather read the log by time until it met enough, and one key may be quiet for a year.
+
+    is_one_plan: the same plan does for other values too. It is made once in the life of a
+    connection then, for all partitions; those that a page does not reach are left out when it is
+    carried out. To plan takes longer than to read a page.
     """
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off;"
-            " SET LOCAL random_page_cost = 0.1"
-        )
-        yield
+    connection: Any = connections[using]
+    is_prepared = is_one_plan and connection.can_prepare
+    settings = _BY_INDEX | _ONCE if is_prepared else _BY_INDEX
+    with connection.cursor() as cursor:
+        cursor.execute("; ".join(f"SET LOCAL {name} = {to}" for name, to in settings.items()))
+        with connection.preparing() if is_prepared else nullcontext():
+            yield
         # After an error the rollback undoes it.
-        cursor.execute(
-            "SET LOCAL enable_sort TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT;"
-            " SET LOCAL random_page_cost TO DEFAULT"
-        )
+        cursor.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in settings))
 
 
 class EntryQuerySet(models.QuerySet[Any]):
@@ -141,6 +153,10 @@ class EntryQuerySet(models.QuerySet[Any]):
 
     places: Places | None = None
     """Where the newest of just this queryset are, if that is known."""
+
+    has_one_plan = False
+    """Just this queryset is read in the order of an index that leads with the columns which it
+    compares by equality, whatever the values are."""
 
     is_by_time = False
     """Nothing narrows just this queryset that has a better index than the one by time. PostgreSQL
@@ -177,6 +193,19 @@ class EntryQuerySet(models.QuerySet[Any]):
 
         start: none of them comes before it in that order, if that is known.
         """
+        with self._planned():
+            return self._first_entries(bound, order, limit, start)
+
+    def _planned(self) -> AbstractContextManager[None]:
+        if self.streams is not None:
+            return self.streams.planned()
+        if self.has_one_plan or self.is_by_time:
+            return _in_order_of_indexes(self.db, is_one_plan=self.has_one_plan)
+        return nullcontext()
+
+    def _first_entries(
+        self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None
+    ) -> list[Any]:
         is_descending = order.startswith("-")
         if is_descending and self.places and self.places.edge:
             return self._first_in_places(bound, limit, start)
@@ -188,7 +217,8 @@ class EntryQuerySet(models.QuerySet[Any]):
         found = self._first(bound & near, order, limit)
         if len(found) == limit or (is_descending and self.since is not None and self.since >= edge):
             return found
-        return found + self._first(bound & far, order, limit - len(found))
+        # A statement that differs in its limit would be prepared for each.
+        return found + self._first(bound & far, order, limit)[: limit - len(found)]
 
     def _first_in_places(self, bound: models.Q, limit: int, start: uuid.UUID | None) -> list[Any]:
         assert self.places is not None
@@ -205,8 +235,7 @@ class EntryQuerySet(models.QuerySet[Any]):
     def _first(self, bound: models.Q, order: str, limit: int) -> list[Any]:
         if self.streams is not None:
             return self.streams.read(bound, order, limit)
-        with _in_order_of_indexes(self.db) if self.is_by_time else nullcontext():
-            return list(self.filter(bound).order_by(order)[:limit])
+        return list(self.filter(bound).order_by(order)[:limit])
 
     def from_newest(self) -> EntryQuerySet:
         """The same entries, for reading many of them: says where they begin, if that is known, so

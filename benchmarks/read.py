@@ -8,7 +8,6 @@ first page; whole answers. DIR is filled first if it is empty (`benchmarks.log`)
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -35,7 +34,7 @@ class Measured:
     """Seconds of each asking in the database; buffers and planning of one asking."""
 
     seconds: list[float] = field(default_factory=list)
-    statements: list[tuple[str, Any]] = field(default_factory=list)
+    statements: list[Any] = field(default_factory=list)
     buffers: int = 0
     planning: float = 0.0
 
@@ -139,30 +138,29 @@ def measure(
     """`ask` the question again and again; None if it is refused, as one of too many names."""
     from django.db import connection
 
+    from benchmarks import plans
+
     measured = Measured()
     begun = time.perf_counter()
     for repetition in range(repetitions + 1):
         if repetition > 5 and time.perf_counter() - begun > PATIENCE:
             break
-        statements: list[tuple[str, Any]] = []
         spent = [0.0]
 
         def wrap(
-            execute: Any, sql: Any, values: Any, many: Any, context: Any,
-            statements: Any = statements, spent: Any = spent,
-        ) -> Any:  # fmt: skip
+            execute: Any, sql: Any, values: Any, many: Any, context: Any, spent: Any = spent
+        ) -> Any:
             started = time.perf_counter()
             try:
                 return execute(sql, values, many, context)
             finally:
                 spent[0] += time.perf_counter() - started
-                statements.append((sql, values))
 
         with asked(organization, params) as question:
             if question is None:
                 return None
             found = question.qs
-            with connection.execute_wrapper(wrap):
+            with connection.execute_wrapper(wrap), plans.recorded(connection) as statements:
                 ask(question if ask.__name__ == "histogram" else found)
         if repetition:  # the first one warms up
             measured.seconds.append(spent[0])
@@ -175,17 +173,17 @@ def measure(
 def _explain(measured: Measured) -> None:
     from django.db import connection
 
-    with connection.cursor() as cursor:
-        for sql, values in measured.statements:
-            if sql.startswith("SET "):
-                cursor.execute(sql, values)
-                continue
-            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", values)
-            [[plan]] = cursor.fetchall()
-            told = (json.loads(plan) if isinstance(plan, str) else plan)[0]
-            top = told["Plan"]
-            measured.buffers += top["Shared Hit Blocks"] + top["Shared Read Blocks"]
-            measured.planning += told["Planning Time"]
+    from benchmarks import plans
+
+    for statement in measured.statements:
+        if statement.sql.startswith("SET "):
+            with connection.cursor() as cursor:
+                cursor.execute(statement.sql)
+            continue
+        told = plans.explain(connection, statement, "BUFFERS")
+        top = told["Plan"]
+        measured.buffers += top["Shared Hit Blocks"] + top["Shared Read Blocks"]
+        measured.planning += told["Planning Time"]
 
 
 def pages(organization: Any, rank: int, repetitions: int, report: Report, only: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.postgresql import base
@@ -27,6 +29,7 @@ class DatabaseOperations(PostgresOperations):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
+    _is_preparing = False
 
     def get_connection_params(self) -> dict[str, Any]:
         # Django's default, None, switches preparing off altogether, as may the settings: for a
@@ -35,6 +38,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if "prepare_threshold" not in self.settings_dict["OPTIONS"]:
             params["prepare_threshold"] = 5
         return params
+
+    @property
+    def can_prepare(self) -> bool:
+        """Whether this connection keeps prepared statements."""
+        self.ensure_connection()
+        assert self.connection is not None
+        return self.connection.prepare_threshold is not None
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Prepare what Django asks inside, as it will be asked again with other values."""
+        before, self._is_preparing = self._is_preparing, True
+        try:
+            yield
+        finally:
+            self._is_preparing = before
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if self._is_preparing and name is None:
+            return PreparingCursor(self.connection)  # type: ignore[call-arg,arg-type]
+        return super().create_cursor(name)
 
     def preparing_cursor(self) -> CursorWrapper:
         """A cursor for statements that come again and again with other values: saves of one row.

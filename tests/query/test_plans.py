@@ -6,7 +6,6 @@ As the application's role, behind row-level security, on a ledger of several par
 from __future__ import annotations
 
 import datetime as dt
-import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from audit import counting, paging
 from audit.filters import MOST_STREAMS, EntryFilter
 from audit.models import Entry
+from benchmarks.plans import explain, recorded
 from organizations import ulid
 from organizations.models import Organization as OrganizationModel
 from tests.conftest import Databases, empty
@@ -71,19 +71,15 @@ class Plan:
     @classmethod
     def of(cls, queryset: QuerySet[Entry], cursor: str | None = None) -> Plan:
         """Of a page, with everything that is set for it."""
-        with CaptureQueriesContext(connection) as queries:
+        with recorded(connection) as statements:
             assert paging.page(queryset, cursor, PAGE).entries
         nodes = []
-        with connection.cursor() as execute:
-            for query in queries:
-                is_page = "audit_entry" in query["sql"]
-                execute.execute(
-                    ("EXPLAIN (ANALYZE, FORMAT JSON) " if is_page else "") + query["sql"]
-                )
-                if is_page:
-                    [first] = execute.fetchone()
-                    [plan] = json.loads(first) if isinstance(first, str) else first
-                    nodes += _walk(plan["Plan"])
+        for statement in statements:
+            if "audit_entry" in statement.sql:
+                nodes += _walk(explain(connection, statement, "BUFFERS")["Plan"])
+            else:
+                with connection.cursor() as execute:
+                    execute.execute(statement.sql, statement.values)
         return cls(nodes)
 
     @property
