@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django import template
 from django.http import QueryDict
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from audit import agents, differences, listing, question, sentences, zones
+from audit import agents, differences, listing, moves, question, sentences, zones
 from audit.counting import Count
 from audit.models import Entry
 from audit.presentation import rfc3339
+from audit.rows import Rows
 from organizations import clock, ulid
 
 register = template.Library()
-
-SHORT = 40
-MOST_MOVES = 3
-
-
-@dataclass(frozen=True)
-class Move:
-    """A field that went from one value to another, as text."""
-
-    name: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Moves:
-    """What a line of the list tells of an update: some values whole, other fields by name."""
-
-    shown: list[Move]
-    others: list[str]
 
 
 @register.simple_tag(takes_context=True)
@@ -53,17 +33,18 @@ def instant(context: template.Context, moment: dt.datetime, precisely: bool = Fa
 
 
 @register.simple_tag(takes_context=True)
-def time_of_day(context: template.Context, moment: dt.datetime) -> str:
-    """Hours, minutes and seconds in the reader's time zone; UTC in the title."""
-    exact = rfc3339(moment)
-    shown = moment.astimezone(_zone(context)).strftime("%H:%M:%S")
-    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, shown)
-
-
-@register.simple_tag(takes_context=True)
 def days(context: template.Context, entries: Iterable[Entry]) -> list[listing.Day]:
     """The entries by the reader's days."""
     return listing.days(entries, _zone(context))
+
+
+@register.simple_tag(takes_context=True)
+def rows_of(
+    context: template.Context, group: listing.Group, activity: str, here: str
+) -> SafeString:
+    """The rows of entries that tell the same; see `Rows` for the paths."""
+    carried = str(context.get("carried") or "")
+    return Rows(_zone(context), activity, here, carried).of(group)
 
 
 @register.simple_tag(takes_context=True)
@@ -104,15 +85,7 @@ def as_ulid(key: Any) -> str:
 @register.filter
 def value(recorded: Any) -> str:
     """A recorded value as a person reads it."""
-    if recorded is None:
-        return "–"
-    if isinstance(recorded, bool):
-        return "yes" if recorded else "no"
-    if isinstance(recorded, str):
-        return recorded or "“”"
-    if isinstance(recorded, list) and all(isinstance(item, str) for item in recorded):
-        return "\n".join(recorded) or "none"
-    return json.dumps(recorded, ensure_ascii=False, indent=2, sort_keys=True)
+    return moves.as_text(recorded)
 
 
 @register.filter
@@ -124,27 +97,6 @@ def grouped(number: int) -> str:
 @register.filter
 def entries_word(count: Count) -> str:
     return "entry" if count.value == 1 and count.is_exact else "entries"
-
-
-@register.filter
-def moves(entry: Entry) -> Moves:
-    """The short values that an update changed. What came or went has nothing to compare with."""
-    pairs = entry.recorded_changes
-    if entry.action in ("create", "delete") or not entry.changes:
-        return Moves([], [])
-    every = [
-        Move(name, value(before), value(after))
-        for name, (before, after) in pairs.items()
-        if before is not None or after is not None
-    ]
-    has_before = any(before is not None for before, _ in pairs.values())
-    has_after = any(after is not None for _, after in pairs.values())
-    if pairs and not (has_before and has_after):
-        return Moves([], [])
-    shown = [move for move in every if len(move.before) <= SHORT and len(move.after) <= SHORT]
-    shown = shown[:MOST_MOVES]
-    told = {move.name for move in shown}
-    return Moves(shown, [name for name in entry.changes if name not in told])
 
 
 @register.filter

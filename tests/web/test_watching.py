@@ -135,14 +135,3 @@ def test_a_list_of_nothing_is_watched_for_its_first_entry(
 @pytest.mark.parametrize("wrong", ["type=nonsense", "shown=x", "shown=-1", "shown=99999"])
 def test_a_wrong_question_is_refused(client_of_owner: Client, wrong: str) -> None:
     assert client_of_owner.get(f"{ACTIVITY}/new?{wrong}").status_code == 422
-
-
-def test_what_may_follow_is_offered_with_its_place(client_of_owner: Client) -> None:
-    def offered(text: str) -> list[tuple[str, str]]:
-        body = client_of_owner.get(f"{ACTIVITY}/complete", {"ask": text}).content.decode()
-        found = re.findall(r'role="option"[^>]* data-text="([^"]*)" data-start="([0-9]+)"', body)
-        return [(html.unescape(text), start) for text, start in found]
-
-    assert offered("who did action:del") == [("action:delete", "8")]
-    assert ("actor:owner@example.org", "0") in offered("actor:own")
-    assert offered("zzz:") == []
