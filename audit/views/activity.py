@@ -84,6 +84,7 @@ def activity(request: Any) -> HttpResponse:
     total = counting.total(organization)
     context |= {
         "zone": asked.zone,
+        "chips": chips.named(shown, page.entries),
         "page": page,
         "count": _count_of(page, total, bool(shown)),
         "is_narrowed": bool(shown),

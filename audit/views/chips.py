@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from django.http import QueryDict
 
 from audit import periods
 from audit.filters import POSITION, EntryFilter
+from audit.models import Entry
 from audit.parameters import join, split
 from audit.question.telling import tell_period
 from audit.question.vocabulary import LABELS, TIMES
+from organizations import ulid
 
 MOST = 4  # of one parameter
 
@@ -21,7 +24,7 @@ MOST = 4  # of one parameter
 class Chip:
     """One part of the question; `without` is the address of the rest.
 
-    exact: from when to when, for words of time.
+    exact: from when to when, for words of time; the id, for what is called by its name.
     """
 
     label: str
@@ -59,6 +62,26 @@ def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
                 _exact(name, value, asked.now, asked.zone),
                 is_exclusion=bare != name,
             )
+
+
+def named(shown: Iterable[Chip], entries: Iterable[Entry]) -> list[Chip]:
+    """The chips, with things and actors that were asked for by their ids called as the entries
+    call them. Nothing is looked up for it: what answers a question by id has the name."""
+    names: dict[UUID, str] = {}
+    for entry in entries:  # newest first, and the newest name is the one to tell
+        for key, label in (
+            (entry.actor_id, entry.actor_label),
+            (entry.resource_id, entry.resource_label),
+        ):
+            if key and label:
+                names.setdefault(key, label)
+    return [_named(chip, names) for chip in shown]
+
+
+def _named(chip: Chip, names: Mapping[UUID, str]) -> Chip:
+    key = ulid.parse_or_none(chip.value)
+    name = names.get(key) if key else None
+    return replace(chip, value=name, exact=chip.value) if name else chip
 
 
 def _exact(name: str, text: str, now: dt.datetime, zone: dt.tzinfo) -> str:

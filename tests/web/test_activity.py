@@ -116,6 +116,25 @@ def test_nonsense_in_the_address_is_an_answer_not_a_failure(
     assert 'role="alert"' in answer.content.decode()
 
 
+def test_what_is_asked_for_by_its_id_is_called_by_its_name(
+    client_of_owner: Client, acme: Organization, owner: User, history: None
+) -> None:
+    project = acme.projects.get()
+    client_of_owner.get(ACTIVITY)  # so that there is something that the owner did
+    for name, label, value, key in (
+        ("actor", "by", owner.email, owner.ulid),
+        ("resource", "resource", project.slug, project.ulid),
+    ):
+        told = client_of_owner.get(ACTIVITY, {name: key}).content.decode()
+        chip = rf"{label}: <strong>{value}</strong>.*?<span class=\"exact\">{key}</span>"
+        assert re.search(chip, told)
+    # Where nothing answers, nothing says what it is called.
+    nobody = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    assert f"by: <strong>{nobody}</strong>" in (
+        client_of_owner.get(ACTIVITY, {"actor": nobody}).content.decode()
+    )
+
+
 def test_a_filter_is_removed_by_its_chip(client_of_owner: Client, history: None) -> None:
     answer = client_of_owner.get(ACTIVITY, {"action": "rotate", "type": "key_version"})
     assert len(rows(answer)) == 1
