@@ -22,6 +22,8 @@ from organizations.models import Organization
 
 ENDS = "delete,purge,leave"
 """Actions after which a thing is no more."""
+COUNTS = "counts"
+"""The parameter of an actor's page that comes with what is counted."""
 MOST_BELOW = 50
 """Things below another that its history lists."""
 OF_A_KEY = 10
@@ -38,7 +40,7 @@ def resource_history(request: Any, resource: str) -> HttpResponse:
     if key is None:
         raise Http404("Histories are named by the id of the thing.")
     asked, page = _page(request, {"resource": ulid.to_text(key)})
-    newest, oldest = _newest(asked), _oldest(asked)
+    newest, oldest = _ends(asked, page)
     if newest is None or oldest is None:
         raise Http404("Nothing is known of it.")
     access.note_view(organization, asked)
@@ -61,14 +63,14 @@ def resource_history(request: Any, resource: str) -> HttpResponse:
 @require_GET
 @organization_page("audit:read")
 def actor_history(request: Any, actor: str) -> HttpResponse:
-    """All that a person or an API key did: from where, what most, first and last; of a key also who
-    made it and what it may do."""
+    """All that a person or an API key did, first and last; of a key also who made it and what it
+    may do. From where and what most is counted when asked for, which the page does by itself."""
     organization = request.organization
     key = ulid.parse_or_none(actor)
     if key is None:
         raise Http404("Histories are named by the id of the actor.")
     asked, page = _page(request, {"actor": ulid.to_text(key)})
-    newest, oldest = _newest(asked), _oldest(asked)
+    newest, oldest = _ends(asked, page)
     about = _ask(organization, {"resource": ulid.to_text(key), "exclude_action": "view"})
     about_it = paging.page(about.qs, per_page=OF_A_KEY).entries
     name, kind = _who(organization, key, newest, about_it)
@@ -83,12 +85,14 @@ def actor_history(request: Any, actor: str) -> HttpResponse:
         "is_key": is_key,
         "newest": newest,
         "oldest": oldest,
-        "facets": counting.facets(asked.qs),
-        "addresses": counting.addresses(asked.qs),
+        "with_counts": COUNTS in request.GET,
         "about_it": about_it if is_key else [],
         "made": _oldest(about) if is_key else None,
         "abilities": _last_known(organization, resource=actor, field="abilities") if is_key else [],
     }
+    if COUNTS in request.GET:
+        context["facets"] = counting.facets(asked.qs)
+        context["addresses"] = counting.addresses(asked.qs)
     return render(request, "audit/actor_history.html", context)
 
 
@@ -141,6 +145,7 @@ def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:
 def _page(request: Any, params: dict[str, str]) -> tuple[EntryFilter, paging.Page]:
     """The question, and the part of its answer that the address asks for."""
     given = request.GET.copy()
+    given.pop(COUNTS, None)
     for name, value in params.items():
         given[name] = value
     asked = EntryFilter(
@@ -151,6 +156,16 @@ def _page(request: Any, params: dict[str, str]) -> tuple[EntryFilter, paging.Pag
     if not asked.is_valid():
         raise Http404("There is no such page of this history.")
     return asked, paging.page_at(asked.qs, asked.form.cleaned_data)
+
+
+def _ends(asked: EntryFilter, page: paging.Page) -> tuple[Entry | None, Entry | None]:
+    """The newest entry and the oldest, asked for only where the page does not have them."""
+    is_first = page.previous_cursor is None and bool(page.entries)
+    is_last = page.next_cursor is None and bool(page.entries)
+    return (
+        page.entries[0] if is_first else _newest(asked),
+        page.entries[-1] if is_last else _oldest(asked),
+    )
 
 
 def _newest(asked: EntryFilter) -> Entry | None:
