@@ -75,7 +75,7 @@ run: $(STAMP)
 	@DOTENV_DEMO=1 PORT='$(PORT)' DATA_DIR='$(DATA_DIR)' exec $(BIN)/python manage.py serve
 
 # On a server of one's own (DATABASE_URL) one after the other: they would hold back each other's sealing.
-SIDE_BY_SIDE := $(if $(DATABASE_URL),,--numprocesses=2 --dist=loadfile)
+SIDE_BY_SIDE := $(if $(DATABASE_URL),,--numprocesses=3 --dist=loadfile --no-loadscope-reorder)
 
 test: $(STAMP_DEV)
 	@DOTENV_TEST=1 exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from django.conf import settings
@@ -22,6 +23,13 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from dotenv_cloud import embedded
+from keys import crypto
+
+# The same examples in each run, so that a change is not refused for what it did not touch;
+# HYPOTHESIS_PROFILE=search draws new ones.
+hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 # What migrations and post_migrate put there, and what nothing but them changes.
 KEPT = {"auth_permission", "django_content_type", "django_migrations"}
@@ -267,3 +275,45 @@ def application_connection(databases: Databases) -> Iterator[Connection]:
 def sealer_connection(databases: Databases) -> Iterator[Connection]:
     with psycopg.connect(databases.sealer, autocommit=True) as connection:
         yield connection
+
+
+# -- Deriving keys
+
+DERIVE_QUICKLY = {"admin", "api", "browser", "journeys", "promises", "query", "retention", "web"}
+"""Directories of tests in which no client derives a key itself, which takes it 600,000 rounds."""
+
+
+@pytest.fixture(autouse=True)
+def quick_derivation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand rounds instead of a twelfth of a second for each project that a test makes."""
+    if request.path.relative_to(settings.BASE_DIR / "tests").parts[0] in DERIVE_QUICKLY:
+        monkeypatch.setattr(crypto, "ITERATIONS", 1_000)
+
+
+# -- Order: workers take files as they come, so the long ones come first
+
+LONG = (
+    "browser/test_accessibility.py",
+    "operations/",
+    "retention/test_removal.py",
+    "fuzz/",
+    "test_serve.py",
+    "promises/test_auditor_changes_nothing.py",
+    "cli/test_secrets.py",
+    "web/test_who_sees_what.py",
+    "compat/test_clients.py",
+    "admin/test_admin.py",
+    "demo/",
+    "browser/",
+    "promises/test_sealing.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    root = settings.BASE_DIR / "tests"
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(root).as_posix()
+        return next((n for n, long in enumerate(LONG) if path.startswith(long)), len(LONG))
+
+    items.sort(key=place)

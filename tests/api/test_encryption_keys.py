@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keys import custody
+from keys import crypto, custody
 from keys.abilities import Scope
 from keys.models import KeyVersion
 from organizations.models import Organization
@@ -45,7 +45,7 @@ def test_the_key_is_a_document_inside_a_string_with_a_number_as_version(api: Api
     assert found["version"] == 1
     assert type(found["version"]) is int
     assert len(found["key"]) == 48
-    assert found["key_check_iterations"] == 600_000
+    assert found["key_check_iterations"] == crypto.ITERATIONS
     assert len(base64.b64decode(found["key_check_salt"], validate=True)) >= 16
     assert "key_check" not in found
 

@@ -25,11 +25,6 @@ PATH = ("my-app", "backend", "production")
 LEVELS = ("project", "target", "environment")
 
 
-@pytest.fixture(autouse=True)
-def quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crypto, "ITERATIONS", 1000)
-
-
 @pytest.fixture
 def level(acme: Organization) -> Level:
     project = factories.make_project(acme)

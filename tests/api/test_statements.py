@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from keys import authors, crypto, secrets
+from keys import authors, secrets
 from keys.levels import Level
 from organizations.models import Organization
 from tests import factories
@@ -53,9 +53,8 @@ PRODUCTION = {"project": "my-app", "target": "backend", "environment": "producti
 
 
 @pytest.fixture
-def three_levels(acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+def three_levels(acme: Organization) -> None:
     """Production with what lies above it, each written twice."""
-    monkeypatch.setattr(crypto, "ITERATIONS", 1000)
     project = factories.make_project(acme)
     target = factories.make_target(project)
     for level in Level(project, target, factories.make_environment(target)).and_above:

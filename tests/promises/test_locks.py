@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from keys import authors, crypto, deletion, rotation, secrets, versions
+from keys import authors, deletion, rotation, secrets, versions
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
 from organizations import clock
@@ -22,8 +22,7 @@ SECONDS = 20
 
 
 @pytest.fixture
-def level(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> Level:
-    monkeypatch.setattr(crypto, "ITERATIONS", 1000)
+def level(organization: Organization) -> Level:
     project = factories.make_project(organization)
     target = factories.make_target(project)
     level = Level(project, target, factories.make_environment(target))

@@ -47,11 +47,6 @@ LEVELS = 30
 SECONDS = 20
 
 
-@pytest.fixture(autouse=True)
-def quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crypto, "ITERATIONS", 1000)
-
-
 @pytest.fixture
 def project(organization: Organization) -> Project:
     project = factories.make_project(organization)

@@ -47,11 +47,6 @@ CLIENT_KEY = "a client's own key, longer than 32 bytes"
 ROUNDS = client_keys.FEWEST_ITERATIONS
 
 
-@pytest.fixture(autouse=True)
-def quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crypto, "ITERATIONS", 1000)
-
-
 @pytest.fixture
 def project(organization: Organization) -> Project:
     return factories.make_project(organization)
