@@ -11,11 +11,14 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
 from audit.models import Entry
+from tests import factories
 from tests.browser.conftest import Open, Scene
 
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "resultTypes": ["violations"],
+    # It would fetch style sheets for the one rule about turned screens, and trip over the admin's.
+    "preload": False,
 }
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 ROOM = {"runOnly": {"type": "rule", "values": ["target-size", "scrollable-region-focusable"]}}
@@ -104,6 +107,48 @@ def test_signing_in_breaks_no_rule(window: Open) -> None:
             shown.open(path)
             assert found_by_axe(shown.page) == []
             assert shown.complaints == []
+
+
+def test_an_entry_beside_the_list_breaks_no_rule(scene: Scene, window: Open) -> None:
+    with window(scene.auditor) as shown:
+        page = shown.page
+        shown.open("/o/acme/activity?action=update")
+        page.locator("#entries td.when a").first.click()
+        page.get_by_role("complementary", name="Entry").wait_for()
+        assert found_by_axe(page) == []
+        page.emulate_media(color_scheme="dark")
+        assert found_by_axe(page, COLOURS) == []
+        assert sideways(page) == []
+
+
+ADMIN = (
+    "/admin/",
+    "/admin/audit/entry/",
+    "/admin/audit/entry/?ask=who+deleted+the+production+environment",
+    "/admin/audit/entry/{entry}/change/",
+    "/admin/organizations/organization/",
+)
+
+
+def test_the_admin_breaks_no_rule(scene: Scene, window: Open) -> None:
+    officer = factories.make_member(
+        scene.organization, "auditor", factories.make_user(is_staff=True)
+    ).user
+    entry = newest_entry(scene)
+    broken = []
+    with window(officer) as shown:
+        page = shown.page
+        for path in ADMIN:
+            page.emulate_media(color_scheme="light")
+            shown.open(path.format(entry=entry))
+            found = [*found_by_axe(page), *sideways(page)]
+            # Opened anew: the admin's links take a moment to change their colour.
+            page.emulate_media(color_scheme="dark")
+            page.reload()
+            found += [f"in the dark: {what}" for what in found_by_axe(page, COLOURS)]
+            broken += [f"{path}: {what}" for what in [*found, *shown.complaints]]
+            shown.complaints.clear()
+    assert not broken, "\n".join(broken)
 
 
 def sideways(page: Page) -> list[str]:
