@@ -24,6 +24,16 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE {table} ADD CONSTRAINT %I %s', c.conname, c.body);
     END LOOP;
+    -- A row that goes is looked for in the tables below it, which are empty here and there.
+    FOR c IN SELECT conname, pg_get_constraintdef(oid) AS body, conrelid::regclass AS below,
+                    format('{table}_below_%s', row_number() OVER (ORDER BY oid)) AS copied
+             FROM pg_constraint
+             WHERE confrelid = 'organizations_environment'::regclass AND contype = 'f'
+    LOOP
+        EXECUTE format('CREATE TABLE %I (LIKE %s INCLUDING ALL)', c.copied, c.below);
+        EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I %s', c.copied, c.conname,
+                       replace(c.body, 'organizations_environment', '{table}'));
+    END LOOP;
 END $$;
 """
 

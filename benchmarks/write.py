@@ -234,7 +234,7 @@ def _clear(model: Any) -> None:
             cursor.execute(f"DELETE FROM {model._meta.db_table}; COMMIT")
             _seal()
         else:
-            cursor.execute(f"TRUNCATE {model._meta.db_table}")
+            cursor.execute(f"TRUNCATE {model._meta.db_table} CASCADE")  # with the empty ones below
         cursor.execute(f"VACUUM ANALYZE {model._meta.db_table}")
         cursor.execute("VACUUM ANALYZE audit_inbox")
 
