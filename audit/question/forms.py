@@ -29,7 +29,12 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 _RESERVED = _any_of({*TYPES, *DONE, *NOUNS, *UNANSWERABLE, *FILLERS, "by", "and", "'s", "happened"})
-_NAME = rf"(?:{_NAMED}|(?!(?:{_RESERVED}|{_PLACED})(?:\s|$))[^\s\x01]+)"
+_BEGINS = re.compile(rf"(?<!\S)(?=(?:{_RESERVED}|{_PLACED})(?:\s|$))\S+", re.IGNORECASE)
+"""A word that with those after it, if need be, is one of the language."""
+_MARK = "\x02"
+"""Put after each of them: were every name to tell what it must not be, compiling all forms would
+take half a second, which whoever asks first would wait for."""
+_NAME = rf"(?:{_NAMED}|[^\s\x01{_MARK}]+(?=\s|$))"
 _NAMES = rf"{_NAME}(?: (?:or|and) {_NAME})*"
 _ANYTHING = "anything|something|everything|things"
 _KIND = rf"(?:{_any_of(TYPES)})"
@@ -100,6 +105,12 @@ FORMS = (
         "who changed jane's password?",
         r"(?:{who} (?:changed|reset) )?(?:{owner} 's password|password of {owner2})",
         _PASSWORD,
+    ),
+    Form(
+        "who granted permissions to jane?",
+        r"{who} (?:{was} )?(?P<done>granted|revoked) (?:permissions?|rights)"
+        r"(?: (?:of|to|from|for) {owner})?",
+        {"type": ["user"]},
     ),
     Form("who removed bob?", r"{who} (?:last )?removed {owner}", {"action": ["delete", "leave"]}),
     Form("who added bob?", r"{who} (?:last )?added {owner}", {"action": ["invite", "join"]}),
@@ -191,9 +202,9 @@ def read(words: Sequence[tuple[str, bool]]) -> Reading | None:
     quoted: list[str] = []
     parts = []
     for word, is_quoted in spoken:
-        parts.append(f"\x01{len(quoted)}\x01" if is_quoted else word.replace("\x01", ""))
+        parts.append(f"\x01{len(quoted)}\x01" if is_quoted else re.sub(r"[\x01\x02]", "", word))
         quoted += [word] if is_quoted else []
-    text = " ".join(parts)
+    text = _BEGINS.sub(rf"\g<0>{_MARK}", " ".join(parts))
     for form in FORMS:
         if match := _compiled(form.pattern).fullmatch(text):
             return _read(form, match, quoted)
@@ -203,11 +214,14 @@ def read(words: Sequence[tuple[str, bool]]) -> Reading | None:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     slots = re.sub(r"\{([a-z]+2?)\}", lambda slot: _SLOTS[slot[1]], pattern)
-    return re.compile(slots, re.IGNORECASE)
+    marked = slots.replace(r"\ ", " ").replace(" ", rf"{_MARK}? ") + rf"{_MARK}?"
+    return re.compile(marked, re.IGNORECASE)
 
 
 def _read(form: Form, match: re.Match[str], quoted: Sequence[str]) -> Reading:
-    found = {name: text for name, text in match.groupdict().items() if text is not None}
+    found = {
+        name: text.replace(_MARK, "") for name, text in match.groupdict().items() if text is not None
+    }
     params: dict[str, list[str]] = {}
 
     def add(more: Params) -> None:
