@@ -21,7 +21,7 @@ from tests.query import seeding
 Connection = psycopg.Connection[Any]
 
 JANUARY, FEBRUARY, MARCH = (datetime(2021, month, 1, tzinfo=UTC) for month in (1, 2, 3))
-A_MONTH = 300
+A_MONTH = 120
 """Entries of an organization."""
 
 
