@@ -220,7 +220,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _read(form: Form, match: re.Match[str], quoted: Sequence[str]) -> Reading:
     found = {
-        name: text.replace(_MARK, "") for name, text in match.groupdict().items() if text is not None
+        name: text.replace(_MARK, "")
+        for name, text in match.groupdict().items()
+        if text is not None
     }
     params: dict[str, list[str]] = {}
 
