@@ -106,6 +106,8 @@ def _read_day(words: str, now: dt.datetime) -> Closed | None:
         return _days(today, today + _DAY, now)
     if words == "yesterday":
         return _days(today - _DAY, today, now)
+    if words in ("day before yesterday", "the day before yesterday"):
+        return _days(today - 2 * _DAY, today - _DAY, now)
     name = words.removeprefix("last ")
     if name not in _WEEKDAYS:
         return None
@@ -182,7 +184,11 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_MONTH = re.compile(rf"(?:(\d{{1,2}}) )?({'|'.join(_MONTHS)})(?: (\d{{1,2}}))?(?: (\d{{4}}))?")
+_SHORT = tuple(name[:3] for name in _MONTHS)
+_MONTH = re.compile(
+    rf"(?:(\d{{1,2}}) )?({'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in _MONTHS)}|sept)"
+    r"(?: (\d{1,2}))?(?: (\d{4}))?"
+)
 
 
 def _read_month(words: str, now: dt.datetime) -> Closed | None:
@@ -190,7 +196,9 @@ def _read_month(words: str, now: dt.datetime) -> Closed | None:
     match = _MONTH.fullmatch(words)
     if match is None or (match[1] and match[3]):
         return None
-    day, month = match[1] or match[3], _MONTHS.index(match[2]) + 1
+    if match[2] not in _MONTHS and not (match[1] or match[3] or match[4]):
+        return None  # by itself, Jan is a person
+    day, month = match[1] or match[3], _SHORT.index(match[2][:3]) + 1
     year = int(match[4] or now.year)
     first = dt.date(year, month, int(day or 1))
     if not match[4] and first > now.date():

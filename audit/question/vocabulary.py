@@ -47,6 +47,9 @@ CHANGES = (
 )
 """What "what changed?" asks for: everything that is more than looking."""
 
+LOOKS = ("read", "decrypt", "retrieve", "view")
+"""What "who read it?" asks for: secrets are decrypted, keys retrieved, the log is viewed."""
+
 _VERBS: tuple[tuple[str, str, str, Mapping[str, Sequence[str]]], ...] = (
     ("created, made", "create, make", "creation", {"action": ["create"]}),
     ("updated, edited", "update, edit", "update", {"action": ["update"]}),
@@ -58,14 +61,13 @@ _VERBS: tuple[tuple[str, str, str, Mapping[str, Sequence[str]]], ...] = (
     ("rotated", "rotate", "rotation", {"action": ["rotate"]}),
     ("re-encrypted", "re-encrypt", "re-encryption", {"action": ["re_encrypt"]}),
     ("retrieved, fetched", "retrieve, fetch", "retrieval", {"action": ["retrieve"]}),
-    ("read, saw, seen", "read, see", "", {"action": ["read", "decrypt"]}),
+    ("read, saw, seen, viewed, accessed", "read, see, view, access", "", {"action": LOOKS}),
     ("decrypted", "decrypt", "decryption", {"action": ["decrypt"]}),
     ("restored", "restore", "restoration", {"action": ["restore"]}),
     ("purged", "purge", "purge", {"action": ["purge"]}),
     ("invited", "invite", "invitation", {"action": ["invite"]}),
     ("joined", "join", "", {"action": ["join"]}),
     ("left", "leave", "", {"action": ["leave"]}),
-    ("viewed", "view", "", {"action": ["view"]}),
     ("exported", "export", "export", {"action": ["export"]}),
     (
         "signed in, logged in",

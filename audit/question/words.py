@@ -4,6 +4,7 @@ what is left as one of the forms or, failing that, word by word."""
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from audit import periods
@@ -13,9 +14,12 @@ from audit.question import forms
 from audit.question.compilation import Compilation
 from audit.question.tokens import Token
 from audit.question.vocabulary import (
+    DO,
+    DONE,
     FILLERS,
     INTERFACES,
     KEYWORDS,
+    NOUNS,
     PHRASES,
     TIMES,
     UNANSWERABLE,
@@ -25,7 +29,10 @@ _LONGEST_TIME = 4  # words, such as "7 days ago"
 
 
 def take(made: Compilation, tokens: Sequence[Token]) -> None:
-    left = _take_origin(made, _take_times(made, _take_qualifiers(made, tokens)))
+    left = _refuse_clocks(made, _take_times(made, _take_qualifiers(made, tokens)))
+    left = _take_origin(made, left)
+    if len(left) > 1 and left[0].word in _REQUESTS:
+        left = left[2:] if left[1].word in forms.READER else left[1:]
     reading = forms.read([(token.value, token.is_quoted) for token in left])
     if reading is None:
         _take_words(made, left)
@@ -121,6 +128,16 @@ def _take_times(made: Compilation, tokens: Sequence[Token]) -> list[Token]:
             left.append(tokens[place])
         place += taken or 1
     return left
+
+
+def _refuse_clocks(made: Compilation, tokens: Sequence[Token]) -> list[Token]:
+    """Say which times are not understood, which would else be looked for as names."""
+    clocks = [token for token in tokens if token.word and _CLOCK.fullmatch(token.word)]
+    made.unknown += [
+        f"{token.value}: give day and time, such as 2026-11-01T14:30, or 2026-11-01..2026-11-07"
+        for token in clocks
+    ]
+    return [token for token in tokens if token not in clocks]
 
 
 def _take_time(made: Compilation, tokens: Sequence[Token]) -> int:
@@ -244,6 +261,8 @@ def _take_person(made: Compilation, tokens: Sequence[Token]) -> int:
         people += 1
         if place + 1 >= len(tokens) or tokens[place].word not in ("or", "and"):
             break
+        if tokens[place + 1].word in DONE:
+            break  # another question begins
         place += 1
     return place if people else 0
 
@@ -285,6 +304,20 @@ def _take_interface(made: Compilation, tokens: Sequence[Token]) -> int:
 
 
 _ASKS = frozenset({"who", "what", "when", "which", "where", "how", "did", "was", "were", "has"})
+_REQUESTS = frozenset({"show", "list", "find", "give", "display", "tell"})
+_SPOKEN = frozenset(
+    {word for phrase in (*DO, *DONE, *NOUNS, *UNANSWERABLE) for word in phrase.split()}
+    | {"and", "or", "by", "as", "to", "for", "from", "than", "besides", "between", "at", "happened"}
+    | {"attempt", "attempts", "attempted", "request", "requests", "more", "less", "changes"}
+    | {"ago", "day", "days", "night", "morning", "noon", "afternoon", "evening", "midnight"}
+    | {"weekend", "weekends", "week", "weeks", "month", "months", "quarter", "year", "years"}
+    | {"hour", "hours", "minute", "minutes", "two", "three", "this", "last", "past", "since"}
+)
+"""Words of sentences rather than of names: looked for as text, they hardly are what was meant."""
+_CLOCK = re.compile(
+    r"\d{1,2}(?::\d{2}){1,2}(?:am|pm)?|\d{1,2}(?:am|pm)|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
+)
+"""A time of day, or a date in an order that differs from place to place."""
 
 
 def _take_words(made: Compilation, tokens: Sequence[Token]) -> None:
@@ -302,7 +335,8 @@ def _take_words(made: Compilation, tokens: Sequence[Token]) -> None:
     while place < len(tokens):
         place += _take_word(made, tokens, place)
     names = made.words[before:]
-    if len(names) > 1 and tokens[0].word in _ASKS:
+    is_spoken = any(token.word in _SPOKEN and token.value in names for token in tokens)
+    if is_spoken or (len(names) > 1 and tokens[0].word in _ASKS):
         made.unknown.append(
             f"{text}: this is none of the ways to ask; {' '.join(names)} was looked for in names"
         )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audit import question
+from audit import periods, question
 from audit.policy import ACTIONS, RESOURCE_TYPES, Interface, Result
 from audit.question.forms import FORMS, Form
 from audit.question.forms import read as read_form
@@ -90,7 +90,7 @@ def test_questions_become_parameters(text: str, expected: dict[str, list[str]]) 
     assert params(text) == expected
 
 
-READ = {"action": ["read", "decrypt"], "type": ["secret", "secret_version"]}
+READ = {"action": ["read", "decrypt", "retrieve", "view"], "type": ["secret", "secret_version"]}
 KEYS = ["key_version", "api_key"]
 SPOKEN: list[tuple[str, dict[str, list[str]]]] = [
     ("who deleted production", {"action": ["delete"], "resource": ["production"]}),
@@ -232,6 +232,56 @@ def test_a_person_may_ask_in_words(text: str, expected: dict[str, list[str]]) ->
     assert found.unknown == []
     found.params.pop("tz", None)
     assert found.params == expected
+
+
+@pytest.mark.parametrize("asked", ["show me", "list", "give me", "tell me", "find"])
+def test_a_request_asks_as_a_question_does(asked: str) -> None:
+    assert compiled(f"{asked} failed sign-ins of jane").params == (
+        compiled("failed sign-ins of jane").params
+    )
+
+
+def test_who_granted_what_is_no_question_about_a_project() -> None:
+    assert compiled("who granted permissions to jane?").params == {
+        "action": ["grant"],
+        "type": ["user"],
+        "resource": ["jane"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "since", "until"),
+    [
+        ("day before yesterday", 2, 1),
+        ("the day before yesterday", 2, 1),
+        ("yesterday", 1, 0),
+    ],
+)
+def test_days_are_counted_back(words: str, since: int, until: int) -> None:
+    at = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    [asked] = params(f"who deleted my-app {words}")["when"]
+    found = periods.resolve(asked, NOW, dt.UTC)
+    assert found == periods.Period(at - dt.timedelta(since), at - dt.timedelta(until))
+
+
+def test_a_short_month_needs_a_day_or_a_year() -> None:
+    assert params("what did jan do")["actor"] == ["jan"]
+    assert params("what did jan do since 3 jan 2026")["since"] == ["3 jan 2026"]
+    for words, long in (("17 nov", "17 november"), ("sept 2026", "september 2026")):
+        assert periods.resolve(words, NOW, dt.UTC) == periods.resolve(long, NOW, dt.UTC)
+
+
+@pytest.mark.parametrize("clock", ["2:30pm", "14:30", "5pm", "1/11/2026", "01.11.26"])
+def test_a_time_that_is_not_understood_is_no_name(clock: str) -> None:
+    found = question.compile(f"who deleted my-app at {clock}", now=NOW)
+    assert [each for each in found.unknown if each.startswith(f"{clock}: give day and time")]
+    assert "q" not in found.params or clock not in str(found.params["q"])
+
+
+def test_words_of_a_sentence_are_not_looked_for_in_silence() -> None:
+    found = question.compile("strange attempts", now=NOW)
+    assert "none of the ways to ask" in str(found.unknown)
+    assert question.compile('my-app "night"', now=NOW).unknown == []
 
 
 def test_every_form_is_documented_with_what_it_means() -> None:
