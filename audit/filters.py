@@ -146,6 +146,10 @@ class _EntryForm(forms.Form):
         asked.period = periods.Period(
             max(filter(None, starts), default=None), min(filter(None, ends), default=None)
         )
+        since, until = asked.period
+        if since is not None and until is not None and since >= until:
+            given = ", ".join(name for name in readers if values.get(name))
+            asked.notes.append(f"{given}: no time is left, as it begins only when it is over.")
 
     def _look_names_up(self, values: Mapping[str, Any]) -> None:
         organizations, types = self.asked.organization_ids, values["type"]

@@ -184,6 +184,13 @@ def test_a_name_that_nothing_ever_had_is_noted(ask: Ask) -> None:
     ]
 
 
+def test_a_time_that_begins_when_it_is_over_is_noted(ask: Ask) -> None:
+    question = ask(since="2026-11-20", until="2026-11-01")
+    assert found(question) == set()
+    assert question.notes == ["since, until: no time is left, as it begins only when it is over."]
+    assert ask(since="2026-11-01", until="2026-11-20").notes == []
+
+
 @pytest.mark.parametrize(
     ("data", "name", "remedy"),
     [
