@@ -120,6 +120,7 @@ TYPES: dict[str, Sequence[str]] = {
         ("encryption key", ("key_version",)),
         ("key", ("key_version", "api_key")),
         ("audit log", ("audit_log",)),
+        ("log", ("audit_log",)),
     )
     for form in (word, f"{word}s")
 }
@@ -142,7 +143,7 @@ PHRASES: dict[str, Mapping[str, Sequence[str]]] = (
         word: {"type": types}
         for word, types in TYPES.items()
         # These may as well be a part of a name.
-        if word not in ("user", "users", "account", "accounts", "key", "organization")
+        if word.rstrip("s") not in ("user", "account", "organization", "log") and word != "key"
     }
 )
 """Words that mean one thing wherever they stand."""

@@ -241,6 +241,12 @@ def test_a_request_asks_as_a_question_does(asked: str) -> None:
     )
 
 
+@pytest.mark.parametrize("words", ["who viewed the log", "who accessed the audit log"])
+def test_who_looked_at_the_log_is_no_question_about_a_name(words: str) -> None:
+    assert params(words) == {"action": READ["action"], "type": ["audit_log"]}
+    assert params("log-shipper")["q"] == ["log-shipper"]
+
+
 def test_who_granted_what_is_no_question_about_a_project() -> None:
     assert compiled("who granted permissions to jane?").params == {
         "action": ["grant"],
