@@ -132,12 +132,17 @@ def _take_times(made: Compilation, tokens: Sequence[Token]) -> list[Token]:
 
 def _refuse_clocks(made: Compilation, tokens: Sequence[Token]) -> list[Token]:
     """Say which times are not understood, which would else be looked for as names."""
-    clocks = [token for token in tokens if token.word and _CLOCK.fullmatch(token.word)]
-    made.unknown += [
-        f"{token.value}: give day and time, such as 2026-11-01T14:30, or 2026-11-01..2026-11-07"
-        for token in clocks
-    ]
-    return [token for token in tokens if token not in clocks]
+    left: list[Token] = []
+    for token in tokens:
+        if not _CLOCK.fullmatch(token.word):
+            left.append(token)
+            continue
+        if left and left[-1].word in ("at", "around", "about", "on"):
+            left.pop()
+        made.unknown.append(
+            f"{token.value}: give day and time, such as 2026-11-01T14:30, or 2026-11-01..2026-11-07"
+        )
+    return left
 
 
 def _take_time(made: Compilation, tokens: Sequence[Token]) -> int:
