@@ -28,7 +28,21 @@ def _any_of(words: Iterable[str]) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
 
-_RESERVED = _any_of({*TYPES, *DONE, *NOUNS, *UNANSWERABLE, *FILLERS, "by", "and", "'s", "happened"})
+_PEOPLE = "anybody|anyone|somebody|someone|everybody|people"
+_RESERVED = _any_of(
+    {
+        *TYPES,
+        *DONE,
+        *NOUNS,
+        *UNANSWERABLE,
+        *FILLERS,
+        *_PEOPLE.split("|"),
+        "by",
+        "and",
+        "'s",
+        "happened",
+    }
+)
 _BEGINS = re.compile(rf"(?<!\S)(?=(?:{_RESERVED}|{_PLACED})(?:\s|$))\S+", re.IGNORECASE)
 """A word that with those after it, if need be, is one of the language."""
 _MARK = "\x02"
@@ -36,7 +50,7 @@ _MARK = "\x02"
 take half a second, which whoever asks first would wait for."""
 _NAME = rf"(?:{_NAMED}|[^\s\x01{_MARK}]+(?=\s|$))"
 _NAMES = rf"{_NAME}(?: (?:or|and) {_NAME})*"
-_ANYTHING = "anything|something|everything|things"
+_ANYTHING = f"anything|something|everything|things|{_PEOPLE}"
 _KIND = rf"(?:{_any_of(TYPES)})"
 _CONTAINER = rf"(?:(?:{_PLACED}) (?:{_KIND} )?(?P<in{{n}}>{_NAMES})(?: {_KIND})?)"
 
@@ -47,7 +61,8 @@ _SLOTS = {
     "do": rf"(?P<do>{_any_of(DO)})",
     "noun": rf"(?P<noun>{_any_of(NOUNS)})",
     "types": rf"(?P<types>{_any_of(TYPES)})",
-    "person": rf"(?:(?:api key|access token|user|member|key) )?(?P<person>{_NAMES}|i|me)",
+    "person": rf"(?:(?:api key|access token|user|member|key) )?(?P<person>{_NAMES}|i|me)"
+    r"(?: (?:api key|access token|key))?",
     "owner": rf"(?:(?:user|member) )?(?P<owner>{_NAMES})",
     "owner2": rf"(?:(?:user|member) )?(?P<owner2>{_NAMES})",
     "path": rf"(?:{_KIND} )?(?P<path>{_NAMES})(?: {_KIND})?",
@@ -245,6 +260,9 @@ def _read(form: Form, match: re.Match[str], quoted: Sequence[str]) -> Reading:
             add({"type": TYPES[word.lower()]})
     if word := found.get("result"):
         add({"result": [_RESULTS[word.lower()]]})
+    if "revoke" in params.get("action", ()) and "user" not in params.get("type", ["user"]):
+        # Permissions are revoked; what else people call so is entered as deleted.
+        params["action"] = ["delete" if each == "revoke" else each for each in params["action"]]
     if "type" in params and not _is_ever_done(params.get("action", ()), params["type"]):
         # Not projects are rotated but keys, and the one of this project is meant.
         del params["type"]

@@ -137,7 +137,11 @@ INTERFACES = {
 }
 
 PHRASES: dict[str, Mapping[str, Sequence[str]]] = (
-    {word: params for word, params in DONE.items() if word not in ("read", "saw", "seen")}
+    {
+        word: params
+        for word, params in DONE.items()
+        if word not in ("read", "saw", "seen", "revoked")
+    }
     | {word: params for word, params in NOUNS.items() if "-" in word or word.startswith("log")}
     | {
         word: {"type": types}

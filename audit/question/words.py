@@ -341,7 +341,7 @@ def _take_words(made: Compilation, tokens: Sequence[Token]) -> None:
         place += _take_word(made, tokens, place)
     names = made.words[before:]
     is_spoken = any(token.word in _SPOKEN and token.value in names for token in tokens)
-    if is_spoken or (len(names) > 1 and tokens[0].word in _ASKS):
+    if is_spoken or (names and tokens[0].word in _ASKS):
         made.unknown.append(
             f"{text}: this is none of the ways to ask; {' '.join(names)} was looked for in names"
         )

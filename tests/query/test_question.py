@@ -247,6 +247,27 @@ def test_who_looked_at_the_log_is_no_question_about_a_name(words: str) -> None:
     assert params("log-shipper")["q"] == ["log-shipper"]
 
 
+def test_what_is_called_revoked_was_deleted_but_permissions() -> None:
+    assert params("which api keys were revoked") == {"action": ["delete"], "type": ["api_key"]}
+    assert "none of the ways to ask" in str(compiled("revoked access tokens").unknown)
+    assert params("who revoked permissions of jane")["action"] == ["revoke"]
+
+
+def test_anybody_is_no_name() -> None:
+    assert params("who invited people") == {"action": ["invite"]}
+    assert params("who deleted anything") == {"action": ["delete"]}
+
+
+def test_the_kind_of_a_key_may_stand_behind_its_name() -> None:
+    assert params("who used the ci key") == {"actor": ["ci"]}
+    assert params("what did the ci api key delete") == {"action": ["delete"], "actor": ["ci"]}
+
+
+@pytest.mark.parametrize("text", ["who is an owner?", "who my-app"])
+def test_a_question_of_no_known_form_says_so_even_with_one_name(text: str) -> None:
+    assert "none of the ways to ask" in str(compiled(text).unknown)
+
+
 def test_who_granted_what_is_no_question_about_a_project() -> None:
     assert compiled("who granted permissions to jane?").params == {
         "action": ["grant"],
