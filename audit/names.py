@@ -168,13 +168,35 @@ def _with_part(
 def below(
     path: str, organizations: Collection[uuid.UUID], most: int
 ) -> list[tuple[uuid.UUID, str, str]]:
-    """The first `most` things that are or were below `path`: id, type and path of each."""
+    """The first `most` things that are or were below `path`, the secret kept there first: id, type
+    and path of each."""
+    return _listed(
+        "label >= %s AND label < %s AND (label = %s AND type = 'secret'"
+        " OR label >= %s AND type <> 'secret_version')",
+        # In the order of bytes, "0" comes next after "/".
+        [path, f"{path}0", path, f"{path}/"],
+        organizations,
+        most,
+    )
+
+
+def namesakes(
+    thing: uuid.UUID, type: str, label: str, organizations: Collection[uuid.UUID], most: int
+) -> list[tuple[uuid.UUID, str, str]]:
+    """The first `most` other things of `type` that are or were called `label`: id, type, label."""
+    return _listed(
+        "label = %s AND type = %s AND id <> %s", [label, type, thing], organizations, most
+    )
+
+
+def _listed(
+    which: str, values: Sequence[str | uuid.UUID], organizations: Collection[uuid.UUID], most: int
+) -> list[tuple[uuid.UUID, str, str]]:
     with connections[replica.database()].cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT id, type, label FROM audit_name WHERE organization_id = ANY(%s)"
-            " AND kind = 'resource' AND label >= %s AND label < %s AND type <> 'secret_version'"
-            " ORDER BY label, id LIMIT %s",
-            [list(organizations), f"{path}/", f"{path}0", most],
+            f" AND kind = 'resource' AND ({which}) ORDER BY label, id LIMIT %s",
+            [list(organizations), *values, most],
         )
         rows: list[tuple[uuid.UUID, str, str]] = cursor.fetchall()
     return rows

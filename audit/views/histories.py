@@ -24,8 +24,10 @@ ENDS = "delete,purge,leave"
 """Actions after which a thing is no more."""
 COUNTS = "counts"
 """The parameter of an actor's page that comes with what is counted."""
-MOST_BELOW = 50
-"""Things below another that its history lists."""
+CONTAINERS = frozenset({"project", "target", "environment"})
+"""What things are kept in."""
+MOST_LISTED = 50
+"""Things below another, or of its name, that its history lists."""
 OF_A_KEY = 10
 """Entries about an API key, on the page of what it did."""
 
@@ -44,7 +46,8 @@ def resource_history(request: Any, resource: str) -> HttpResponse:
     if newest is None or oldest is None:
         raise Http404("Nothing is known of it.")
     access.note_view(organization, asked)
-    path = newest.resource_label
+    type, path = newest.resource_type, newest.resource_label
+    here = [organization.pk]
     context = {
         "section": "activity",
         "page": page,
@@ -54,8 +57,9 @@ def resource_history(request: Any, resource: str) -> HttpResponse:
         "ended": _newest(
             _ask(organization, {"resource": resource, "action": ENDS, "result": "success"})
         ),
-        "below": names.below(path, [organization.pk], MOST_BELOW),
-        "most_below": MOST_BELOW,
+        "below": names.below(path, here, MOST_LISTED) if type in CONTAINERS else [],
+        "namesakes": names.namesakes(key, type, path, here, MOST_LISTED),
+        "most_listed": MOST_LISTED,
     }
     return render(request, "audit/resource_history.html", context)
 

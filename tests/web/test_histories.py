@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from keys import rotation
+from keys.levels import Level
 from organizations import hierarchy, members
 from organizations.models import Organization, Project, User
 from tests import factories
@@ -122,6 +123,26 @@ def test_a_thing_s_history_outlives_it(
     assert "History of shop/web/production environment gone" in gone
     assert "deleted environment shop/web/production" in gone
     assert "gone" not in text(client_of_owner.get(f"/o/acme/history/resource/{keys[0]}"))[:60]
+    assert "of this name" not in gone
+
+
+def test_a_thing_s_history_leads_to_its_secret_and_to_others_of_its_name(
+    client_of_owner: Client, acme: Organization, shop: Project
+) -> None:
+    target = factories.make_target(shop, "Web")
+    former = factories.make_environment(target, "Production")
+    former_key = former.ulid
+    hierarchy.delete_node(former)
+    environment = factories.make_environment(target, "Production")
+    secret = factories.make_secret(Level(shop, target, environment))
+    page = client_of_owner.get(f"/o/acme/history/resource/{environment.ulid}")
+    assert "Below it, now or once shop/web/production secret" in text(page)
+    assert "Others of this name, now or once shop/web/production environment" in text(page)
+    assert f"/o/acme/history/resource/{secret.ulid}" in page.content.decode()
+    assert f"/o/acme/history/resource/{former_key}" in page.content.decode()
+    of_secret = text(client_of_owner.get(f"/o/acme/history/resource/{secret.ulid}"))
+    assert "Below it" not in of_secret
+    assert "of this name" not in of_secret
 
 
 def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_came(
@@ -142,9 +163,9 @@ def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_cam
     assert page.startswith("Activity What ci did API key")
     assert "owner@example.org created API key ci" in page
     assert "audit:read, project:read" in page or "project:read, audit:read" in page
-    assert "From where, and what most" in page
+    assert "From where, and what most often" in page
     counted = text(client_of_owner.get(address, {"counts": "1"}))
-    assert re.search(rf"What most .* From where Address .*{used_from}", counted)
+    assert re.search(rf"What it did most .* From where Address .*{used_from}", counted)
     client_of_owner.post(f"/o/acme/api-keys/{api_key.ulid}", {"action": "revoke", "sure": "yes"})
     assert not acme.api_keys.filter(pk=api_key.pk).exists()  # type: ignore[attr-defined]
     assert "deleted API key ci" in text(client_of_owner.get(address))
