@@ -37,12 +37,13 @@ def tell(name: str, values: Sequence[str]) -> str:
 
 def tell_period(period: periods.Period, zone: dt.tzinfo) -> str:
     """Exact instants, as a clock on the reader's wall shows them."""
-    parts = [f"from {_instant(period.since, zone)}"] if period.since else []
-    parts += [f"to before {_instant(period.until, zone)}"] if period.until else []
+    parts = [f"from {tell_instant(period.since, zone)}"] if period.since else []
+    parts += [f"to before {tell_instant(period.until, zone)}"] if period.until else []
     return f"{' '.join(parts)} ({zone})"
 
 
-def _instant(moment: dt.datetime, zone: dt.tzinfo) -> str:
+def tell_instant(moment: dt.datetime, zone: dt.tzinfo) -> str:
+    """Tue 24 Nov 2026 03:31:28 +01:00."""
     local = moment.astimezone(zone)
     offset = local.strftime("%z")
     return f"{local:%a %d %b %Y %H:%M:%S} {offset[:3]}:{offset[3:5]}"

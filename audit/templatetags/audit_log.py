@@ -15,6 +15,7 @@ from audit import agents, differences, listing, moves, question, sentences, zone
 from audit.counting import Count
 from audit.models import Entry
 from audit.presentation import rfc3339
+from audit.question import telling
 from audit.rows import Rows
 from organizations import clock, ulid
 
@@ -58,6 +59,12 @@ def day_name(context: template.Context, date: dt.date) -> str:
 @register.simple_tag(takes_context=True)
 def zone_name(context: template.Context) -> str:
     return str(_zone(context))
+
+
+@register.simple_tag(takes_context=True)
+def clock_now(context: template.Context) -> str:
+    """This moment in the reader's time zone, with its offset."""
+    return telling.tell_instant(clock.now(), _zone(context))
 
 
 def _zone(context: template.Context) -> dt.tzinfo:

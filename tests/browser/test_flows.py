@@ -8,6 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from organizations import hierarchy
 from tests import factories
 from tests.browser.conftest import Open, Scene, Window
 
@@ -189,3 +190,25 @@ def test_the_entry_that_was_chosen_last_is_the_one_beside_the_list(
         assert shown.complaints == []
         page.keyboard.press("Escape")
         expect(links[-1]).to_be_focused()
+
+
+def test_a_list_on_paper_says_who_asked_what_and_that_there_is_more(
+    scene: Scene, window: Open
+) -> None:
+    project = scene.organization.projects.get()  # type: ignore[attr-defined]
+    for number in range(51):
+        hierarchy.update_node(project, {"description": f"Text {number}"})
+    with window(scene.auditor, viewport={"width": 718, "height": 1000}) as shown:
+        page = shown.page
+        shown.open("/o/acme/activity?ask=-action:delete&tz=Etc/UTC")
+        page.emulate_media(media="print")
+        expect(page.get_by_label("Ask the log")).to_have_value("-action:delete")
+        more = page.get_by_text("Older entries that answer this are on other pages.")
+        expect(more).to_be_visible()
+        footer = page.locator("footer")
+        expect(footer).to_contain_text(f"Shown to {scene.auditor.email} on ")
+        expect(footer).to_contain_text(f" +00:00 by {shown.url}/o/acme/activity?")
+        row = page.locator("#entries tbody:not(.day) tr").first
+        assert row.evaluate("row => getComputedStyle(row).display") == "table-row"
+        for pressed in ("CSV", "Clear all", "Older →", "Ask", "Pause"):
+            expect(page.get_by_text(pressed, exact=True)).to_be_hidden()
