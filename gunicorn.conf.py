@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from typing import Any
 
-from dotenv_cloud.logging import configuration
+from dotenv_cloud.observability.logging import configuration
 
 wsgi_app = "dotenv_cloud.wsgi"
 bind = os.environ.get("BIND", f"127.0.0.1:{os.environ.get('PORT', '8000')}")
@@ -33,9 +33,9 @@ logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.g
         "gunicorn.http.wsgi": {"level": "ERROR"},
     }
 }
-# Where workers count requests for the metrics (dotenv_cloud/metrics.py): each worker in the file of
-# its slot, which the next one to have the slot goes on with. A reload reads this file anew and
-# finds the directory named already.
+# Where workers count requests for the metrics (dotenv_cloud/observability/metrics.py): each worker
+# in the file of its slot, which the next one to have the slot goes on with. A reload reads this
+# file anew and finds the directory named already.
 _OWN = "dotenv-metrics-"
 _counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_OWN)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts

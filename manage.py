@@ -25,7 +25,7 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    from dotenv_cloud import embedded
+    from dotenv_cloud.demo import embedded
 
     try:
         django.setup()

@@ -16,9 +16,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 
-from audit import access, density, download, export, question, zones
-from audit.admin_columns import Columns
-from audit.admin_list import (
+from audit.export import download, formats
+from audit.models import Entry, SavedView
+from audit.questions import bar, reading
+from audit.questions.filters import POSITION
+from audit.review import density, time_zones
+from audit.review.admin_columns import Columns
+from audit.review.admin_list import (
     ActionFilter,
     EntryList,
     InterfaceFilter,
@@ -28,8 +32,6 @@ from audit.admin_list import (
     WhenFilter,
     asked_in,
 )
-from audit.filters import POSITION
-from audit.models import Entry, SavedView
 from organizations import ulid
 from organizations.models import Organization
 from organizations.permissions import organizations_with
@@ -66,7 +68,7 @@ class EntryAdmin(ReadOnlyAdmin):
         """Made once a request: Django compares the columns that it was given."""
         if not hasattr(request, "entry_columns"):
             organizations: dict[uuid.UUID, Organization] = {o.pk: o for o in self.readable(request)}
-            request.entry_columns = Columns(zones.of(request), organizations)
+            request.entry_columns = Columns(time_zones.of(request), organizations)
         made: Columns = request.entry_columns
         return made
 
@@ -110,7 +112,7 @@ class EntryAdmin(ReadOnlyAdmin):
     def readable(self, request: Any) -> list[Organization]:
         """The organizations whose log the person may read; asked once a request."""
         if not hasattr(request, "readable_organizations"):
-            request.readable_organizations = list(access.readable_organizations(request.user))
+            request.readable_organizations = list(reading.readable_organizations(request.user))
         found: list[Organization] = request.readable_organizations
         return found
 
@@ -133,7 +135,7 @@ class EntryAdmin(ReadOnlyAdmin):
         )
         shown = getattr(response, "context_data", None) or {}
         if "cl" in shown:
-            access.note_views(self.chosen(request), shown["cl"].asked)
+            reading.note_views(self.chosen(request), shown["cl"].asked)
         return response  # type: ignore[no-any-return]
 
     def _settled(self, request: Any) -> HttpResponse:
@@ -146,15 +148,15 @@ class EntryAdmin(ReadOnlyAdmin):
                 params.setlist(name, filled)
         typed, zone = request.GET.get("ask", ""), request.GET.get("tz", "")
         try:
-            made = question.compile(typed, zone or "UTC", reader=request.user.email)
+            made = bar.compile(typed, zone or "UTC", reader=request.user.email)
         except (ValueError, ValidationError):
-            made = question.compile("")  # the filter says which zone does not exist
+            made = bar.compile("")  # the filter says which zone does not exist
         for name, texts in made.params.items():
             params.setlist(name, texts)
         for part in made.unknown:
             messages.warning(request, f"Not understood: {part}")
         answer = redirect(f"{request.path}?{params.urlencode()}")
-        zones.remember(answer, zone)
+        time_zones.remember(answer, zone)
         density.remember(answer, request.GET.get("density", ""))
         return answer
 
@@ -165,7 +167,7 @@ class EntryAdmin(ReadOnlyAdmin):
         organizations = self.chosen(request)
         _, asked = asked_in(request, organizations)
         name = request.GET.get("format", "ndjson")
-        if name not in export.FORMATS or not asked.is_valid():
+        if name not in formats.FORMATS or not asked.is_valid():
             return redirect(f"{reverse('admin:audit_entry_changelist')}?{request.GET.urlencode()}")
         title = organizations[0].slug if len(organizations) == 1 else "entries"
         return download.answer(organizations, asked, name, title=title)
@@ -178,7 +180,7 @@ class EntryAdmin(ReadOnlyAdmin):
         if entry is not None:
             for organization in self.readable(request):
                 if organization.pk == entry.organization_id:
-                    access.note_view(organization, entry=entry)
+                    reading.note_view(organization, entry=entry)
         return entry
 
 

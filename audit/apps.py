@@ -21,10 +21,11 @@ class AuditConfig(AppConfig):
 
 def _renew_guards_and_grants(using: str, plan: Any = None, **kwargs: Any) -> None:
     """The guards follow the policy page, and the grants follow the tables, at each migrate."""
-    from audit import database_roles, guard
+    from audit.capture import triggers
+    from audit.ledger import roles
 
     connection = connections[using]
     if "audit_inbox" not in connection.introspection.table_names():
         return
-    guard.install(connection)
-    database_roles.grant(connection)
+    triggers.install(connection)
+    roles.grant(connection)

@@ -13,7 +13,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
-from audit import context, refusals
+from audit import context
+from audit.capture import refusals
 from audit.context import Actor, Origin
 from audit.policy import ActorType, Interface
 from audit.redaction import clean

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from audit import policy
-from audit.querysets import EntryQuerySet
+from audit.questions.querysets import EntryQuerySet
 from organizations import ulid
 from organizations.models import Organization
 from organizations.models.base import Timestamped
@@ -142,7 +142,7 @@ def _existing(type_name: str, key: uuid.UUID | None) -> models.Model | None:
 
 class SavedView(Timestamped):
     """A question to the log with a name: somebody's own, or shared with all of the organization
-    who may read the log. See `audit.saved_views` for what is done with them.
+    who may read the log. See `audit.questions.saved_views` for what is done with them.
 
     query: the query string of the page, with words of time as they were asked ("7d").
     """

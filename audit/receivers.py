@@ -11,10 +11,11 @@ from django.db.models import Model
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from audit import policy, refusals
+from audit import policy
+from audit.capture import refusals
+from audit.capture.events import TO_EACH_ORGANIZATION, Told, record, record_each
 from audit.context import Actor
 from audit.policy import ActorType, Result
-from audit.record import TO_EACH_ORGANIZATION, Told, record, record_each
 from organizations import ulid
 from organizations.models import User
 from organizations.signals import access_denied, content_revealed, token_used

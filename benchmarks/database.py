@@ -75,7 +75,7 @@ def kept(directory: Path) -> Iterator[None]:
     from django.core.management import call_command
     from django.db import connections
 
-    from dotenv_cloud import embedded
+    from dotenv_cloud.demo import embedded
 
     embedded.start(settings.EMBEDDED_SERVER)
     try:
@@ -93,7 +93,7 @@ def make_subjects() -> None:
     from django.conf import settings
     from django.db import connections
 
-    from audit import database_roles
+    from audit.ledger import roles
     from benchmarks.subjects.models import EnvironmentCopy
 
     owner = connections["owner"]
@@ -105,7 +105,7 @@ def make_subjects() -> None:
     if settings.WITH_PACKAGES:
         _make_histories()
     # The copies are ordinary tables to the application's role, like those of the domain.
-    database_roles.grant(owner)
+    roles.grant(owner)
 
 
 def _make_histories() -> None:

@@ -42,11 +42,11 @@ def copy(world: World) -> Iterator[bytes]:
     """The same rows, as PostgreSQL writes them."""
     from django.db import connection, transaction
 
-    from audit import lines
-    from audit.querysets import open_wall
+    from audit.entry import bulk_json
+    from audit.questions.querysets import open_wall
 
     organization = world.organization.pk
-    columns = ", ".join(lines.COLUMNS)
+    columns = ", ".join(bulk_json.COLUMNS)
     with transaction.atomic():
         open_wall([organization])
         with (
@@ -75,12 +75,12 @@ def ocsf(world: World) -> Iterator[bytes]:
 def _export(world: World, name: str) -> Iterator[bytes]:
     from django.db import transaction
 
-    from audit import export
+    from audit.export import formats
     from audit.models import Entry
 
     with transaction.atomic():
         asked = Entry.objects.visible([world.organization.pk])  # type: ignore[attr-defined]
-    for chunk in export.written(name, asked):
+    for chunk in formats.written(name, asked):
         yield chunk.encode()
 
 
@@ -172,7 +172,7 @@ def main() -> int:
     options = parser.parse_args()
     report = Report()
     with database.temporary():
-        from audit import sealing
+        from audit.ledger import sealing
 
         describe_machine()
         backlog.prepare()

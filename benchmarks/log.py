@@ -111,7 +111,7 @@ class Partition(NamedTuple):
 
 def _partition(month: dt.datetime, now: dt.datetime) -> Partition:
     """Where a month's entries are once `audit_pack` has merged what is over."""
-    from audit import merging
+    from audit.ledger import merging
 
     for name, since, until in merging._calendar(now - dt.timedelta(days=1), [month]):
         if since <= month < until:

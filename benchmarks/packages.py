@@ -168,7 +168,7 @@ def _bytes(tables: Sequence[str]) -> int:
 
 
 def _seal() -> None:
-    from audit import sealing
+    from audit.ledger import sealing
 
     while sealing.seal().is_behind:
         pass

@@ -123,8 +123,8 @@ def asked(organization: Any, params: Mapping[str, str]) -> Iterator[Any]:
     """A transaction in which a question is understood and the wall is open."""
     from django.db import transaction
 
-    from audit.filters import EntryFilter
     from audit.models import Entry
+    from audit.questions.filters import EntryFilter
 
     with transaction.atomic():
         visible = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]
@@ -187,7 +187,7 @@ def _explain(measured: Measured) -> None:
 
 
 def pages(organization: Any, rank: int, repetitions: int, report: Report, only: str) -> None:
-    from audit import paging
+    from audit.questions import paging
 
     middle = _middle(organization.pk)
 
@@ -232,7 +232,7 @@ def _middle(organization: uuid.UUID) -> uuid.UUID:
 
 
 def counts(organization: Any, rank: int, repetitions: int) -> None:
-    from audit import counting
+    from audit.questions import counting
 
     def histogram(question: Any) -> object:
         period = question.period
@@ -258,15 +258,15 @@ def counts(organization: Any, rank: int, repetitions: int) -> None:
 def names(organization: Any, repetitions: int) -> None:
     from django.db import transaction
 
-    from audit import names
-    from audit.querysets import open_wall
+    from audit.questions import name_index
+    from audit.questions.querysets import open_wall
 
     looked_up: dict[str, Callable[[], object]] = {
-        "actor, whole name": lambda: names.actors("person-0@org-1.example", [organization.pk]),
-        "actor, a part": lambda: names.actors("person-1", [organization.pk]),
-        "path": lambda: names.resources("app-0", [organization.pk]),
-        "words": lambda: names.matching("app-1 backend local", [organization.pk]),
-        "words, nowhere": lambda: names.matching("nowhere", [organization.pk]),
+        "actor, whole name": lambda: name_index.actors("person-0@org-1.example", [organization.pk]),
+        "actor, a part": lambda: name_index.actors("person-1", [organization.pk]),
+        "path": lambda: name_index.resources("app-0", [organization.pk]),
+        "words": lambda: name_index.matching("app-1 backend local", [organization.pk]),
+        "words, nowhere": lambda: name_index.matching("nowhere", [organization.pk]),
     }
     for name, look_up in looked_up.items():
         seconds = []
@@ -283,7 +283,7 @@ def cold(organization: Any, repetitions: int) -> None:
     """Connect, open the wall and read the first page, as a process's first request does."""
     from django.db import connection
 
-    from audit import paging
+    from audit.questions import paging
 
     seconds: dict[str, list[float]] = {"connecting": [], "the first page": [], "the second": []}
     for _ in range(repetitions):
@@ -346,7 +346,7 @@ def answers(organization: Any, rank: int, repetitions: int, report: Report) -> N
 
 def _histories(organization: Any, every: dict[str, dict[str, str]]) -> Iterator[tuple[str, str]]:
     """Pages about one entry, thing or actor, with their addresses."""
-    from audit import paging
+    from audit.questions import paging
     from organizations import ulid
 
     def newest(name: str) -> Any:

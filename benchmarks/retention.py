@@ -106,8 +106,8 @@ def _write(row: Any, world: World, stop: Any, file: Path) -> int:
 def _read(world: World, stop: Any, file: Path) -> int:
     from django.db import transaction
 
-    from audit import paging
     from audit.models import Entry
+    from audit.questions import paging
 
     def page() -> None:
         with transaction.atomic():

@@ -51,7 +51,7 @@ def throughput(entries: int, report: Report) -> None:
 
 def _seal_all() -> Iterator[float]:
     """Seal what there is; entries a second of each batch."""
-    from audit import sealing
+    from audit.ledger import sealing
 
     is_behind = True
     while is_behind:
@@ -69,7 +69,7 @@ def _seal_noting(file: Path) -> int:
     """The sealer's own loop; when each round that moved something had committed, to `file`."""
     from django.core.management import call_command
 
-    from audit import sealing
+    from audit.ledger import sealing
 
     seal = sealing.seal
 

@@ -67,7 +67,7 @@ class Place:
 
 
 def make_place(entries: int) -> Place:
-    from audit import sealing
+    from audit.ledger import sealing
     from keys.projects import create_project
 
     world = World()

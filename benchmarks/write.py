@@ -240,7 +240,7 @@ def _clear(model: Any) -> None:
 
 
 def _seal() -> None:
-    from audit import sealing
+    from audit.ledger import sealing
 
     while sealing.seal().is_behind:
         pass

@@ -15,8 +15,9 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from dotenv_cloud import embedded, environment
-from dotenv_cloud.logging import configuration
+from dotenv_cloud import environment
+from dotenv_cloud.demo import embedded
+from dotenv_cloud.observability.logging import configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -159,7 +160,7 @@ INSTALLED_APPS = [
     "audit",
     "keys",
     "organizations",
-    "dotenv_cloud.admin_config.ReviewAdminConfig",
+    "dotenv_cloud.admin.config.ReviewAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -173,13 +174,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "dotenv_cloud.probes.ProbeMiddleware",
+    "dotenv_cloud.observability.probes.ProbeMiddleware",
     "dotenv_cloud.proxies.TrustedProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.middleware.RequestContextMiddleware",
-    "dotenv_cloud.requests.RequestMiddleware",
-    "audit.replica.ReplicaMiddleware",
+    "dotenv_cloud.observability.access_log.RequestMiddleware",
+    "audit.ledger.replica.ReplicaMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, transaction
 
-from organizations.access import announce
+from organizations.membership_access import announce
 from organizations.models import Organization
 from organizations.permissions import NotHeldError
 from organizations.roles import Role

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from organizations import limits
-from organizations.access import announce
+from organizations.membership_access import announce
 
 
 class PasswordField(forms.CharField):

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from organizations import creation, members, permissions, roles, ulid
-from organizations.access import organization_page, require
 from organizations.forms import ConfirmForm, InviteForm, NewOrganizationForm, RoleForm, SettingsForm
+from organizations.membership_access import organization_page, require
 from organizations.models import Invitation, Membership
 from organizations.pages import page_of
 

@@ -22,7 +22,7 @@ from django.test import TransactionTestCase
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from dotenv_cloud import embedded
+from dotenv_cloud.demo import embedded
 from keys import crypto
 
 # The same examples in each run, so that a change is not refused for what it did not touch;

@@ -14,9 +14,10 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from audit import coverage, policy
-from audit.coverage import nothing, records
-from audit.routes import ANY, Route, all_routes, methods_of
+from audit import policy
+from audit.coverage import declared
+from audit.coverage.declared import nothing, records
+from audit.coverage.routes import ANY, Route, all_routes, methods_of
 
 
 def anything(request: HttpRequest) -> HttpResponse:
@@ -38,7 +39,7 @@ urlpatterns = [
 
 
 def test_every_route_of_the_site_is_mapped() -> None:
-    assert list(coverage.mistakes(all_routes())) == []
+    assert list(declared.mistakes(all_routes())) == []
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -52,25 +53,25 @@ def test_a_new_route_that_nobody_mapped_fails_the_check() -> None:
 
 
 def test_a_new_method_of_a_mapped_route_fails() -> None:
-    declared = {"/a": {"GET": nothing("a form")}}
-    [mistake] = coverage.mistakes([Route("/a", ("GET", "POST"))], declared)
+    mapped = {"/a": {"GET": nothing("a form")}}
+    [mistake] = declared.mistakes([Route("/a", ("GET", "POST"))], mapped)
     assert mistake.startswith("POST /a is unmapped")
 
 
 def test_what_is_mapped_and_gone_fails() -> None:
-    declared = {
+    mapped = {
         "/a": {"GET": nothing("a form"), "POST": records("create project")},
         "/b": {"GET": nothing("a form")},
     }
-    mistakes = list(coverage.mistakes([Route("/a", ("GET",))], declared))
+    mistakes = list(declared.mistakes([Route("/a", ("GET",))], mapped))
     assert [m.split(" does")[0] for m in mistakes] == ["POST /a", "/b"]
 
 
 def test_a_view_that_takes_anything_has_to_be_mapped_for_anything() -> None:
-    declared = {"/a": {"GET": nothing("a form")}}
-    assert list(coverage.mistakes([Route("/a", (ANY,))], declared))
-    declared = {"/a": {"GET": nothing("a form"), ANY: records("create project")}}
-    assert not list(coverage.mistakes([Route("/a", (ANY,))], declared))
+    mapped = {"/a": {"GET": nothing("a form")}}
+    assert list(declared.mistakes([Route("/a", (ANY,))], mapped))
+    mapped = {"/a": {"GET": nothing("a form"), ANY: records("create project")}}
+    assert not list(declared.mistakes([Route("/a", (ANY,))], mapped))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_view_that_takes_anything_has_to_be_mapped_for_anything() -> None:
     ],
 )
 def test_words_that_the_policy_does_not_know_fail(recorded: Any, complaint: str) -> None:
-    [mistake] = coverage.mistakes([Route("/a", ("GET",))], {"/a": {"GET": recorded}})
+    [mistake] = declared.mistakes([Route("/a", ("GET",))], {"/a": {"GET": recorded}})
     assert complaint in mistake
 
 
@@ -97,7 +98,7 @@ def test_a_page_that_is_out_of_date_fails(tmp_path: Path) -> None:
 
 def test_the_page_names_every_model_action_and_route() -> None:
     routes = all_routes()
-    page = coverage.page(routes)
+    page = declared.page(routes)
     for spec in policy.RESOURCES:
         assert f"| {policy.RESOURCE_TYPES[spec.name]} |" in page
     for action in policy.ACTIONS:

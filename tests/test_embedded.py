@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from dotenv_cloud import embedded
-from dotenv_cloud.embedded import Server
+from dotenv_cloud.demo import embedded
+from dotenv_cloud.demo.embedded import Server
 
 if settings.EMBEDDED_SERVER is None:
     pytest.skip("DATABASE_URL switches the embedded server off", allow_module_level=True)
@@ -23,7 +23,7 @@ if settings.EMBEDDED_SERVER is None:
 # A user of the server in a process of its own: says that it runs, then waits to be told to go.
 USER = """
 import sys
-from dotenv_cloud import embedded
+from dotenv_cloud.demo import embedded
 embedded.start(embedded.at(sys.argv[1], sys.argv[2], durable=False))
 print("runs", flush=True)
 sys.stdin.read()

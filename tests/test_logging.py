@@ -13,7 +13,7 @@ from django.urls import Resolver404, resolve
 
 from audit import context
 from audit.policy import Interface
-from dotenv_cloud.logging import Formatter, configuration
+from dotenv_cloud.observability.logging import Formatter, configuration
 from organizations import ulid
 
 TOKEN = "dotenv_01HZXK5M8N9P0Q1R2S3T4V5W6X_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC2dF4gH6jK8mN0pQ"

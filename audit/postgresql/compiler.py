@@ -22,8 +22,8 @@ from django.db.models.sql import compiler
 from django.db.models.sql.compiler import SQLAggregateCompiler, SQLCompiler
 from django.db.models.sql.constants import ROW_COUNT
 
-from audit import capture
-from audit.capture import Plan
+from audit.capture import words
+from audit.capture.words import Plan
 from audit.policy import Operation, Part
 
 __all__ = [
@@ -63,7 +63,7 @@ class SQLInsertCompiler(compiler.SQLInsertCompiler):
     def execute_sql(  # type: ignore[override]  # as Django's own
         self, returning_fields: Sequence[Any] | None = None
     ) -> list[Any]:
-        plan = capture.plan_for(self.query.model)
+        plan = words.plan_for(self.query.model)
         if plan is None or not self.query.objs:
             return super().execute_sql(returning_fields)
         if self.query.on_conflict == OnConflict.UPDATE:  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ class SQLInsertCompiler(compiler.SQLInsertCompiler):
         return list(self.apply_converters(rows, converters)) if converters else rows
 
     def _insert(self, plan: Plan, sql: str, params: Any, wanted: list[Any]) -> list[Any]:
-        entry, entry_params = capture.entering(plan, Operation.INSERT)
+        entry, entry_params = words.entering(plan, Operation.INSERT)
         columns = ", ".join(f'"{field.column}"' for field in wanted)
         answer = f"{columns} FROM audit_row" if wanted else "WHERE false"
         with _cursor(self.connection, self._is_of_one_row()) as cursor:
@@ -100,7 +100,7 @@ class SQLInsertCompiler(compiler.SQLInsertCompiler):
             cursor.execute(sql, params)
             rows = cursor.fetchall()
             links = [[row[i] for i in places] for row in rows]
-            capture.record_links(plan, Operation.INSERT, links, self.connection)
+            words.record_links(plan, Operation.INSERT, links, self.connection)
         return [row[: len(wanted)] for row in rows]
 
     def _is_of_one_row(self) -> bool:
@@ -112,7 +112,7 @@ class SQLInsertCompiler(compiler.SQLInsertCompiler):
 
 class SQLUpdateCompiler(compiler.SQLUpdateCompiler):
     def execute_sql(self, result_type: Any) -> Any:  # type: ignore[override]  # as Django's own
-        plan = capture.plan_for(self.query.model)
+        plan = words.plan_for(self.query.model)
         if plan is None:
             return super().execute_sql(result_type)
         if isinstance(plan.spec, Part):
@@ -125,7 +125,7 @@ class SQLUpdateCompiler(compiler.SQLUpdateCompiler):
             return 0 if result_type == ROW_COUNT else None
         if not sql:
             return 0 if result_type == ROW_COUNT else None
-        entry, entry_params = capture.entering(plan, Operation.UPDATE)
+        entry, entry_params = words.entering(plan, Operation.UPDATE)
         with _cursor(self.connection, self._is_of_one_row()) as cursor:
             cursor.execute(
                 f"{sql}, {entry} SELECT count(*) FROM audit_row", (*params, *entry_params)
@@ -168,7 +168,7 @@ class SQLDeleteCompiler(compiler.SQLDeleteCompiler):
     def execute_sql(  # type: ignore[override]  # as Django's own
         self, result_type: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        plan = capture.plan_for(self.query.model)
+        plan = words.plan_for(self.query.model)
         if plan is None:
             return super().execute_sql(result_type, *args, **kwargs)
         try:
@@ -178,7 +178,7 @@ class SQLDeleteCompiler(compiler.SQLDeleteCompiler):
         sql = f"{sql} RETURNING {plan.delete_returning}"
         if isinstance(plan.spec, Part):
             return self._delete_links(plan, sql, params)
-        entry, entry_params = capture.entering(plan, Operation.DELETE)
+        entry, entry_params = words.entering(plan, Operation.DELETE)
         with _cursor(self.connection, _names_one_row(self.query.where)) as cursor:
             cursor.execute(
                 f"WITH audit_row AS ({sql}), {entry} SELECT count(*) FROM audit_row",
@@ -189,5 +189,5 @@ class SQLDeleteCompiler(compiler.SQLDeleteCompiler):
     def _delete_links(self, plan: Plan, sql: str, params: Any) -> int:
         with transaction.atomic(self.using, savepoint=False), self.connection.cursor() as cursor:
             cursor.execute(sql, params)
-            capture.record_links(plan, Operation.DELETE, cursor.fetchall(), self.connection)
+            words.record_links(plan, Operation.DELETE, cursor.fetchall(), self.connection)
             return int(cursor.rowcount)

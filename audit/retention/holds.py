@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from django.db import connections, transaction
 
-from audit import inbox, replica
-from audit.inbox import PLAIN_LABEL, Draft
+from audit.capture import inbox
+from audit.capture.inbox import PLAIN_LABEL, Draft
+from audit.ledger import replica
 from audit.policy import Result
 from audit.redaction import clean
 from organizations.models import Organization

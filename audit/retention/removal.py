@@ -16,9 +16,9 @@ from pathlib import Path
 
 from django.db import OperationalError, connections, transaction
 
-from audit import lines, presentation
+from audit.entry import as_json, bulk_json
 from audit.models import Entry
-from audit.retention import BusyError, archive, holds, remainder
+from audit.retention import BusyError, archive, holds, kept_rows
 from audit.retention.months import OWNER, Month, Prospect
 from organizations import ulid
 
@@ -63,7 +63,7 @@ def remove(prospect: Prospect, directory: Path, say: Say = print) -> Removed | N
         if not files:
             shutil.rmtree(partial)
             return None
-        since, until = presentation.rfc3339(month.since), presentation.rfc3339(month.until)
+        since, until = as_json.rfc3339(month.since), as_json.rfc3339(month.until)
         manifest = archive.write_manifest(partial, since, until, files)
         archive.verify(partial, manifest)
         archive.sync(directory)
@@ -78,7 +78,7 @@ def remove(prospect: Prospect, directory: Path, say: Say = print) -> Removed | N
         )
         locked = _replace(prospect, removed, files, kept)
     finally:
-        remainder.drop(month)
+        kept_rows.drop(month)
     _name_archive(partial, removed.directory)
     return replace(removed, locked=locked)
 
@@ -108,7 +108,7 @@ def recover(directory: Path) -> None:
             shutil.rmtree(partial)
         elif not (directory / name).exists():
             _name_archive(partial, directory / name)
-    remainder.drop_leftovers()
+    kept_rows.drop_leftovers()
 
 
 def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict[uuid.UUID, int]]:
@@ -116,39 +116,39 @@ def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict
     the files, and how many entries each organization keeps. Many short statements: a transaction
     as long as this would hold back sealing."""
     month = prospect.month
-    remainder.make(month)
+    kept_rows.make(month)
     files, kept = [], {}
     for organization_id in sorted(prospect.sizes):
         if organization_id not in prospect.removable:
-            kept[organization_id] = remainder.copy_all(month, organization_id)
+            kept[organization_id] = kept_rows.copy_all(month, organization_id)
             continue
-        stays = remainder.first_and_last_changes(month, organization_id)
+        stays = kept_rows.first_and_last_changes(month, organization_id)
         rows = _rows(month, organization_id)
         file = archive.write_file(partial, organization_id, _lines(rows, stays))
-        kept[organization_id] = remainder.copy(month, stays)
+        kept[organization_id] = kept_rows.copy(month, stays)
         if file is not None:
             files.append(file)
     return files, kept
 
 
 def _lines(
-    chunks: Iterator[list[lines.Row]], stays: Collection[uuid.UUID]
+    chunks: Iterator[list[bulk_json.Row]], stays: Collection[uuid.UUID]
 ) -> Iterator[tuple[uuid.UUID, int, str]]:
-    number = [*lines.COLUMNS].index("seq")
+    number = [*bulk_json.COLUMNS].index("seq")
     for rows in chunks:
-        for row, line in zip(rows, lines.canonical(rows), strict=True):
+        for row, line in zip(rows, bulk_json.canonical(rows), strict=True):
             key = uuid.UUID(row[0])
             if key not in stays:
                 yield key, int(row[number] or 0), line
 
 
-def _rows(month: Month, organization_id: uuid.UUID) -> Iterator[list[lines.Row]]:
+def _rows(month: Month, organization_id: uuid.UUID) -> Iterator[list[bulk_json.Row]]:
     """The organization's entries of the month, oldest first."""
     sealed = Entry.objects.using(OWNER).filter(
         is_sealed=True, organization_id=organization_id, id__lt=month.past
     )
     following = sealed.filter(id__gte=month.first)
-    while rows := lines.read(following.order_by("id")[:CHUNK]):
+    while rows := bulk_json.read(following.order_by("id")[:CHUNK]):
         yield rows
         following = sealed.filter(id__gt=rows[-1][0])
 
@@ -210,7 +210,7 @@ def _swap(removed: Removed) -> float:
         cursor.execute(f'ALTER TABLE "{month.table}" RENAME TO "{_detached(removed)}"')
         if not removed.kept:
             return locked_at
-        cursor.execute(f'ALTER TABLE "{remainder.table(month)}" RENAME TO "{month.table}"')
+        cursor.execute(f'ALTER TABLE "{kept_rows.table(month)}" RENAME TO "{month.table}"')
         cursor.execute(
             f'ALTER TABLE audit_ledger ATTACH PARTITION "{month.table}"'
             " FOR VALUES FROM (%s) TO (%s)",
@@ -277,8 +277,8 @@ def _enter(
             {
                 "since": month.since,
                 "until": month.until,
-                "since_text": presentation.rfc3339(month.since),
-                "until_text": presentation.rfc3339(month.until),
+                "since_text": as_json.rfc3339(month.since),
+                "until_text": as_json.rfc3339(month.until),
                 "manifest": removed.manifest,
                 "organizations": [file.organization_id for file in files],
                 "entries": [file.entries for file in files],

@@ -11,12 +11,14 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from audit import agents, differences, listing, moves, question, sentences, zones
-from audit.counting import Count
+from audit.entry import differences, field_changes, sentences, user_agents
+from audit.entry.as_json import rfc3339
 from audit.models import Entry
-from audit.presentation import rfc3339
-from audit.question import telling
-from audit.rows import Rows
+from audit.questions import bar
+from audit.questions.bar import telling
+from audit.questions.counting import Count
+from audit.review import grouping, time_zones
+from audit.review.rows_html import Rows
 from organizations import clock, ulid
 
 register = template.Library()
@@ -34,14 +36,14 @@ def instant(context: template.Context, moment: dt.datetime, precisely: bool = Fa
 
 
 @register.simple_tag(takes_context=True)
-def days(context: template.Context, entries: Iterable[Entry]) -> list[listing.Day]:
+def days(context: template.Context, entries: Iterable[Entry]) -> list[grouping.Day]:
     """The entries by the reader's days."""
-    return listing.days(entries, _zone(context))
+    return grouping.days(entries, _zone(context))
 
 
 @register.simple_tag(takes_context=True)
 def rows_of(
-    context: template.Context, group: listing.Group, activity: str, here: str
+    context: template.Context, group: grouping.Group, activity: str, here: str
 ) -> SafeString:
     """The rows of entries that tell the same; see `Rows` for the paths."""
     carried = str(context.get("carried") or "")
@@ -70,7 +72,7 @@ def clock_now(context: template.Context) -> str:
 def _zone(context: template.Context) -> dt.tzinfo:
     """The view's `zone` where a question named one, else what the browser remembers."""
     zone: dt.tzinfo | None = context.get("zone")
-    return zone or (zones.of(context["request"]) if "request" in context else dt.UTC)
+    return zone or (time_zones.of(context["request"]) if "request" in context else dt.UTC)
 
 
 @register.simple_tag
@@ -92,7 +94,7 @@ def as_ulid(key: Any) -> str:
 @register.filter
 def value(recorded: Any) -> str:
     """A recorded value as a person reads it."""
-    return moves.as_text(recorded)
+    return field_changes.as_text(recorded)
 
 
 @register.filter
@@ -127,14 +129,14 @@ def at(found: Mapping[Any, Any], key: Any) -> Any:
 @register.filter
 def agent(user_agent: str) -> str:
     """What a person would call the program; empty if it is not known."""
-    return agents.in_words(user_agent)
+    return user_agents.in_words(user_agent)
 
 
 @register.filter
 def asked_in_words(query: str) -> str:
     """A query string as one would type it into the question bar."""
     params = QueryDict(query)
-    return question.as_text({name: params.getlist(name) for name in sorted(params)})
+    return bar.as_text({name: params.getlist(name) for name in sorted(params)})
 
 
 @register.simple_tag(takes_context=True)

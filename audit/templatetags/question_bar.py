@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from django import template
 
-from audit.question.forms import FORMS
+from audit.questions.bar.phrases import FORMS
 
 register = template.Library()
 

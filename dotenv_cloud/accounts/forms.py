@@ -10,9 +10,10 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from audit import context, zones
+from audit import context
+from audit.capture.events import record_once_a_minute
 from audit.policy import Result
-from audit.record import record_once_a_minute
+from audit.review import time_zones
 from organizations import limits
 from organizations.acts import act
 from organizations.models import Membership, User
@@ -143,5 +144,5 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, data: Any = None, *, instance: User, time_zone: str) -> None:
         super().__init__(data, instance=instance, initial={"time_zone": time_zone})
-        names = dict.fromkeys((*zones.ZONES, time_zone))
+        names = dict.fromkeys((*time_zones.ZONES, time_zone))
         self.fields["time_zone"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]

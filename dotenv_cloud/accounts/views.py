@@ -18,10 +18,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from audit import context, zones
+from audit import context
+from audit.capture.events import TO_EACH_ORGANIZATION, record
 from audit.context import Actor
 from audit.policy import ActorType
-from audit.record import TO_EACH_ORGANIZATION, record
+from audit.review import time_zones
 from dotenv_cloud.accounts import forms
 from keys import access_tokens
 from keys.forms import AccessTokenForm
@@ -135,7 +136,7 @@ def _mine(request: Any) -> Any:
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: Any) -> HttpResponse:
     """Name and time zone, the way to another password, where one belongs, and one's tokens."""
-    time_zone = zones.remembered(request) or "UTC"
+    time_zone = time_zones.remembered(request) or "UTC"
     # The form writes into its instance before it knows whether that is valid.
     person = User.objects.get(pk=request.user.pk)
     form = forms.ProfileForm(request.POST or None, instance=person, time_zone=time_zone)
@@ -144,13 +145,13 @@ def profile(request: Any) -> HttpResponse:
             person.save(update_fields={"name", "updated_at"})
         messages.success(request, "Your profile was saved.")
         answer = redirect("profile")
-        zones.remember(answer, form.cleaned_data["time_zone"])
+        time_zones.remember(answer, form.cleaned_data["time_zone"])
         return answer
     return _show_profile(request, form, 422 if form.errors else 200)
 
 
 def _profile_form(request: Any) -> forms.ProfileForm:
-    zone = zones.remembered(request) or "UTC"
+    zone = time_zones.remembered(request) or "UTC"
     return forms.ProfileForm(instance=request.user, time_zone=zone)
 
 

@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit import access, counting, download, export, paging, policy, presentation, replica
-from audit.filters import EntryFilter
+from audit import policy
+from audit.entry import as_json
+from audit.export import download, formats
+from audit.ledger import replica
 from audit.models import Entry
-from audit.retention import floor
+from audit.questions import counting, paging, reading, retention_boundary
+from audit.questions.filters import EntryFilter
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.base import ApiView, data
 from dotenv_cloud.api.schema import asks_the_log, described
@@ -34,18 +37,18 @@ class _LogView(ApiView):
 
 
 def _instant(moment: dt.datetime | None) -> str | None:
-    return presentation.rfc3339(moment) if moment else None
+    return as_json.rfc3339(moment) if moment else None
 
 
 def _resource(entry: Entry) -> dict[str, Any]:
     return {
         "type": "audit-entries",
         "id": entry.ulid,
-        "attributes": presentation.as_json(entry),
+        "attributes": as_json.as_json(entry),
     }
 
 
-def _floor_notes(found: floor.Floor | None, page: paging.Page) -> list[str]:
+def _floor_notes(found: retention_boundary.Floor | None, page: paging.Page) -> list[str]:
     """Told where it is reached: what is missing from last year surprises nobody who reads the
     newest entries."""
     if found is None or (page.next_cursor and page.entries[-1].time >= found.before):
@@ -59,13 +62,13 @@ class Entries(_LogView):
         asked = self.question(request)
         position = asked.form.cleaned_data
         page = paging.page_at(asked.qs, position)
-        access.note_view(self.organization, asked)
+        reading.note_view(self.organization, asked)
         query = request.query_params.copy()
         for name in ("before", "after"):
             query.pop(name, None)
         if page.next_cursor:
             query["cursor"] = page.next_cursor
-        found = floor.below(self.organization.pk, asked.period)
+        found = retention_boundary.below(self.organization.pk, asked.period)
         as_of = replica.as_of()
         return Response(
             {
@@ -102,7 +105,7 @@ class OneEntry(_LogView):
         found = mine.filter(pk=key).first() if key else None
         if found is None:
             raise errors.not_found("entry")
-        access.note_view(self.organization, entry=found)
+        reading.note_view(self.organization, entry=found)
         return data(_resource(found))
 
 
@@ -112,7 +115,7 @@ class Export(_LogView):
     @asks_the_log("Export entries as NDJSON, CSV or OCSF events", answer=None)
     def get(self, request: Request, organization: str) -> Any:
         name = request.query_params.get("format", "ndjson")
-        if name not in export.FORMATS:
+        if name not in formats.FORMATS:
             raise errors.invalid({"format": ["Use ndjson, csv or ocsf."]})
         asked = self.question(request)
         return download.answer([self.organization], asked, name, title=self.organization.slug)
@@ -123,7 +126,7 @@ class Histogram(_LogView):
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
         buckets = counting.histogram(asked.qs, asked.period.since, asked.period.until, asked.zone)
-        access.note_view(self.organization, asked)
+        reading.note_view(self.organization, asked)
         return Response(
             {
                 "data": [
@@ -144,7 +147,7 @@ class Facets(_LogView):
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
         found = counting.facets(asked.qs)
-        access.note_view(self.organization, asked)
+        reading.note_view(self.organization, asked)
         return Response(
             {
                 "data": {

@@ -10,7 +10,7 @@ from keys.abilities import Scope
 from keys.authors import Author
 from keys.models import ApiKey
 from organizations import ulid
-from organizations.access import find_belonging
+from organizations.membership_access import find_belonging
 from organizations.models import Organization, User
 
 ANYWHERE = frozenset({"organization:create"})

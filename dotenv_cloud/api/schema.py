@@ -8,8 +8,8 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from audit.export import FORMATS
-from audit.filters import EntryFilter
+from audit.export.formats import FORMATS
+from audit.questions.filters import EntryFilter
 
 Handler = Callable[..., Any]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from dotenv_cloud.cli import crypto, hierarchy, keys, levels, output, session, times
+from dotenv_cloud.cli import crypto, hierarchy, key_material, levels, output, session, times
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.keys import OldKey, ProjectKey
+from dotenv_cloud.cli.key_material import OldKey, ProjectKey
 from dotenv_cloud.cli.levels import Level
 from dotenv_cloud.cli.options import Group, force_option, format_option
 from dotenv_cloud.cli.output import Column
@@ -69,7 +69,7 @@ def history(project: str, format_: str) -> None:
 )
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the new version as JSON.")
-@keys.client_key_option
+@key_material.client_key_option
 @click.option(
     "--new-key", metavar="FILE|KEY", help="The key to come, where clients hold it; else asked for."
 )
@@ -120,12 +120,12 @@ def _rotate_here(
     api: Api, slug: str, client_key: str | None, new_key: str | None, history_policy: str | None
 ) -> int:
     """The number of the version that is active then."""
-    old = keys.fetch(api, slug, client_key)
+    old = key_material.fetch(api, slug, client_key)
     if not old.is_client_managed:
         raise Failure(f"The server holds the key of {slug}.", Exit.USAGE, "Leave out --new-key.")
     # Both keys are there before anything is read: reading is on record, and takes its time.
     former = old.key
-    key = keys.new_client_key(new_key, "--new-key", may_be_variable=False)
+    key = key_material.new_client_key(new_key, "--new-key", may_be_variable=False)
     if key == former:
         raise Failure("The new key is the old one.", Exit.KEY, "Choose another.")
     held = _every_level(api, slug, old)
@@ -164,8 +164,8 @@ def _every_level(api: Api, slug: str, key: ProjectKey) -> list[Level]:
 
 @key.command("re-encrypt-history")
 @click.argument("project")
-@keys.old_key_option
-@keys.client_key_option
+@key_material.old_key_option
+@key_material.client_key_option
 def re_encrypt_history(project: str, old_keys: tuple[str, ...], client_key: str | None) -> None:
     """Bring versions under old keys of clients under the active one, on this machine.
 
@@ -174,7 +174,7 @@ def re_encrypt_history(project: str, old_keys: tuple[str, ...], client_key: str 
     [slug] = session.node_path(project, most=1)
     done = 0
     with session.connect() as api:
-        active = keys.fetch(api, slug, client_key)
+        active = key_material.fetch(api, slug, client_key)
         if not active.is_client_managed:
             raise Failure(
                 f"The server holds the key of {slug}, and re-encrypts by itself.", Exit.KEY
@@ -208,8 +208,8 @@ def _moved(
 ) -> dict[str, object]:
     number = pending["key_version"]
     if not old:
-        for version in keys.history(api, slug):
-            found = None if version["is_active"] else keys.match_old(given, version)
+        for version in key_material.history(api, slug):
+            found = None if version["is_active"] else key_material.match_old(given, version)
             if found is not None:
                 old[found.version] = found
     if number not in old:

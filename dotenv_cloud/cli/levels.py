@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dotenv_cloud.cli import crypto, keys, output
+from dotenv_cloud.cli import crypto, key_material, output
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.keys import ProjectKey
+from dotenv_cloud.cli.key_material import ProjectKey
 from dotenv_cloud.formats import env, merging
 
 NAMES = ("project", "target", "environment")
@@ -89,7 +89,7 @@ def _opened(level: Level, key: ProjectKey | None) -> Level:
 
 def variables(level: Level, secret_format: str) -> dict[str, str]:
     """The variables of an opened level. Raises Failure for what has none."""
-    text = keys.text_of(level.plaintext or b"", level.path)
+    text = key_material.text_of(level.plaintext or b"", level.path)
     try:
         return merging.variables_of(text, secret_format)
     except merging.UnreadableError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dotenv_cloud.cli import keys, levels, output, saving, session
+from dotenv_cloud.cli import key_material, levels, output, saving, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.levels import Fetched, Level
@@ -31,7 +31,7 @@ _partial_option = click.option(
     type=click.Choice(list(WRITERS)),
     help="How to write the variables.  [default: a single level as it is, several as env]",
 )
-@keys.client_key_option
+@key_material.client_key_option
 @click.option(
     "--decrypt",
     cls=Switch,
@@ -96,7 +96,7 @@ def pull(
     help="How to write the variables.",
 )
 @saving.output_option
-@keys.client_key_option
+@key_material.client_key_option
 @_partial_option
 @saving.replace_option
 @click.option("--template", hidden=True)
@@ -141,7 +141,7 @@ def _opened(
     api: Api, project: str, chosen: list[Level], client_key: str | None, allow_partial: bool
 ) -> list[Level]:
     needs_key = any(level.is_encrypted for level in chosen)
-    key = keys.fetch(api, project, client_key) if needs_key else None
+    key = key_material.fetch(api, project, client_key) if needs_key else None
     return levels.opened(chosen, key, allow_partial=allow_partial)
 
 
@@ -169,7 +169,7 @@ def _one_after_the_other(opened: list[Level], secret_format: str, format_: str |
     texts = []
     for level in opened:
         if format_ in (None, secret_format):
-            text = keys.text_of(level.plaintext or b"", level.path)
+            text = key_material.text_of(level.plaintext or b"", level.path)
         else:
             text = levels.written(levels.variables(level, secret_format), WRITERS[format_ or "env"])
         texts.append(f"# {level.path}\n{text}" + ("" if text.endswith("\n") else "\n"))

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from dotenv_cloud.cli import crypto, keys, levels, output, session
+from dotenv_cloud.cli import crypto, key_material, levels, output, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.keys import ProjectKey
+from dotenv_cloud.cli.key_material import ProjectKey
 from dotenv_cloud.cli.levels import Level
 from dotenv_cloud.cli.options import Command, Switch
 
@@ -48,7 +48,7 @@ def _file_option(name: str, level: str) -> Callable[[F], F]:
 @_file_option("--target", "target")
 @_file_option("--env", "environment")
 @click.option("-f", "--force", is_flag=True, help="Replace without asking, and check no format.")
-@keys.client_key_option
+@key_material.client_key_option
 @click.option(
     "--encrypt",
     cls=Switch,
@@ -83,7 +83,7 @@ def push(
         if not force:
             for upload in uploads:
                 _check(upload, project.get("secret_format") or "env")
-        key = keys.fetch(api, segments[0], client_key)
+        key = key_material.fetch(api, segments[0], client_key)
         if not encrypt and key.is_client_managed:
             raise Failure(
                 f"{segments[0]} has a key of its clients, so the server cannot encrypt.",
@@ -171,7 +171,7 @@ def _store(api: Api, upload: Upload, key: ProjectKey, *, encrypt: bool, no_backu
         body["content"] = crypto.encrypt(key.data_key, upload.content)
     else:
         output.warn("The file is sent as it is; the server encrypts it.")
-        body["content"] = keys.text_of(upload.content, upload.source)
+        body["content"] = key_material.text_of(upload.content, upload.source)
     if key.is_client_managed:
         body["key_proof"] = key.proof
     if no_backup:

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from dotenv_cloud.cli import crypto, keys, levels, output, saving, session, times
+from dotenv_cloud.cli import crypto, key_material, levels, output, saving, session, times
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.keys import ProjectKey
+from dotenv_cloud.cli.key_material import ProjectKey
 from dotenv_cloud.cli.options import Group, force_option, format_option
 from dotenv_cloud.cli.output import Column
 from dotenv_cloud.formats import merging
@@ -70,8 +70,8 @@ def _row(number: str, attributes: Mapping[str, Any]) -> Sequence[object]:
 @click.option("--version", "number", type=click.IntRange(1), required=True, metavar="N")
 @saving.output_option
 @saving.replace_option
-@keys.client_key_option
-@keys.old_key_option
+@key_material.client_key_option
+@key_material.old_key_option
 def show(
     node: str,
     number: int,
@@ -83,7 +83,7 @@ def show(
     """Print version N of a level, decrypted."""
     segments = session.node_path(node)
     with session.connect() as api:
-        key = keys.fetch(api, segments[0], client_key)
+        key = key_material.fetch(api, segments[0], client_key)
         plaintext = _plaintext(_version_of(api, segments, number), key, old_keys)
     saving.deliver(plaintext, path, force=force)
 
@@ -92,8 +92,8 @@ def show(
 @click.argument("node", metavar=_NODE)
 @click.argument("number", type=click.IntRange(1), metavar="VERSION")
 @click.argument("other", type=click.IntRange(1), required=False, metavar="[VERSION]")
-@keys.client_key_option
-@keys.old_key_option
+@key_material.client_key_option
+@key_material.old_key_option
 @click.option("--show-values", is_flag=True, help="Show values instead of ********.")
 def diff(
     node: str,
@@ -109,7 +109,7 @@ def diff(
     """
     segments = session.node_path(node)
     with session.connect() as api:
-        key = keys.fetch(api, segments[0], client_key)
+        key = key_material.fetch(api, segments[0], client_key)
         before = _plaintext(_version_of(api, segments, number), key, old_keys)
         fetched = levels.fetch(api, segments)
         if other is not None:
@@ -138,8 +138,8 @@ def diff(
 @click.option(
     "--project", metavar="PROJECT", help="Its project, where only old keys of clients open it."
 )
-@keys.client_key_option
-@keys.old_key_option
+@key_material.client_key_option
+@key_material.old_key_option
 def restore(
     number: int,
     force: bool,
@@ -156,7 +156,7 @@ def restore(
     with session.connect() as api:
         if project is not None:
             [slug] = session.node_path(project, most=1)
-            body = _brought_along(api, number, keys.fetch(api, slug, client_key), old_keys)
+            body = _brought_along(api, number, key_material.fetch(api, slug, client_key), old_keys)
         output.confirm(f"Restore version {number}?", force=force)
         try:
             answer = api.post(api.node("secrets", "versions", str(number), "restore"), body)
@@ -272,7 +272,7 @@ def _plaintext(version: Mapping[str, Any], key: ProjectKey, old_keys: Sequence[s
             f"Restore it first: dotenv secret restore {number}",
         )
     else:
-        old = keys.match_old(old_keys, under)
+        old = key_material.match_old(old_keys, under)
         if old is None:
             raise Failure(
                 f"Version {number} is under key version {under['version']}, an old key of clients.",
@@ -304,7 +304,7 @@ def _brought_along(
 
 
 def _variables(plaintext: bytes, secret_format: str, where: str) -> dict[str, str]:
-    text = keys.text_of(plaintext, where)
+    text = key_material.text_of(plaintext, where)
     if not text:
         return {}
     try:

@@ -11,10 +11,11 @@ from typing import Protocol
 
 from django.urls import resolve
 
-from audit import access, refusals
+from audit.capture import refusals
+from audit.capture.events import record
+from audit.coverage.routes import readable
 from audit.policy import Interface, Result
-from audit.record import record
-from audit.routes import readable
+from audit.questions import reading
 from dotenv_cloud.demo.stage import Person, person
 from organizations import ulid
 from organizations.models import Organization
@@ -36,14 +37,14 @@ def view(
             resource_type="audit_log",
             resource_label=organization.slug,
             organization_id=organization.pk,
-            filters=access.describe(filters),
+            filters=reading.describe(filters),
         )
 
 
 def export(who: Person, story: Story, filters: Mapping[str, str], format: str) -> None:
     """Somebody takes a copy of the log along."""
     with person(who):
-        access.note_export(story.organization, filters, format)
+        reading.note_export(story.organization, filters, format)
 
 
 def refuse(

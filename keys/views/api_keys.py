@@ -15,7 +15,7 @@ from keys.abilities import Scope
 from keys.forms import ApiKeyForm
 from keys.models import ApiKey
 from organizations import ulid
-from organizations.access import announce, organization_page, require
+from organizations.membership_access import announce, organization_page, require
 from organizations.pages import page_of
 from organizations.permissions import NotHeldError
 

@@ -23,7 +23,7 @@ from keys.forms import GiveKeyForm, ShowKeyForm, TakeKeyForm
 from keys.views.places import find_project
 from keys.views.rules import explain
 from organizations import passwords
-from organizations.access import organization_page, require
+from organizations.membership_access import organization_page, require
 from organizations.models import Project
 
 

@@ -14,8 +14,8 @@ from keys.forms import EnvironmentForm, NodeForm
 from keys.levels import Level
 from keys.views.pages import deletion, node_form
 from keys.views.places import find_environment, find_project, find_target
-from organizations.access import organization_page
 from organizations.hierarchy import create_environment, create_target, update_node
+from organizations.membership_access import organization_page
 from organizations.models import Environment
 from organizations.pages import page_of
 

@@ -17,8 +17,8 @@ from keys.projects import create_project
 from keys.views.pages import deletion, node_form
 from keys.views.places import find_project
 from keys.views.rotation import key_versions
-from organizations.access import organization_page
 from organizations.hierarchy import update_node
+from organizations.membership_access import organization_page
 from organizations.models import Project, Target
 from organizations.pages import page_of
 

@@ -17,7 +17,7 @@ from keys.models import KeyVersion
 from keys.views.places import find_project
 from keys.views.rules import explain
 from organizations import limits
-from organizations.access import announce, organization_page
+from organizations.membership_access import announce, organization_page
 from organizations.models import Project
 
 

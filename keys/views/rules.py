@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keys.errors import RuleError
-from organizations.access import announce
+from organizations.membership_access import announce
 
 
 def explain(request: Any, refused: RuleError) -> str:

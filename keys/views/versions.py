@@ -17,7 +17,7 @@ from keys.levels import Level
 from keys.models import KeyVersion, SecretVersion
 from keys.views.places import find_level
 from keys.views.rules import explain
-from organizations.access import organization_page, require
+from organizations.membership_access import organization_page, require
 from organizations.pages import page_of
 
 LARGEST_NUMBER = 2**63 - 1

@@ -13,9 +13,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from audit import saved_views
 from audit.models import Entry
-from audit.querysets import EVERYTHING, open_wall
+from audit.questions import saved_views
+from audit.questions.querysets import EVERYTHING, open_wall
 from keys import access_tokens, rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level

@@ -13,7 +13,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from audit import export
+from audit.export import formats
 from audit.models import Entry
 from organizations import ulid
 from organizations.models import Project, User
@@ -123,7 +123,7 @@ def test_the_list_is_exported_as_it_is_asked(world: World) -> None:
     assert [row["id"] for row in csv.DictReader(io.StringIO(table))] == keys
     assert [json.loads(line)["metadata"]["uid"] for line in ocsf.splitlines()] == keys
     exports = sorted(entries_of(world, action="export"), key=lambda entry: entry.id)
-    assert [entry.context["format"] for entry in exports] == [*export.FORMATS]
+    assert [entry.context["format"] for entry in exports] == [*formats.FORMATS]
     assert {entry.interface for entry in exports} == {"admin"}
     assert len(entries_of(world, action="end_export", result="success")) == 3
 

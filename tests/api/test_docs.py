@@ -9,8 +9,8 @@ from typing import Any
 
 from django.urls import get_resolver
 
-from audit.filters import EntryFilter
-from audit.routes import readable
+from audit.coverage.routes import readable
+from audit.questions.filters import EntryFilter
 from dotenv_cloud.api.base import ApiView
 
 ROOT = Path(__file__).parents[2]

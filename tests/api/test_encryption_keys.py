@@ -132,7 +132,7 @@ def test_a_key_whose_retrieval_cannot_be_entered_stays(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("the log is full")
 
-    monkeypatch.setattr("audit.inbox.insert", fail)
+    monkeypatch.setattr("audit.capture.inbox.insert", fail)
     response = api.get(key)
     assert response.status_code == 500
     assert response.json()["error"] == "server_error"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit.routes import all_routes
+from audit.coverage.routes import all_routes
 from keys import secrets
 from keys.authors import SYSTEM
 from keys.levels import Level

@@ -9,7 +9,7 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 
-from audit.routes import all_routes
+from audit.coverage.routes import all_routes
 from organizations.models import Environment, Organization
 from tests import factories
 from tests.api.conftest import Api

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit import sealing
+from audit.ledger import sealing
 from organizations.models import Environment
 from tests.api.conftest import Api, ApiWith
 

@@ -112,7 +112,7 @@ def test_what_cannot_be_entered_is_not_read(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("the log is full")
 
-    monkeypatch.setattr("audit.inbox.insert", fail)
+    monkeypatch.setattr("audit.capture.inbox.insert", fail)
     response = api.get(f"{path()}{query}")
     assert (response.status_code, response.json()["error"]) == (500, "server_error")
     for told in (held, "hunter2", "log is full"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from audit import saved_views
+from audit.questions import saved_views
 from keys import rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level

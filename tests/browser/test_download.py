@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from audit import export
+from audit.export import formats
 from tests import factories
 from tests.browser.conftest import Open, Scene
 
@@ -24,7 +24,7 @@ def many(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     target = factories.make_target(factories.make_project(scene.organization, "Many"))
     for number in range(150):
         factories.make_environment(target, f"Stage {number}")
-    monkeypatch.setattr(export, "PIECE", 10)
+    monkeypatch.setattr(formats, "PIECE", 10)
 
 
 def test_a_download_tells_how_far_it_is_and_is_cancelled(
@@ -75,14 +75,14 @@ def test_a_download_is_saved_whole(
 def test_an_export_that_breaks_off_saves_nothing(
     scene: Scene, window: Open, many: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = export.written
+    written = formats.written
 
     def breaking(*arguments: object) -> object:
         parts = written(*arguments)  # type: ignore[arg-type]
         yield next(parts)
-        raise export.RemovedMeanwhileError
+        raise formats.RemovedMeanwhileError
 
-    monkeypatch.setattr(export, "written", breaking)
+    monkeypatch.setattr(formats, "written", breaking)
     with window(scene.owner) as shown:
         shown.open(ACTIVITY)
         shown.page.get_by_role("link", name="NDJSON").click()

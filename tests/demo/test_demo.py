@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import transaction
 
 from audit.models import Entry
-from audit.querysets import EntryQuerySet
+from audit.questions.querysets import EntryQuerySet
 from dotenv_cloud.demo.stage import Plan
 from keys import api_keys
 from organizations import clock, permissions, roles

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
-from audit import question
+from audit.questions import bar
 from dotenv_cloud.environment import Limit
 from organizations import clock, ulid
 from organizations.models import Organization, User
@@ -52,7 +52,7 @@ class Asker:
     def page(self, params: Params) -> Ids:
         """As the links of the page lead on, from the text that the question bar would show."""
         lists = {name: _listed(value) for name, value in params.items()}
-        asked = {"ask": question.as_text(lists), "tz": "UTC"}
+        asked = {"ask": bar.as_text(lists), "tz": "UTC"}
         compiled = self.browser.get(f"/o/{self.slug}/activity", asked)
         assert compiled.status_code == 302, compiled.content.decode()
         address = f"{compiled['Location']}&per_page=150"

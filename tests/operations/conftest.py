@@ -22,8 +22,8 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from dotenv_cloud import embedded
-from dotenv_cloud.embedded import Server
+from dotenv_cloud.demo import embedded
+from dotenv_cloud.demo.embedded import Server
 
 METRICS_TOKEN = "a-token-that-only-prometheus-has"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from dotenv_cloud import embedded
+from dotenv_cloud.demo import embedded
 from tests.operations.conftest import Site, wait_until
 
 pytestmark = pytest.mark.timeout(300)

@@ -7,7 +7,7 @@ import time
 import psycopg
 import pytest
 
-from dotenv_cloud import embedded
+from dotenv_cloud.demo import embedded
 from tests.operations.conftest import Site, wait_until
 
 pytestmark = pytest.mark.timeout(300)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dotenv_cloud import embedded
+from dotenv_cloud.demo import embedded
 from tests.compat.client import Key, Sdk, SdkError, open_blob, seal
 from tests.operations.conftest import Site, wait_until
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from audit import sealing
+from audit.ledger import sealing
 from organizations import ulid
 from organizations.models import Organization
 from tests import factories

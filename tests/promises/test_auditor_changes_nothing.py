@@ -17,8 +17,8 @@ import pytest
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
-from audit import saved_views
-from audit.routes import all_routes
+from audit.coverage.routes import all_routes
+from audit.questions import saved_views
 from dotenv_cloud.environment import Limit
 from keys import access_tokens, retrieval, rotation, secrets
 from keys.authors import SYSTEM

@@ -19,8 +19,8 @@ from django.contrib.sessions.models import Session
 from django.core import mail
 from django.test import Client
 
-from audit import sealing
-from dotenv_cloud.logging import Formatter
+from audit.ledger import sealing
+from dotenv_cloud.observability.logging import Formatter
 from organizations.models import Organization
 from tests import factories
 from tests.promises.conftest import Told

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import transaction
 
-from audit import sealing
+from audit.ledger import sealing
 from audit.models import Entry
 from organizations.models import Organization
 from tests import factories

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connections
 
-from audit import merging, sealing
+from audit.ledger import merging, sealing
 from audit.retention import months
 from organizations import ulid
 from tests.conftest import Connection

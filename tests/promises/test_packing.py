@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
 
-from audit import packing
+from audit.ledger import packing
 from tests.conftest import Connection
 from tests.query import seeding
 

@@ -16,7 +16,8 @@ from django.db.models.functions import Concat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit import policy, sealing
+from audit import policy
+from audit.ledger import sealing
 from keys import api_keys, rotation, tokens
 from keys.models import ApiKey, KeyVersion
 from organizations import clock, members, roles, ulid

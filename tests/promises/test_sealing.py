@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
 
-from audit import sealing
+from audit.ledger import sealing
 from organizations.models import Organization, Project
 from tests import factories
 from tests.conftest import Databases
@@ -152,7 +152,7 @@ def test_a_month_without_a_partition_is_never_refused(
 def test_repetitions_are_entered_when_their_minute_is_over(
     organization: Organization, superuser_connection: Connection, entries: Callable[..., list[Told]]
 ) -> None:
-    from audit.record import record_once_a_minute
+    from audit.capture.events import record_once_a_minute
 
     for _ in range(3):
         record_once_a_minute(

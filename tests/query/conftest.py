@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from django.db.models import QuerySet
 
-from audit.filters import EntryFilter
 from audit.models import Entry
+from audit.questions.filters import EntryFilter
 from organizations.models import Organization as OrganizationModel
 from tests.conftest import Databases, empty
 from tests.query import seeding

@@ -12,9 +12,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from audit import periods
-from audit.filters import TYPE_ALIASES
 from audit.policy import ACTIONS, RESOURCE_TYPES, ActorType
+from audit.questions import periods
+from audit.questions.filters import TYPE_ALIASES
 from organizations import ulid
 from tests.query.seeding import Row
 

@@ -8,11 +8,12 @@ import pytest
 from django.db import connection
 from django.http import QueryDict
 
-from audit import access, context
+from audit import context
 from audit.context import Actor
-from audit.filters import EntryFilter
 from audit.models import Entry
 from audit.policy import ActorType
+from audit.questions import reading
+from audit.questions.filters import EntryFilter
 from organizations import members, roles
 from organizations.creation import create_organization
 from organizations.models import Organization, User
@@ -41,20 +42,20 @@ def test_whoever_holds_audit_read_may_read(acme: Organization, role: str) -> Non
     create_organization("Elsewhere", owner=User.objects.create_user("x@example.org"))
     members.add(acme, person, role)
     may = "audit:read" in roles.permissions_of(role)
-    assert list(access.readable_organizations(person)) == ([acme] if may else [])
+    assert list(reading.readable_organizations(person)) == ([acme] if may else [])
 
 
 def test_superusers_and_people_who_left_read_nothing(acme: Organization, owner: User) -> None:
     root = User.objects.create_superuser("root@example.org", "a long password")
-    assert list(access.readable_organizations(root)) == []
+    assert list(reading.readable_organizations(root)) == []
     owner.is_active = False
     owner.save()
-    assert list(access.readable_organizations(owner)) == []
+    assert list(reading.readable_organizations(owner)) == []
 
 
 def test_a_view_is_entered_with_its_question(acme: Organization, owner: User) -> None:
     with context.acting_as(Actor(ActorType.USER, owner.pk, owner.email)):
-        access.note_view(acme, QueryDict("type=environment&action=delete&cursor=&per_page=10"))
+        reading.note_view(acme, QueryDict("type=environment&action=delete&cursor=&per_page=10"))
     [entry] = entered(acme, "view")
     assert entry.resource_type == "audit_log"
     assert entry.resource_label == acme.slug
@@ -64,8 +65,8 @@ def test_a_view_is_entered_with_its_question(acme: Organization, owner: User) ->
 
 def test_a_view_again_within_the_minute_is_counted_only(acme: Organization) -> None:
     for _ in range(3):
-        access.note_view(acme, {"action": "delete"})
-    access.note_view(acme, {"action": "create"})
+        reading.note_view(acme, {"action": "delete"})
+    reading.note_view(acme, {"action": "create"})
     assert [entry.context["filters"] for entry in entered(acme, "view")] == [
         "action=delete",
         "action=create",
@@ -78,8 +79,8 @@ def test_a_view_of_many_logs_is_entered_in_each_by_one_statement(
     other, unread = (create_organization(name, owner=owner) for name in ("Other", "Unread"))
     for _ in range(2):
         with django_assert_num_queries(1):
-            access.note_views([acme, other], {"action": "delete"})
-    access.note_view(other, {"action": "delete"})
+            reading.note_views([acme, other], {"action": "delete"})
+    reading.note_view(other, {"action": "delete"})
     for organization in (acme, other):
         [entry] = entered(organization, "view")
         assert entry.resource_label == organization.slug
@@ -91,13 +92,13 @@ def test_a_view_of_many_logs_is_entered_in_each_by_one_statement(
 
 
 def test_a_view_of_no_log_enters_nothing(acme: Organization) -> None:
-    access.note_views([], {"action": "delete"})
+    reading.note_views([], {"action": "delete"})
     assert entered(acme, "view") == []
 
 
 def test_a_view_of_one_entry_names_it(acme: Organization) -> None:
     [created] = entered(acme, "create")
-    access.note_view(acme, entry=created)
+    reading.note_view(acme, entry=created)
     [entry] = entered(acme, "view")
     assert entry.context == {"entry": created.ulid}
 
@@ -105,7 +106,7 @@ def test_a_view_of_one_entry_names_it(acme: Organization) -> None:
 def test_every_export_is_entered(acme: Organization) -> None:
     question = EntryFilter({"actor": "owner", "format": "csv"}, Entry.objects.none())
     for _ in range(2):
-        access.note_export(acme, question, "csv")
+        reading.note_export(acme, question, "csv")
     exports = entered(acme, "export")
     assert [entry.context for entry in exports] == [{"filters": "actor=owner", "format": "csv"}] * 2
 
@@ -121,6 +122,6 @@ def test_every_export_is_entered(acme: Organization) -> None:
     ],
 )
 def test_what_is_told_of_a_question_holds_no_free_text(asked: Any, told: str | None) -> None:
-    description = access.describe(asked)
+    description = reading.describe(asked)
     assert told is None or description == told
-    assert len(description) <= access.LONGEST_DESCRIPTION
+    assert len(description) <= reading.LONGEST_DESCRIPTION

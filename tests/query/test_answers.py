@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from audit import access, context, paging, question, sealing
+from audit import context
 from audit.context import Actor
-from audit.filters import EntryFilter
+from audit.ledger import sealing
 from audit.models import Entry
 from audit.policy import ActorType
+from audit.questions import bar, paging, reading
+from audit.questions.filters import EntryFilter
 from keys import rotation
 from organizations import hierarchy
 from organizations.models import Organization, User
@@ -24,7 +26,7 @@ def acting(user: User) -> Actor:
 
 def answer(organization: Organization, text: str) -> list[str]:
     """The first page of what the question bar finds, an entry a line."""
-    compiled = question.compile(text, "Europe/Berlin")
+    compiled = bar.compile(text, "Europe/Berlin")
     assert compiled.unknown == []
     with transaction.atomic():
         entries = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]
@@ -99,7 +101,7 @@ def test_a_project_shows_everything_below_it(log: Organization) -> None:
 
 def test_what_changed_leaves_out_who_merely_looked(log: Organization) -> None:
     with transaction.atomic():
-        access.note_view(log, {"action": "delete"})
+        reading.note_view(log, {"action": "delete"})
     told = answer(log, "what changed today?")
     assert "jane@example.org deleted my-app/backend/production" in told
     assert not [line for line in told if "viewed" in line]

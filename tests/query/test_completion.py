@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit import completion, question
-from audit.filters import EntryFilter
+from audit.questions import bar
+from audit.questions.bar import completion
+from audit.questions.filters import EntryFilter
 from tests.query import seeding
 from tests.query.conftest import NOW, ORGANIZATION, OTHER_ORGANIZATION, Log
 
@@ -54,7 +55,7 @@ def offered(text: str) -> list[str]:
 )
 def test_it_offers_what_may_follow(typed: str, first: str) -> None:
     assert offered(typed)[0] == first
-    assert question.compile(first).unknown == (
+    assert bar.compile(first).unknown == (
         [] if not first.endswith(":") else [f"{first.split()[-1]}: say which after the colon"]
     )
 
@@ -69,7 +70,7 @@ def test_nothing_typed_is_answered_with_questions_that_one_may_ask() -> None:
 )
 def test_it_offers_nothing_that_would_not_be_understood(typed: str) -> None:
     for text in offered(typed):
-        assert question.compile(text).unknown == []
+        assert bar.compile(text).unknown == []
 
 
 def test_names_of_another_organization_are_never_offered(log: Log) -> None:
@@ -113,5 +114,5 @@ def test_whatever_is_typed_is_completed(text: str) -> None:
 
 def test_a_suggested_name_finds_its_entries(ask: Callable[..., EntryFilter]) -> None:
     for typed in ("actor:zo", "resource:app-2/prod", "actor:backup"):
-        made = question.compile(offered(typed)[0])
+        made = bar.compile(offered(typed)[0])
         assert ask(**made.params).qs.exists()

@@ -14,10 +14,10 @@ from django.db.models import QuerySet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit import counting
-from audit.counting import Count
-from audit.filters import EntryFilter
 from audit.models import Entry
+from audit.questions import counting
+from audit.questions.counting import Count
+from audit.questions.filters import EntryFilter
 from organizations import ulid
 from tests.query.conftest import NOW, ORGANIZATION, OTHER_KEY, Log
 

@@ -19,9 +19,10 @@ from django.db.models import QuerySet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import export, lines, presentation
-from audit.filters import EntryFilter
+from audit.entry import as_json, bulk_json
+from audit.export import formats
 from audit.models import Entry
+from audit.questions.filters import EntryFilter
 from organizations import ulid
 from tests.query import seeding
 from tests.query.conftest import NOW, Log
@@ -32,21 +33,21 @@ Ask = Callable[..., EntryFilter]
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "FIRST_CHUNK", 7)
-    monkeypatch.setattr(export, "CHUNK", 400)
+    monkeypatch.setattr(formats, "FIRST_CHUNK", 7)
+    monkeypatch.setattr(formats, "CHUNK", 400)
 
 
 def test_ndjson_holds_every_entry_once_oldest_first(entries: QuerySet[Entry], log: Log) -> None:
-    exported = "".join(export.written("ndjson", entries)).splitlines()
+    exported = "".join(formats.written("ndjson", entries)).splitlines()
     keys = [ulid.parse(json.loads(line)["id"]) for line in exported]
     assert keys == sorted(row.id for row in log.rows)
 
 
 def test_a_line_is_the_canonical_form_of_what_the_api_answers(entries: QuerySet[Entry]) -> None:
     by_id = {entry.ulid: entry for entry in entries}
-    for line in "".join(export.written("ndjson", entries)).splitlines():
-        attributes = presentation.as_json(by_id[json.loads(line)["id"]])
-        assert line == presentation.canonical_line(attributes)
+    for line in "".join(formats.written("ndjson", entries)).splitlines():
+        attributes = as_json.as_json(by_id[json.loads(line)["id"]])
+        assert line == as_json.canonical_line(attributes)
         assert json.loads(line) == attributes
 
 
@@ -59,7 +60,7 @@ def test_an_entry_as_json_tells_all_of_it(ask: Ask, log: Log) -> None:
     assert row.actor_id and row.resource_id and row.request_id
     entry = question.qs.get(id=row.id)
     [field] = [name for name, pair in row.changes.items() if pair]
-    assert presentation.as_json(entry) == {
+    assert as_json.as_json(entry) == {
         "id": ulid.to_text(row.id),
         "time": f"{ulid.time_of(row.id):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
         "organization": ulid.to_text(row.organization_id),
@@ -126,14 +127,14 @@ names = st.from_regex(r"[a-z_]{1,10}", fullmatch=True)
 )
 def test_the_quick_way_to_a_line_is_the_slow_way(row: Row, seq: int | None) -> None:
     entry = Entry(**vars(row), seq=seq, resource_seq=seq, actor_seq=seq)
-    [line] = lines.canonical([as_read(entry)])
-    assert line == presentation.canonical_line(presentation.as_json(entry))
+    [line] = bulk_json.canonical([as_read(entry)])
+    assert line == as_json.canonical_line(as_json.as_json(entry))
     assert line.isprintable() or "\n" not in line
 
 
-def as_read(entry: Entry) -> lines.Row:
+def as_read(entry: Entry) -> bulk_json.Row:
     """What `lines.read` would give for it."""
-    return tuple(_text(name, getattr(entry, name)) for name in lines.COLUMNS)
+    return tuple(_text(name, getattr(entry, name)) for name in bulk_json.COLUMNS)
 
 
 def _text(column: str, value: Any) -> str | None:
@@ -147,7 +148,7 @@ def _text(column: str, value: Any) -> str | None:
 def test_an_export_filters_as_the_page_does(ask: Ask) -> None:
     question = ask(action="delete", type="environment")
     assert question.is_valid()
-    exported = "".join(export.written("ndjson", question.qs)).splitlines()
+    exported = "".join(formats.written("ndjson", question.qs)).splitlines()
     assert sorted(json.loads(line)["id"] for line in exported) == sorted(
         entry.ulid for entry in question.qs
     )
@@ -156,8 +157,8 @@ def test_an_export_filters_as_the_page_does(ask: Ask) -> None:
 def test_an_export_of_nothing_is_empty(ask: Ask) -> None:
     question = ask(actor="nobody")
     assert question.is_valid()
-    assert "".join(export.written("ndjson", question.qs)) == ""
-    assert "".join(export.written("csv", question.qs)) == ",".join(lines.CELLS) + "\r\n"
+    assert "".join(formats.written("ndjson", question.qs)) == ""
+    assert "".join(formats.written("csv", question.qs)) == ",".join(bulk_json.CELLS) + "\r\n"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -171,7 +172,7 @@ def test_an_export_runs_after_the_request_and_ends_at_what_was_there(
         entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
     assert not connection.in_atomic_block
     exported: list[str] = []
-    for part in export.written("ndjson", entries):
+    for part in formats.written("ndjson", entries):
         assert not connection.in_atomic_block, "no transaction is held while a reader reads"
         exported += part.splitlines()
         seeding.receive(owner_connection, organization.rows(2, NOW, NOW + dt.timedelta(minutes=1)))
@@ -180,9 +181,9 @@ def test_an_export_runs_after_the_request_and_ends_at_what_was_there(
 
 def test_csv_has_a_header_and_every_entry(entries: QuerySet[Entry], log: Log) -> None:
     table = list(
-        csv_reader.DictReader(io.StringIO("".join(export.written("csv", entries)), newline=""))
+        csv_reader.DictReader(io.StringIO("".join(formats.written("csv", entries)), newline=""))
     )
-    assert tuple(table[0]) == lines.CELLS
+    assert tuple(table[0]) == bulk_json.CELLS
     assert [ulid.parse(row["id"]) for row in table] == sorted(row.id for row in log.rows)
     changed = [row for row in table if row["changes"]]
     assert all(json.loads(row["changes"]) for row in changed)
@@ -190,15 +191,17 @@ def test_csv_has_a_header_and_every_entry(entries: QuerySet[Entry], log: Log) ->
 
 
 def test_csv_says_what_the_api_answers(entries: QuerySet[Entry]) -> None:
-    table = csv_reader.DictReader(io.StringIO("".join(export.written("csv", entries)), newline=""))
+    table = csv_reader.DictReader(io.StringIO("".join(formats.written("csv", entries)), newline=""))
     for row, entry in zip(table, entries.order_by("id"), strict=True):
-        said = presentation.as_json(entry)
+        said = as_json.as_json(entry)
         for part in ("actor", "resource"):
             said |= {f"{part}_{name}": value for name, value in said[part].items()}
         said["changed_fields"] = " ".join(said["changed_fields"])
         for name in ("changes", "context"):
-            said[name] = presentation.canonical_line(said[name]) if said[name] else ""
-        assert row == {name: "" if said[name] is None else str(said[name]) for name in lines.CELLS}
+            said[name] = as_json.canonical_line(said[name]) if said[name] else ""
+        assert row == {
+            name: "" if said[name] is None else str(said[name]) for name in bulk_json.CELLS
+        }
 
 
 FORMULAS = ["=", "+", "-", "@", "\t", "\r", "\n", '"=', "'=", " +", " \t@", "＝", "'\"＠"]
@@ -213,7 +216,7 @@ def test_no_cell_is_a_formula(log: Log, db: None, owner_connection: Any, start: 
     rows = organization.rows(3, NOW - dt.timedelta(days=3), NOW)
     seeding.receive(owner_connection, rows)
     entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
-    text = "".join(export.written("csv", entries))
+    text = "".join(formats.written("csv", entries))
     for row in csv_reader.DictReader(io.StringIO(text, newline="")):
         assert row["actor_label"] == f"'{evil}"
         assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())
@@ -230,7 +233,7 @@ def documented_undoing() -> re.Pattern[str]:
 @settings(deadline=None)
 @given(st.text(st.sampled_from("=+-@＝＠'\" \t\r\na1"), max_size=6) | st.text(max_size=8))
 def test_what_was_made_harmless_can_be_undone(text: str) -> None:
-    cell = lines._harmless(text)
+    cell = bulk_json._harmless(text)
     formula = documented_undoing()
     assert cell in (text, f"'{text}")
     assert (formula.sub("", cell, count=1) if formula.match(cell) else cell) == text

@@ -13,10 +13,10 @@ from django.http import QueryDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit import paging, periods
-from audit.filters import EntryFilter, canonical
 from audit.models import Entry
 from audit.policy import ACTIONS, RESOURCE_TYPES
+from audit.questions import paging, periods
+from audit.questions.filters import EntryFilter, canonical
 from organizations import clock, ulid
 from organizations.models import Organization as OrganizationModel
 from tests.query import seeding

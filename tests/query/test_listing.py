@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit import listing
 from audit.models import Entry
+from audit.review import grouping
 from organizations import ulid
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
@@ -44,12 +44,12 @@ def others(number: int, **facts: Any) -> list[Entry]:
 
 
 def sizes(entries: list[Entry]) -> list[int]:
-    return [len(group.entries) for group in listing.groups(entries)]
+    return [len(group.entries) for group in grouping.groups(entries)]
 
 
 def test_neighbours_about_one_thing_are_one_line() -> None:
     assert sizes([entry(), entry(), entry(action="view"), entry()]) == [2, 1, 1]
-    [group, *_] = listing.groups([entry(), entry()])
+    [group, *_] = grouping.groups([entry(), entry()])
     assert group.is_one_thing
 
 
@@ -58,7 +58,7 @@ def test_what_one_request_did_to_many_things_is_one_line_from_three_on() -> None
     assert sizes(others(3, request_id=REQUEST)) == [3]
     assert sizes(others(3)) == [1, 1, 1]  # nothing says that they belong together
     assert sizes(others(3, actor_type="system", actor_id=None, actor_label="system")) == [3]
-    [group] = listing.groups(others(3, request_id=REQUEST))
+    [group] = grouping.groups(others(3, request_id=REQUEST))
     assert not group.is_one_thing
 
 
@@ -77,13 +77,13 @@ def test_nothing_is_left_out_or_moved(actions: list[str], is_one_request: bool) 
     request = REQUEST if is_one_request else None
     entries = [entry(action=action, request_id=request) for action in actions]
     entries[::3] = others(len(entries[::3]), request_id=request)
-    found = [e for group in listing.groups(entries) for e in group.entries]
+    found = [e for group in grouping.groups(entries) for e in group.entries]
     assert list(map(id, found)) == list(map(id, entries))
 
 
 def test_a_day_is_the_reader_s() -> None:
     late, early = NOON.replace(hour=23, minute=30), NOON.replace(hour=22, minute=30)
-    [day] = listing.days([entry(late), entry(early)], dt.UTC)
+    [day] = grouping.days([entry(late), entry(early)], dt.UTC)
     assert (day.date, len(day.groups)) == (dt.date(2026, 11, 23), 1)
-    berlin = listing.days([entry(late), entry(early)], ZoneInfo("Europe/Berlin"))
+    berlin = grouping.days([entry(late), entry(early)], ZoneInfo("Europe/Berlin"))
     assert [day.date.day for day in berlin] == [24, 23]

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from audit import export, lines, ocsf, policy, presentation
+from audit import policy
+from audit.entry import as_json, bulk_json
+from audit.export import formats, ocsf
 from audit.models import Entry
 from organizations import ulid
 from tests.query.seeding import Row
@@ -88,7 +90,7 @@ def event_of(**attributes: Any) -> dict[str, Any]:
 
 
 def test_every_entry_of_a_log_is_a_valid_event(entries: QuerySet[Entry]) -> None:
-    exported = "".join(export.written("ocsf", entries)).splitlines()
+    exported = "".join(formats.written("ocsf", entries)).splitlines()
     assert len(exported) == entries.count()
     for line in exported:
         check(json.loads(line))
@@ -236,7 +238,7 @@ def test_an_event_is_valid_whatever_the_entry_and_says_all_of_it(row: Row, seq: 
     assert "\n" not in line
     event = json.loads(line)
     check(event)
-    said = presentation.as_json(entry)
+    said = as_json.as_json(entry)
     metadata, unmapped = event["metadata"], event["unmapped"]
     assert metadata["uid"] == said["id"]
     assert event["time"] == round(entry.time.timestamp() * 1000)
@@ -271,4 +273,4 @@ def resource_in(event: dict[str, Any]) -> tuple[str | None, str]:
 
 def test_columns_are_those_of_a_line() -> None:
     """`ocsf._event` takes a row apart in this order."""
-    assert [*lines.COLUMNS][5:9] == ["action", "resource_type", "resource_id", "resource_label"]
+    assert [*bulk_json.COLUMNS][5:9] == ["action", "resource_type", "resource_id", "resource_label"]

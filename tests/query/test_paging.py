@@ -10,9 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from audit import paging
-from audit.filters import EntryFilter
 from audit.models import Entry
+from audit.questions import paging
+from audit.questions.filters import EntryFilter
 from organizations import ulid
 from tests.query.conftest import Log
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audit import periods
-from audit.periods import Period, UnknownPeriodError, resolve
+from audit.questions import periods
+from audit.questions.periods import Period, UnknownPeriodError, resolve
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2026, 11, 23, 12, 30, 15, 123456, tzinfo=dt.UTC)  # a Monday, 13:30 in Berlin

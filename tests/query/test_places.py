@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from audit import paging, places, querysets, sealing
-from audit.filters import EntryFilter
+from audit.ledger import sealing
 from audit.models import Entry
+from audit.questions import field_index, paging, querysets
+from audit.questions.filters import EntryFilter
 from organizations import ulid
 from organizations.models import Organization
 from tests import factories
@@ -28,9 +29,10 @@ ENTRIES = 600
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of four entries, of which ten are read at a time, and up to three ranges of them."""
-    monkeypatch.setattr(places, "MOST", 10)
-    monkeypatch.setattr(places, "MOST_RANGES", 3)
-    monkeypatch.setattr(sealing, "_MOVE", sealing._MOVE.replace(f"seq / {places.BLOCK}", "seq / 4"))
+    monkeypatch.setattr(field_index, "MOST", 10)
+    monkeypatch.setattr(field_index, "MOST_RANGES", 3)
+    move = sealing._MOVE.replace(f"seq / {field_index.BLOCK}", "seq / 4")
+    monkeypatch.setattr(sealing, "_MOVE", move)
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_the_notes_of_another_organization_are_none_of_ours(
     sealing.seal()
     with transaction.atomic():
         Entry.objects.visible([acme.pk])
-        assert places.of_fields(other.pk, ["rare"], "default").edge is None
+        assert field_index.of_fields(other.pk, ["rare"], "default").edge is None
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM audit_field WHERE field = 'rare'")
             assert cursor.fetchone() == (0,)
@@ -154,15 +156,15 @@ def test_a_field_of_the_longest_name_holds_up_no_sealing(
 
 def test_neighbouring_blocks_are_one_range() -> None:
     notes = [(uuid.UUID(int=n * 10), uuid.UUID(int=n * 10 + 3), n) for n in (9, 8, 7, 5, 3, 1)]
-    assert [(a.int, b.int) for a, b in places._joined([], notes)] == [
+    assert [(a.int, b.int) for a, b in field_index._joined([], notes)] == [
         (10, 13), (30, 33), (50, 53), (70, 93),
     ]  # fmt: skip
-    assert places._few(notes) == notes[:5]
+    assert field_index._few(notes) == notes[:5]
 
 
 def test_ranges_that_meet_are_one() -> None:
     def ids(*numbers: int) -> Any:
         return tuple(uuid.UUID(int=number) for number in numbers)
 
-    joined = places._joined([ids(7, 9), ids(1, 3), ids(3, 5), ids(8, 8)])
+    joined = field_index._joined([ids(7, 9), ids(1, 3), ids(3, 5), ids(8, 8)])
     assert joined == [ids(1, 5), ids(7, 9)]

@@ -18,9 +18,9 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from audit import counting, paging
-from audit.filters import MOST_STREAMS, EntryFilter
 from audit.models import Entry
+from audit.questions import counting, paging
+from audit.questions.filters import MOST_STREAMS, EntryFilter
 from benchmarks.plans import explain, recorded
 from organizations import ulid
 from organizations.models import Organization as OrganizationModel

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audit import periods, question
 from audit.policy import ACTIONS, RESOURCE_TYPES, Interface, Result
-from audit.question.forms import FORMS, Form
-from audit.question.forms import read as read_form
-from audit.question.tokens import read
+from audit.questions import bar, periods
+from audit.questions.bar.phrases import FORMS, Form
+from audit.questions.bar.phrases import read as read_form
+from audit.questions.bar.tokens import read
 
 NOW = dt.datetime(2026, 11, 23, 12, 30, tzinfo=dt.UTC)
 
 
-def compiled(text: str, tz: str = "UTC") -> question.Question:
-    return question.compile(text, tz, now=NOW)
+def compiled(text: str, tz: str = "UTC") -> bar.Question:
+    return bar.compile(text, tz, now=NOW)
 
 
 def params(text: str) -> dict[str, list[str]]:
@@ -54,7 +54,7 @@ def params(text: str) -> dict[str, list[str]]:
         ),
         (
             "what changed last Tuesday?",
-            {"action": list(question.CHANGES), "when": ["last Tuesday"]},
+            {"action": list(bar.CHANGES), "when": ["last Tuesday"]},
         ),
         (
             "signed in by jane since yesterday",
@@ -95,7 +95,7 @@ KEYS = ["key_version", "api_key"]
 SPOKEN: list[tuple[str, dict[str, list[str]]]] = [
     ("who deleted production", {"action": ["delete"], "resource": ["production"]}),
     ('who deleted "the one"', {"action": ["delete"], "resource": ["the one"]}),
-    ("Who last changed my-app?", {"action": list(question.CHANGES), "resource": ["my-app"]}),
+    ("Who last changed my-app?", {"action": list(bar.CHANGES), "resource": ["my-app"]}),
     (
         "who deleted the production environment of my-app",
         {
@@ -179,13 +179,13 @@ SPOKEN: list[tuple[str, dict[str, list[str]]]] = [
         },
     ),
     ("who used the API key ci", {"actor": ["ci"]}),
-    ("what changed not by jane", {"action": list(question.CHANGES), "exclude_actor": ["jane"]}),
+    ("what changed not by jane", {"action": list(bar.CHANGES), "exclude_actor": ["jane"]}),
     ("created or deleted", {"action": ["create", "delete"]}),
     ("what did I do today", {"actor": ["me@acme.example"], "when": ["today"]}),
     ("deleted by me", {"action": ["delete"], "actor": ["me@acme.example"]}),
     (
         "what changed between monday and tuesday",
-        {"action": list(question.CHANGES), "since": ["monday"], "until": ["tuesday"]},
+        {"action": list(bar.CHANGES), "since": ["monday"], "until": ["tuesday"]},
     ),
     (
         "deleted from 2026-11-01 to 2026-11-07",
@@ -198,14 +198,14 @@ SPOKEN: list[tuple[str, dict[str, list[str]]]] = [
     (
         "what changed before 2026-11-07",
         {
-            "action": list(question.CHANGES),
+            "action": list(bar.CHANGES),
             "until": ["2026-11-07T00:00:00.000+00:00"],
         },
     ),
     (
         "changed after 2026-11-07",
         {
-            "action": list(question.CHANGES),
+            "action": list(bar.CHANGES),
             "since": ["2026-11-08T00:00:00.000+00:00"],
         },
     ),
@@ -228,7 +228,7 @@ SPOKEN: list[tuple[str, dict[str, list[str]]]] = [
 
 @pytest.mark.parametrize(("text", "expected"), SPOKEN, ids=[text for text, _ in SPOKEN])
 def test_a_person_may_ask_in_words(text: str, expected: dict[str, list[str]]) -> None:
-    found = question.compile(text, now=NOW, reader="me@acme.example")
+    found = bar.compile(text, now=NOW, reader="me@acme.example")
     assert found.unknown == []
     found.params.pop("tz", None)
     assert found.params == expected
@@ -307,16 +307,16 @@ def test_a_time_that_is_not_understood_is_no_name(clock: str) -> None:
 
 
 def test_words_of_a_sentence_are_not_looked_for_in_silence() -> None:
-    found = question.compile("strange attempts", now=NOW)
+    found = bar.compile("strange attempts", now=NOW)
     assert "none of the ways to ask" in str(found.unknown)
-    assert question.compile('my-app "night"', now=NOW).unknown == []
+    assert bar.compile('my-app "night"', now=NOW).unknown == []
 
 
 def test_every_form_is_documented_with_what_it_means() -> None:
     page = (Path(__file__).parents[2] / "docs" / "review.md").read_text(encoding="utf-8")
     for form in FORMS:
-        means = question.as_text(compiled(form.example).params)
-        means = means.replace(",".join(question.CHANGES), "…")
+        means = bar.as_text(compiled(form.example).params)
+        means = means.replace(",".join(bar.CHANGES), "…")
         assert f"| {form.example} | `{means}` |" in page
 
 
@@ -377,7 +377,7 @@ def test_the_rest_of_a_question_counts_though_a_part_is_not_understood() -> None
 def test_what_changed_leaves_out_mere_looking() -> None:
     looking = {"read", "retrieve", "view", "export", "sign_in", "sign_out", "access", "seal"}
     looking |= {"reset_password", "decrypt", "first_use", "new_address", "end_export"}
-    assert set(question.CHANGES) == {action.name for action in ACTIONS} - looking
+    assert set(bar.CHANGES) == {action.name for action in ACTIONS} - looking
 
 
 words = st.text(
@@ -416,7 +416,7 @@ questions = st.fixed_dictionaries(
 @given(questions)
 @example({"actor": ['","']})
 def test_parameters_survive_being_written_as_a_question(asked: dict[str, Any]) -> None:
-    found = compiled(question.as_text(asked))
+    found = compiled(bar.as_text(asked))
     assert found.unknown == []
     found.params.pop("tz", None)
     assert {name: set(each) for name, each in found.params.items()} == {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit import agents, differences, sentences
+from audit.entry import differences, sentences, user_agents
 from audit.models import Entry
 
 
@@ -106,7 +106,7 @@ def test_there_is_a_sentence_for_whatever_was_recorded(
     ],
 )
 def test_a_user_agent_in_words(sent: str, words: str) -> None:
-    assert agents.in_words(sent) == words
+    assert user_agents.in_words(sent) == words
 
 
 @given(SANE, SANE)

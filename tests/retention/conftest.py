@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
-from audit import sealing
+from audit.ledger import sealing
 from organizations.models import Organization
 from tests import factories
 from tests.query import seeding

@@ -26,7 +26,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from psycopg import errors
 
-from audit import export, merging, sealing
+from audit.export import formats
+from audit.ledger import merging, sealing
 from audit.models import Entry
 from audit.policy import action
 from audit.retention import archive, holds, months, removal
@@ -129,7 +130,7 @@ def test_what_left_is_in_the_archive_line_by_line_as_exported(
     with transaction.atomic():
         mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
         lines = "".join(
-            export.written("ndjson", mine.filter(id__lt=ulid.floor(MARCH)))
+            formats.written("ndjson", mine.filter(id__lt=ulid.floor(MARCH)))
         ).splitlines()
     retention(tmp_path, "--apply")
     gone = archived(tmp_path, acme)
@@ -460,7 +461,7 @@ def run_elsewhere(
 import os, resource, signal, sys, django
 django.setup()
 from django.core.management import execute_from_command_line
-from audit.retention import archive, removal, remainder
+from audit.retention import archive, kept_rows, removal
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 {first}
@@ -478,7 +479,7 @@ execute_from_command_line(["manage.py", "audit_retention", "--apply", "--months"
 
 
 KILLED_AT = {
-    "archiving": ("remainder", "copy"),
+    "archiving": ("kept_rows", "copy"),
     "verifying": ("archive", "verify"),
     "removing": ("removal", "_enter"),
     "naming": ("removal", "_name_archive"),

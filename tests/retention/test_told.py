@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
 
-from audit import export
+from audit.export import formats
 from audit.models import Entry
 from organizations.models import Organization, User
 from tests import factories
@@ -119,14 +119,14 @@ def test_an_export_tells_it_in_a_header(
 def test_an_export_breaks_off_when_entries_are_removed_meanwhile(
     sealed: None, acme: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "CHUNK", 20)
-    monkeypatch.setattr(export, "FIRST_CHUNK", 20)
+    monkeypatch.setattr(formats, "CHUNK", 20)
+    monkeypatch.setattr(formats, "FIRST_CHUNK", 20)
     with transaction.atomic():
         mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
-    chunks = export.written("ndjson", mine)
+    chunks = formats.written("ndjson", mine)
     assert next(chunks)
     retention(tmp_path, "--apply")
-    with pytest.raises(export.RemovedMeanwhileError):
+    with pytest.raises(formats.RemovedMeanwhileError):
         next(chunks)
 
 

@@ -9,11 +9,12 @@ from django.core.signals import request_finished
 from django.db import close_old_connections
 from django.test import Client, RequestFactory
 
-from audit import context, download, export
+from audit import context
 from audit.context import Actor, Origin
-from audit.filters import EntryFilter
+from audit.export import download, formats
 from audit.models import Entry
 from audit.policy import ActorType, Interface
+from audit.questions.filters import EntryFilter
 from organizations import ulid
 from organizations.models import Organization, User
 from tests import factories
@@ -33,11 +34,11 @@ def environments(acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     target = factories.make_target(factories.make_project(acme, "Shop"), "Web")
     for number in range(12):
         factories.make_environment(target, f"Stage {number}")
-    monkeypatch.setattr(export, "FIRST_CHUNK", 5)
-    monkeypatch.setattr(export, "CHUNK", 5)
+    monkeypatch.setattr(formats, "FIRST_CHUNK", 5)
+    monkeypatch.setattr(formats, "CHUNK", 5)
 
 
-@pytest.mark.parametrize("format", [*export.FORMATS])
+@pytest.mark.parametrize("format", [*formats.FORMATS])
 def test_a_whole_export_is_entered_before_and_after(
     client: Client, acme: Organization, environments: None, entries: Entries, format: str
 ) -> None:
@@ -94,7 +95,7 @@ def test_an_export_that_breaks_says_so(
     def broken(rows: Any) -> Any:
         raise ValueError("broken")
 
-    monkeypatch.setattr("audit.lines.canonical", broken)
+    monkeypatch.setattr("audit.entry.bulk_json.canonical", broken)
     with pytest.raises(ValueError, match="broken"):
         next(answer)
     [ended] = entries(acme, action="end_export")

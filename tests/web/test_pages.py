@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from audit import saved_views
+from audit.questions import saved_views
 from keys import rotation
 from keys.levels import Level
 from keys.models import SecretVersion
@@ -214,7 +214,7 @@ def test_a_failure_is_told_without_its_cause(
     def fail(*args: object, **kwargs: object) -> Iterator[str]:
         raise RuntimeError("the cause")
 
-    monkeypatch.setattr("audit.paging.page_at", fail)
+    monkeypatch.setattr("audit.questions.paging.page_at", fail)
     client = browser(owner)
     client.raise_request_exception = False
     answer = client.get("/o/acme/activity")
@@ -230,7 +230,7 @@ def test_nothing_is_shown_when_reading_cannot_be_entered(
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("the log is full")
 
-    monkeypatch.setattr("audit.access.record_in_each_once_a_minute", fail)
+    monkeypatch.setattr("audit.questions.reading.record_in_each_once_a_minute", fail)
     client = browser(owner)
     client.raise_request_exception = False
     answer = client.get("/o/acme/activity")

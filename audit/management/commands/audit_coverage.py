@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import coverage
-from audit.routes import all_routes
+from audit.coverage import declared
+from audit.coverage.routes import all_routes
 
 
 class Command(BaseCommand):
@@ -27,10 +27,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         page: Path = options["page"] or settings.BASE_DIR / "docs" / "audit-coverage.md"
         routes = all_routes()
-        found = list(coverage.mistakes(routes))
+        found = list(declared.mistakes(routes))
         if found:
             raise CommandError("\n".join(found))
-        text = coverage.page(routes)
+        text = declared.page(routes)
         if options["check"]:
             if not page.exists() or page.read_text() != text:
                 raise CommandError(f"{page} is not up to date; run manage.py audit_coverage")

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import merging, packing
+from audit.ledger import merging, packing
 
 
 class Command(BaseCommand):

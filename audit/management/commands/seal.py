@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
-from audit import sealing
+from audit.ledger import sealing
 from organizations import clock
 
 

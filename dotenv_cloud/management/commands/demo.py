@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from audit import sealing
+from audit.ledger import sealing
 from dotenv_cloud.demo import acme, everyday
 from dotenv_cloud.demo.acme import Acme
 from dotenv_cloud.demo.northwind import Northwind

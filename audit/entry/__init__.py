@@ -1,0 +1,1 @@
+"""What an entry is, and how it is written down for people and programs."""

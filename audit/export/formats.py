@@ -1,0 +1,121 @@
+"""Exporting entries as lines, in the order in which they happened.
+
+Streamed in chunks by id, each read in a short transaction of its own: an answer is sent after the
+request's transaction has ended, and a slow reader must hold none open. It ends at the newest entry
+that was there when it began, and breaks off when retention removes entries meanwhile. Enter the
+export before anything leaves: `audit.export.download` does, with its end.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from audit.entry import bulk_json
+from audit.entry.bulk_json import Row
+from audit.export import ocsf
+from audit.models import Entry
+from audit.questions import retention_boundary
+from audit.questions.querysets import open_wall
+
+FIRST_CHUNK = 200  # so that the first bytes leave at once
+CHUNK = 2_000
+PIECE = 500
+"""Of a chunk, written at once: the server copies each string several times on its way out."""
+
+
+class RemovedMeanwhileError(RuntimeError):
+    """Retention removed entries while they were exported: what was to come has a gap."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write entries. suffix: how the name of such a file ends; header: its first line."""
+
+    label: str
+    media_type: str
+    suffix: str
+    write: Callable[[Sequence[Row]], str]
+    header: str = ""
+
+
+def _lines(written: Sequence[str]) -> str:
+    return "\n".join([*written, ""])
+
+
+def _csv(table: Sequence[Sequence[str | None]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(table)
+    return text.getvalue()
+
+
+FORMATS = {
+    "ndjson": Format(
+        "NDJSON", "application/x-ndjson", "ndjson", lambda rows: _lines(bulk_json.canonical(rows))
+    ),
+    "csv": Format(
+        "CSV",
+        "text/csv; charset=utf-8",
+        "csv",
+        lambda rows: _csv(bulk_json.cells(rows)),
+        header=_csv([bulk_json.CELLS]),
+    ),
+    "ocsf": Format(
+        "OCSF", "application/x-ndjson", "ocsf.ndjson", lambda rows: _lines(ocsf.events(rows))
+    ),
+}
+"""Canonical JSON, one entry a line; a table with a header (RFC 4180); OCSF, one event a line."""
+
+
+def written(
+    name: str,
+    queryset: QuerySet[Entry],
+    note: Callable[[Sequence[Row]], None] = lambda rows: None,
+) -> Generator[str, None, None]:
+    """The entries of `queryset` in the format called `name`, oldest first, many a string.
+
+    note: told of the rows of each string before it is given out.
+    """
+    format = FORMATS[name]
+    if format.header:
+        yield format.header
+    for rows in _chunks(queryset):
+        for start in range(0, len(rows), PIECE):
+            piece = rows[start : start + PIECE]
+            text = format.write(piece)
+            note(piece)
+            yield text
+
+
+def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:
+    """The rows of `queryset`, oldest first."""
+    organizations = queryset.visible_organizations  # type: ignore[attr-defined]
+    last = position = removals = None
+    size = FIRST_CHUNK
+    while True:
+        with transaction.atomic(using=queryset.db):
+            open_wall(organizations, queryset.db)
+            if last is None:
+                last = queryset.order_by("-id").values_list("id", flat=True).first()
+                if last is None:
+                    return
+            rest = queryset.filter(id__lte=last)
+            if position is not None:
+                rest = rest.filter(id__gt=position)
+            rows = bulk_json.read(rest.order_by("id")[:size])
+            now = retention_boundary.removals(organizations, queryset.db)
+        if removals not in (None, now):
+            # The answer ends without its end, which every client takes for a failure.
+            raise RemovedMeanwhileError("retention removed entries meanwhile; export again")
+        removals = now
+        if rows:
+            yield rows
+            position = rows[-1][0]
+        if len(rows) < size:
+            return
+        size = CHUNK

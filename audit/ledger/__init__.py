@@ -1,0 +1,1 @@
+"""Where entries lie: sealed, packed, merged; the database's roles and its health."""

@@ -1,0 +1,62 @@
+"""The question bar: what people type, compiled to the parameters of `audit.questions.filters`.
+
+    actor:jane action:delete type:environment production since:"last tuesday" -interface:admin
+    who deleted the production environment last tuesday?
+
+`name:value` is a parameter, `-name:value` its exclusion. Bare words are times, `by` somebody, one
+of the forms of `forms.py`, or else words with one meaning and text to look for. What was not
+understood is said.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from audit.questions import periods
+from audit.questions.bar import checking, words
+from audit.questions.bar.compilation import Compilation
+from audit.questions.bar.telling import as_text
+from audit.questions.bar.tokens import read
+from audit.questions.bar.vocabulary import CHANGES, TIMES
+from organizations import clock
+
+__all__ = ["CHANGES", "LONGEST_QUESTION", "Question", "as_text", "compile"]
+
+LONGEST_QUESTION = 1000
+
+
+@dataclass(frozen=True)
+class Question:
+    """params: for `EntryFilter` and the query string; understood: one phrase each, times as exact
+    instants; unknown: what was left out, with why."""
+
+    params: dict[str, list[str]]
+    understood: list[str]
+    unknown: list[str]
+
+
+def compile(
+    text: str,
+    tz: str | dt.tzinfo = "UTC",
+    now: dt.datetime | None = None,
+    reader: str = "",
+) -> Question:
+    """The parameters that `text` asks for, seen from the time zone `tz`.
+
+    reader: who says "I", by e-mail address. Raises ValueError for a time zone that does not exist.
+    """
+    zone = periods.time_zone(tz) if isinstance(tz, str) else tz
+    made = Compilation(now or clock.now(), zone, reader)
+    if len(text) > LONGEST_QUESTION:
+        made.unknown.append(f"everything after {LONGEST_QUESTION} characters")
+    words.take(made, list(read(text[:LONGEST_QUESTION])))
+    if made.words:
+        made.add("q", [" ".join(made.words)])
+    # Times are told last: who did what to which, and when.
+    made.params = {name: made.params[name] for name in sorted(made.params, key=TIMES.__contains__)}
+    checking.check(made)
+    if any(name in made.params for name in TIMES) and isinstance(zone, ZoneInfo):
+        made.params["tz"] = [zone.key]
+    return Question(made.params, made.understood, made.unknown)

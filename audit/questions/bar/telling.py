@@ -1,0 +1,49 @@
+"""What was understood of a question, in words, and the question that says the same again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from audit.questions import periods
+from audit.questions.bar.tokens import in_quotes, quoted
+from audit.questions.bar.vocabulary import LABELS, TIMES
+from audit.questions.fields import split
+from audit.questions.filters import ELSEWHERE, POSITION
+
+
+def as_text(params: Mapping[str, Sequence[str]]) -> str:
+    """The question that compiles to `params`; what only says where one is, is left out."""
+    parts = []
+    for name, values in params.items():
+        if name in (*POSITION, *ELSEWHERE, "tz"):
+            continue
+        bare = name.removeprefix("exclude_")
+        minus = "-" if bare != name else ""
+        if name == "q" or name in TIMES:
+            parts += [f"{name}:{quoted(value)}" for value in values if value.strip()]
+        else:
+            each = [value for text in values for value in split(text)]
+            simple = [value for value in each if value == quoted(value) and "," not in value]
+            parts += [f"{minus}{bare}:{','.join(simple)}"] if simple else []
+            parts += [f"{minus}{bare}:{in_quotes(value)}" for value in each if value not in simple]
+    return " ".join(parts)
+
+
+def tell(name: str, values: Sequence[str]) -> str:
+    bare = name.removeprefix("exclude_")
+    return f"{'not ' if bare != name else ''}{LABELS[bare]} {' or '.join(values)}"
+
+
+def tell_period(period: periods.Period, zone: dt.tzinfo) -> str:
+    """Exact instants, as a clock on the reader's wall shows them."""
+    parts = [f"from {tell_instant(period.since, zone)}"] if period.since else []
+    parts += [f"to before {tell_instant(period.until, zone)}"] if period.until else []
+    return f"{' '.join(parts)} ({zone})"
+
+
+def tell_instant(moment: dt.datetime, zone: dt.tzinfo) -> str:
+    """Tue 24 Nov 2026 03:31:28 +01:00."""
+    local = moment.astimezone(zone)
+    offset = local.strftime("%z")
+    return f"{local:%a %d %b %Y %H:%M:%S} {offset[:3]}:{offset[3:5]}"

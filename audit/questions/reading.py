@@ -1,0 +1,96 @@
+"""Who may read the log, and the entries that reading it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+
+from audit.capture.events import record, record_in_each_once_a_minute
+from audit.models import Entry
+from audit.policy import Result
+from audit.questions import filters as questions
+from audit.redaction import clean
+from organizations.models import Organization, User
+from organizations.permissions import organizations_with
+
+LONGEST_DESCRIPTION = 2000
+
+
+def readable_organizations(user: User) -> QuerySet[Organization]:
+    """The organizations whose log `user` may read."""
+    return organizations_with(user, "audit:read")
+
+
+def note_view(
+    organization: Organization,
+    filters: Any = None,
+    *,
+    entry: Entry | None = None,
+    is_part: bool = False,
+) -> None:
+    """Enter that the log was read: with which question, or which entry. Again within the minute
+    is only counted. is_part: of a page that was entered; within the minute not even counted."""
+    note_views([organization], filters, entry=entry, is_part=is_part)
+
+
+def note_views(
+    organizations: Sequence[Organization],
+    filters: Any = None,
+    *,
+    entry: Entry | None = None,
+    is_part: bool = False,
+) -> None:
+    """Enter in the log of each that it was read; one statement for all of them."""
+    record_in_each_once_a_minute(
+        "view",
+        resource_type="audit_log",
+        resource_labels={organization.pk: organization.slug for organization in organizations},
+        is_counted=not is_part,
+        filters=describe(filters) or None,
+        entry=entry.ulid if entry else None,
+    )
+
+
+def note_export(organization: Organization, filters: Any, format: str) -> None:
+    """Enter that entries leave the log; call it before the first one does."""
+    record(
+        "export",
+        resource_type="audit_log",
+        resource_label=organization.slug,
+        organization_id=organization.pk,
+        filters=describe(filters) or None,
+        format=format,
+    )
+
+
+def note_end_of_export(
+    organization: Organization, format: str, count: int, result: Result, reason: str = ""
+) -> None:
+    """Enter that an export is over, and how many entries left the log in it at most."""
+    record(
+        "end_export",
+        resource_type="audit_log",
+        resource_label=organization.slug,
+        organization_id=organization.pk,
+        result=result,
+        format=format,
+        count=count,
+        reason=reason or None,
+    )
+
+
+def describe(filters: Any) -> str:
+    """A question as its entry tells it: its query string, without the free text, in which people
+    may have typed anything.
+
+    filters: an EntryFilter, a QueryDict or a dict of names and values.
+    """
+    if filters is None:
+        return ""
+    if not isinstance(filters, questions.EntryFilter):
+        filters = questions.EntryFilter(filters, Entry.objects.none())
+    params: Mapping[str, Sequence[str]] = filters.params
+    text = questions.canonical({**params, **({"q": ["*"]} if "q" in params else {})})
+    return clean(text, LONGEST_DESCRIPTION)

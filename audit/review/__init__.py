@@ -1,0 +1,25 @@
+"""The review pages: activity, an entry, exports, the history of a key."""
+
+from __future__ import annotations
+
+from audit.review.activity import activity, counts
+from audit.review.completing import complete
+from audit.review.entry import entry
+from audit.review.exports import export_entries
+from audit.review.histories import actor_history, key_history, resource_history
+from audit.review.saving import view_page, views_page
+from audit.review.watching import new_entries
+
+__all__ = [
+    "activity",
+    "actor_history",
+    "complete",
+    "counts",
+    "entry",
+    "export_entries",
+    "key_history",
+    "new_entries",
+    "resource_history",
+    "view_page",
+    "views_page",
+]

@@ -1,0 +1,188 @@
+"""The log as a page: what was asked, when it happened, and the entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from audit import policy
+from audit.ledger import replica
+from audit.models import Entry
+from audit.questions import bar, counting, paging, reading, retention_boundary
+from audit.questions.filters import EntryFilter
+from audit.retention import holds
+from audit.review import chart, chips, facets, saving, time_zones, watching
+from organizations.membership_access import organization_page
+
+RECENCIES = (
+    ("today", "Today"),
+    ("yesterday", "Yesterday"),
+    ("24h", "Last 24 hours"),
+    ("7d", "Last 7 days"),
+    ("30d", "Last 30 days"),
+    ("this month", "This month"),
+    ("last month", "Last month"),
+)
+
+COUNTS = "counts"
+"""The parameter of a page that comes with its chart and facets at once, for who has no script."""
+
+
+@require_GET
+@organization_page("audit:read")
+def activity(request: Any) -> HttpResponse:
+    """The log: what was asked, when it happened, and the entries, newest first."""
+    organization = request.organization
+    given: QueryDict = request.GET.copy()
+    unknown: list[str] = []
+    if "tz" not in given and (remembered := time_zones.remembered(request)):
+        given["tz"] = remembered
+    if "ask" in given:
+        made = _compiled(given, request.user.email)
+        if made is None or not made.unknown:
+            answer = redirect(f"{request.path}?{_without_ask(given, made)}")
+            time_zones.remember(answer, given.get("tz", ""))
+            return answer
+        given, unknown = QueryDict(_without_ask(given, made), mutable=True), made.unknown
+    elif any(not text for texts in request.GET.lists() for text in texts[1]):
+        # A form sends its empty fields too; the address to keep has what was asked alone.
+        return redirect(f"{request.path}?{_without_blanks(given)}")
+    with_counts = COUNTS in request.GET
+    given.pop(COUNTS, None)  # links lead to lists, which come sooner without
+    asked = EntryFilter(
+        given, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    is_valid = asked.is_valid()
+    shown = list(chips.chips(request.path, given, asked))
+    context: dict[str, Any] = {
+        "section": "activity",
+        "asked": asked,
+        "unknown": unknown,
+        "given": given,
+        "params": {name: ",".join(texts) for name, texts in asked.params.items()},
+        "text": request.GET.get("ask", bar.as_text(asked.params)),
+        "tz": given.get("tz", ""),
+        "zones": time_zones.ZONES,
+        "carried": f"?{given.urlencode()}" if given else "",
+        "recencies": RECENCIES,
+        "recency_values": [value for value, _ in RECENCIES],
+        "actions": policy.ACTIONS,
+        "action_names": [action.name for action in policy.ACTIONS],
+        "types": policy.RESOURCE_TYPES,
+        "results": list(policy.Result),
+        "interfaces": list(policy.Interface),
+        "chips": shown,
+        "elsewhere": _not_in_form(asked),
+    }
+    context |= saving.listed(request, asked)
+    if not is_valid:
+        return render(request, "audit/activity.html", context, status=422)
+    page = paging.page_at(asked.qs, asked.form.cleaned_data)
+    total = counting.total(organization)
+    context |= {
+        "zone": asked.zone,
+        "chips": chips.named(shown, page.entries),
+        "page": page,
+        "count": _count_of(page, total, bool(shown)),
+        "is_narrowed": bool(shown),
+        "entries": page.entries,
+        "total": total,
+        "with_counts": with_counts,
+        "floor": retention_boundary.below(organization.pk, asked.period),
+        "hold": holds.on(organization),
+        "as_of": replica.as_of(),
+        "watch": watching.address(
+            reverse("new_entries", args=[organization.slug]), given, asked, page, request.user
+        ),
+    }
+    if with_counts:
+        context |= _counts(request, given, asked, total)
+    reading.note_view(organization, asked)
+    return render(request, "audit/activity.html", context)
+
+
+@require_GET
+@organization_page("audit:read")
+def counts(request: Any) -> HttpResponse:
+    """The chart and the facets of a question, which the page of activity asks for once its list
+    is there: they take longer than the list."""
+    organization = request.organization
+    given: QueryDict = request.GET.copy()
+    asked = EntryFilter(
+        given, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    if not asked.is_valid():
+        return HttpResponse("This is no question to the log.\n", "text/plain", status=422)
+    context = {"given": given, "zone": asked.zone}
+    context |= _counts(request, given, asked, counting.total(organization))
+    reading.note_view(organization, asked, is_part=True)
+    return render(request, "audit/counts.html", context)
+
+
+def _counts(request: Any, given: QueryDict, asked: EntryFilter, total: int) -> dict[str, Any]:
+    path = reverse("activity", args=[request.organization.slug])
+    bars = chart.bars(path, given, asked)
+    is_narrowed = bool(chips.narrowing(asked))
+    return {
+        # Without a filter, the log's size is the answer.
+        "count": counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True),
+        "is_narrowed": is_narrowed,
+        "total": total,
+        "facets": facets.facets(path, given, asked, request.organization),
+        "bars": bars,
+        "most": max((bar.count for bar in bars), default=0),
+    }
+
+
+def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Count | None:
+    """How many entries there are, where the page tells."""
+    if not is_narrowed:
+        return counting.Count(total, True)
+    is_whole = page.next_cursor is None and page.previous_cursor is None
+    return counting.Count(len(page.entries), True) if is_whole else None
+
+
+def _compiled(given: QueryDict, reader: str) -> bar.Question | None:
+    """The typed question; None for a time zone that does not exist, which the filter refuses."""
+    try:
+        return bar.compile(given.get("ask", ""), given.get("tz") or "UTC", reader=reader)
+    except (ValueError, ValidationError):
+        return None
+
+
+def _without_ask(given: QueryDict, made: bar.Question | None) -> str:
+    params = QueryDict(mutable=True)
+    for name, texts in (made.params if made else {}).items():
+        params.setlist(name, texts)
+    if given.get("tz"):
+        params["tz"] = str(given["tz"])
+    return params.urlencode()
+
+
+def _without_blanks(given: QueryDict) -> str:
+    params = QueryDict(mutable=True)
+    for name, texts in given.lists():
+        if filled := [text for text in texts if text]:
+            params.setlist(name, filled)
+    return params.urlencode()
+
+
+IN_FORM = (
+    *("when", "since", "until", "actor", "action", "type"),
+    *("resource", "q", "result", "interface", "ip", "field"),
+)
+
+
+def _not_in_form(asked: EntryFilter) -> list[tuple[str, str]]:
+    """Parts of the question that the form has no control for; it carries them along."""
+    return [
+        (name, text)
+        for name, texts in asked.params.items()
+        if name not in IN_FORM
+        for text in texts
+    ]

@@ -1,0 +1,100 @@
+"""What a page understood of its question: one chip for each part, which drops it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from django.http import QueryDict
+
+from audit.models import Entry
+from audit.questions import periods
+from audit.questions.bar.telling import tell_period
+from audit.questions.bar.vocabulary import LABELS, TIMES
+from audit.questions.fields import join, split
+from audit.questions.filters import POSITION, EntryFilter
+from organizations import ulid
+
+MOST = 4  # of one parameter
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One part of the question; `without` is the address of the rest.
+
+    exact: from when to when, for words of time; the id, for what is called by its name.
+    """
+
+    label: str
+    value: str
+    without: str
+    exact: str = ""
+    is_exclusion: bool = False
+
+
+def narrowing(asked: EntryFilter) -> dict[str, list[str]]:
+    """The parameters that make the log smaller."""
+    return {name: texts for name, texts in asked.params.items() if name != "tz"}
+
+
+def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
+    """Of a question that was validated, whether it is valid or not; times last."""
+    params = narrowing(asked)
+    for name in sorted(params, key=TIMES.__contains__):
+        texts = params[name]
+        bare = name.removeprefix("exclude_")
+        is_whole = name == "q" or name in TIMES
+        values = texts if is_whole else [value for text in texts for value in split(text)]
+        # "What changed?" asks for nineteen actions; nobody drops them one by one.
+        many = len(values) > MOST
+        for value in [f"{', '.join(values[:2])} or {len(values) - 2} more"] if many else values:
+            rest = given.copy()
+            left = [] if many else [other for other in values if other != value]
+            rest.setlist(name, left if is_whole else [join([other]) for other in left])
+            for position in POSITION:
+                rest.pop(position, None)
+            yield Chip(
+                name if name in TIMES else LABELS[bare],
+                value,
+                f"{path}?{rest.urlencode()}",
+                _exact(name, value, asked.now, asked.zone),
+                is_exclusion=bare != name,
+            )
+
+
+def named(shown: Iterable[Chip], entries: Iterable[Entry]) -> list[Chip]:
+    """The chips, with things and actors that were asked for by their ids called as the entries
+    call them. Nothing is looked up for it: what answers a question by id has the name."""
+    names: dict[UUID, str] = {}
+    for entry in entries:  # newest first, and the newest name is the one to tell
+        for key, label in (
+            (entry.actor_id, entry.actor_label),
+            (entry.resource_id, entry.resource_label),
+        ):
+            if key and label:
+                names.setdefault(key, label)
+    return [_named(chip, names) for chip in shown]
+
+
+def _named(chip: Chip, names: Mapping[UUID, str]) -> Chip:
+    key = ulid.parse_or_none(chip.value)
+    name = names.get(key) if key else None
+    return replace(chip, value=name, exact=chip.value) if name else chip
+
+
+def _exact(name: str, text: str, now: dt.datetime, zone: dt.tzinfo) -> str:
+    """The instants that a word of time means; empty for what is none."""
+    try:
+        if name == "since":
+            period = periods.Period(periods.resolve_since(text, now, zone), None)
+        elif name == "until":
+            period = periods.Period(None, periods.resolve_until(text, now, zone))
+        elif name == "when":
+            period = periods.resolve(text, now, zone)
+        else:
+            return ""
+    except periods.UnknownPeriodError:
+        return ""  # the filter says so
+    return tell_period(period, zone)

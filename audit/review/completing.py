@@ -1,0 +1,30 @@
+"""What may follow in the question bar, while somebody writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from audit.questions import reading
+from audit.questions.bar import LONGEST_QUESTION, completion
+from organizations.membership_access import organization_page
+
+
+@require_GET
+@organization_page("audit:read")
+def complete(request: Any) -> HttpResponse:
+    """Suggestions for the end of `ask`, as options of a listbox, each with the place in the text
+    from which it replaces what was typed. Names of the log are told, so that it was read is
+    entered, once a minute."""
+    text = request.GET.get("ask", "")[:LONGEST_QUESTION].replace("\x00", "")
+    found = completion.complete(request.organization, text)
+    if found.with_names:
+        reading.note_view(request.organization, is_part=True)
+    return render(
+        request,
+        "audit/completion.html",
+        {"start": found.start, "suggestions": found.suggestions},
+    )

@@ -1,0 +1,96 @@
+"""One entry as a page: what changed, from where, what was done with it and around it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from audit.entry.as_json import as_json
+from audit.models import Entry
+from audit.policy import ActorType
+from audit.questions import paging, reading
+from audit.questions.filters import POSITION, EntryFilter
+from organizations import ulid
+from organizations.membership_access import organization_page
+from organizations.models import Organization
+
+AROUND = 3
+"""Entries shown before and after it in time."""
+OF_A_REQUEST = 25
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Entries next to one in a list, newest first."""
+
+    newer: list[Entry]
+    older: list[Entry]
+
+
+@require_GET
+@organization_page("audit:read")
+def entry(request: Any, entry: str) -> HttpResponse:
+    """One entry whole, and the way to what is related."""
+    organization = request.organization
+    key = ulid.parse_or_none(entry)
+    found = Entry.objects.visible([organization.pk]).filter(pk=key).first()
+    if found is None:
+        raise Http404("There is no such entry.")
+    reading.note_view(organization, entry=found)
+    asked = _ask(organization, request.GET)
+    around = _next_to(found, _ask(organization, {}), AROUND)
+    is_narrowed = asked.is_valid() and bool(set(asked.params) - {"tz"})
+    context = {
+        "section": "activity",
+        "zone": asked.zone if "tz" in request.GET and asked.is_valid() else None,
+        "entry": found,
+        "context": {name: fact for name, fact in found.context.items() if name != "reason"},
+        "back": request.GET.urlencode(),
+        "carried": f"?{request.GET.urlencode()}" if request.GET else "",
+        "in_list": _next_to(found, asked, 1) if is_narrowed else around,
+        "is_narrowed": is_narrowed,
+        "around": [*around.newer, found, *around.older],
+        "together": _of_its_request(found, organization),
+        "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
+        "made_by": _maker_of_its_key(found),
+    }
+    return render(request, "audit/entry.html", context)
+
+
+def _ask(organization: Organization, params: Any) -> EntryFilter:
+    given = params.copy()
+    for position in POSITION:
+        given.pop(position, None)
+    return EntryFilter(
+        given, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+
+
+def _next_to(found: Entry, asked: EntryFilter, number: int) -> Neighbours:
+    """Those before and after it in the list that a question makes."""
+    assert asked.is_valid()
+    return Neighbours(
+        paging.page(asked.qs, per_page=number, after=found.ulid).entries,
+        paging.page(asked.qs, found.ulid, per_page=number).entries,
+    )
+
+
+def _of_its_request(found: Entry, organization: Organization) -> list[Entry]:
+    """The other entries of the same request."""
+    if found.request_id is None:
+        return []
+    asked = _ask(organization, {"request": ulid.to_text(found.request_id)})
+    page = paging.page(asked.qs, per_page=OF_A_REQUEST)
+    return [other for other in page.entries if other.pk != found.pk]
+
+
+def _maker_of_its_key(found: Entry) -> str:
+    """Who made the API key that acted, while both are there."""
+    actor = found.actor if found.actor_type == ActorType.API_KEY else None
+    maker = getattr(actor, "created_by", None)
+    return str(maker.email) if maker else ""

@@ -1,0 +1,30 @@
+"""What a question finds, as a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from audit.export import download, formats
+from audit.models import Entry
+from audit.questions.filters import EntryFilter
+from organizations.membership_access import organization_page
+
+
+@require_GET
+@organization_page("audit:export")
+def export_entries(request: Any) -> Any:
+    """The entries of the same question, as a file."""
+    name = request.GET.get("format", "ndjson")
+    organization = request.organization
+    asked = EntryFilter(
+        request.GET, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    if name not in formats.FORMATS or not asked.is_valid():
+        return redirect(
+            f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
+        )
+    return download.answer([organization], asked, name, title=organization.slug)

@@ -1,0 +1,142 @@
+"""Who, what and on what, beside the list: each value with its count, to choose or to leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.http import QueryDict
+
+from audit.models import Entry
+from audit.policy import ActorType
+from audit.questions import counting, name_index
+from audit.questions.fields import join, split
+from audit.questions.filters import POSITION, EntryFilter
+from organizations import ulid
+from organizations.models import Organization
+
+HEADINGS = {"actor": "Who", "action": "What", "type": "On what"}
+MOST = 8  # of one facet, and whatever else was chosen
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a facet. href: the question with it, or without it again if it was chosen or
+    left out; leave_out: the question without its entries."""
+
+    label: str
+    count: str
+    href: str
+    leave_out: str
+    is_chosen: bool
+    is_left_out: bool
+
+
+@dataclass(frozen=True)
+class Facet:
+    name: str
+    heading: str
+    values: list[Value]
+
+
+@dataclass(frozen=True)
+class Facets:
+    """is_exact: every entry that matches was counted; else the newest `counted`."""
+
+    shown: list[Facet]
+    counted: int
+    is_exact: bool
+
+
+def facets(path: str, given: QueryDict, asked: EntryFilter, organization: Organization) -> Facets:
+    """The facets of a valid question. One that is narrowed is counted as if it were not, so that
+    there is something left to choose: one statement more for each."""
+    counted = counting.facets(asked.qs)
+    by_name = dict(counted)
+    looked_at, is_exact = counted.counted, counted.is_exact
+    for name in HEADINGS:
+        if not {name, f"exclude_{name}"} & asked.params.keys():
+            continue
+        wider = _without(given, asked, name, organization)
+        if wider.is_valid():
+            found = counting.facets(wider.qs)
+            by_name[name] = found[name]
+            looked_at, is_exact = max(looked_at, found.counted), is_exact and found.is_exact
+    shown = [
+        Facet(name, heading, list(_values(path, given, asked, name, by_name[name])))
+        for name, heading in HEADINGS.items()
+        if by_name[name]
+    ]
+    return Facets(shown, looked_at, is_exact)
+
+
+def _without(
+    given: QueryDict, asked: EntryFilter, name: str, organization: Organization
+) -> EntryFilter:
+    rest = given.copy()
+    for dropped in (name, f"exclude_{name}", *POSITION):
+        rest.pop(dropped, None)
+    wider = EntryFilter(
+        rest, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    wider.now = asked.now
+    return wider
+
+
+def _values(
+    path: str, given: QueryDict, asked: EntryFilter, name: str, found: list[counting.FacetValue]
+) -> Iterator[Value]:
+    chosen, left_out = _named(asked, name), _named(asked, f"exclude_{name}")
+    for number, value in enumerate(found):
+        is_chosen, is_left_out = value.value in chosen, value.value in left_out
+        if number >= MOST and not is_chosen and not is_left_out:
+            continue
+        texts, others = _texts(asked, name), _texts(asked, f"exclude_{name}")
+        if is_chosen or is_left_out:
+            toggled = (_less(texts, value.value, name), _less(others, value.value, name))
+        else:
+            toggled = ([*texts, value.value], others)
+        yield Value(
+            label=value.label,
+            count=f"{value.count:,}",
+            href=_address(path, given, name, *toggled),
+            leave_out=_address(
+                path, given, name, _less(texts, value.value, name), [*others, value.value]
+            ),
+            is_chosen=is_chosen,
+            is_left_out=is_left_out,
+        )
+
+
+def _texts(asked: EntryFilter, name: str) -> list[str]:
+    """What was asked for, each word that stands for several as all of these."""
+    if name.endswith("actor"):
+        return [text for part in asked.params.get(name, []) for text in split(part)]
+    return list(asked.form.cleaned_data[name])
+
+
+def _named(asked: EntryFilter, name: str) -> set[str]:
+    """The values of a facet that were asked for, under whatever name."""
+    if not name.endswith("actor"):
+        return set(asked.form.cleaned_data[name])
+    found = asked.found.get(name, name_index.Found())
+    return {ulid.to_text(key) for key in found.actors} | set(found.actor_types)
+
+
+def _less(texts: list[str], value: str, name: str) -> list[str]:
+    """Without a value; somebody who was asked for by name goes with every name."""
+    if value in texts or name != "actor":
+        return [text for text in texts if text != value]
+    return [text for text in texts if ulid.parse_or_none(text) or text in list(ActorType)]
+
+
+def _address(path: str, given: QueryDict, name: str, texts: list[str], left_out: list[str]) -> str:
+    rest = given.copy()
+    for position in (*POSITION, "ask"):
+        rest.pop(position, None)
+    for parameter, values in ((name, texts), (f"exclude_{name}", left_out)):
+        if values:
+            rest[parameter] = join(values)
+        else:
+            rest.pop(parameter, None)
+    return f"{path}?{rest.urlencode()}"

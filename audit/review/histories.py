@@ -1,0 +1,198 @@
+"""What happened to one thing and all below it, or what one actor did; also once they are gone."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from audit.models import Entry
+from audit.policy import ActorType
+from audit.questions import counting, name_index, paging, reading
+from audit.questions.filters import EntryFilter
+from keys import reencryption
+from keys.views import find_project, key_versions
+from organizations import ulid
+from organizations.membership_access import organization_page
+from organizations.models import Organization
+
+ENDS = "delete,purge,leave"
+"""Actions after which a thing is no more."""
+COUNTS = "counts"
+"""The parameter of an actor's page that comes with what is counted."""
+CONTAINERS = frozenset({"project", "target", "environment"})
+"""What things are kept in."""
+MOST_LISTED = 50
+"""Things below another, or of its name, that its history lists."""
+OF_A_KEY = 10
+"""Entries about an API key, on the page of what it did."""
+
+
+@require_GET
+@organization_page("audit:read")
+def resource_history(request: Any, resource: str) -> HttpResponse:
+    """All that happened to a thing: when it was made and by whom, whether it is gone, what was or
+    is below it, and each entry, newest first."""
+    organization = request.organization
+    key = ulid.parse_or_none(resource)
+    if key is None:
+        raise Http404("Histories are named by the id of the thing.")
+    asked, page = _page(request, {"resource": ulid.to_text(key)})
+    newest, oldest = _ends(asked, page)
+    if newest is None or oldest is None:
+        raise Http404("Nothing is known of it.")
+    reading.note_view(organization, asked)
+    type, path = newest.resource_type, newest.resource_label
+    here = [organization.pk]
+    context = {
+        "section": "activity",
+        "page": page,
+        "entries": page.entries,
+        "newest": newest,
+        "oldest": oldest,
+        "ended": _newest(
+            _ask(organization, {"resource": resource, "action": ENDS, "result": "success"})
+        ),
+        "below": name_index.below(path, here, MOST_LISTED) if type in CONTAINERS else [],
+        "namesakes": name_index.namesakes(key, type, path, here, MOST_LISTED),
+        "most_listed": MOST_LISTED,
+    }
+    return render(request, "audit/resource_history.html", context)
+
+
+@require_GET
+@organization_page("audit:read")
+def actor_history(request: Any, actor: str) -> HttpResponse:
+    """All that a person or an API key did, first and last; of a key also who made it and what it
+    may do. From where and what most is counted when asked for, which the page does by itself."""
+    organization = request.organization
+    key = ulid.parse_or_none(actor)
+    if key is None:
+        raise Http404("Histories are named by the id of the actor.")
+    asked, page = _page(request, {"actor": ulid.to_text(key)})
+    newest, oldest = _ends(asked, page)
+    about = _ask(organization, {"resource": ulid.to_text(key), "exclude_action": "view"})
+    about_it = paging.page(about.qs, per_page=OF_A_KEY).entries
+    name, kind = _who(organization, key, newest, about_it)
+    reading.note_view(organization, asked)
+    is_key = kind == ActorType.API_KEY
+    context = {
+        "section": "activity",
+        "page": page,
+        "entries": page.entries,
+        "actor": ulid.to_text(key),
+        "name": name,
+        "is_key": is_key,
+        "newest": newest,
+        "oldest": oldest,
+        "with_counts": COUNTS in request.GET,
+        "about_it": about_it if is_key else [],
+        "made": _oldest(about) if is_key else None,
+        "abilities": _last_known(organization, resource=actor, field="abilities") if is_key else [],
+    }
+    if COUNTS in request.GET:
+        context["facets"] = counting.facets(asked.qs)
+        context["addresses"] = counting.addresses(asked.qs)
+    return render(request, "audit/actor_history.html", context)
+
+
+def _who(
+    organization: Organization, key: UUID, newest: Entry | None, about_it: list[Entry]
+) -> tuple[str, str]:
+    """The name and the kind of an actor, of a member who has done nothing yet too."""
+    if newest:
+        return newest.actor_label, newest.actor_type
+    if about_it:
+        return about_it[0].resource_label, about_it[0].resource_type
+    member = organization.memberships.select_related("user").filter(user=key).first()
+    if member is None:
+        raise Http404("Nothing is known of such an actor.")
+    return str(member.user.email), ActorType.USER
+
+
+@require_GET
+@organization_page("key:retrieve", "audit:read")
+def key_history(request: Any, project: str) -> HttpResponse:
+    """The versions of a project's key and, for who reads the log, what happened to them."""
+    found = find_project(request, project)
+    versions = key_versions(found)
+    context: dict[str, Any] = {
+        "section": "projects",
+        "project": found,
+        "versions": versions,
+        "progress": reencryption.progress(found),
+        "entries": None,
+    }
+    if "audit:read" in request.abilities:
+        organization = request.organization
+        asked = _ask(organization, {"resource": found.slug, "type": "key_version"})
+        context["entries"] = paging.page(asked.qs, per_page=25).entries
+        context["began"] = _beginnings(organization, found.slug)
+        reading.note_view(organization, asked)
+    return render(request, "keys/history.html", context)
+
+
+def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:
+    given = QueryDict(mutable=True)
+    given.update(params)
+    asked = EntryFilter(
+        given, Entry.objects.visible([organization.pk]), organizations=[organization]
+    )
+    assert asked.is_valid(), asked.errors
+    return asked
+
+
+def _page(request: Any, params: dict[str, str]) -> tuple[EntryFilter, paging.Page]:
+    """The question, and the part of its answer that the address asks for."""
+    given = request.GET.copy()
+    given.pop(COUNTS, None)
+    for name, value in params.items():
+        given[name] = value
+    asked = EntryFilter(
+        given,
+        Entry.objects.visible([request.organization.pk]),
+        organizations=[request.organization],
+    )
+    if not asked.is_valid():
+        raise Http404("There is no such page of this history.")
+    return asked, paging.page_at(asked.qs, asked.form.cleaned_data)
+
+
+def _ends(asked: EntryFilter, page: paging.Page) -> tuple[Entry | None, Entry | None]:
+    """The newest entry and the oldest, asked for only where the page does not have them."""
+    is_first = page.previous_cursor is None and bool(page.entries)
+    is_last = page.next_cursor is None and bool(page.entries)
+    return (
+        page.entries[0] if is_first else _newest(asked),
+        page.entries[-1] if is_last else _oldest(asked),
+    )
+
+
+def _newest(asked: EntryFilter) -> Entry | None:
+    return next(iter(paging.page(asked.qs, per_page=1).entries), None)
+
+
+def _oldest(asked: EntryFilter) -> Entry | None:
+    return next(iter(asked.qs.first_entries(Q(), "id", 1)), None)
+
+
+def _last_known(organization: Organization, resource: str, field: str) -> list[str]:
+    """A list that was recorded last: what a key could do before it was revoked, say."""
+    found = _newest(_ask(organization, {"resource": resource, "field": field}))
+    before, after = found.recorded_changes.get(field, (None, None)) if found else (None, None)
+    return [str(item) for item in after or before or []]
+
+
+def _beginnings(organization: Organization, slug: str) -> dict[int, Entry]:
+    """The entry that each version of the project's key began with, of the newest hundred."""
+    asked = _ask(organization, {"resource": slug, "type": "key_version", "action": "create,rotate"})
+    entries = paging.page(asked.qs, per_page=100).entries
+    return {
+        int(version): entry
+        for entry in entries
+        if (version := entry.resource_label.rpartition("/")[2]).isdecimal()
+    }

@@ -1,9 +1,0 @@
-"""Makes `dotenv_cloud.review_site.ReviewSite` the admin site that apps register with."""
-
-from __future__ import annotations
-
-from django.contrib.admin.apps import AdminConfig
-
-
-class ReviewAdminConfig(AdminConfig):
-    default_site = "dotenv_cloud.review_site.ReviewSite"

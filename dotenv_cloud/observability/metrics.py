@@ -1,0 +1,128 @@
+"""What Prometheus scrapes: requests by route, and the state of the log and its database.
+
+Of several worker processes each counts for itself, in a file of its slot; a scrape adds them up,
+whichever worker answers it. gunicorn.conf.py gives workers their slots: a worker that takes the
+place of another goes on in its file, so that files do not pile up. No label names an organization.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+import prometheus_client
+from django.db import DatabaseError, InterfaceError
+from prometheus_client import multiprocess, values
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from audit.ledger import health, replica
+
+FILES = "PROMETHEUS_MULTIPROC_DIR"
+SLOT = "METRICS_SLOT"
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+if FILES in os.environ:
+    values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
+        lambda: os.environ.get(SLOT) or os.getpid()
+    )
+
+REQUESTS = prometheus_client.Counter(
+    "dotenv_http_requests",
+    "Answers, by what was asked and how it ended. 401, 403 and 429 are refusals.",
+    ["method", "route", "status"],
+    registry=None,
+)
+SECONDS = prometheus_client.Histogram(
+    "dotenv_http_request_seconds",
+    "How long answers took, without the sending of streamed ones.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=None,
+)
+
+
+def count(method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answer and its time, by the route's template, never by its path."""
+    known = method if method in METHODS else "other"
+    REQUESTS.labels(known, route, status).inc()
+    SECONDS.labels(known, route).observe(seconds)
+
+
+def exposition() -> bytes:
+    """Everything, in Prometheus's text format."""
+    registry = prometheus_client.CollectorRegistry()
+    if FILES in os.environ:
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REQUESTS)
+        registry.register(SECONDS)
+    registry.register(_OfDatabase())
+    return prometheus_client.generate_latest(registry)
+
+
+class _OfDatabase(Collector):
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("dotenv_database_up", "1 if the database answers.", labels=["role"])
+        found: dict[str, health.State] = {}
+        for role, alias in replica.databases().items():
+            try:
+                found[role] = health.read(alias)
+            except (DatabaseError, InterfaceError):
+                up.add_metric([role], 0)
+            else:
+                up.add_metric([role], 1)
+        yield up
+        if "primary" in found:
+            yield from _of_log(found["primary"])
+            yield _entries()
+        if "replica" in found:
+            yield GaugeMetricFamily(
+                "dotenv_replica_lag_seconds",
+                "How old what the replica has is; 0 if it has all.",
+                found["replica"].lag(found.get("primary")).total_seconds(),
+            )
+
+
+def _of_log(log: health.State) -> Iterator[Metric]:
+    gauges: dict[str, tuple[str, dt.timedelta | int]] = {
+        "dotenv_audit_sealing_age_seconds": (
+            "How long the oldest entry has been waiting to be sealed.",
+            log.sealing_age,
+        ),
+        "dotenv_audit_sealer_silence_seconds": (
+            "How long ago a sealer last looked; it does once a second.",
+            log.sealer_silence,
+        ),
+        "dotenv_audit_inbox_entries": (
+            f"Entries waiting to be sealed; counted up to {health.MOST_COUNTED:,}.",
+            log.unsealed,
+        ),
+        "dotenv_audit_inbox_bytes": ("The inbox on disk, with its indexes.", log.inbox_bytes),
+        "dotenv_audit_ledger_bytes": ("The ledger on disk, with its indexes.", log.ledger_bytes),
+        "dotenv_audit_partitions_ahead_seconds": (
+            "How long the months last that the ledger has partitions for.",
+            log.partitions_until - log.now,
+        ),
+    }
+    for name, (what, value) in gauges.items():
+        yield GaugeMetricFamily(
+            name, what, value.total_seconds() if isinstance(value, dt.timedelta) else value
+        )
+    yield CounterMetricFamily(
+        "dotenv_audit_entries_sealed", "Entries ever sealed, removed ones included.", log.sealed
+    )
+
+
+def _entries() -> Metric:
+    entries = CounterMetricFamily(
+        "dotenv_audit_entries",
+        "Entries ever sealed, by what was done and how it ended.",
+        labels=["action", "result"],
+    )
+    with suppress(DatabaseError, InterfaceError):  # it went away in between
+        for labels, size in health.entries_by_action().items():
+            entries.add_metric(labels, size)
+    return entries

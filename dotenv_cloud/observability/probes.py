@@ -1,0 +1,157 @@
+"""What looks after the service asks it: `/health…` and `/metrics`.
+
+Answered before anything else, as these come by address instead of name, without TLS and often:
+no session, no limit, no entry. Details and metrics are for who shows METRICS_TOKEN.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import prometheus_client
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from audit.ledger import health as log_health
+from audit.ledger import replica
+from dotenv_cloud.observability import metrics
+
+logger = logging.getLogger(__name__)
+
+PARTITIONS_AHEAD = dt.timedelta(days=31)
+
+
+class ProbeMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        probe = _PROBES.get(request.path_info)
+        if probe is None:
+            return self.get_response(request)
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+        response = probe(request)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """The process answers; restart it if not."""
+    return JsonResponse({"status": "ok"})
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    """It can do its work; send no requests if not."""
+    try:
+        log_health.read()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("not ready: %s", _first_line(error))
+        return _answer(request, {"database": "The database does not answer."}, {})
+    return _answer(request, {}, {})
+
+
+def health(request: HttpRequest) -> HttpResponse:
+    """All is well; call somebody if not."""
+    problems: dict[str, str] = {}
+    details: dict[str, Any] = {}
+    primary: log_health.State | None = None
+    for role, alias in replica.databases().items():
+        try:
+            found = log_health.read(alias)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("%s is down: %s", role, _first_line(error))
+            problems["database" if role == "primary" else role] = f"The {role} does not answer."
+            continue
+        if role == "primary":
+            primary = found
+            details["log"] = _figures(found)
+            problems |= _problems(found)
+        else:
+            lag = found.lag(primary)
+            details[role] = {"lag_seconds": round(lag.total_seconds(), 1)}
+            if lag > settings.REPLICA_MAX_LAG:
+                problems[role] = (
+                    f"The replica is {lag.total_seconds():.0f} s behind."
+                    " Look at its connection to the primary."
+                )
+    return _answer(request, problems, details)
+
+
+def _figures(log: log_health.State) -> dict[str, Any]:
+    return {
+        "sealing_age_seconds": round(log.sealing_age.total_seconds(), 1),
+        "sealer_silence_seconds": round(log.sealer_silence.total_seconds(), 1),
+        "inbox_entries": log.unsealed,
+        "inbox_bytes": log.inbox_bytes,
+        "sealed_entries": log.sealed,
+        "ledger_bytes": log.ledger_bytes,
+        "partitions_until": log.partitions_until.date().isoformat(),
+    }
+
+
+def _problems(log: log_health.State) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    longest = settings.HEALTH_SEALING_AGE
+    if log.sealer_silence > longest:
+        problems["sealer"] = (
+            f"Nobody has sealed for {log.sealer_silence.total_seconds():.0f} s."
+            " Start `manage.py seal`, or see why it does not come on."
+        )
+    elif log.sealing_age > longest:
+        problems["sealing"] = (
+            f"The oldest entry has waited {log.sealing_age.total_seconds():.0f} s to be sealed."
+            " A long transaction may hold it back, or the sealer cannot keep up."
+        )
+    if log.partitions_until - log.now < PARTITIONS_AHEAD:
+        problems["partitions"] = (
+            f"There are partitions until {log.partitions_until:%Y-%m-%d} only; the sealer makes"
+            " them three months ahead."
+        )
+    return problems
+
+
+def _answer(
+    request: HttpRequest, problems: dict[str, str], details: dict[str, Any]
+) -> JsonResponse:
+    body: dict[str, Any] = {"status": "failing" if problems else "ok"}
+    if _shows_token(request):
+        body |= {"problems": problems, **details}
+    return JsonResponse(body, status=503 if problems else 200)
+
+
+def expose_metrics(request: HttpRequest) -> HttpResponse:
+    if not settings.METRICS_TOKEN:
+        return HttpResponse("Set METRICS_TOKEN to have metrics.\n", "text/plain", 404)
+    if not _shows_token(request):
+        return HttpResponse(
+            "Send METRICS_TOKEN as a bearer token.\n",
+            "text/plain",
+            401,
+            headers={"WWW-Authenticate": 'Bearer realm="metrics"'},
+        )
+    return HttpResponse(metrics.exposition(), prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def _shows_token(request: HttpRequest) -> bool:
+    if not settings.METRICS_TOKEN:
+        return False
+    shown = request.headers.get("Authorization", "")
+    return hmac.compare_digest(shown.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]
+
+
+_PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/health/live": live,
+    "/health/ready": ready,
+    "/health": health,
+    "/metrics": expose_metrics,
+}
