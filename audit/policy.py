@@ -8,13 +8,16 @@ database and docs/audit-coverage.md are generated from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db.models import Field, Model
+
+from organizations.signals import Verb
 
 
 class Operation(StrEnum):
@@ -54,6 +57,18 @@ class Interface(StrEnum):
     DATABASE = "database"
 
 
+class NamedChange(NamedTuple):
+    """A change of a row that is recorded under a verb's name, while that verb is being done.
+
+    fields: of an UPDATE, the columns that the verb covers. A change of any other column beside
+    them is recorded as an update, so nothing is recorded under a milder name than it deserves.
+    """
+
+    verb: Verb
+    operation: Operation
+    fields: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Resource:
     """An audited model.
@@ -65,7 +80,9 @@ class Resource:
         entries then go to each organization that the person is a member of.
     person: the column that names that person.
     silent: fields whose change alone leaves no entry, each for a reason given beside it.
-    verbs: (act, operation) pairs that are recorded under the act's name.
+    verbs: the changes that are recorded under a verb's name.
+    fixed: further columns that a row never changes, beside its id and the one that names its tenant
+        or person: else it could be lent to another for the length of a statement.
     """
 
     name: str
@@ -74,8 +91,9 @@ class Resource:
     label: str
     organization: str = "organization_id"
     silent: tuple[str, ...] = ("updated_at",)
-    verbs: frozenset[tuple[str, Operation]] = frozenset()
+    verbs: tuple[NamedChange, ...] = ()
     person: str = "id"
+    fixed: tuple[str, ...] = ()
 
     def model_class(self) -> type[Model]:
         return apps.get_model(self.model)
@@ -138,21 +156,30 @@ RESOURCES: tuple[Resource, ...] = (
         organization="",
         # last_login changes at each sign-in, which has an entry of its own.
         silent=("updated_at", "last_login"),
-        verbs=frozenset({("change_password", Operation.UPDATE)}),
+        verbs=(NamedChange(Verb.CHANGE_PASSWORD, Operation.UPDATE, ("password",)),),
     ),
     Resource(
         "membership",
         "organizations.Membership",
         recorded=("user_id", "role"),
         label=_USER_EMAIL,
-        verbs=frozenset({("join", Operation.INSERT), ("leave", Operation.DELETE)}),
+        verbs=(
+            NamedChange(Verb.JOIN, Operation.INSERT),
+            NamedChange(Verb.LEAVE, Operation.DELETE),
+        ),
+        fixed=("user_id",),
     ),
     Resource(
         "invitation",
         "organizations.Invitation",
         recorded=("email", "role", "expires_at", "accepted_at"),
         label="{email}",
-        verbs=frozenset({("invite", Operation.INSERT), ("invite", Operation.UPDATE)}),
+        verbs=(
+            NamedChange(Verb.INVITE, Operation.INSERT),
+            NamedChange(
+                Verb.INVITE, Operation.UPDATE, ("role", "invited_by_id", "token_hash", "expires_at")
+            ),
+        ),
     ),
     Resource(
         "project",
@@ -169,7 +196,7 @@ RESOURCES: tuple[Resource, ...] = (
             "strict_encryption",
         ),
         label="{slug}",
-        verbs=frozenset({("switch_custody", Operation.UPDATE)}),
+        verbs=(NamedChange(Verb.SWITCH_CUSTODY, Operation.UPDATE, ("storage_mode",)),),
     ),
     Resource(
         "target",
@@ -197,12 +224,18 @@ RESOURCES: tuple[Resource, ...] = (
             "rotated_at",
         ),
         label=f"{_PROJECT_PATH} || '/encryption-key/' || {{version}}::text",
-        verbs=frozenset(
-            {
-                ("rotate", Operation.INSERT),
-                ("rewrap", Operation.UPDATE),
-                ("switch_custody", Operation.UPDATE),
-            }
+        verbs=(
+            NamedChange(Verb.ROTATE, Operation.INSERT),
+            NamedChange(
+                Verb.REWRAP,
+                Operation.UPDATE,
+                ("wrapped_key", "wrapped_key_check", "master_key_version"),
+            ),
+            NamedChange(
+                Verb.SWITCH_CUSTODY,
+                Operation.UPDATE,
+                ("managed", "wrapped_key", "wrapped_key_check", "master_key_version"),
+            ),
         ),
     ),
     Resource(
@@ -210,12 +243,10 @@ RESOURCES: tuple[Resource, ...] = (
         "keys.Secret",
         recorded=("project_id", "target_id", "environment_id", "key_version", "size_bytes"),
         label=_LEVEL_PATH,
-        verbs=frozenset(
-            {
-                ("restore", Operation.INSERT),
-                ("restore", Operation.UPDATE),
-                ("rotate", Operation.UPDATE),
-            }
+        verbs=(
+            NamedChange(Verb.RESTORE, Operation.INSERT),
+            NamedChange(Verb.RESTORE, Operation.UPDATE, ("content", "size_bytes", "key_version")),
+            NamedChange(Verb.ROTATE, Operation.UPDATE, ("content", "size_bytes", "key_version")),
         ),
     ),
     Resource(
@@ -232,13 +263,13 @@ RESOURCES: tuple[Resource, ...] = (
         label=f"{_LEVEL_PATH} || '#' || {{number}}::text",
         # When it was moved to another key is told by the entry of that.
         silent=("updated_at", "re_encrypted_at"),
-        verbs=frozenset(
-            {
-                ("purge", Operation.DELETE),
-                ("restore", Operation.INSERT),
-                ("rotate", Operation.INSERT),
-                ("re_encrypt", Operation.UPDATE),
-            }
+        verbs=(
+            NamedChange(Verb.PURGE, Operation.DELETE),
+            NamedChange(Verb.RESTORE, Operation.INSERT),
+            NamedChange(Verb.ROTATE, Operation.INSERT),
+            NamedChange(
+                Verb.RE_ENCRYPT, Operation.UPDATE, ("content", "size_bytes", "key_version")
+            ),
         ),
     ),
     Resource(
@@ -248,7 +279,7 @@ RESOURCES: tuple[Resource, ...] = (
         label="{name}",
         # Where and when a key was last used is told by the entries themselves.
         silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
-        verbs=frozenset({("rotate", Operation.UPDATE)}),
+        verbs=(NamedChange(Verb.ROTATE, Operation.UPDATE, ("token_hash", "rotated_at")),),
     ),
     Resource(
         "access_token",
@@ -265,6 +296,7 @@ RESOURCES: tuple[Resource, ...] = (
         # Not the question: people may have typed anything into its words.
         recorded=("user_id", "name", "is_shared"),
         label="{name}",
+        fixed=("user_id",),
     ),
 )
 
@@ -411,20 +443,35 @@ def for_model(model: type[Model]) -> Resource | Part | None:
     return _by_model().get(model)
 
 
-def action_for(spec: Resource, operation: Operation, verb: str | None) -> str:
+def action_for(spec: Resource, operation: Operation, verb: Verb | None) -> str:
     """The action under which `operation` on a row is recorded while `verb` is being done."""
-    if verb is not None and (verb, operation) in spec.verbs:
-        return verb
+    if any(named.verb == verb and named.operation is operation for named in spec.verbs):
+        assert verb is not None
+        return verb.value
     return operation.value
 
 
 def actions_of(spec: Resource, operation: Operation) -> list[str]:
     """Every action under which `operation` on a row may be recorded."""
-    return [operation.value, *sorted(verb for verb, done in spec.verbs if done is operation)]
+    verbs = sorted(named.verb.value for named in spec.verbs if named.operation is operation)
+    return [operation.value, *verbs]
 
 
-def allowed_context(action_name: str, facts: dict[str, object]) -> dict[str, object]:
+def allowed_context(action_name: str, facts: Mapping[str, object]) -> dict[str, object]:
     """Those of `facts` that an entry of this action may carry."""
     known = _ACTIONS.get(action_name)
     allowed = (*known.context, *ALWAYS_ALLOWED) if known else ALWAYS_ALLOWED
     return {name: facts[name] for name in allowed if facts.get(name) is not None}
+
+
+def check_facts(verb: Verb, facts: Mapping[str, object]) -> None:
+    """Raise ValueError for a fact that no entry of an act of `verb` may carry. A verb that is no
+    action, such as `store`, is recorded as creates, updates and deletes."""
+    names = [verb.value] if verb.value in _ACTIONS else [operation.value for operation in Operation]
+    allowed = {fact for name in names for fact in _ACTIONS[name].context}
+    unknown = sorted(facts.keys() - allowed - {*ALWAYS_ALLOWED})
+    if unknown:
+        raise ValueError(
+            f"an entry of '{verb}' cannot carry {', '.join(unknown)}; audit/policy.py lists what"
+            " it can"
+        )

@@ -18,7 +18,14 @@ from audit.context import Actor
 from audit.policy import ActorType, Result
 from organizations import ulid
 from organizations.models import User
-from organizations.signals import access_denied, content_revealed, token_used
+from organizations.signals import (
+    Act,
+    Verb,
+    access_denied,
+    act_begun,
+    content_revealed,
+    token_used,
+)
 
 
 @receiver(user_logged_in)
@@ -63,10 +70,16 @@ def _about_person(action: str, user: User, result: Result = Result.SUCCESS, **fa
     )
 
 
+@receiver(act_begun)
+def check_act(sender: type[Act], act: Act, **kwargs: Any) -> None:
+    """A fact that the policy does not know would be lost when the entries are written."""
+    policy.check_facts(act.verb, act.facts)
+
+
 @receiver(content_revealed)
 def enter_reveal(
     sender: type[Model],
-    verb: str,
+    verb: Verb,
     revealed: Sequence[tuple[Model, Mapping[str, Any]]],
     **kwargs: Any,
 ) -> None:

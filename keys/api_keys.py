@@ -15,9 +15,9 @@ from keys import tokens
 from keys.abilities import Scope
 from keys.models import ApiKey
 from organizations import clock
-from organizations.acts import act
 from organizations.models import Organization, User
 from organizations.permissions import NotHeldError
+from organizations.signals import Verb, act
 
 
 class Issued(NamedTuple):
@@ -116,7 +116,7 @@ def rotate(api_key: ApiKey) -> Issued:
     token = tokens.new(api_key.organization_id)
     api_key.token_hash = tokens.digest(token)
     api_key.rotated_at = clock.now()
-    with act("rotate"):
+    with act(Verb.ROTATE):
         api_key.save(update_fields={"token_hash", "rotated_at"})
     return Issued(api_key, token)
 

@@ -21,9 +21,8 @@ from keys.errors import (
     ServerManagedError,
 )
 from keys.models import KeyVersion, Secret
-from organizations.acts import act
 from organizations.models import Project
-from organizations.signals import content_revealed
+from organizations.signals import Verb, act, content_revealed
 
 
 def offer(project: Project) -> str:
@@ -35,7 +34,7 @@ def offer(project: Project) -> str:
     version = retrieval.active(project)
     key = _to_give(version)
     facts = {"key_version": version.version}
-    content_revealed.send(KeyVersion, verb="retrieve", revealed=[(version, facts)])
+    content_revealed.send(KeyVersion, verb=Verb.RETRIEVE, revealed=[(version, facts)])
     return key
 
 
@@ -126,7 +125,7 @@ def _switch(version: KeyVersion, master_key_version: int, mode: str) -> None:
     version.master_key_version = master_key_version
     project = version.project
     project.storage_mode = mode
-    with act("switch_custody", key_version=version.version):
+    with act(Verb.SWITCH_CUSTODY, key_version=version.version):
         version.save(
             update_fields={"managed", "wrapped_key", "wrapped_key_check", "master_key_version"}
         )

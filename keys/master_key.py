@@ -17,7 +17,7 @@ from django.db import transaction
 
 from keys import crypto
 from keys.models import KeyVersion
-from organizations.acts import act
+from organizations.signals import Verb, act
 
 _PROOF = b"proof"
 
@@ -61,7 +61,7 @@ def rewrap_all(batch: int = 500, progress: Callable[[int], None] | None = None) 
     current = settings.MASTER_KEY_CURRENT
     total = 0
     while True:
-        with transaction.atomic(), act("rewrap", master_key_version=current):
+        with transaction.atomic(), act(Verb.REWRAP, master_key_version=current):
             versions = list(
                 KeyVersion.objects.select_for_update()
                 .exclude(master_key_version=current)

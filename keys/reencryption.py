@@ -17,9 +17,8 @@ from keys import blobs, client_keys, data_keys, master_key, retrieval
 from keys.errors import ClientManagedError, KeyVersionConflictError, ServerManagedError
 from keys.models import KeyVersion, SecretVersion
 from organizations import clock
-from organizations.acts import act
 from organizations.models import Project
-from organizations.signals import content_revealed
+from organizations.signals import Verb, act, content_revealed
 
 BATCH = 100
 """Versions moved by one statement and, in the background, by one transaction."""
@@ -63,7 +62,7 @@ def pending(project: Project, limit: int) -> Pending:
     for version in found:
         version.project = project
         revealed.append((version, {"key_version": version.key_version, "size": version.size_bytes}))
-    content_revealed.send(SecretVersion, verb="read", revealed=revealed)
+    content_revealed.send(SecretVersion, verb=Verb.READ, revealed=revealed)
     return Pending(found, waiting.count())
 
 
@@ -181,7 +180,7 @@ def _store(versions: Iterable[SecretVersion], contents: Iterable[bytes], key: Ke
         version.key_version = key.version
         version.re_encrypted_at = version.updated_at = clock.now()
         changed.append(version)
-    with act("re_encrypt", key_version=key.version):
+    with act(Verb.RE_ENCRYPT, key_version=key.version):
         SecretVersion.objects.bulk_update(
             changed,
             ["content", "size_bytes", "key_version", "re_encrypted_at", "updated_at"],

@@ -11,7 +11,7 @@ from keys import master_key
 from keys.errors import NoActiveKeyError
 from keys.models import KeyVersion
 from organizations.models import Project
-from organizations.signals import content_revealed
+from organizations.signals import Verb, content_revealed
 
 
 class Retrieved(NamedTuple):
@@ -26,7 +26,7 @@ def retrieve(project: Project) -> Retrieved:
     nothing is revealed. Raises NoActiveKeyError."""
     version = active(project)
     facts = {"key_version": version.version}
-    content_revealed.send(KeyVersion, verb="retrieve", revealed=[(version, facts)])
+    content_revealed.send(KeyVersion, verb=Verb.RETRIEVE, revealed=[(version, facts)])
     return Retrieved(version, None if version.is_client_managed else master_key.unwrap(version))
 
 

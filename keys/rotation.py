@@ -24,8 +24,8 @@ from keys.errors import (
 from keys.models import KeyVersion, Secret, SecretVersion
 from keys.projects import make_version
 from organizations import clock, ulid
-from organizations.acts import act
 from organizations.models import Project
+from organizations.signals import Verb, act
 
 BATCH = 25
 """Blobs written by one statement. A thousand of 64 KiB take 4.0 s so, 5.6 s by hundreds, and 8.0 s
@@ -58,7 +58,7 @@ def rotate(
     _refuse_clients(old)  # again: it may have changed hands meanwhile
     policy = history_policy or project.history_policy
     held = _held(project)
-    with act("rotate", key_version=old.version + 1, history_policy=policy, count=len(held)):
+    with act(Verb.ROTATE, key_version=old.version + 1, history_policy=policy, count=len(held)):
         _retire(old)
         made = make_version(
             project,
@@ -102,7 +102,7 @@ def rotate_client_key(
     policy = history_policy or project.history_policy
     held = _held(project)
     contents = _matched(held, encrypted, key)
-    with act("rotate", key_version=old.version + 1, history_policy=policy, count=len(held)):
+    with act(Verb.ROTATE, key_version=old.version + 1, history_policy=policy, count=len(held)):
         _retire(old)
         made = client_keys.make_version(
             project, old.version + 1, key, key_hint=old.key_hint, history_policy=policy

@@ -19,8 +19,7 @@ from keys.errors import ClientManagedError, GoneError
 from keys.levels import Level
 from keys.models import Secret, SecretVersion
 from keys.retrieval import active, active_to_write, numbered
-from organizations.acts import act
-from organizations.signals import content_revealed
+from organizations.signals import Verb, act, content_revealed
 
 
 class Opened(NamedTuple):
@@ -35,7 +34,7 @@ def read(levels: Iterable[Level]) -> list[Opened]:
     """The blobs of `levels` (of one project), those without one left out. Each reveal is announced
     before anything is returned."""
     found = _at(levels)
-    _announce("read", found)
+    _announce(Verb.READ, found)
     return [Opened(level, secret) for level, secret in found]
 
 
@@ -56,7 +55,7 @@ def decrypt(levels: Iterable[Level]) -> list[Opened]:
         Opened(level, secret, blobs.opened(keys[secret.key_version], secret.content))
         for level, secret in found
     ]
-    _announce("decrypt", found)
+    _announce(Verb.DECRYPT, found)
     return opened
 
 
@@ -79,7 +78,7 @@ def store(
     blob = blobs.arriving(
         sent, version, key_proof=key_proof, is_strict=level.project.strict_encryption
     )
-    with act("store", no_backup=no_backup or None, **blob.facts):
+    with act(Verb.STORE, no_backup=no_backup or None, **blob.facts):
         return put(
             level, blob, SecretVersion.Action.UPDATE, author=author, keeps_backup=not no_backup
         )
@@ -96,7 +95,7 @@ def delete(level: Level, *, author: Author, no_backup: bool = False) -> bool:
         return False
     if not no_backup and level.project.secret_versioning:
         keep(secret, level, SecretVersion.Action.DELETE, author=author)
-    with act("delete", no_backup=no_backup or None):
+    with act(Verb.DELETE, no_backup=no_backup or None):
         secret.delete()
     return True
 
@@ -164,7 +163,7 @@ def purge(**where: Any) -> int:
     """Delete versions, locked in the order in which re-encryption locks them; returns how many."""
     versions = SecretVersion.objects.filter(**where)
     list(versions.select_for_update().order_by("number").values_list("pk"))
-    with act("purge"):
+    with act(Verb.PURGE):
         count, _ = versions.delete()
     return count
 
@@ -203,7 +202,7 @@ def _at(levels: Iterable[Level]) -> list[tuple[Level, Secret]]:
     return found
 
 
-def _announce(verb: str, found: Iterable[tuple[Level, Secret]]) -> None:
+def _announce(verb: Verb, found: Iterable[tuple[Level, Secret]]) -> None:
     revealed = []
     for level, secret in found:
         secret.project, secret.target, secret.environment = (

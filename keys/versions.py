@@ -25,9 +25,8 @@ from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
 from keys.retrieval import active_to_write
 from organizations import clock
-from organizations.acts import act
 from organizations.models import Organization, Project
-from organizations.signals import content_revealed
+from organizations.signals import Verb, act, content_revealed
 
 
 class Shown(NamedTuple):
@@ -88,7 +87,7 @@ def show(version: SecretVersion) -> Shown:
     _refuse_locked(version)
     key = _key_of(version)
     facts = {"key_version": version.key_version, "size": version.size_bytes}
-    content_revealed.send(SecretVersion, verb="read", revealed=[(version, facts)])
+    content_revealed.send(SecretVersion, verb=Verb.READ, revealed=[(version, facts)])
     return Shown(version, key)
 
 
@@ -126,7 +125,7 @@ def restore(
     )
     blob = _restorable(version, _key_of(version), key, content, key_proof)
     metadata = {"restored_from": str(version.number)}
-    with act("restore", version=version.number, **blob.facts):
+    with act(Verb.RESTORE, version=version.number, **blob.facts):
         return secrets.put(
             level, blob, SecretVersion.Action.RESTORE, author=author, metadata=metadata
         )
@@ -144,7 +143,7 @@ def delete(version: SecretVersion, *, force: bool = False) -> None:
             f"Version {version.number} is all that is left of {version.path}; send force to delete"
             " it all the same."
         )
-    with act("purge"):
+    with act(Verb.PURGE):
         version.delete()
 
 

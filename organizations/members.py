@@ -17,10 +17,10 @@ from django.db import transaction
 from django.template.loader import render_to_string
 
 from organizations import clock, permissions, roles
-from organizations.acts import act
 from organizations.models import Invitation, Membership, Organization, User
 from organizations.models.organization import INVITATION_LIFETIME
 from organizations.permissions import NotHeldError
+from organizations.signals import Verb, act
 
 
 class Invited(NamedTuple):
@@ -31,11 +31,11 @@ class Invited(NamedTuple):
 
 
 @transaction.atomic
-def add(organization: Organization, user: User, role: str, *, verb: str = "join") -> Membership:
+def add(organization: Organization, user: User, role: str) -> Membership:
     """Make `user` a member. Raises ValidationError when already one."""
     if Membership.objects.filter(organization=organization, user=user).exists():
         raise ValidationError({"email": f"{user.email} is already a member."})
-    with act(verb):
+    with act(Verb.JOIN):
         membership = Membership.objects.create(organization=organization, user=user, role=role)
     permissions.follow_role(membership)
     return membership
@@ -69,7 +69,7 @@ def invite(
         "token_hash": _hash(token),
         "expires_at": clock.now() + INVITATION_LIFETIME,
     }
-    with act("invite"):
+    with act(Verb.INVITE):
         invitation = (
             Invitation.objects.select_for_update()
             .filter(organization=organization, email__iexact=email, accepted_at=None)
@@ -157,7 +157,7 @@ def remove(membership: Membership, *, granter: frozenset[str] | None = None) -> 
     if granter is not None:
         _refuse_more_than_held(membership.role, granter)
     permissions.revoke_all(membership)
-    with act("leave" if granter is None else "delete"):
+    with act(Verb.LEAVE if granter is None else "delete"):
         membership.delete()
 
 

@@ -20,7 +20,7 @@ from audit import policy
 from audit.capture import changes_sql, inbox
 from audit.capture.inbox import Draft, Label
 from audit.policy import Operation, Part, Resource, Result
-from organizations import acts, clock
+from organizations import clock, signals
 
 Row = Sequence[Any]
 
@@ -124,7 +124,7 @@ def entering(plan: Plan, operation: Operation) -> tuple[str, list[Any]]:
     """A CTE that enters the rows of the CTE `audit_row`, and its parameters."""
     spec = plan.spec
     assert isinstance(spec, Resource)
-    doing = acts.current()
+    doing = signals.current_act()
     action = policy.action_for(spec, operation, doing.verb if doing else None)
     common = inbox.common_values(action, spec.name, _facts(doing), Result.SUCCESS)
     is_shifted = clock.is_shifted()
@@ -164,7 +164,7 @@ def _entering(model: type[Model], operation: Operation, is_shifted: bool) -> str
     )
 
 
-def _facts(doing: acts.Act | None) -> dict[str, Any]:
+def _facts(doing: signals.Act | None) -> dict[str, Any]:
     return dict(doing.facts) if doing else {}
 
 
@@ -198,7 +198,7 @@ def record_links(
         for owner, row in owners.items()
     ]
     action = "revoke" if gone else "grant"
-    inbox.insert(connection, action, spec.of, plan.label, drafts, _facts(acts.current()))
+    inbox.insert(connection, action, spec.of, plan.label, drafts, _facts(signals.current_act()))
 
 
 def _names(spec: Part, ids: set[Any], connection: Any) -> dict[Any, str]:

@@ -453,7 +453,7 @@ def _resource_line(spec: policy.Resource) -> str:
     recorded = policy.recorded_columns(spec)
     key = str(spec.model_class()._meta.pk.column)
     named = [c for c in columns if c not in (*recorded, *spec.silent, key)]
-    verbs = sorted({verb for verb, _ in spec.verbs})
+    verbs = sorted({named.verb.value for named in spec.verbs})
     cells = (recorded, named, spec.silent, verbs)
     listed = (", ".join(f"`{name}`" for name in cell) or "–" for cell in cells)
     return f"| {_words(spec.name)} | {' | '.join(listed)} |"

@@ -15,8 +15,8 @@ from audit.capture.events import record_once_a_minute
 from audit.policy import Result
 from audit.review import time_zones
 from organizations import limits
-from organizations.acts import act
 from organizations.models import Membership, User
+from organizations.signals import Verb, act
 
 
 class SignInForm(auth_forms.AuthenticationForm):
@@ -96,13 +96,13 @@ class ChangePasswordForm(auth_forms.PasswordChangeForm):
     """Says what is being done, so that the entry can."""
 
     def save(self, commit: bool = True) -> Any:
-        with transaction.atomic(), act("change_password"):
+        with transaction.atomic(), act(Verb.CHANGE_PASSWORD):
             return super().save(commit)
 
 
 class SetPasswordForm(auth_forms.SetPasswordForm):
     def save(self, commit: bool = True) -> Any:
-        with transaction.atomic(), act("change_password"):
+        with transaction.atomic(), act(Verb.CHANGE_PASSWORD):
             return super().save(commit)
 
 

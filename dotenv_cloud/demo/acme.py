@@ -39,9 +39,9 @@ from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import ApiKey
 from organizations import creation, hierarchy, members
-from organizations.acts import act
 from organizations.models import Environment, Organization, Project, Target
 from organizations.roles import Role
+from organizations.signals import Verb, act
 
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:139.0) Gecko/20100101 Firefox/139.0"
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:139.0) Gecko/20100101 Firefox/139.0"
@@ -349,7 +349,7 @@ class Acme:
 
     def password_after_attack(self) -> None:
         sign_in(OLIVIA)
-        with person(OLIVIA) as owner, act("change_password"):
+        with person(OLIVIA) as owner, act(Verb.CHANGE_PASSWORD):
             owner.set_password(self.owner_password)
             owner.save(update_fields={"password"})
 

@@ -27,8 +27,8 @@ from audit import context
 from audit.context import Actor, Origin
 from audit.policy import ActorType, Interface
 from keys.models import ApiKey, KeyVersion
-from organizations.acts import act
 from organizations.models import Environment, Organization, Project, Target, User
+from organizations.signals import Verb, act
 from tests import factories
 from tests.promises.conftest import Told
 
@@ -584,13 +584,21 @@ def test_silent_fields_leave_no_entry_and_pass_the_guard(
 
 def test_an_act_names_what_was_done(project: Project, after: New) -> None:
     key = factories.make_api_key(project.organization).api_key
-    with act("rotate", key_version=9, password="never listed"):
+    with act(Verb.ROTATE, key_version=9):
         key.token_hash = b"x" * 32
         key.save()
     entry = after()[-1]
     assert entry.action == "rotate"
     assert entry.context == {"key_version": 9}
     assert entry.changes == {"token_hash": None}
+
+
+def test_an_unknown_verb_or_fact_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'repaint' is not a valid Verb"), act("repaint"):  # type: ignore[arg-type]
+        pass
+    with pytest.raises(ValueError, match="an entry of 'rotate' cannot carry password"):  # noqa: SIM117
+        with act(Verb.ROTATE, password="not in the policy"):
+            pass
 
 
 def test_each_type_is_called_by_its_path(organization: Organization, new_entries: New) -> None:

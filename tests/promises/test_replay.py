@@ -29,10 +29,10 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "seal
 REPLAYED = (Organization, Membership, Project, Target, Environment, KeyVersion, ApiKey)
 NAMES = st.sampled_from(["a", "b", "zwölf", "it's", '"quoted"', "", "100%", "{}", "\\", "%s"])
 ENDS = {"delete"} | {
-    verb
+    named.verb.value
     for resource in policy.RESOURCES
-    for verb, operation in resource.verbs
-    if operation is policy.Operation.DELETE
+    for named in resource.verbs
+    if named.operation is policy.Operation.DELETE
 }
 """The actions that a row ends with: `leave` is a membership's."""
 RARELY = st.integers(0, 4).map(lambda n: n == 4)
