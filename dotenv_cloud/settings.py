@@ -1,4 +1,4 @@
-"""The settings, all from the environment (README, "Environment variables").
+"""The settings, all from the environment (docs/installation.md, "Environment variables").
 
 Safe by default: nothing secret has a default outside the demo (DOTENV_DEMO=1, set by `make run`)
 and the tests (DOTENV_TEST=1, set by `make test`).
@@ -77,7 +77,7 @@ SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 MASTER_KEY_CURRENT, MASTER_KEYS = environment.master_keys(MASTER_KEYS_TEXT)
 del MASTER_KEYS_TEXT
 
-# -- Database: one, through three roles (README, "The three database roles")
+# -- Database: one, through three roles (docs/installation.md, "The three database roles")
 
 EMBEDDED_SERVER: embedded.Server | None = None
 _urls = {
