@@ -157,7 +157,7 @@ def remove(membership: Membership, *, granter: frozenset[str] | None = None) -> 
     if granter is not None:
         _refuse_more_than_held(membership.role, granter)
     permissions.revoke_all(membership)
-    with act(Verb.LEAVE if granter is None else "delete"):
+    with act(Verb.LEAVE if granter is None else Verb.DELETE):
         membership.delete()
 
 
