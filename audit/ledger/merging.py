@@ -10,26 +10,15 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db import OperationalError, connections, transaction
+from django.db import connections
 
-from audit.ledger import packing
-from audit.retention import months as retention
-from audit.retention import removal
+from audit.ledger import packing, partitions
+from audit.ledger.partitions import LedgerIsBusyError, Lock, Partition, Swap
 from organizations import clock, ulid
-
-CHUNK = 20_000
-"""Entries that are copied by one statement: a transaction as long as all of it would hold back
-sealing."""
-PATIENCE = removal.PATIENCE
-
-
-class LedgerIsBusyError(RuntimeError):
-    """Somebody else works on the ledger's partitions, or reads it all the time."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +31,9 @@ class Span:
     partitions: tuple[str, ...]
 
     @property
-    def table(self) -> str:
-        return f"audit_ledger_{self.name}"
+    def merged(self) -> Partition:
+        """The partition that it becomes."""
+        return Partition(f"audit_ledger_{self.name}", self.first, self.past)
 
     @property
     def beside(self) -> str:
@@ -66,25 +56,34 @@ def merge(using: str = "owner") -> Iterator[Merged]:
     retention has removed a month, or whose entries came to lie in the default partition.
     Raises LedgerIsBusyError.
     """
-    with packing.only_one(using), connections[using].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [retention.LOCK])
-        if not cursor.fetchone()[0]:
-            raise LedgerIsBusyError("retention is at work on this ledger")
-        try:
-            _drop_leftovers(using)
-            for span in _spans(using):
-                yield _merge(span, using)
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [retention.LOCK])
+    retention_is_busy = LedgerIsBusyError("retention is at work on this ledger")
+    with (
+        packing.only_packer(using),
+        partitions.only_one(Lock.RETENTION, using, retention_is_busy),
+    ):
+        partitions.drop_named(_LEFTOVERS, using)
+        for span in _spans(using):
+            yield _merge(span, using)
 
 
 def _merge(span: Span, using: str) -> Merged:
     _copy(span, using)
     if _digest((span.beside,), using) != _digest(span.partitions, using):
         raise LedgerIsBusyError(f"{span.name} got entries while it was copied; run it again")
-    entries, locked = _replace(span, using)
-    _drop_leftovers(using)
+    entries, locked = partitions.swap(
+        Swap(
+            {part: f"{span.beside}_{number}" for number, part in enumerate(span.partitions)},
+            (span.beside, span.merged),
+        ),
+        using,
+        before=lambda: _check(span, using),
+    )
+    partitions.drop_named(_LEFTOVERS, using)
     return Merged(span, entries, locked)
+
+
+_LEFTOVERS = r"^audit_merging_\d{4}(_q\d)?(_\d+)?$"
+"""What was copied, by one that was killed, and what was replaced by a copy."""
 
 
 # -- What is over
@@ -92,15 +91,14 @@ def _merge(span: Span, using: str) -> Merged:
 
 def _spans(using: str) -> Iterator[Span]:
     now = clock.now().astimezone(dt.UTC) - dt.timedelta(days=1)
+    parts = partitions.every(using)
     with connections[using].cursor() as cursor:
-        cursor.execute(_PARTITIONS)
-        parts = [(name, uuid.UUID(first), uuid.UUID(past)) for name, first, past in cursor]
-        for name, since, until in _calendar(now, [ulid.time_of(first) for _, first, _ in parts]):
+        for name, since, until in _calendar(now, [part.since for part in parts]):
             first, past = ulid.floor(since), ulid.floor(until)
-            partitions = tuple(part for part, a, b in parts if first <= a and b <= past)
+            within = tuple(p.table for p in parts if first <= p.first and p.past <= past)
             cursor.execute(_IS_AT_REST, {"first": first, "past": past})
-            if len(partitions) > 1 and cursor.fetchone() == (True,):
-                yield Span(name, first, past, partitions)
+            if len(within) > 1 and cursor.fetchone() == (True,):
+                yield Span(name, first, past, within)
 
 
 def _calendar(
@@ -120,15 +118,6 @@ def _calendar(
                 yield f"{year}_q{number}", since, until
 
 
-_PARTITIONS = r"""
-SELECT relname, bounds[1], bounds[2] FROM (
-    SELECT c.relname, regexp_match(pg_get_expr(c.relpartbound, c.oid),
-        'FROM \(''([0-9a-f-]{36})''\) TO \(''([0-9a-f-]{36})''\)') AS bounds
-    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'audit_ledger'::regclass
-) AS part WHERE bounds IS NOT NULL ORDER BY bounds[1]
-"""
-
 _IS_AT_REST = """
 SELECT NOT EXISTS (SELECT FROM audit_inbox WHERE id < %(past)s)
     AND NOT EXISTS (SELECT FROM audit_ledger_default WHERE id >= %(first)s AND id < %(past)s)
@@ -140,23 +129,10 @@ SELECT NOT EXISTS (SELECT FROM audit_inbox WHERE id < %(past)s)
 
 
 def _copy(span: Span, using: str) -> None:
+    partitions.make_beside(span.beside, span.first, span.past, using, is_indexed=False)
+    for partition in span.partitions:
+        partitions.copy(partition, span.beside, using)
     with connections[using].cursor() as cursor:
-        # With the check, taking its place needs no look at the rows.
-        cursor.execute(
-            f'CREATE TABLE "{span.beside}" (LIKE audit_ledger INCLUDING DEFAULTS,'
-            " CONSTRAINT audit_in_range CHECK (id >= %s AND id < %s))",
-            [span.first, span.past],
-        )
-        for partition in span.partitions:
-            last: uuid.UUID | None = uuid.UUID(int=0)
-            while last is not None:
-                cursor.execute(
-                    f'WITH copied AS (INSERT INTO "{span.beside}" SELECT * FROM "{partition}"'
-                    " WHERE id > %s ORDER BY id LIMIT %s RETURNING id)"
-                    " SELECT id FROM copied ORDER BY id DESC LIMIT 1",
-                    [last, CHUNK],
-                )
-                last = (cursor.fetchone() or (None,))[0]
         # Concurrently, as the sealer waits for whoever holds a transaction id for long. Equal to
         # those of the ledger, which takes them over.
         cursor.execute(_INDEXES)
@@ -170,10 +146,6 @@ def _copy(span: Span, using: str) -> None:
         cursor.execute(
             f'ALTER TABLE "{span.beside}" ADD PRIMARY KEY'
             f' USING INDEX "audit_ledger_pkey_{span.name}"'
-        )
-        cursor.execute(
-            f'CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON "{span.beside}"'
-            " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
         )
         cursor.execute(f'VACUUM (FREEZE, ANALYZE) "{span.beside}"')
         cursor.execute(f"COMMENT ON TABLE \"{span.beside}\" IS '{packing.MARK}'")
@@ -197,69 +169,11 @@ def _digest(tables: tuple[str, ...], using: str) -> tuple[int, ...]:
         return tuple(map(int, cursor.fetchone()))
 
 
-def _drop_leftovers(using: str) -> None:
-    """What was copied, by one that was killed, and what was replaced by a copy."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-            r" AND relname ~ '^audit_merging_\d{4}(_q\d)?(_\d+)?$' AND relkind = 'r'"
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f'DROP TABLE "{name}"')
-
-
-# -- Its place
-
-
-def _replace(span: Span, using: str) -> tuple[int, float]:
-    """Returns the number of entries, and for how long the ledger was held."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with transaction.atomic(using=using):
-                entries = _check(span, using)
-                locked_at = _swap(span, using)
-            return entries, time.monotonic() - locked_at
-        except OperationalError as error:
-            state = getattr(error.__cause__, "sqlstate", None)
-            if state not in removal.TRY_AGAIN:
-                raise
-            if time.monotonic() > until:
-                raise LedgerIsBusyError("the ledger is being read all the time") from error
-        time.sleep(1.0)
-
-
 def _check(span: Span, using: str) -> int:
-    """That nothing came to the partitions since they were compared: what is there never changes."""
-    tables = ", ".join(f'"{partition}"' for partition in span.partitions)
-    with connections[using].cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{removal.LOCK_TIMEOUT}'")
-        cursor.execute(f"LOCK TABLE {tables} IN SHARE MODE")
-        counts = []
-        for several in (span.partitions, (span.beside,)):
-            union = " UNION ALL ".join(f'SELECT FROM "{table}"' for table in several)
-            cursor.execute(f"SELECT count(*) FROM ({union}) AS entry")
-            counts.append(int(cursor.fetchone()[0]))
-    if counts[0] != counts[1]:
+    """That nothing came to the partitions since they were compared, as what is there never changes;
+    returns how many entries there are."""
+    partitions.lock_against_entries(span.partitions, using)
+    entries = partitions.count(span.partitions, using)
+    if entries != partitions.count((span.beside,), using):
         raise LedgerIsBusyError(f"{span.name} got entries while it was copied; run it again")
-    return counts[0]
-
-
-def _swap(span: Span, using: str) -> float:
-    """Returns when it got the lock."""
-    with connections[using].cursor() as cursor:
-        cursor.execute("LOCK TABLE ONLY audit_ledger IN ACCESS EXCLUSIVE MODE")
-        locked_at = time.monotonic()
-        cursor.execute(f"SET LOCAL statement_timeout = '{removal.STATEMENT_TIMEOUT}'")
-        for number, partition in enumerate(span.partitions):
-            cursor.execute(f'ALTER TABLE audit_ledger DETACH PARTITION "{partition}"')
-            # Dropped afterwards: the ledger need not wait for its files to be unlinked.
-            cursor.execute(f'ALTER TABLE "{partition}" RENAME TO "{span.beside}_{number}"')
-        cursor.execute(f'ALTER TABLE "{span.beside}" RENAME TO "{span.table}"')
-        cursor.execute(
-            f'ALTER TABLE audit_ledger ATTACH PARTITION "{span.table}"'
-            " FOR VALUES FROM (%s) TO (%s)",
-            [span.first, span.past],
-        )
-        cursor.execute(f'ALTER TABLE "{span.table}" DROP CONSTRAINT audit_in_range')
-    return locked_at
+    return entries

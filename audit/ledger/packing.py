@@ -8,16 +8,17 @@ again. Nobody waits: readers and the sealer go on.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from django.db import connections
 
-from audit.ledger import sealing
+from audit.ledger import partitions
+from audit.ledger.partitions import Lock, Partition
+from organizations import clock
 
-LOCK = sealing.LOCK + 1
-"""The advisory lock that makes one packer at a time."""
 MARK = "packed"
 """The comment of a partition that needs it no more."""
 
@@ -36,28 +37,36 @@ class Packed:
 
 
 def pack(using: str = "owner") -> Iterator[Packed]:
-    """Pack each month that ended more than a day ago and is not packed yet, the oldest first.
+    """Pack each partition that ended more than a day ago and is not packed yet, the oldest first.
 
-    A month that entries are still on their way to, because sealing is behind, is left for the next
+    One that entries are still on their way to, because sealing is behind, is left for the next
     time. Interrupted, it goes on where it stopped. Raises PackerIsBusyError.
     """
-    with only_one(using), connections[using].cursor() as cursor:
-        cursor.execute(_UNPACKED, [MARK])
-        for (partition,) in cursor.fetchall():
-            yield _pack(partition, using)
+    with only_packer(using):
+        for partition in _unpacked(using):
+            yield _pack(partition.table, using)
 
 
-@contextmanager
-def only_one(using: str) -> Iterator[None]:
+def only_packer(using: str) -> AbstractContextManager[None]:
     """Be the one packer inside. Raises PackerIsBusyError."""
+    busy = PackerIsBusyError("another command is packing this ledger")
+    return partitions.only_one(Lock.PACKER, using, busy)
+
+
+def _unpacked(using: str) -> list[Partition]:
+    yesterday = clock.now() - dt.timedelta(days=1)
+    over = [part for part in partitions.every(using) if part.until < yesterday]
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        if not cursor.fetchone()[0]:
-            raise PackerIsBusyError("another command is packing this ledger")
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+        cursor.execute(_READY, [[part.table for part in over], [part.past for part in over], MARK])
+        ready = {table for (table,) in cursor.fetchall()}
+    return [part for part in over if part.table in ready]
+
+
+_READY = """
+SELECT "table" FROM unnest(%s::text[], %s::uuid[]) AS part ("table", past)
+WHERE obj_description("table"::regclass, 'pg_class') IS DISTINCT FROM %s
+    AND NOT EXISTS (SELECT FROM audit_inbox WHERE id < past)
+"""
 
 
 def _pack(partition: str, using: str) -> Packed:
@@ -78,21 +87,6 @@ def _size(partition: str, using: str) -> int:
         cursor.execute("SELECT pg_total_relation_size(%s::regclass)", [partition])
         return int(cursor.fetchone()[0])
 
-
-# A partition's name tells its month; the default one has none.
-_UNPACKED = r"""
-WITH month AS (
-    SELECT c.oid, c.relname, to_date(substring(c.relname from '\d{4}_\d{2}$'), 'YYYY_MM') AS first
-    FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid
-    WHERE inhparent = 'audit_ledger'::regclass AND c.relname ~ '^audit_ledger_\d{4}_\d{2}$'
-)
-SELECT relname FROM month
-WHERE (first + interval '1 month') AT TIME ZONE 'UTC' < now() - interval '1 day'
-    AND obj_description(oid, 'pg_class') IS DISTINCT FROM %s
-    AND NOT EXISTS (SELECT FROM audit_inbox
-        WHERE id < audit_uuid7_floor((first + interval '1 month') AT TIME ZONE 'UTC'))
-ORDER BY first
-"""
 
 # What REINDEX CONCURRENTLY leaves when it is interrupted.
 _LEFTOVERS = r"""

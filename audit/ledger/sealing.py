@@ -7,19 +7,20 @@ sixth under load; this loses none). Order is (xid, id). One sealer works at a ti
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from audit.questions import field_index
-from organizations import clock
+from audit.ledger import partitions
+from audit.ledger.partitions import Lock
 
-LOCK = 0x61756469  # "audi": the advisory lock that makes one sealer at a time
 BATCH = 20_000
 """Entries a transaction moves, about; a transaction's entries are never split."""
-PARTITIONS_AHEAD = dt.timedelta(days=92)
+FIELD_BLOCK = 1024
+"""Entries of a log that share one note about a changed field."""
+LONGEST_FIELD_NAME = 100
+"""What a note keeps of a field's name."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,8 @@ def lock(using: str = "sealer") -> None:
             "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5;"
             " SET tcp_keepalives_count = 3; SET tcp_user_timeout = '20s'"
         )
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        if not cursor.fetchone()[0]:
-            raise SealerIsBusyError("another sealer is at work on this database")
-
-
-def make_partitions(since: dt.datetime, using: str = "sealer") -> int:
-    """Make the ledger's monthly partitions from `since` to three months ahead."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SELECT audit_ensure_partitions(%s, %s)", [since, clock.now() + PARTITIONS_AHEAD]
-        )
-        return int(cursor.fetchone()[0])
+    if not partitions.take(Lock.SEALER, using):
+        raise SealerIsBusyError("another sealer is at work on this database")
 
 
 def flush_repeats(using: str = "sealer") -> int:
@@ -191,7 +182,7 @@ WITH moved AS MATERIALIZED (
     RETURNING organization_id, id, seq, changes
 ), field AS (
     INSERT INTO audit_field AS f (organization_id, field, block, first_id, last_id)
-    SELECT organization_id, left(name, {field_index.LONGEST_NAME}), seq / {field_index.BLOCK},
+    SELECT organization_id, left(name, {LONGEST_FIELD_NAME}), seq / {FIELD_BLOCK},
         (array_agg(id ORDER BY id))[1], (array_agg(id ORDER BY id DESC))[1]
     FROM sealed, jsonb_object_keys(changes) AS name WHERE changes <> '{{}}' GROUP BY 1, 2, 3
     ON CONFLICT (organization_id, field, block) DO UPDATE SET

@@ -15,10 +15,8 @@ from itertools import pairwise
 from django.db import connections
 from django.db.models import Q
 
-BLOCK = 1024
-"""Entries of a log that share one note about a field; `audit.ledger.sealing` counts them."""
-LONGEST_NAME = 100
-"""What a note keeps of a field's name. The entries themselves are asked for the whole one."""
+from audit.ledger.sealing import LONGEST_FIELD_NAME
+
 MOST = 60
 """Notes that are read at once."""
 MOST_RANGES = 12
@@ -68,7 +66,8 @@ def of_fields(
 
     start: no newer ones are asked for. reaching: what an earlier answer had of it.
     """
-    names = [field[:LONGEST_NAME] for field in fields]
+    # The entries themselves are asked for the whole name.
+    names = [field[:LONGEST_FIELD_NAME] for field in fields]
     is_one = "field = %s" if len(names) == 1 else "field = ANY(%s)"
     upper = "last_id <= %s" if reaching else "first_id <= %s"
     with connections[using].cursor() as cursor:

@@ -11,10 +11,8 @@ from collections.abc import Collection
 
 from django.db import connections
 
+from audit.ledger import partitions
 from audit.retention.months import OWNER, Month
-
-CHUNK = 10_000
-"""Entries that are copied by one statement."""
 
 # A change is what names a field. Looked for in the whole ledger: one in another month may be
 # earlier or later. By LIMIT, so that it stays a look into an index for each resource: asked as NOT
@@ -60,54 +58,24 @@ def drop(month: Month) -> None:
 
 def drop_leftovers() -> None:
     """Drop the tables of runs that were killed."""
-    with connections[OWNER].cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-            r" AND relname ~ '^audit_kept_\d{4}_\d{2}$' AND relkind = 'r'"
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f'DROP TABLE "{name}"')
+    partitions.drop_named(r"^audit_kept_\d{4}_\d{2}$", OWNER)
 
 
 def make(month: Month) -> None:
     drop(month)
-    name = table(month)
-    with connections[OWNER].cursor() as cursor:
-        # With the check, taking the partition's place needs no look at the rows.
-        cursor.execute(
-            f'CREATE TABLE "{name}" (LIKE audit_ledger INCLUDING ALL,'
-            " CONSTRAINT audit_in_range CHECK (id >= %s AND id < %s))",
-            [month.first, month.past],
-        )
-        cursor.execute(
-            f'CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON "{name}"'
-            " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
-        )
+    partitions.make_beside(table(month), month.first, month.past, OWNER, is_indexed=True)
 
 
 def copy(month: Month, keys: Collection[uuid.UUID]) -> int:
     wanted = sorted(keys)
     with connections[OWNER].cursor() as cursor:
-        for start in range(0, len(wanted), CHUNK):
+        for start in range(0, len(wanted), partitions.CHUNK):
             cursor.execute(
                 f'INSERT INTO "{table(month)}" SELECT * FROM "{month.table}" WHERE id = ANY(%s)',
-                [wanted[start : start + CHUNK]],
+                [wanted[start : start + partitions.CHUNK]],
             )
     return len(wanted)
 
 
 def copy_all(month: Month, organization_id: uuid.UUID) -> int:
-    last, total = uuid.UUID(int=0), 0
-    with connections[OWNER].cursor() as cursor:
-        while True:
-            cursor.execute(
-                f'WITH copied AS (INSERT INTO "{table(month)}" SELECT * FROM "{month.table}"'
-                " WHERE organization_id = %s AND id > %s ORDER BY id LIMIT %s RETURNING id)"
-                " SELECT id, count(*) OVER () FROM copied ORDER BY id DESC LIMIT 1",
-                [organization_id, last, CHUNK],
-            )
-            copied = cursor.fetchone()
-            if copied is None:
-                return total
-            last = copied[0]
-            total += copied[1]
+    return partitions.copy(month.table, table(month), OWNER, organization_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 
 from django.db import connections
 
+from audit.ledger import partitions
+from audit.ledger.partitions import Lock, Partition
 from audit.retention import BusyError, RetentionError, holds
 from organizations import clock, ulid
 
 OWNER = "owner"
-LOCK = 0x61756472  # "audr": one run at a time
-
-_BOUNDS = re.compile(r"FROM \('([0-9a-f-]{36})'\) TO \('([0-9a-f-]{36})'\)")
 
 
 @dataclass(frozen=True)
@@ -28,22 +26,11 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Month:
-    """A partition of the ledger that is older than the period: a month, or the quarter or year that
-    months were merged into. `earlier`: what was removed from the same range before."""
+class Month(Partition):
+    """A partition that is older than the period: a month, or the quarter or year that months were
+    merged into. `earlier`: what was removed from the same range before."""
 
-    table: str
-    first: uuid.UUID
-    past: uuid.UUID
     earlier: Earlier | None
-
-    @property
-    def since(self) -> dt.datetime:
-        return ulid.time_of(self.first)
-
-    @property
-    def until(self) -> dt.datetime:
-        return ulid.time_of(self.past)
 
     @property
     def name(self) -> str:
@@ -81,9 +68,8 @@ def only_run() -> Iterator[None]:
             raise RetentionError(
                 f"{role} does not own the ledger; set DATABASE_OWNER_URL to the owner's role"
             )
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        if not cursor.fetchone()[0]:
-            raise BusyError("another run of retention is at work on this database")
+    if not partitions.take(Lock.RETENTION, OWNER):
+        raise BusyError("another run of retention is at work on this database")
     try:
         yield
     finally:
@@ -110,22 +96,14 @@ def prospects(months: int) -> list[Prospect]:
 def _months() -> list[Month]:
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i"
-            " JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = 'public.audit_ledger'::regclass"
-        )
-        partitions = cursor.fetchall()
-        cursor.execute(
             "SELECT DISTINCT ON (first_id, past_id) first_id, past_id, held FROM audit_archive"
             " ORDER BY first_id, past_id, removed_at DESC"
         )
         earlier = {(row[0], row[1]): Earlier(frozenset(row[2])) for row in cursor.fetchall()}
-    months = []
-    for table, bounds in partitions:
-        if match := _BOUNDS.search(bounds):  # the default partition has none
-            first, past = map(uuid.UUID, match.groups())
-            months.append(Month(table, first, past, earlier.get((first, past))))
-    return sorted(months, key=lambda month: month.first)
+    return [
+        Month(part.table, part.first, part.past, earlier.get((part.first, part.past)))
+        for part in partitions.every(OWNER)
+    ]
 
 
 def _prospect(month: Month, held: frozenset[uuid.UUID]) -> Prospect:

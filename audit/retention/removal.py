@@ -1,22 +1,18 @@
-"""Taking a month out: archived, read back, then replaced by what stays of it, in one transaction.
-
-`DETACH PARTITION CONCURRENTLY` is no way: PostgreSQL refuses it beside a default partition. The
-plain one locks the ledger for some milliseconds, and gives up quickly while somebody reads it, so
-that nobody queues behind; writers do not touch the ledger at all.
-"""
+"""Taking a month out: archived, read back, then replaced by what stays of it, all at once."""
 
 from __future__ import annotations
 
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from django.db import OperationalError, connections, transaction
+from django.db import connections
 
 from audit.entry import as_json, bulk_json
+from audit.ledger import partitions
+from audit.ledger.partitions import LedgerIsBusyError, Swap
 from audit.models import Entry
 from audit.retention import BusyError, archive, holds, kept_rows
 from audit.retention.months import OWNER, Month, Prospect
@@ -24,15 +20,6 @@ from organizations import ulid
 
 CHUNK = 10_000
 """Entries that are read by one statement."""
-PATIENCE = 300.0
-"""Seconds of trying to detach, while long transactions read the ledger."""
-LOCK_TIMEOUT = "200ms"
-"""How long readers and the sealer may queue behind a try."""
-STATEMENT_TIMEOUT = "5s"
-"""How long they may wait at most, once it holds the lock."""
-
-TRY_AGAIN = {"55P03", "40P01"}  # not available in time, deadlock
-_TOOK_TOO_LONG = "57014"
 
 Say = Callable[[str], object]
 
@@ -159,65 +146,33 @@ def _replace(
     files: list[archive.File],
     kept: dict[uuid.UUID, int],
 ) -> float:
-    """Detach the partition, put what stays in its place, and enter it, all at once; returns for
+    """Detach the partition, put what stays in its place, and record it, all at once; returns for
     how long it held the ledger."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with transaction.atomic(using=OWNER):
-                _check(prospect, removed)
-                _enter(prospect, removed, files, kept)
-                locked_at = _swap(removed)
-            return time.monotonic() - locked_at
-        except OperationalError as error:
-            state = getattr(error.__cause__, "sqlstate", None)
-            if state == _TOOK_TOO_LONG:
-                raise BusyError(
-                    f"taking the month's place took longer than {STATEMENT_TIMEOUT}, for which"
-                    " nobody could read the log; try when the machine has less to do, or see"
-                    " whether audit_ledger_default holds many entries"
-                ) from error
-            if state not in TRY_AGAIN:
-                raise
-            if time.monotonic() > until:
-                raise BusyError(f"the ledger is being read all the time{_readers()}") from error
-        time.sleep(1.0)
+    month = removed.month
+
+    def check_and_record() -> None:
+        _check(prospect, removed)
+        _record(prospect, removed, files, kept)
+
+    exchange = Swap(
+        {month.table: _detached(removed)},
+        (kept_rows.table(month), month) if removed.kept else None,
+    )
+    try:
+        return partitions.swap(exchange, OWNER, before=check_and_record)[1]
+    except LedgerIsBusyError as error:
+        raise BusyError(str(error)) from error
 
 
 def _check(prospect: Prospect, removed: Removed) -> None:
     """That the archive and what stays are the month still, and nobody placed a hold meanwhile."""
-    table = removed.month.table
-    with connections[OWNER].cursor() as cursor:
-        # Against an entry of that month sealed just now, and a hold placed just now.
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        cursor.execute(f'LOCK TABLE "{table}", audit_hold IN SHARE MODE')
-        cursor.execute(f'SELECT count(*) FROM "{table}"')
-        [count] = cursor.fetchone()
+    # Against an entry of that month sealed just now, and a hold placed just now.
+    partitions.lock_against_entries([removed.month.table, "audit_hold"], OWNER)
+    count = partitions.count([removed.month.table], OWNER)
     if count != removed.entries + removed.kept:
         raise BusyError(f"{removed.month.name} got entries while it was archived; run it again")
     if prospect.removable & frozenset(holds.in_force(OWNER)):
         raise BusyError("a legal hold was placed meanwhile; run it again")
-
-
-def _swap(removed: Removed) -> float:
-    """Returns when it got the lock."""
-    month = removed.month
-    with connections[OWNER].cursor() as cursor:
-        cursor.execute("LOCK TABLE ONLY audit_ledger IN ACCESS EXCLUSIVE MODE")
-        locked_at = time.monotonic()
-        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
-        cursor.execute(f'ALTER TABLE audit_ledger DETACH PARTITION "{month.table}"')
-        cursor.execute(f'ALTER TABLE "{month.table}" RENAME TO "{_detached(removed)}"')
-        if not removed.kept:
-            return locked_at
-        cursor.execute(f'ALTER TABLE "{kept_rows.table(month)}" RENAME TO "{month.table}"')
-        cursor.execute(
-            f'ALTER TABLE audit_ledger ATTACH PARTITION "{month.table}"'
-            " FOR VALUES FROM (%s) TO (%s)",
-            [month.first, month.past],
-        )
-        cursor.execute(f'ALTER TABLE "{month.table}" DROP CONSTRAINT audit_in_range')
-    return locked_at
 
 
 def _detached(removed: Removed) -> str:
@@ -249,7 +204,7 @@ SELECT %(platform)s, 'system', 'system', 'remove', 'audit_log', 'all', 'command'
 """
 
 
-def _enter(
+def _record(
     prospect: Prospect,
     removed: Removed,
     files: list[archive.File],
@@ -289,16 +244,3 @@ def _enter(
                 "total_kept": removed.kept,
             },
         )
-
-
-def _readers() -> str:
-    """Who holds the ledger the longest, for the message."""
-    with connections[OWNER].cursor() as cursor:
-        cursor.execute(
-            "SELECT a.pid, a.usename, date_trunc('second', now() - a.xact_start)::text"
-            " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-            " WHERE l.relation = 'public.audit_ledger'::regclass AND l.granted"
-            " AND a.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1"
-        )
-        found = cursor.fetchone()
-    return f" (process {found[0]} of {found[1]}, for {found[2]})" if found else ""

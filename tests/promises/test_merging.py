@@ -12,8 +12,8 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connections
 
-from audit.ledger import merging, sealing
-from audit.retention import months
+from audit.ledger import merging, partitions, sealing
+from audit.ledger.partitions import Lock
 from organizations import ulid
 from tests.conftest import Connection
 from tests.query import seeding
@@ -43,11 +43,11 @@ def old_year(owner_connection: Connection, monkeypatch: pytest.MonkeyPatch) -> I
         merging, "_spans", lambda using: (s for s in every(using) if s.name.startswith(str(YEAR)))
     )
     yield
-    for name in (*partitions(owner_connection), *left_beside(owner_connection)):
+    for name in (*tables(owner_connection), *left_beside(owner_connection)):
         owner_connection.execute(f"DROP TABLE {name}")
 
 
-def partitions(connection: Connection) -> list[str]:
+def tables(connection: Connection) -> list[str]:
     found = connection.execute(
         "SELECT inhrelid::regclass::text FROM pg_inherits"
         " WHERE inhparent = 'audit_ledger'::regclass AND inhrelid::regclass::text LIKE %s"
@@ -71,18 +71,18 @@ def contents(connection: Connection) -> object:
 
 def merge() -> dict[str, int]:
     """The entries of each partition that was made."""
-    return {merged.span.table: merged.entries for merged in merging.merge()}
+    return {merged.span.merged.table: merged.entries for merged in merging.merge()}
 
 
 def test_the_months_of_a_year_become_one_that_says_the_same(
     old_year: None, owner_connection: Connection
 ) -> None:
     before = contents(owner_connection)
-    assert len(partitions(owner_connection)) == 5
+    assert len(tables(owner_connection)) == 5
     said = io.StringIO()
     call_command("audit_pack", "--merge", stdout=said)
     assert f"{MERGED}: 300 entries of 5 partitions" in said.getvalue()
-    assert partitions(owner_connection) == [MERGED]
+    assert tables(owner_connection) == [MERGED]
     assert left_beside(owner_connection) == []
     assert contents(owner_connection) == before
     assert merge() == {}
@@ -117,28 +117,30 @@ def test_late_entries_find_the_year_and_no_month_of_it_is_made_again(
     old_year: None, owner_connection: Connection
 ) -> None:
     merge()
-    sealing.make_partitions(moment(1, 1))
+    partitions.make_ahead(moment(1, 1))
     seeding.receive(owner_connection, rows_of(moment(3, 3), moment(3, 4)))
     sealing.seal()
-    assert partitions(owner_connection) == [MERGED]
+    assert tables(owner_connection) == [MERGED]
     assert owner_connection.execute(f"SELECT count(*) FROM {MERGED}").fetchone() == (600,)
 
 
-@pytest.mark.parametrize("step", ["_digest", "_replace", "_check", "_swap"])
+@pytest.mark.parametrize(
+    "step", ["merging._digest", "partitions.swap", "merging._check", "partitions._exchange"]
+)
 def test_what_breaks_off_leaves_the_log_whole_and_is_done_by_the_next(
     step: str, old_year: None, owner_connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, its_months = contents(owner_connection), partitions(owner_connection)
+    before, its_months = contents(owner_connection), tables(owner_connection)
 
-    def fail(*args: Any) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(merging, step, fail)
+        broken.setattr(f"audit.ledger.{step}", fail)
         with pytest.raises(KeyboardInterrupt):
             merge()
     assert contents(owner_connection) == before
-    assert partitions(owner_connection) == its_months
+    assert tables(owner_connection) == its_months
     assert merge() == {MERGED: 300}
     assert contents(owner_connection) == before
     assert left_beside(owner_connection) == []
@@ -147,17 +149,17 @@ def test_what_breaks_off_leaves_the_log_whole_and_is_done_by_the_next(
 def test_what_breaks_off_within_the_last_step_is_undone(
     old_year: None, owner_connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, its_months = contents(owner_connection), partitions(owner_connection)
-    swap = merging._swap
+    before, its_months = contents(owner_connection), tables(owner_connection)
+    exchange = partitions._exchange
 
-    def swap_and_fail(span: merging.Span, using: str) -> None:
-        swap(span, using)
+    def exchange_and_fail(*args: Any) -> None:
+        exchange(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(merging, "_swap", swap_and_fail)
+    monkeypatch.setattr(partitions, "_exchange", exchange_and_fail)
     with pytest.raises(KeyboardInterrupt):
         merge()
-    assert (contents(owner_connection), partitions(owner_connection)) == (before, its_months)
+    assert (contents(owner_connection), tables(owner_connection)) == (before, its_months)
 
 
 def test_an_entry_that_came_meanwhile_is_not_lost(
@@ -173,7 +175,7 @@ def test_an_entry_that_came_meanwhile_is_not_lost(
         return found
 
     monkeypatch.setattr(merging, "_digest", compare_and_receive)
-    with pytest.raises(merging.LedgerIsBusyError, match="got entries while it was copied"):
+    with pytest.raises(partitions.LedgerIsBusyError, match="got entries while it was copied"):
         merge()
     assert owner_connection.execute("SELECT count(*) FROM audit_ledger").fetchone() == (600,)
     monkeypatch.setattr(merging, "_digest", digest)
@@ -194,10 +196,10 @@ def test_a_copy_that_differs_takes_no_place(
         )
 
     monkeypatch.setattr(merging, "_copy", copy_wrongly)
-    with pytest.raises(merging.LedgerIsBusyError):
+    with pytest.raises(partitions.LedgerIsBusyError):
         merge()
     assert contents(owner_connection) == before
-    assert len(partitions(owner_connection)) == 5
+    assert len(tables(owner_connection)) == 5
 
 
 def test_a_span_with_entries_still_to_come_is_left(
@@ -232,22 +234,22 @@ def test_who_reads_the_ledger_all_the_time_is_waited_for_and_then_left_alone(
     superuser_connection: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(merging, "PATIENCE", 0)
+    monkeypatch.setattr(partitions, "PATIENCE", 0)
     with superuser_connection.transaction():
         superuser_connection.execute("SELECT FROM audit_ledger LIMIT 1")
-        with pytest.raises(merging.LedgerIsBusyError, match="being read all the time"):
+        with pytest.raises(partitions.LedgerIsBusyError, match="being read all the time"):
             merge()
-    assert len(partitions(owner_connection)) == 5
+    assert len(tables(owner_connection)) == 5
     assert merge() == {MERGED: 300}
 
 
 def test_merging_and_retention_exclude_each_other(
     old_year: None, superuser_connection: Connection
 ) -> None:
-    superuser_connection.execute("SELECT pg_advisory_lock(%s)", [months.LOCK])
-    with pytest.raises(merging.LedgerIsBusyError, match="retention is at work"):
+    superuser_connection.execute("SELECT pg_advisory_lock(%s)", [Lock.RETENTION])
+    with pytest.raises(partitions.LedgerIsBusyError, match="retention is at work"):
         merge()
-    superuser_connection.execute("SELECT pg_advisory_unlock(%s)", [months.LOCK])
+    superuser_connection.execute("SELECT pg_advisory_unlock(%s)", [Lock.RETENTION])
 
 
 def test_quarters_are_merged_while_their_year_lasts_and_years_when_they_are_over() -> None:

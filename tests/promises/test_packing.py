@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
 
 from audit.ledger import packing
+from audit.ledger.partitions import Lock
 from tests.conftest import Connection
 from tests.query import seeding
 
@@ -92,8 +93,8 @@ def test_an_interrupted_packing_leaves_nothing_behind(
 
 
 def test_two_packers_do_not_meet(superuser_connection: Connection) -> None:
-    superuser_connection.execute("SELECT pg_advisory_lock(%s)", [packing.LOCK])
+    superuser_connection.execute("SELECT pg_advisory_lock(%s)", [Lock.PACKER])
     with pytest.raises(CommandError, match="another command is packing"):
         packed()
-    superuser_connection.execute("SELECT pg_advisory_unlock(%s)", [packing.LOCK])
+    superuser_connection.execute("SELECT pg_advisory_unlock(%s)", [Lock.PACKER])
     packed()

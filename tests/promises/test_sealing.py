@@ -20,6 +20,7 @@ from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
 
 from audit.ledger import sealing
+from audit.ledger.partitions import Lock
 from organizations.models import Organization, Project
 from tests import factories
 from tests.conftest import Databases
@@ -110,7 +111,7 @@ def test_a_transaction_larger_than_a_batch_is_sealed_whole(
 
 def test_only_one_sealer_works_at_a_time(databases: Databases) -> None:
     with psycopg.connect(databases.sealer, autocommit=True) as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [sealing.LOCK])
+        other.execute("SELECT pg_advisory_lock(%s)", [Lock.SEALER])
         with pytest.raises(CommandError, match="another sealer is at work"):
             call_command("seal", "--once")
 

@@ -31,7 +31,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of four entries, of which ten are read at a time, and up to three ranges of them."""
     monkeypatch.setattr(field_index, "MOST", 10)
     monkeypatch.setattr(field_index, "MOST_RANGES", 3)
-    move = sealing._MOVE.replace(f"seq / {field_index.BLOCK}", "seq / 4")
+    move = sealing._MOVE.replace(f"seq / {sealing.FIELD_BLOCK}", "seq / 4")
     monkeypatch.setattr(sealing, "_MOVE", move)
 
 

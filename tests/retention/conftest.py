@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
-from audit.ledger import sealing
+from audit.ledger import partitions, sealing
 from organizations.models import Organization
 from tests import factories
 from tests.query import seeding
@@ -66,7 +66,7 @@ def other(owner_connection: Connection) -> Organization:
 
 @pytest.fixture
 def sealed(acme: Organization, other: Organization) -> None:
-    sealing.make_partitions(JANUARY)
+    partitions.make_ahead(JANUARY)
     sealing.seal()
 
 

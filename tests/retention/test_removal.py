@@ -27,10 +27,11 @@ from django.db import connections, transaction
 from psycopg import errors
 
 from audit.export import formats
-from audit.ledger import merging, sealing
+from audit.ledger import merging, partitions, sealing
+from audit.ledger.partitions import Lock
 from audit.models import Entry
 from audit.policy import action
-from audit.retention import archive, holds, months, removal
+from audit.retention import archive, holds, months
 from organizations import clock, ulid
 from organizations.models import Organization
 from tests import factories
@@ -96,7 +97,7 @@ def test_a_missing_number_that_is_not_told_is_found(
     assert (organization, told, str(missing)) == (acme.pk, None, "{[7, 8)}")
 
 
-def partitions(connection: Connection) -> set[str]:
+def tables(connection: Connection) -> set[str]:
     rows = connection.execute(
         "SELECT inhrelid::regclass::text FROM pg_inherits"
         " WHERE inhparent = 'audit_ledger'::regclass"
@@ -178,7 +179,7 @@ def test_the_manifest_tells_every_file(
 def test_months_within_the_period_stay(
     owner_connection: Connection, acme: Organization, tmp_path: Path
 ) -> None:
-    sealing.make_partitions(JANUARY)
+    partitions.make_ahead(JANUARY)
     sealing.seal()
     with clock.at(datetime(2022, 2, 28, 23, tzinfo=UTC)):
         retention(tmp_path, "--apply")  # keeps February 2022 and the twelve months before
@@ -375,7 +376,7 @@ def test_taking_too_long_under_the_lock_gives_it_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = entries(owner_connection, acme)
-    monkeypatch.setattr(removal, "STATEMENT_TIMEOUT", "1ms")
+    monkeypatch.setattr(partitions, "STATEMENT_TIMEOUT", "1ms")
     with pytest.raises(CommandError, match="took longer than 1ms"):
         retention(tmp_path, "--apply")
     assert entries(owner_connection, acme) == before
@@ -434,7 +435,7 @@ def test_while_somebody_reads_it_tries_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(removal, "PATIENCE", 0.5)
+    monkeypatch.setattr(partitions, "PATIENCE", 0.5)
     with psycopg.connect(databases.application) as reader:
         reader.execute("SELECT count(*) FROM audit_ledger")
         with pytest.raises(CommandError, match="being read all the time .process") as refused:
@@ -446,11 +447,11 @@ def test_while_somebody_reads_it_tries_again(
 
 
 def test_two_runs_do_not_meet(sealed: None, owner_connection: Connection, tmp_path: Path) -> None:
-    owner_connection.execute("SELECT pg_advisory_lock(%s)", [months.LOCK])
+    owner_connection.execute("SELECT pg_advisory_lock(%s)", [Lock.RETENTION])
     with pytest.raises(CommandError, match="another run of retention") as refused:
         retention(tmp_path, "--apply")
     assert refused.value.returncode == 75
-    owner_connection.execute("SELECT pg_advisory_unlock(%s)", [months.LOCK])
+    owner_connection.execute("SELECT pg_advisory_unlock(%s)", [Lock.RETENTION])
 
 
 def run_elsewhere(
@@ -481,7 +482,7 @@ execute_from_command_line(["manage.py", "audit_retention", "--apply", "--months"
 KILLED_AT = {
     "archiving": ("kept_rows", "copy"),
     "verifying": ("archive", "verify"),
-    "removing": ("removal", "_enter"),
+    "removing": ("removal", "_record"),
     "naming": ("removal", "_name_archive"),
 }
 
@@ -628,9 +629,9 @@ def test_what_was_removed_cannot_be_untold(
 def test_what_stays_of_a_month_is_as_append_only_as_before(
     sealed: None, owner_connection: Connection, tmp_path: Path
 ) -> None:
-    before = partitions(owner_connection)
+    before = tables(owner_connection)
     retention(tmp_path, "--apply")
-    assert partitions(owner_connection) == before
+    assert tables(owner_connection) == before
     for statement in (
         "DELETE FROM audit_ledger",
         "UPDATE audit_ledger SET action = 'view'",

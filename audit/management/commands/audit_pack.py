@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.ledger import merging, packing
+from audit.ledger import merging, packing, partitions
 
 
 class Command(BaseCommand):
@@ -38,11 +38,11 @@ class Command(BaseCommand):
             for merged in merging.merge() if options["merge"] else ():
                 count += 1
                 self.stdout.write(
-                    f"{merged.span.table}: {merged.entries:,} entries of"
+                    f"{merged.span.merged.table}: {merged.entries:,} entries of"
                     f" {len(merged.span.partitions)} partitions; the ledger was locked for"
                     f" {merged.locked * 1000:.0f} ms."
                 )
-        except (packing.PackerIsBusyError, merging.LedgerIsBusyError) as error:
+        except (packing.PackerIsBusyError, partitions.LedgerIsBusyError) as error:
             raise CommandError(f"{error}; wait until it has ended") from None
         if not count:
             self.stdout.write("No month to pack.")

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
-from audit.ledger import sealing
+from audit.ledger import partitions, sealing
 from organizations import clock
 
 
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             self.stopping.wait(1.0)
 
     def _round(self) -> int:
-        sealing.make_partitions(clock.now() - dt.timedelta(days=1))
+        partitions.make_ahead(clock.now() - dt.timedelta(days=1))
         sealing.flush_repeats()
         total = 0
         while not self.stopping.is_set():

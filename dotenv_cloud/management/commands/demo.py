@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from audit.ledger import sealing
+from audit.ledger import partitions, sealing
 from dotenv_cloud.demo import acme, everyday
 from dotenv_cloud.demo.acme import Acme
 from dotenv_cloud.demo.northwind import Northwind
@@ -42,7 +42,7 @@ class Command(BaseCommand):
                 self.stdout.write("There is an organization already; nothing was done.")
                 return
             now = clock.now()
-            sealing.make_partitions(now - dt.timedelta(days=92))
+            partitions.make_ahead(now - dt.timedelta(days=92))
             # One transaction: a demo that was interrupted leaves nothing, and starts anew.
             with transaction.atomic():
                 _make(now)
