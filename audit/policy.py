@@ -2,8 +2,9 @@
 
 An auditor can read this page. The first part lists the audited rows: for each, the fields whose
 values may enter an entry; any other field that changes is named without its values. The second
-part lists the actions with the extra facts (context) that each may carry. The guards in the
-database and docs/audit-coverage.md are generated from it.
+part lists the tables that are not audited, each with the reason; `manage.py check` and `migrate`
+refuse a table that is in neither. The third part lists the actions with the extra facts (context)
+that each may carry. The guards in the database and docs/audit-coverage.md are generated from it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Field, Model
 
 from organizations.signals import Verb
@@ -69,6 +71,22 @@ class NamedChange(NamedTuple):
     fields: tuple[str, ...] = ()
 
 
+class Use(StrEnum):
+    """What the application may do with rows that are not audited."""
+
+    READ = "it reads them, and only the owner's role changes them"
+    WRITE = "it changes them"
+    REFUSED = "nobody can add or change one, the owner's role included"
+
+
+@dataclass(frozen=True)
+class Exempt:
+    """A table whose changes leave no entry. reason: why nothing is hidden by that."""
+
+    reason: str
+    use: Use = Use.READ
+
+
 @dataclass(frozen=True)
 class Resource:
     """An audited model.
@@ -120,12 +138,24 @@ class Part:
     organization: str = ""
 
     def model_class(self) -> type[Model]:
-        if self.model.count(".") == 1:
-            return apps.get_model(self.model)
-        owner, _, field = self.model.rpartition(".")
+        return model_named(self.model)
+
+
+def model_named(name: str) -> type[Model]:
+    """The model `app.Model`, or of `app.Model.field` the automatic many-to-many table.
+
+    Raises LookupError when there is none.
+    """
+    if name.count(".") == 1:
+        return apps.get_model(name)
+    owner, _, field = name.rpartition(".")
+    try:
         through = apps.get_model(owner)._meta.get_field(field).remote_field.through  # type: ignore[union-attr]
-        assert isinstance(through, type)
-        return through
+    except (FieldDoesNotExist, AttributeError):
+        through = None
+    if not isinstance(through, type):
+        raise LookupError(f"{owner} has no many-to-many field {field!r}")
+    return through
 
 
 _PROJECT_PATH = "(SELECT slug FROM organizations_project WHERE id = {project_id})"
@@ -331,6 +361,38 @@ PARTS: tuple[Part, ...] = (
     ),
 )
 
+UNAUDITED: dict[str, Exempt] = {
+    "audit.Entry": Exempt("the log itself"),
+    "auth.Permission": Exempt("what permissions are called; written by migrate"),
+    "auth.Group": Exempt(
+        "a group's name; who belongs to it is entered as `groups` of a user", Use.WRITE
+    ),
+    "auth.Group.permissions": Exempt(
+        "would hold for the whole site, where nothing asks it", Use.REFUSED
+    ),
+    "guardian.UserObjectPermission": Exempt(
+        "permissions have a table for each kind of object instead", Use.REFUSED
+    ),
+    "guardian.GroupObjectPermission": Exempt(
+        "permissions have a table for each kind of object instead", Use.REFUSED
+    ),
+    "admin.LogEntry": Exempt(
+        "Django's own list of what the admin changed; each change has an entry", Use.WRITE
+    ),
+    "contenttypes.ContentType": Exempt("names of models; written by migrate"),
+    "sessions.Session": Exempt(
+        "who is signed in, encrypted; signing in and out have entries", Use.WRITE
+    ),
+    "django_migrations": Exempt("which migrations have run; written by migrate"),
+    "keys_numbering": Exempt(
+        "the last number of a secret version; each version has an entry", Use.WRITE
+    ),
+    "organizations_limit": Exempt(
+        "counts requests by the minute; what is refused has an entry", Use.WRITE
+    ),
+}
+"""Every other table: of a model by its label, of SQL in a migration by its name."""
+
 
 @dataclass(frozen=True)
 class Action:
@@ -436,6 +498,14 @@ def recorded_columns(spec: Resource) -> list[str]:
     """The columns behind `spec.recorded`."""
     meta = spec.model_class()._meta
     return [str(meta.get_field(name).column) for name in spec.recorded]  # type: ignore[union-attr]
+
+
+def exempt_tables() -> dict[str, Exempt]:
+    """Tables that are not audited, each with the reason."""
+    return {
+        model_named(name)._meta.db_table if "." in name else name: exempt
+        for name, exempt in UNAUDITED.items()
+    }
 
 
 def for_model(model: type[Model]) -> Resource | Part | None:

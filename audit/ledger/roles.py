@@ -2,20 +2,44 @@
 
 Owner: made the tables. Application: reads and writes the domain, inserts named columns into the
 inbox, reads entries through row-level security. Sealer: moves entries from inbox to ledger.
+
+Rights are given to tables that the policy page lists, and to those of the log. Others, which other
+software may have in the same schema, are left as they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from audit import policy
 from audit.capture import inbox
+from audit.policy import Use
 
-_AUDIT_TABLES = """
-    SELECT string_agg(format('%I', relname), ', ') FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'audit\\_%'
-    AND relkind IN ('r', 'p', 'v')
+OF_THE_LOG = (
+    "^audit_((archive|count|field|hold|inbox|label|ledger|log|name|removal|repeat|sealing|subject)$"
+    "|ledger_|merging_|kept_|removed_)"
+)
+"""The names of the log's own tables: what entries lie in, and what is known of them."""
+
+_TABLES = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
+    AND pg_has_role(relowner, 'USAGE') AND (relname = ANY (%s) OR relname ~ %s)
+    ORDER BY relname
 """
+_SEQUENCES = """
+    SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
+    AND pg_has_role(relowner, 'USAGE')
+"""
+_RIGHTS = {
+    Use.READ: "SELECT",
+    Use.WRITE: "SELECT, INSERT, UPDATE, DELETE",
+    # Django asks that every table below a row that goes be emptied of what refers to it.
+    Use.REFUSED: "SELECT, DELETE",
+}
 _IS_DATABASE_OURS = """
     SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()
 """
@@ -29,11 +53,12 @@ def grant(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT quote_ident(current_user)")
         [owner] = cursor.fetchone()
-        cursor.execute(_AUDIT_TABLES)
-        [audit_tables] = cursor.fetchone()
+        rights = _rights()
+        cursor.execute(_TABLES, [list(rights), OF_THE_LOG])
+        tables = [table for (table,) in cursor.fetchall()]
         roles = [role for role in (application, sealer) if role.strip('"') != owner.strip('"')]
         for role in roles:
-            cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
+            cursor.execute(f"REVOKE ALL ON {_listed(tables)} FROM {role}")
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_flush_repeats() FROM PUBLIC")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_enter_sealing(text) FROM PUBLIC")
@@ -52,29 +77,36 @@ def grant(connection: BaseDatabaseWrapper) -> None:
             # and servers before 18 count a kind of plan that is switched off as a huge cost.
             cursor.execute(f"ALTER DATABASE {database} SET jit = off")
         if application in roles:
-            _grant_application(cursor, application, audit_tables)
+            for use, right in _RIGHTS.items():
+                of_use = [table for table in tables if rights.get(table) is use]
+                cursor.execute(f"GRANT {right} ON {_listed(of_use)} TO {application}")
+            cursor.execute(_SEQUENCES)
+            sequences = _listed(name for (name,) in cursor.fetchall())
+            cursor.execute(f"GRANT USAGE ON SEQUENCE {sequences} TO {application}")
+            _grant_log(cursor, application)
         if sealer in roles:
             for statement in _SEALER:
                 cursor.execute(statement.format(role=sealer))
 
 
-def _grant_application(cursor: object, role: str, audit_tables: str) -> None:
+def _rights() -> dict[str, Use]:
+    """What the application does with each table that the policy page lists."""
+    audited = (spec.model_class()._meta.db_table for spec in policy.AUDITED)
+    exempt = policy.exempt_tables()
+    return dict.fromkeys(audited, Use.WRITE) | {name: exempt[name].use for name in exempt}
+
+
+def _listed(tables: Iterable[str]) -> str:
+    return ", ".join(f'"{table}"' for table in tables)
+
+
+def _grant_log(cursor: object, role: str) -> None:
     execute = cursor.execute  # type: ignore[attr-defined]
-    execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
-    execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")
-    execute(f"REVOKE ALL ON {audit_tables} FROM {role}")
-    # What a permission is called decides what its holders may do, and only `migrate` says it.
-    execute(
-        "REVOKE INSERT, UPDATE, DELETE ON auth_permission, django_content_type, django_migrations"
-        f" FROM {role}"
-    )
     execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
     execute(
         f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log, audit_field TO {role}"
     )
-    execute(f"GRANT SELECT ON audit_entry, audit_name, audit_count, audit_sealing TO {role}")
-    # The one table of ours that is no evidence; its changes are guarded as those of the domain.
-    execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON audit_savedview TO {role}")
+    execute(f"GRANT SELECT ON audit_name, audit_count, audit_sealing TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")
     # Not what is repeated: no wall between tenants stands there.

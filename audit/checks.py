@@ -1,0 +1,203 @@
+"""System checks: no model is left out of audit/policy.py by accident, and what it says is possible.
+
+`manage.py check` runs them, and every command that starts a server or migrates. What they cannot
+see, a table that no model stands for, `audit.ledger.unlisted` refuses after `migrate`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import BinaryField, Field, FileField, Model
+
+from audit import policy
+from audit.capture.inbox import COLUMN
+from audit.coverage import declared
+from audit.coverage.routes import all_routes
+from audit.policy import Operation, Part, Resource
+
+PAGE = "audit/policy.py"
+
+UNRECORDABLE = (BinaryField, FileField)
+"""Fields whose values belong in no entry: what an entry holds is read by people, for years."""
+
+
+@register(Tags.models)
+def every_model_is_listed(**kwargs: Any) -> list[CheckMessage]:
+    return list(_listing())
+
+
+@register(Tags.models)
+def what_is_listed_can_be_recorded(**kwargs: Any) -> list[CheckMessage]:
+    return [
+        mistake for spec in policy.AUDITED if _exists(spec.model) for mistake in _wrong_in(spec)
+    ]
+
+
+@register(Tags.models)
+def every_word_is_known(**kwargs: Any) -> list[CheckMessage]:
+    return list(_words())
+
+
+@register(Tags.urls)
+def every_route_is_declared(**kwargs: Any) -> list[CheckMessage]:
+    return [_error(5, mistake) for mistake in declared.mistakes(all_routes())]
+
+
+def _error(number: int, message: str, hint: str | None = None, obj: Any = None) -> CheckMessage:
+    return Error(message, hint=hint, obj=obj, id=f"audit.E{number:03}")
+
+
+def _exists(name: str) -> bool:
+    try:
+        policy.model_named(name)
+    except LookupError:
+        return False
+    return True
+
+
+# -- Each model is in exactly one of the lists
+
+
+def _listing() -> Iterator[CheckMessage]:
+    listed = Counter[type[Model]]()
+    for name in (*(spec.model for spec in policy.AUDITED), *policy.UNAUDITED):
+        if "." not in name:
+            continue  # a table without a model; `migrate` looks for it
+        try:
+            listed[policy.model_named(name)] += 1
+        except LookupError:
+            yield _error(2, f"{PAGE} lists {name!r}, which is not a model.", "Remove the line.")
+    for name, exempt in policy.UNAUDITED.items():
+        if not exempt.reason.strip():
+            yield _error(3, f"{name} is exempt without a reason in UNAUDITED of {PAGE}.")
+    for model in apps.get_models(include_auto_created=True):
+        if model._meta.proxy:
+            continue  # its rows are those of another model
+        if not listed[model]:
+            yield _error(
+                1,
+                f"{model._meta.label} is neither audited nor exempt in {PAGE}.",
+                f"{_line_for(model)}, or give the reason why its changes need no entry: "
+                f'UNAUDITED["{_name_of(model)}"] = Exempt("…").',
+                model,
+            )
+        elif listed[model] > 1:
+            yield _error(
+                4,
+                f"{model._meta.label} is listed {listed[model]} times in {PAGE}.",
+                "A table is audited once, or exempt.",
+                model,
+            )
+
+
+def _line_for(model: type[Model]) -> str:
+    """The line that is missing."""
+    if model._meta.auto_created:
+        return f'Add Part("{_name_of(model)}", …) to PARTS'
+    name = str(model._meta.verbose_name).replace(" ", "_")
+    return f'Add Resource("{name}", "{model._meta.label}", …) to RESOURCES'
+
+
+def _name_of(model: type[Model]) -> str:
+    """How the policy page names a model: an automatic table by the field that it belongs to."""
+    owner = model._meta.auto_created
+    if not owner:
+        return model._meta.label
+    assert isinstance(owner, type)
+    for field in owner._meta.local_many_to_many:
+        if field.remote_field.through is model:
+            return f"{owner._meta.label}.{field.name}"
+    return model._meta.label
+
+
+# -- What a line says is there
+
+
+def _wrong_in(spec: Resource | Part) -> Iterator[CheckMessage]:
+    model = spec.model_class()
+    columns = policy.columns(model)
+    if isinstance(spec, Part):
+        yield from _missing(spec, columns, "key", [spec.key])
+        yield from _missing(spec, columns, "value", [spec.value])
+        owner = policy.resource(spec.of)
+        if owner is None:
+            yield _error(
+                7, f"{spec.model} in {PAGE}: its rows belong to {spec.of!r}, which is not audited."
+            )
+        if spec.organization:
+            yield from _missing(spec, columns, "organization", [spec.organization])
+        yield from _missing(spec, columns, "label", COLUMN.findall(spec.label))
+        return
+    yield from _unrecordable(spec, model)
+    yield from _missing(spec, columns, "silent", spec.silent)
+    yield from _missing(spec, columns, "fixed", spec.fixed)
+    for named in spec.verbs:
+        yield from _missing(spec, columns, f"the verb {str(named.verb)!r}", named.fields)
+    yield from _missing(spec, columns, "label", COLUMN.findall(spec.label))
+    tenant = ("organization", spec.organization) if spec.organization else ("person", spec.person)
+    yield from _missing(spec, columns, tenant[0], [tenant[1]])
+
+
+def _missing(
+    spec: Resource | Part, columns: dict[str, Any], what: str, named: Any
+) -> Iterator[CheckMessage]:
+    for name in named:
+        if name not in columns:
+            yield _error(
+                7,
+                f"{spec.model} in {PAGE}: {what} names {name!r}, which is not a column.",
+                f"Its columns are {', '.join(columns)}.",
+            )
+
+
+def _unrecordable(spec: Resource, model: type[Model]) -> Iterator[CheckMessage]:
+    for name in spec.recorded:
+        try:
+            field = model._meta.get_field(name)
+        except FieldDoesNotExist:
+            field = None
+        if not isinstance(field, Field) or field.column is None:
+            yield _error(
+                6,
+                f"{spec.model} in {PAGE}: recorded names {name!r}, which is not a field with a"
+                " column.",
+                f"Its columns are {', '.join(policy.columns(model))}.",
+            )
+        elif isinstance(field, UNRECORDABLE):
+            yield _error(
+                6,
+                f"{spec.model} in {PAGE}: the values of {name!r} cannot be recorded"
+                f" ({type(field).__name__}).",
+                "Leave it out: that it changed is recorded by its name.",
+            )
+        elif field.column in spec.silent:
+            yield _error(6, f"{spec.model} in {PAGE}: {name!r} is both recorded and silent.")
+
+
+# -- Words
+
+
+def _words() -> Iterator[CheckMessage]:
+    for operation in (*Operation, "grant", "revoke"):
+        if policy.action(operation) is None:
+            yield _error(8, f"ACTIONS of {PAGE} lacks {str(operation)!r}.")
+    for spec in policy.RESOURCES:
+        for named in spec.verbs:
+            if policy.action(named.verb) is None:
+                yield _error(
+                    8,
+                    f"{spec.model} in {PAGE}: the verb {str(named.verb)!r} is not an action.",
+                    "Add it to ACTIONS, or correct it.",
+                )
+        if spec.name not in policy.RESOURCE_TYPES:
+            yield _error(9, f"RESOURCE_TYPES of {PAGE} has no words for {spec.name!r}.")
+    twice = Counter(action.name for action in policy.ACTIONS)
+    twice.update(spec.name for spec in policy.RESOURCES)
+    for name in [name for name, count in twice.items() if count > 1]:
+        yield _error(8, f"{name!r} is defined twice in {PAGE}.")

@@ -1,0 +1,276 @@
+"""Nothing is unaudited by accident: `check` and `migrate` refuse a table that nobody listed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.db import ProgrammingError, connections, models
+from django.test import override_settings
+from django.test.utils import isolate_apps
+from guardian.models import GroupObjectPermission, UserObjectPermission
+
+from audit import checks, policy
+from audit.ledger import unlisted
+from audit.policy import Exempt, NamedChange, Operation, Resource, Use
+from organizations.models import Organization, User
+from organizations.signals import Verb
+from tests import factories
+from tests.conftest import Connection
+
+SQL_TABLES = {"django_migrations", "keys_numbering", "organizations_limit"}
+"""Tables that no model stands for."""
+
+
+def complaints() -> list[str]:
+    """What `manage.py check` has against the policy page and the URL map."""
+    return [
+        f"{message.msg} {message.hint or ''}".strip()
+        for message in run_checks()
+        if (message.id or "").startswith("audit.")
+    ]
+
+
+@pytest.fixture
+def change_line(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replace what the policy page says of a resource."""
+
+    def change(name: str, **said: Any) -> None:
+        changed = tuple(
+            dataclasses.replace(spec, **said)
+            if isinstance(spec, Resource) and spec.name == name
+            else spec
+            for spec in policy.AUDITED
+        )
+        monkeypatch.setattr(policy, "AUDITED", changed)
+        monkeypatch.setattr(
+            policy, "RESOURCES", tuple(spec for spec in changed if isinstance(spec, Resource))
+        )
+
+    return change
+
+
+# -- `manage.py check`
+
+
+def test_everything_is_listed() -> None:
+    assert complaints() == []
+
+
+def test_a_model_without_a_line_is_named_with_the_line_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with isolate_apps("keys"):
+
+        class SigningKey(models.Model):
+            class Meta:
+                app_label = "keys"
+
+            def __str__(self) -> str:
+                return "a key"
+
+        every = [*apps.get_models(include_auto_created=True), SigningKey]
+        monkeypatch.setattr(checks.apps, "get_models", lambda **_: every)
+        [complaint] = complaints()
+    assert complaint.startswith("keys.SigningKey is neither audited nor exempt in audit/policy.py.")
+    assert 'Add Resource("signing_key", "keys.SigningKey", …) to RESOURCES' in complaint
+    assert 'UNAUDITED["keys.SigningKey"] = Exempt("…")' in complaint
+
+
+def test_a_many_to_many_table_without_a_line_is_named_by_its_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(policy.UNAUDITED, "auth.Group.permissions")
+    [complaint] = complaints()
+    assert 'Add Part("auth.Group.permissions", …) to PARTS' in complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "exempt", "complaint"),
+    [
+        ("keys.Spaceship", Exempt("none exists"), "lists 'keys.Spaceship', which is not a model"),
+        ("keys.Secret.crew", Exempt("none"), "lists 'keys.Secret.crew', which is not a model"),
+        ("keys.ApiKey", Exempt("twice"), "keys.ApiKey is listed 2 times"),
+        ("sessions.Session", Exempt(" "), "sessions.Session is exempt without a reason"),
+    ],
+)
+def test_a_line_of_the_exempt_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, name: str, exempt: Exempt, complaint: str
+) -> None:
+    monkeypatch.setitem(policy.UNAUDITED, name, exempt)
+    [found] = complaints()
+    assert complaint in found
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({"recorded": ("name", "colour")}, "recorded names 'colour'"),
+        ({"recorded": ("token_hash",)}, "'token_hash' cannot be recorded (BinaryField)"),
+        ({"recorded": ("seen_from",)}, "'seen_from' is both recorded and silent"),
+        ({"silent": ("updated_at", "colour")}, "silent names 'colour'"),
+        ({"label": "{colour}"}, "label names 'colour'"),
+        ({"organization": "tenant_id"}, "organization names 'tenant_id'"),
+        ({"organization": "", "person": "whom"}, "person names 'whom'"),
+        ({"fixed": ("colour",)}, "fixed names 'colour'"),
+        (
+            {"verbs": (NamedChange(Verb.ROTATE, Operation.UPDATE, ("colour",)),)},
+            "the verb 'rotate' names 'colour'",
+        ),
+        (
+            {"verbs": (NamedChange(Verb.STORE, Operation.UPDATE, ("name",)),)},
+            "the verb 'store' is not an action",
+        ),
+    ],
+)
+def test_a_line_of_the_audited_that_is_wrong(
+    change_line: Callable[..., None], said: dict[str, Any], complaint: str
+) -> None:
+    change_line("api_key", **said)
+    [found] = complaints()
+    assert complaint in found
+
+
+@pytest.mark.parametrize("word", ["create", "grant", "rotate"])
+def test_an_action_that_is_missing(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    known = {name: action for name, action in policy._ACTIONS.items() if name != word}
+    monkeypatch.setattr(policy, "_ACTIONS", known)
+    assert any(repr(word) in complaint for complaint in complaints())
+
+
+@override_settings(ROOT_URLCONF="tests.test_coverage")
+def test_a_route_without_a_line_is_named() -> None:
+    assert any("/new/{name} (DELETE, GET) is unmapped" in complaint for complaint in complaints())
+
+
+# -- `manage.py migrate`
+
+
+def migrate() -> None:
+    call_command("migrate", database="owner", verbosity=1)
+
+
+@pytest.fixture
+def stray(superuser_connection: Connection) -> Iterator[Callable[..., None]]:
+    """Make a table in the application's schema, owned by the named role."""
+
+    def make(owner: str, *statements: str) -> None:
+        superuser_connection.execute("CREATE TABLE stray (id integer, name text)")
+        superuser_connection.execute(f'ALTER TABLE stray OWNER TO "{owner}"')
+        for statement in statements:
+            superuser_connection.execute(statement)
+
+    yield make
+    superuser_connection.execute("DROP TABLE IF EXISTS stray")
+    superuser_connection.execute("DROP ROLE IF EXISTS other_software")
+
+
+OWNER = settings.DATABASES["owner"]["USER"]
+APPLICATION = settings.DATABASES["default"]["USER"]
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+
+
+def test_migrate_refuses_a_table_of_ours_that_nobody_listed(stray: Callable[..., None]) -> None:
+    stray(OWNER)
+    with pytest.raises(CommandError, match="stray is neither audited nor exempt"):
+        migrate()
+
+
+def test_migrate_takes_a_table_that_is_exempt(
+    stray: Callable[..., None], monkeypatch: pytest.MonkeyPatch, application_connection: Connection
+) -> None:
+    stray(OWNER)
+    monkeypatch.setitem(policy.UNAUDITED, "stray", Exempt("made by this test"))
+    migrate()
+    assert application_connection.execute("SELECT * FROM stray").fetchall() == []
+    with pytest.raises(Exception, match="permission denied for table stray"):
+        application_connection.execute("INSERT INTO stray (id) VALUES (1)")
+
+
+def test_migrate_passes_over_tables_of_other_software(
+    stray: Callable[..., None],
+    superuser_connection: Connection,
+    application_connection: Connection,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    superuser_connection.execute("CREATE ROLE other_software")
+    stray("other_software")
+    migrate()
+    assert "Passed over, as tables of other software: stray" in capsys.readouterr().out
+    with pytest.raises(Exception, match="permission denied for table stray"):
+        application_connection.execute("SELECT * FROM stray")
+
+
+@pytest.mark.parametrize("right", ["INSERT", "UPDATE (name)", "DELETE", "TRUNCATE"])
+def test_migrate_refuses_another_s_table_that_the_application_can_change(
+    stray: Callable[..., None], superuser_connection: Connection, right: str
+) -> None:
+    superuser_connection.execute("CREATE ROLE other_software")
+    stray("other_software", f'GRANT {right} ON stray TO "{APPLICATION}"')
+    with pytest.raises(CommandError, match="stray belongs to another role"):
+        migrate()
+
+
+def test_every_table_of_the_schema_is_known(owner_connection: Connection) -> None:
+    assert unlisted.tables(connections["owner"]) == []
+    names = {
+        name
+        for (name,) in owner_connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        )
+    }
+    of_models = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
+    assert {n for n in names - of_models if not n.startswith("audit_")} == SQL_TABLES
+
+
+# -- What is not used cannot be used
+
+
+def test_tables_that_are_not_used_take_no_row_from_anybody(
+    organization: Organization, superuser_connection: Connection
+) -> None:
+    permission = Permission.objects.get(codename="audit:read")
+    person = organization.memberships.get().user
+    group = Group.objects.create(name="reviewers")
+    about = {
+        "permission": permission,
+        "object_pk": organization.pk,
+        "content_type": ContentType.objects.get_for_model(Organization),
+    }
+    for use in (
+        lambda: group.permissions.add(permission),
+        lambda: UserObjectPermission.objects.create(user=person, **about),
+        lambda: GroupObjectPermission.objects.create(group=group, **about),
+    ):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            use()
+    refused = [name for name, e in policy.exempt_tables().items() if e.use is Use.REFUSED]
+    assert len(refused) == 3
+    for table in refused:
+        with pytest.raises(Exception, match=f"{table} is not used"):
+            superuser_connection.execute(f"INSERT INTO {table} SELECT (t).* FROM {table} t")
+
+
+def test_people_and_groups_can_be_deleted_all_the_same(organization: Organization) -> None:
+    person: User = factories.make_member(organization).user
+    group = Group.objects.create(name="reviewers")
+    person.groups.add(group)
+    person.delete()
+    group.delete()
+    assert not Group.objects.exists()
+
+
+def test_what_only_migrate_writes_is_read_only(organization: Organization) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        Permission.objects.create(
+            name="x", codename="x", content_type=ContentType.objects.get_for_model(Organization)
+        )
