@@ -241,7 +241,7 @@ if TESTING:
 # What one level may hold, in bytes of base64: a blob of 1 MiB.
 SECRET_MAX_BYTES = env.int("SECRET_MAX_BYTES", default=1_398_104)
 # What a client may send when it rotates its key: all blobs of the project at once.
-CLIENT_ROTATION_MAX_BYTES = env.int("CLIENT_ROTATION_MAX_BYTES", default=64 * 1024 * 1024)
+CLIENT_ROTATION_MAX_BYTES = env.int("CLIENT_ROTATION_MAX_BYTES", default=16 * 1024 * 1024)
 
 # How many requests in how many seconds; RATE_LIMIT_API=200/60 and so on replace them.
 RATE_LIMITS: dict[str, environment.Limit] = {

@@ -14,6 +14,10 @@ READ_ONLY = ("secret:read", "project:read", "target:read", "environment:read", "
 PULL = (*READ_ONLY, "key:retrieve")
 PUSH = (*PULL, "secret:write")
 
+MOST_ABILITIES = 100
+MOST_SCOPES = 200
+"""How many abilities, and how many narrowings, one key may name."""
+
 
 def _aliases() -> dict[str, tuple[str, ...]]:
     changed = ("create", "update", "delete")
@@ -80,7 +84,15 @@ SCOPABLE: dict[str, range] = {
 
 def check_scopes(scopes: Iterable[Scope], held: frozenset[str]) -> None:
     """Raise ValidationError unless each scope narrows an ability that can be, and that is held."""
+    scopes = list(scopes)
+    if len(scopes) > MOST_SCOPES:
+        raise ValidationError(
+            {"scoped_permissions": f"Narrow a key in at most {MOST_SCOPES} ways."}
+        )
     for number, scope in enumerate(scopes):
+        if scope in scopes[:number]:
+            where = f"scoped_permissions.{number}"
+            raise ValidationError({where: "This narrowing is listed twice."})
         where = f"scoped_permissions.{number}.permission"
         if scope.permission not in SCOPABLE:
             raise ValidationError({where: f"{scope.permission} cannot be narrowed to a node."})

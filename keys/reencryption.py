@@ -7,9 +7,11 @@ is left to do is read from the versions themselves, so it can stop anywhere and 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -57,13 +59,28 @@ def pending(project: Project, limit: int) -> Pending:
     """
     key = _of_clients(retrieval.active(project))
     waiting = _under_other_keys(key)
-    found = list(waiting.select_related("target", "environment").order_by("number")[:limit])
+    some = _together(waiting.order_by("number").values_list("pk", "size_bytes")[:limit])
+    found = list(
+        waiting.filter(pk__in=some).select_related("target", "environment").order_by("number")
+    )
     revealed = []
     for version in found:
         version.project = project
         revealed.append((version, {"key_version": version.key_version, "size": version.size_bytes}))
     content_revealed.send(SecretVersion, verb=Verb.READ, revealed=revealed)
     return Pending(found, waiting.count())
+
+
+def _together(sizes: Iterable[tuple[uuid.UUID, int]]) -> list[uuid.UUID]:
+    """As many as the client can submit in one request, and at least one."""
+    found: list[uuid.UUID] = []
+    total = 0
+    for pk, size in sizes:
+        total += size
+        if found and total > settings.CLIENT_ROTATION_MAX_BYTES // 2:
+            break
+        found.append(pk)
+    return found
 
 
 @transaction.atomic

@@ -15,7 +15,10 @@ from keys import api_keys
 from keys.abilities import LEVELS, Scope
 from keys.models import ApiKey
 from organizations import hierarchy, ulid
-from organizations.models import Project
+from organizations.models import Environment, Project, Target
+
+_Nodes = dict[tuple[str, ...], Project | Target | Environment | None]
+"""By their references from the project down."""
 
 
 class _ApiKeyView(ApiView):
@@ -41,19 +44,26 @@ class _ApiKeyView(ApiView):
         body = bodies.read(request, bodies.ApiKeyBody, partial=partial)
         scopes = body.pop("scoped_permissions", None)
         if scopes is not None:
-            body["scopes"] = [self._scope(number, scope) for number, scope in enumerate(scopes)]
+            nodes: _Nodes = {}
+            body["scopes"] = [
+                self._scope(number, scope, nodes) for number, scope in enumerate(scopes)
+            ]
         return body
 
-    def _scope(self, number: int, given: dict[str, Any]) -> Scope:
-        """The scope a client names by slugs or ULIDs."""
+    def _scope(self, number: int, given: dict[str, Any], nodes: _Nodes) -> Scope:
+        """The scope a client names by slugs or ULIDs. nodes: those already looked up."""
         siblings: QuerySet[Any] = Project.objects.filter(organization=self.organization)
         below = ("targets", "environments", "")
         found: dict[str, Any] = {}
+        path: tuple[str, ...] = ()
         for level, children in zip(LEVELS, below, strict=True):
             reference = given.get(level)
             if not reference:
                 break
-            node = hierarchy.find_node(siblings, reference.lower())
+            path = (*path, reference.lower())
+            if path not in nodes:
+                nodes[path] = hierarchy.find_node(siblings, path[-1])
+            node = nodes[path]
             if node is None:
                 name = f"scoped_permissions.{number}.{level}"
                 raise errors.invalid({name: [f"There is no {level} {reference}."]})

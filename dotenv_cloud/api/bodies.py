@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from dotenv_cloud.api import errors
+from keys.abilities import MOST_ABILITIES, MOST_SCOPES
 from keys.client_keys import ClientKey
 from organizations import roles
 from organizations.models import Project
@@ -36,7 +38,8 @@ def read(request: Request, body: type[Body], *, partial: bool = False) -> dict[s
 
 
 class JsonBody(BaseParser):
-    """A JSON document of bounded size; whatever cannot be read is a 400, never a crash."""
+    """A JSON document of bounded size and structure; whatever cannot be read is a 400, never a
+    crash. A small list of objects costs a hundred times its text, so they are counted first."""
 
     media_type = "application/json"
 
@@ -49,11 +52,12 @@ class JsonBody(BaseParser):
         largest = self.largest
         content = stream.read(largest + 1)
         if len(content) > largest:
-            raise errors.ApiError(
-                413, "payload_too_large", f"The body is larger than {largest:,} bytes."
-            )
+            raise _too_large(f"The body is larger than {largest:,} bytes.")
+        _refuse_costly(content)
         try:
-            return json.loads(content.decode(), parse_constant=_refuse_constant)
+            text = content.decode()
+            del content  # of a large body, two copies are enough
+            return json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             raise ParseError from None
 
@@ -67,8 +71,64 @@ class LargeJsonBody(JsonBody):
         return size
 
 
+MOST_VALUES = 50_000
+"""How many values one body may hold: a rotation of as many blobs as it may have comes to 15,000."""
+
+# A string, ended or not, so that each byte is looked at once; or what begins another value.
+_VALUE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{,]', re.DOTALL)
+
+
+def _refuse_costly(content: bytes) -> None:
+    """Raise a 413 for what would take far more time or memory to read than its size says."""
+    values = (found for found in _VALUE.finditer(content) if found[0] in b"[{,")
+    if next(itertools.islice(values, MOST_VALUES, None), None) is not None:
+        raise _too_large(f"The body holds more than {MOST_VALUES:,} values.")
+    if len(content) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return
+    # One wide character makes each of a string take four bytes; an escape, an object of its own.
+    is_plain = content.isascii() and b"\\u" not in content
+    if not is_plain or content.count(b"\\") > len(content) // 32:
+        raise _too_large(
+            f"A body larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes may hold nothing"
+            " but base64: ASCII, with hardly any escapes."
+        )
+
+
+def _too_large(message: str) -> errors.ApiError:
+    return errors.ApiError(413, "payload_too_large", message)
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+class BoundedList(serializers.ListField):
+    """A list with a maximum, which the schema tells. Its length is looked at before its items, and
+    no item after the tenth wrong one."""
+
+    def __init__(self, child: serializers.Field, max_length: int, **kwargs: Any) -> None:
+        super().__init__(child=child, max_length=max_length, **kwargs)
+        self.longest = max_length
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > self.longest:
+            self.fail("max_length", max_length=self.longest)
+        items: list[Any] = super().to_internal_value(data)
+        return items
+
+    def run_child_validation(self, data: Any) -> list[Any]:
+        valid: list[Any] = []
+        wrong: dict[Any, Any] = {}
+        for number, item in enumerate(data):
+            try:
+                valid.append(self.child.run_validation(item))
+            except serializers.ValidationError as error:
+                wrong[number] = error.detail
+                if len(wrong) == errors.MOST_REPORTED:
+                    break
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return valid
 
 
 class MetadataField(serializers.DictField):
@@ -100,8 +160,9 @@ class RoleField(serializers.CharField):
             raise serializers.ValidationError(str(error)) from None
 
 
-class AbilitiesField(serializers.ListField):
-    child = serializers.CharField(max_length=40)
+class AbilitiesField(BoundedList):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(serializers.CharField(max_length=40), MOST_ABILITIES, **kwargs)
 
 
 class OrganizationBody(serializers.Serializer):
@@ -222,7 +283,7 @@ class ApiKeyBody(serializers.Serializer):
     name = serializers.CharField(max_length=100)
     abilities = AbilitiesField()
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
-    scoped_permissions = ScopeBody(many=True, required=False)
+    scoped_permissions = BoundedList(ScopeBody(), MOST_SCOPES, required=False)
     inherit_parents = serializers.BooleanField(required=False)
 
 
@@ -236,11 +297,21 @@ class LevelBody(serializers.Serializer):
     )
 
 
+MOST_NAMES = 1_000
+"""How many variables a request may name."""
+
+
 class FiltersBody(serializers.Serializer):
-    names = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    names = BoundedList(
+        serializers.CharField(max_length=255), MOST_NAMES, required=False, allow_null=True
+    )
     # Blobs have none; clients may send some.
-    tags = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
-    search = serializers.CharField(required=False, allow_blank=True, allow_null=True)
+    tags = BoundedList(
+        serializers.CharField(max_length=255), MOST_NAMES, required=False, allow_null=True
+    )
+    search = serializers.CharField(
+        max_length=255, required=False, allow_blank=True, allow_null=True
+    )
 
 
 class WordOrFlagField(serializers.CharField):
@@ -304,13 +375,17 @@ def flag(name: str, given: Any) -> bool:
     return text in YES
 
 
+MOST_BLOBS = 5_000
+"""How many blobs a client may bring at once, and so how many a project may have to be rotated."""
+
+
 class EncryptedBody(serializers.Serializer):
     id = serializers.CharField(max_length=50)
     content = TextField()
 
 
 class ClientRotationBody(serializers.Serializer):
-    secrets = EncryptedBody(many=True)
+    secrets = BoundedList(EncryptedBody(), MOST_BLOBS)
     key_check = TextField()
     key_check_salt = TextField()
     key_check_iterations = serializers.IntegerField()
@@ -330,5 +405,5 @@ class ResubmittedBody(serializers.Serializer):
 
 
 class ResubmissionBody(serializers.Serializer):
-    versions = ResubmittedBody(many=True, allow_empty=False, max_length=100)  # type: ignore[call-arg]
+    versions = BoundedList(ResubmittedBody(), 100, allow_empty=False)
     key_proof = TextField(required=False, allow_null=True, allow_blank=True, max_length=200)

@@ -126,12 +126,16 @@ def hidden(what: str = "resource") -> ApiError:
     return error
 
 
+MOST_REPORTED = 10
+"""How many mistakes of a request are told; who has made more sees the rest when these are gone."""
+
+
 def invalid(errors: Mapping[str, list[str]]) -> ApiError:
+    told = [(name, text) for name, texts in errors.items() for text in texts][:MOST_REPORTED]
     # A message may quote what was sent, and JSON may hold halves of characters.
-    errors = {
-        name: [text.encode(errors="replace").decode() for text in texts]
-        for name, texts in errors.items()
-    }
+    errors = {}
+    for name, text in told:
+        errors.setdefault(name, []).append(text.encode(errors="replace").decode())
     message = " ".join(
         f"{name}: {text}" if name != "non_field_errors" else text
         for name, texts in errors.items()
