@@ -32,11 +32,16 @@ def phrase(entry: Entry) -> Phrase:
     return (special(entry) if special else None) or _plain(entry)
 
 
+def as_words(name: str) -> str:
+    """A name of the code as people write it: key version."""
+    return name.replace("_", " ")
+
+
 def verb(entry: Entry) -> str:
     """What was done, or tried, whatever it was done to."""
     if entry.result == Result.SUCCESS or entry.action in ("access", "end_export"):
         return entry.action_label
-    return f"tried to {entry.action.replace('_', ' ')}"
+    return f"tried to {as_words(entry.action)}"
 
 
 def _plain(entry: Entry) -> Phrase:
@@ -123,7 +128,7 @@ def _updated_key(entry: Entry) -> Phrase | None:
 
 def _joined(entry: Entry) -> Phrase | None:
     role = (_change(entry, "role") or ("", ""))[1]
-    as_role = f" as {_spoken(role)}" if role else ""
+    as_role = f" as {as_words(role)}" if role else ""
     if _is_actor_s_own(entry):
         return Phrase(f"joined{as_role}")
     return Phrase("added the member", entry.resource_label, as_role)
@@ -142,13 +147,13 @@ def _new_role(entry: Entry) -> Phrase | None:
     return Phrase(
         "changed the role of",
         entry.resource_label,
-        f" from {_spoken(roles[0])} to {_spoken(roles[1])}",
+        f" from {as_words(roles[0])} to {as_words(roles[1])}",
     )
 
 
 def _invited(entry: Entry) -> Phrase | None:
     role = (_change(entry, "role") or ("", ""))[1]
-    return Phrase("invited", entry.resource_label, f" as {_spoken(role)}" if role else "")
+    return Phrase("invited", entry.resource_label, f" as {as_words(role)}" if role else "")
 
 
 def _updated_invitation(entry: Entry) -> Phrase | None:
@@ -185,10 +190,6 @@ def _ended_export(entry: Entry) -> Phrase | None:
     return Phrase(
         f"received {of}" if is_whole else f"received at most {of}", entry.resource_label, after
     )
-
-
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
 
 
 _SPECIAL: dict[tuple[str, str], Callable[[Entry], Phrase | None]] = {

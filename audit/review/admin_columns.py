@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit.entry.sentences import as_words
 from audit.models import Entry
-from audit.templatetags.audit_log import words
 from organizations import ulid
 from organizations.models import Organization
 
@@ -38,7 +38,7 @@ class Columns:
 
     @admin.display(description="action")
     def done(self, entry: Entry) -> str:
-        return words(entry.action)
+        return as_words(entry.action)
 
     @admin.display(description="resource")
     def what(self, entry: Entry) -> str:
@@ -46,7 +46,7 @@ class Columns:
 
     @admin.display(description="result")
     def shown_result(self, entry: Entry) -> str:
-        return f"{entry.result}: {words(entry.reason)}" if entry.reason else entry.result
+        return f"{entry.result}: {as_words(entry.reason)}" if entry.reason else entry.result
 
     @admin.display(description="way")
     def way(self, entry: Entry) -> str:

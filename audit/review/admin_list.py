@@ -15,6 +15,7 @@ from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
 from audit import policy
+from audit.entry.sentences import as_words
 from audit.export import formats
 from audit.ledger import replica
 from audit.models import Entry
@@ -88,7 +89,7 @@ class WhenFilter(_Parameter):
 
 class ActionFilter(_Parameter):
     title, parameter_name = "action", "action"
-    choices_ = tuple((action.name, action.name.replace("_", " ")) for action in policy.ACTIONS)
+    choices_ = tuple((action.name, as_words(action.name)) for action in policy.ACTIONS)
 
 
 class TypeFilter(_Parameter):

@@ -83,7 +83,7 @@ def instant_utc(moment: dt.datetime) -> str:
 @register.filter
 def words(name: str) -> str:
     """A name of the code as people write it: key version."""
-    return name.replace("_", " ")
+    return sentences.as_words(name)
 
 
 @register.filter
