@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from keys.views import api_keys, custody, levels, projects, rotation, versions
+from keys.views import api_keys, custody, levels, projects, rotation
+from keys.views import secret_versions as versions
 
 PROJECT = "projects/<str:project>"
 TARGET = f"{PROJECT}/targets/<str:target>"

@@ -133,7 +133,7 @@ def key_history(request: Any, project: str) -> HttpResponse:
         context["entries"] = paging.page(asked.qs, per_page=25).entries
         context["began"] = _beginnings(organization, found.slug)
         reading.note_view(organization, asked)
-    return render(request, "keys/history.html", context)
+    return render(request, "audit/key_history.html", context)
 
 
 def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:

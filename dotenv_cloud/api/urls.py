@@ -16,11 +16,11 @@ from dotenv_cloud.api import (
     client_keys,
     encryption_keys,
     errors,
-    hierarchy,
     organizations,
     secrets,
-    versions,
 )
+from dotenv_cloud.api import nodes as hierarchy
+from dotenv_cloud.api import secret_versions as versions
 from dotenv_cloud.api.base import AlwaysJson
 
 

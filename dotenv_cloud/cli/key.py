@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from dotenv_cloud.cli import crypto, hierarchy, key_material, levels, output, session, times
+from dotenv_cloud.cli import crypto, key_material, levels, output, session, times
+from dotenv_cloud.cli import listing as hierarchy
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.key_material import OldKey, ProjectKey

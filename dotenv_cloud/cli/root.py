@@ -16,16 +16,16 @@ from dotenv_cloud.cli import (
     audit,
     client,
     completion,
-    hierarchy,
     key,
     login,
     node_commands,
     output,
-    places,
     pull,
     push,
     secret,
 )
+from dotenv_cloud.cli import listing as hierarchy
+from dotenv_cloud.cli import tree as places
 from dotenv_cloud.cli.errors import Cancelled, Exit, Failure
 from dotenv_cloud.cli.options import Group, Options
 

@@ -33,8 +33,8 @@ from keys import (
     retrieval,
     rotation,
     secrets,
-    versions,
 )
+from keys import secret_versions as versions
 from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import ApiKey

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keys.views.places import find_project
+from keys.views.finding import find_project
 from keys.views.rotation import key_versions
 
 __all__ = ["find_project", "key_versions"]

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods
 from keys import custody
 from keys.errors import RuleError
 from keys.forms import GiveKeyForm, ShowKeyForm, TakeKeyForm
-from keys.views.places import find_project
+from keys.views.finding import find_project
 from keys.views.rules import explain
 from organizations import passwords
 from organizations.membership_access import organization_page, require

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 from keys import tree
 from keys.forms import EnvironmentForm, NodeForm
 from keys.levels import Level
+from keys.views.finding import find_environment, find_project, find_target
 from keys.views.pages import deletion, node_form
-from keys.views.places import find_environment, find_project, find_target
 from organizations.hierarchy import create_environment, create_target, update_node
 from organizations.membership_access import organization_page
 from organizations.models import Environment

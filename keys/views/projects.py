@@ -14,8 +14,8 @@ from keys.forms import ProjectForm, ProjectSettingsForm
 from keys.levels import Level
 from keys.models import Secret
 from keys.projects import create_project
+from keys.views.finding import find_project
 from keys.views.pages import deletion, node_form
-from keys.views.places import find_project
 from keys.views.rotation import key_versions
 from organizations.hierarchy import update_node
 from organizations.membership_access import organization_page

@@ -14,7 +14,7 @@ from keys import authors, rotation
 from keys.errors import RotationInProgressError, RuleError
 from keys.forms import RotationForm
 from keys.models import KeyVersion
-from keys.views.places import find_project
+from keys.views.finding import find_project
 from keys.views.rules import explain
 from organizations import limits
 from organizations.membership_access import announce, organization_page

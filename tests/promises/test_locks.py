@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from keys import authors, deletion, rotation, secrets, versions
+from keys import authors, deletion, rotation, secrets
+from keys import secret_versions as versions
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
 from organizations import clock

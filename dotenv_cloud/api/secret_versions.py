@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from dotenv_cloud.api import bodies, errors, paging, resources
 from dotenv_cloud.api.base import ApiView, data, no_content
 from dotenv_cloud.api.schema import described
-from keys import versions
+from keys import secret_versions as versions
 from keys.models import SecretVersion
 
 LARGEST_NUMBER = 2**63 - 1

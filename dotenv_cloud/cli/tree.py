@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import click
 
-from dotenv_cloud.cli import accounts, hierarchy, output, session
+from dotenv_cloud.cli import accounts, output, session
+from dotenv_cloud.cli import listing as hierarchy
 from dotenv_cloud.cli.accounts import Organization
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.hierarchy import Node
+from dotenv_cloud.cli.listing import Node
 from dotenv_cloud.cli.options import Command, Group, current_options, format_option
 from dotenv_cloud.cli.output import Column
 

@@ -10,12 +10,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from keys import authors, tree, versions
+from keys import authors, tree
+from keys import secret_versions as versions
 from keys.errors import ContentRequiredError, RuleError
 from keys.forms import PurgeForm
 from keys.levels import Level
 from keys.models import KeyVersion, SecretVersion
-from keys.views.places import find_level
+from keys.views.finding import find_level
 from keys.views.rules import explain
 from organizations.membership_access import organization_page, require
 from organizations.pages import page_of
