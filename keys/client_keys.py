@@ -14,8 +14,6 @@ from django.core.exceptions import ValidationError
 from keys import crypto, master_key
 from keys.errors import InsecureClientKeyError, KeyProofMismatchError, KeyProofRequiredError
 from keys.models import KeyVersion
-from organizations import clock, ulid
-from organizations.models import Project
 
 PROOF_BYTES = 32
 SHORTEST_SALT_BYTES = 16
@@ -51,33 +49,6 @@ class ClientKey:
             raise ValidationError(wrong)
         assert proof is not None and salt is not None
         return cls(proof, salt, key_check_iterations)
-
-
-def make_version(
-    project: Project,
-    number: int,
-    key: ClientKey,
-    *,
-    key_hint: str = "",
-    history_policy: str = Project.HistoryPolicy.KEEP,
-) -> KeyVersion:
-    """Insert an active client-managed version: its proof, wrapped, and never its key."""
-    row = ulid.new()
-    wrapped = master_key.wrap_proof(key.proof, row)
-    return KeyVersion.objects.create(
-        id=row,
-        organization_id=project.organization_id,
-        project=project,
-        version=number,
-        managed=KeyVersion.Managed.CLIENT,
-        wrapped_key_check=wrapped.sealed,
-        master_key_version=wrapped.master_key_version,
-        key_check_salt=key.salt,
-        key_check_iterations=key.iterations,
-        key_hint=key_hint,
-        history_policy=history_policy,
-        created_at=clock.now(),
-    )
 
 
 def check_proof(version: KeyVersion, sent: str | None) -> None:

@@ -11,7 +11,7 @@ import hmac
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from keys import crypto, data_keys, master_key, projects, reencryption, retrieval
+from keys import crypto, data_keys, key_versions, master_key, reencryption, retrieval
 from keys.errors import (
     ClientManagedError,
     ContentUndecryptableError,
@@ -70,7 +70,7 @@ def to_server(project: Project, key: str) -> KeyVersion:
     version = _locked(project)
     if not version.is_client_managed:
         raise ServerManagedError(f"The key of {project.slug} is the server's already.")
-    projects.check_key(key, "key")
+    key_versions.check_key(key, "key")
     salt, rounds = bytes(version.key_check_salt), version.key_check_iterations
     if crypto.prove(key, salt, rounds) != master_key.unwrap_proof(version):
         raise KeyProofMismatchError("This is not the project's key.")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from keys import blobs, client_keys, crypto, data_keys, numbering, retrieval
+from keys import blobs, client_keys, crypto, data_keys, key_versions, numbering, retrieval
 from keys.authors import SYSTEM, Author
 from keys.client_keys import ClientKey
 from keys.errors import (
@@ -22,7 +22,6 @@ from keys.errors import (
     ServerManagedError,
 )
 from keys.models import KeyVersion, Secret, SecretVersion
-from keys.projects import make_version
 from organizations import clock, ulid
 from organizations.models import Project
 from organizations.signals import Verb, act
@@ -60,7 +59,7 @@ def rotate(
     held = _held(project)
     with act(Verb.ROTATE, key_version=old.version + 1, history_policy=policy, count=len(held)):
         _retire(old)
-        made = make_version(
+        made = key_versions.make(
             project,
             old.version + 1,
             key,
@@ -104,7 +103,7 @@ def rotate_client_key(
     contents = _matched(held, encrypted, key)
     with act(Verb.ROTATE, key_version=old.version + 1, history_policy=policy, count=len(held)):
         _retire(old)
-        made = client_keys.make_version(
+        made = key_versions.make_client_managed(
             project, old.version + 1, key, key_hint=old.key_hint, history_policy=policy
         )
         _move(held, lambda secret: contents[secret.pk], made, author=author)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from keys.views import api_keys, custody, levels, projects, rotation
-from keys.views import secret_versions as versions
+from keys.views import api_keys, custody, levels, projects, rotation, secret_versions
 
 PROJECT = "projects/<str:project>"
 TARGET = f"{PROJECT}/targets/<str:target>"
@@ -29,10 +28,10 @@ urlpatterns = [
     path(f"{ENVIRONMENT}/delete", levels.delete_environment, name="delete_environment"),
     path(f"{PROJECT}/keys/rotate", rotation.rotate, name="rotate_key"),
     path(f"{PROJECT}/custody", custody.switch, name="switch_custody"),
-    path(f"{PROJECT}/versions", versions.history, name="project_versions"),
-    path(f"{TARGET}/versions", versions.history, name="target_versions"),
-    path(f"{ENVIRONMENT}/versions", versions.history, name="environment_versions"),
-    path("versions/<int:version>", versions.version, name="version"),
+    path(f"{PROJECT}/versions", secret_versions.history, name="project_versions"),
+    path(f"{TARGET}/versions", secret_versions.history, name="target_versions"),
+    path(f"{ENVIRONMENT}/versions", secret_versions.history, name="environment_versions"),
+    path("versions/<int:version>", secret_versions.version, name="version"),
     path("api-keys", api_keys.api_key_list, name="api_keys"),
     path("api-keys/new", api_keys.create_api_key, name="create_api_key"),
     path("api-keys/<str:api_key>", api_keys.api_key, name="api_key"),

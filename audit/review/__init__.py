@@ -6,7 +6,8 @@ from audit.review.activity import activity, counts
 from audit.review.completing import complete
 from audit.review.entry import entry
 from audit.review.exports import export_entries
-from audit.review.histories import actor_history, key_history, resource_history
+from audit.review.histories import actor_history, resource_history
+from audit.review.key_history import key_history
 from audit.review.saving import view_page, views_page
 from audit.review.watching import new_entries
 

@@ -14,8 +14,6 @@ from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import counting, name_index, paging, reading
 from audit.questions.filters import EntryFilter
-from keys import reencryption
-from keys.views import find_project, key_versions
 from organizations import ulid
 from organizations.membership_access import organization_page
 from organizations.models import Organization
@@ -114,28 +112,6 @@ def _who(
     return str(member.user.email), ActorType.USER
 
 
-@require_GET
-@organization_page("key:retrieve", "audit:read")
-def key_history(request: Any, project: str) -> HttpResponse:
-    """The versions of a project's key and, for who reads the log, what happened to them."""
-    found = find_project(request, project)
-    versions = key_versions(found)
-    context: dict[str, Any] = {
-        "section": "projects",
-        "project": found,
-        "versions": versions,
-        "progress": reencryption.progress(found),
-        "entries": None,
-    }
-    if "audit:read" in request.abilities:
-        organization = request.organization
-        asked = _ask(organization, {"resource": found.slug, "type": "key_version"})
-        context["entries"] = paging.page(asked.qs, per_page=25).entries
-        context["began"] = _beginnings(organization, found.slug)
-        reading.note_view(organization, asked)
-    return render(request, "audit/key_history.html", context)
-
-
 def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:
     given = QueryDict(mutable=True)
     given.update(params)
@@ -185,14 +161,3 @@ def _last_known(organization: Organization, resource: str, field: str) -> list[s
     found = _newest(_ask(organization, {"resource": resource, "field": field}))
     before, after = found.recorded_changes.get(field, (None, None)) if found else (None, None)
     return [str(item) for item in after or before or []]
-
-
-def _beginnings(organization: Organization, slug: str) -> dict[int, Entry]:
-    """The entry that each version of the project's key began with, of the newest hundred."""
-    asked = _ask(organization, {"resource": slug, "type": "key_version", "action": "create,rotate"})
-    entries = paging.page(asked.qs, per_page=100).entries
-    return {
-        int(version): entry
-        for entry in entries
-        if (version := entry.resource_label.rpartition("/")[2]).isdecimal()
-    }

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from dotenv_cloud.api import bodies, errors, paging, resources
 from dotenv_cloud.api.base import ApiView, data, no_content
 from dotenv_cloud.api.schema import described
-from keys import secret_versions as versions
+from keys import secret_versions
 from keys.models import SecretVersion
 
 LARGEST_NUMBER = 2**63 - 1
@@ -25,9 +25,9 @@ class Versions(ApiView):
         level = self.level(body["project"], body.get("target"), body.get("environment"))
         return paging.page_of(
             request,
-            versions.of_level(level),
+            secret_versions.of_level(level),
             lambda version: resources.secret_version(
-                version, versions.lock_reason(version, level.project)
+                version, secret_versions.lock_reason(version, level.project)
             ),
             number=body.get("page") or 1,
             per_page=body.get("per_page") or paging.DEFAULT_PAGE,
@@ -37,7 +37,7 @@ class Versions(ApiView):
 class VersionView(ApiView):
     def version(self) -> SecretVersion:
         """The version of the path, unless it lies where the ability does not reach."""
-        found = versions.find(self.organization, min(self.kwargs["version"], LARGEST_NUMBER))
+        found = secret_versions.find(self.organization, min(self.kwargs["version"], LARGEST_NUMBER))
         if found is None:
             raise errors.not_found("version")
         if not self.principal.reaches(self.ability, *found.level.ids):
@@ -53,7 +53,7 @@ class OneVersion(VersionView):
         found = self.version()
         principal = self.principal
         retrieves = principal.may_inside("key:retrieve", *found.level.ids)
-        shown = versions.show(found) if retrieves else versions.outline(found)
+        shown = secret_versions.show(found) if retrieves else secret_versions.outline(found)
         writes = retrieves and principal.may_inside("secret:write", found.project_id)
         return data(
             {
@@ -70,7 +70,7 @@ class OneVersion(VersionView):
     def delete(self, request: Request, organization: str, version: int) -> Response:
         body = bodies.read(request, bodies.ForceBody)
         force = bool(body.get("force")) or bodies.flag("force", request.query_params.get("force"))
-        versions.delete(self.version(), force=force)
+        secret_versions.delete(self.version(), force=force)
         return no_content()
 
 
@@ -81,7 +81,7 @@ class VersionRestoration(VersionView):
     def post(self, request: Request, organization: str, version: int) -> Response:
         body = bodies.read(request, bodies.RestoreBody)
         found = self.version()
-        secret = versions.restore(
+        secret = secret_versions.restore(
             found,
             author=self.principal.author,
             content=body.get("content"),
@@ -110,6 +110,6 @@ class Purging(ApiView):
         )
         level = self.level(body["project"], **place)
         bodies.require_confirmed(body, "versions are removed for good")
-        count = versions.purge(level, whole_project=of_project)
+        count = secret_versions.purge(level, whole_project=of_project)
         word = "version" if count == 1 else "versions"
         return data({"purged_count": count}, message=f"{count} {word} purged.")

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from dotenv_cloud.cli import crypto, key_material, levels, output, session, times
-from dotenv_cloud.cli import listing as hierarchy
+from dotenv_cloud.cli import crypto, key_material, levels, listing, output, session, times
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.key_material import OldKey, ProjectKey
@@ -154,7 +153,7 @@ def _rotate_here(
 def _every_level(api: Api, slug: str, key: ProjectKey) -> list[Level]:
     """Every level of the project that holds something, opened."""
     found: dict[str, Level] = {}
-    leaves = [node.path.split("/") for node in hierarchy.leaves(api, slug)]
+    leaves = [node.path.split("/") for node in listing.leaves(api, slug)]
     with output.progress(len(leaves), "Reading") as step:
         for segments in leaves:
             for level in levels.fetch(api, segments).levels:

@@ -14,18 +14,20 @@ import click
 from dotenv_cloud.cli import (
     apikeys,
     audit,
+    auth,
     client,
     completion,
     key,
+    listing,
     login,
     node_commands,
+    organization,
     output,
     pull,
     push,
     secret,
+    tree,
 )
-from dotenv_cloud.cli import listing as hierarchy
-from dotenv_cloud.cli import tree as places
 from dotenv_cloud.cli.errors import Cancelled, Exit, Failure
 from dotenv_cloud.cli.options import Group, Options
 
@@ -55,11 +57,11 @@ for command in (
     login.logout,
     login.status,
     login.account,
-    places.auth,
-    places.org,
-    hierarchy.list_command,
-    places.tree,
-    places.path,
+    auth.auth,
+    organization.org,
+    listing.list_command,
+    tree.tree,
+    tree.path,
     pull.pull,
     pull.export,
     push.push,

@@ -32,9 +32,9 @@ from keys import (
     projects,
     retrieval,
     rotation,
+    secret_versions,
     secrets,
 )
-from keys import secret_versions as versions
 from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import ApiKey
@@ -270,11 +270,11 @@ class Acme:
         """The newest version comes back."""
         with program(self.keys[key], ip, command="secret restore") as api_key:
             level = self.level(path)
-            newest = versions.of_level(level).first()
+            newest = secret_versions.of_level(level).first()
             assert newest is not None
-            found = versions.find(self.organization, newest.number)
+            found = secret_versions.find(self.organization, newest.number)
             assert found is not None
-            versions.restore(found, author=authors.of_api_key(api_key))
+            secret_versions.restore(found, author=authors.of_api_key(api_key))
 
     def make_vault(self) -> None:
         """A project whose key only its clients have; the server keeps the proof of it."""

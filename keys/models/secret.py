@@ -14,7 +14,7 @@ class Secret(OfLevel):
 
     number: for clients that want an integer; unique in the organization.
     size_bytes: the length of the base64 text, which is how clients measure a blob.
-    Change it through `keys.secrets`, `keys.versions` and `keys.rotation` alone.
+    Change it through `keys.secrets`, `keys.secret_versions` and `keys.rotation` alone.
     """
 
     number = models.BigIntegerField(editable=False)

@@ -9,14 +9,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from keys import reencryption, tree
+from keys import key_versions, reencryption, tree
 from keys.forms import ProjectForm, ProjectSettingsForm
 from keys.levels import Level
 from keys.models import Secret
 from keys.projects import create_project
 from keys.views.finding import find_project
 from keys.views.pages import deletion, node_form
-from keys.views.rotation import key_versions
 from organizations.hierarchy import update_node
 from organizations.membership_access import organization_page
 from organizations.models import Project, Target
@@ -44,7 +43,7 @@ def show(request: Any, project: str) -> HttpResponse:
     context = {
         "section": "projects",
         "project": found,
-        "key": key_versions(found).filter(is_active=True).first(),
+        "key": key_versions.of_project(found).filter(is_active=True).first(),
         "progress": reencryption.progress(found),
         "secret_count": Secret.objects.filter(project=found).count(),
         "root": tree.branch(Level(found)),

@@ -1,4 +1,4 @@
-"""The versions of a project's key, and rotating it."""
+"""Rotating a project's key."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ from django.views.decorators.http import require_http_methods
 from keys import authors, rotation
 from keys.errors import RotationInProgressError, RuleError
 from keys.forms import RotationForm
-from keys.models import KeyVersion
 from keys.views.finding import find_project
 from keys.views.rules import explain
 from organizations import limits
 from organizations.membership_access import announce, organization_page
 from organizations.models import Project
-
-
-def key_versions(project: Project) -> Any:
-    """The versions of a project's key, the active one first."""
-    return KeyVersion.objects.filter(project=project).defer("wrapped_key", "wrapped_key_check")
 
 
 @transaction.non_atomic_requests

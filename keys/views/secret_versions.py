@@ -10,8 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from keys import authors, tree
-from keys import secret_versions as versions
+from keys import authors, secret_versions, tree
 from keys.errors import ContentRequiredError, RuleError
 from keys.forms import PurgeForm
 from keys.levels import Level
@@ -40,18 +39,18 @@ def history(
     if request.method == "POST":
         require(request, "secret:purge")
         if form.is_valid():
-            count = versions.purge(level, whole_project=form.cleaned_data["whole_project"])
+            count = secret_versions.purge(level, whole_project=form.cleaned_data["whole_project"])
             gone = "1 version was" if count == 1 else f"{count} versions were"
             messages.success(request, f"{gone} deleted for good.")
             return redirect(request.path)
-    page = page_of(request, versions.of_level(level))
+    page = page_of(request, secret_versions.of_level(level))
     context = {
         "section": "projects",
         "level": level,
         "project": level.project,
         "own": tree.branch(level),
         "page": page,
-        "lines": [Line(found, versions.lock_reason(found, level.project)) for found in page],
+        "lines": [Line(found, secret_versions.lock_reason(found, level.project)) for found in page],
         "form": form,
     }
     return render(request, "keys/versions.html", context, status=422 if form.errors else 200)
@@ -61,7 +60,7 @@ def history(
 @organization_page("secret:history")
 def version(request: Any, version: int) -> HttpResponse:
     """One version: restore it, or delete it; both after this page has asked."""
-    found: Any = versions.find(request.organization, min(version, LARGEST_NUMBER))
+    found: Any = secret_versions.find(request.organization, min(version, LARGEST_NUMBER))
     if found is None:
         raise Http404("There is no such version.")
     level, error, action = found.level, "", request.POST.get("action")
@@ -83,7 +82,7 @@ def version(request: Any, version: int) -> HttpResponse:
         "level": level,
         "project": level.project,
         "own": tree.branch(level),
-        "locked": versions.lock_reason(found, level.project),
+        "locked": secret_versions.lock_reason(found, level.project),
         "needs_client": found.is_client_encrypted and found.key_version != active,
         "history": address(request, level),
         "error": error,
@@ -100,7 +99,7 @@ def address(request: Any, level: Level) -> str:
 def _restore(request: Any, found: SecretVersion) -> str:
     """Restore; returns why not, or nothing."""
     try:
-        versions.restore(found, author=authors.of_user(request.user))
+        secret_versions.restore(found, author=authors.of_user(request.user))
     except ContentRequiredError:
         return "Only your own programs can open this version, so one of them has to restore it."
     except RuleError as refused:
@@ -111,7 +110,7 @@ def _restore(request: Any, found: SecretVersion) -> str:
 
 def _delete(request: Any, found: SecretVersion) -> str:
     try:
-        versions.delete(found, force=bool(request.POST.get("force")))
+        secret_versions.delete(found, force=bool(request.POST.get("force")))
     except RuleError as refused:
         return explain(request, refused)
     messages.success(request, f"Version {found.number} was deleted for good.")

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from keys import authors, deletion, rotation, secrets
-from keys import secret_versions as versions
+from keys import authors, deletion, rotation, secret_versions, secrets
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
 from organizations import clock
@@ -87,7 +86,7 @@ def test_versions_are_purged_in_the_order_in_which_they_are_re_encrypted(
     def purge() -> int:
         with connection.cursor() as cursor:
             cursor.execute("SET enable_indexscan = off; SET enable_bitmapscan = off")
-        return versions.purge(level, whole_project=whole_project)
+        return secret_versions.purge(level, whole_project=whole_project)
 
     with transaction.atomic():
         SecretVersion.objects.select_for_update().get(pk=first)

@@ -25,9 +25,9 @@ from keys import (
     reencryption,
     retrieval,
     rotation,
+    secret_versions,
     secrets,
 )
-from keys import secret_versions as versions
 from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
@@ -92,7 +92,7 @@ def test_a_level_holds_what_was_stored_last(level: Level) -> None:
     secrets.store(level, sealed(level.project, b"A=1"), author=ADA)
     secrets.store(level, sealed(level.project, b"A=2"), author=ADA)
     assert held(level) == b"A=2"
-    [version] = versions.of_level(level)
+    [version] = secret_versions.of_level(level)
     assert (version.action, version.author_name, version.key_version) == ("update", "Ada", 1)
     assert blobs.opened(retrieval.active(level.project), version.content) == b"A=1"
 
@@ -161,10 +161,10 @@ def test_a_deleted_level_can_be_restored(level: Level) -> None:
     assert secrets.delete(level, author=ADA) is True
     assert secrets.delete(level, author=ADA) is False
     assert held(level) is None
-    [version] = versions.of_level(level)
+    [version] = secret_versions.of_level(level)
     with pytest.raises(errors.VersionProtectedError):
-        versions.delete(version)
-    versions.restore(version, author=ADA)
+        secret_versions.delete(version)
+    secret_versions.restore(version, author=ADA)
     assert held(level) == b"A=1"
 
 
@@ -188,9 +188,9 @@ def test_rotation_moves_every_level_and_keeps_what_was(level: Level, entries: En
         b"target",
         b"environment",
     ]
-    [version] = versions.of_level(level)
+    [version] = secret_versions.of_level(level)
     assert (version.action, version.key_version, version.author_name) == ("rotate", 1, "Ada")
-    versions.restore(version, author=ADA)
+    secret_versions.restore(version, author=ADA)
     assert Secret.objects.get(environment=level.environment).key_version == 2
     assert held(level) == b"environment"
     [entry] = entries(action="rotate", resource_type="key_version")
@@ -292,10 +292,12 @@ def test_an_old_version_of_a_client_needs_its_content_anew(client_project: Proje
         [Encrypted(Secret.objects.get().ulid, sealed_by(other, b"A=1"))],
         client_key(other),
     )
-    [version] = versions.of_level(level)
+    [version] = secret_versions.of_level(level)
     with pytest.raises(errors.ContentRequiredError):
-        versions.restore(version, author=ADA)
-    versions.restore(version, author=ADA, content=sealed_by(other, b"A=1"), key_proof=proof(other))
+        secret_versions.restore(version, author=ADA)
+    secret_versions.restore(
+        version, author=ADA, content=sealed_by(other, b"A=1"), key_proof=proof(other)
+    )
     assert Secret.objects.get().key_version == 2
 
 
@@ -339,13 +341,13 @@ def test_old_versions_lock_and_stay_listed(level: Level) -> None:
     secrets.store(level, sealed(level.project, b"A=1"), author=ADA)
     secrets.delete(level, author=ADA)
     Organization.objects.update(history_retention_days=30)
-    [version] = versions.of_level(level)
-    found = versions.find(level.project.organization, version.number)
+    [version] = secret_versions.of_level(level)
+    found = secret_versions.find(level.project.organization, version.number)
     assert found is not None
-    assert versions.show(found).version == found
+    assert secret_versions.show(found).version == found
     with time_machine.travel(clock.now() + dt.timedelta(days=31)):
-        assert versions.lock_reason(found, found.project)
-        for closed in (versions.show, partial(versions.restore, author=ADA)):
+        assert secret_versions.lock_reason(found, found.project)
+        for closed in (secret_versions.show, partial(secret_versions.restore, author=ADA)):
             with pytest.raises(errors.VersionLockedError) as refused:
                 closed(found)
             assert refused.value.details["retention_days"] == 30

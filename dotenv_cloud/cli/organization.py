@@ -1,0 +1,64 @@
+"""`dotenv org`: the organizations that one belongs to, and the one that commands act in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from dotenv_cloud.cli import accounts, listing, output, session
+from dotenv_cloud.cli.accounts import Organization
+from dotenv_cloud.cli.errors import Exit, Failure
+from dotenv_cloud.cli.options import Group, current_options, format_option
+
+
+@click.group("org", cls=Group)
+def org() -> None:
+    """See your organizations, and choose the one to work in."""
+
+
+@org.command("list")
+@format_option("table", "json", "yaml")
+@click.option("--no-refresh", is_flag=True, hidden=True)
+def org_list(format_: str, no_refresh: bool) -> None:
+    """List the organizations that you belong to."""
+    listing.print_organizations(format_)
+
+
+@org.command("show")
+@format_option("table", "json", "yaml")
+def org_show(format_: str) -> None:
+    """Show the organization that commands act in."""
+    with session.connect() as api:
+        found = api.get(api.of_organization())["data"]["attributes"]
+    if format_ != "table":
+        output.as_data(format_, found)
+        return
+    output.facts([(name.upper().replace("_", " "), value or "-") for name, value in found.items()])
+
+
+@org.command("use")
+@click.argument("wanted", metavar="ULID|SLUG|NAME")
+def org_use(wanted: str) -> None:
+    """Have the current account act in another organization of yours."""
+    options = current_options()
+    account = session.chosen_account(options)
+    if account is None:
+        raise Failure("No account is in use.", Exit.USAGE, "Run `dotenv login`.")
+    with session.connect() as api:
+        rows = [row["attributes"] for row in api.collection("/api/v1/organizations")]
+    matching = [
+        row for row in rows if wanted.upper() == row["ulid"] or wanted in (row["slug"], row["name"])
+    ]
+    if len(matching) != 1:
+        known = ", ".join(row["slug"] for row in rows) or "none"
+        raise Failure(
+            f"{'More than one' if matching else 'No'} organization of yours is called {wanted}.",
+            Exit.NOT_FOUND,
+            f"Yours: {known}.",
+        )
+    [row] = matching
+    organization = Organization(row["ulid"], row["name"], row["slug"])
+    with accounts.edit(options.accounts_file) as book:
+        book.accounts[account.name] = replace(account, organization=organization)
+    output.success(f"{account.name} acts in {row['name']} now.")
