@@ -1,61 +1,172 @@
-"""What tests begin with: people, organizations and projects, made by the product's functions."""
+"""What tests begin with: people, organizations and projects, made by the product's functions.
+
+`create` makes the rows above as well, unless they are given; those above are reached by two
+underscores: `EnvironmentFactory.create(target__project__organization=acme)`.
+"""
 
 from __future__ import annotations
 
-from itertools import count
+from collections.abc import Iterable
+from typing import Any
 
-from keys import api_keys, authors, blobs, crypto, data_keys, retrieval, secrets
+from factory.base import Factory
+from factory.declarations import (
+    LazyAttribute,
+    LazyFunction,
+    SelfAttribute,
+    Sequence,
+    SubFactory,
+    Trait,
+)
+from factory.django import DjangoModelFactory
+
+from keys import api_keys, authors, blobs, crypto, data_keys, projects, retrieval, secrets
+from keys.abilities import Scope
 from keys.api_keys import Issued
+from keys.client_keys import FEWEST_ITERATIONS, ClientKey
 from keys.levels import Level
-from keys.models import Secret
-from keys.projects import create_project
+from keys.models import ApiKey, Secret
 from organizations import creation, hierarchy, members, roles
 from organizations.models import Environment, Membership, Organization, Project, Target, User
+from organizations.roles import Role
 
 PASSWORD = "correct horse battery staple"
-
-_numbers = count(1)
-
-
-def make_user(email: str | None = None, **fields: object) -> User:
-    return User.objects.create_user(
-        email or f"person{next(_numbers)}@example.org", PASSWORD, **fields
-    )
+CLIENT_KEY = "a client's own key, longer than 32 bytes"
 
 
-def make_organization(name: str | None = None, *, owner: User | None = None) -> Organization:
-    return creation.create_organization(
-        name or f"Organization {next(_numbers)}", owner=owner or make_user()
-    )
+def client_key(key: str = CLIENT_KEY, salt: bytes = bytes(16)) -> ClientKey:
+    """What a client sends of its key, in as few rounds as the server takes."""
+    return ClientKey(crypto.prove(key, salt, FEWEST_ITERATIONS), salt, FEWEST_ITERATIONS)
 
 
-def make_member(
-    organization: Organization, role: str = "member", user: User | None = None
-) -> Membership:
-    return members.add(organization, user or make_user(), role)
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    email = Sequence(lambda number: f"person{number}@example.org")
+    password = PASSWORD
+
+    @classmethod
+    def _create(cls, model_class: type[User], **fields: Any) -> User:
+        return User.objects.create_user(**fields)
 
 
-def make_project(organization: Organization, name: str = "My app") -> Project:
-    return create_project(organization, name)
+class OrganizationFactory(DjangoModelFactory[Organization]):
+    class Meta:
+        model = Organization
+
+    name = Sequence(lambda number: f"Organization {number}")
+    owner = SubFactory(UserFactory)
+
+    @classmethod
+    def _create(cls, model_class: type[Organization], name: str, **fields: Any) -> Organization:
+        return creation.create_organization(name, **fields)
 
 
-def make_target(project: Project, name: str = "Backend") -> Target:
-    return hierarchy.create_target(project, name)
+class MembershipFactory(DjangoModelFactory[Membership]):
+    class Meta:
+        model = Membership
+
+    class Params:
+        auditor = Trait(role=Role.AUDITOR)
+
+    organization = SubFactory(OrganizationFactory)
+    user = SubFactory(UserFactory)
+    role = Role.MEMBER
+
+    @classmethod
+    def _create(cls, model_class: type[Membership], **fields: Any) -> Membership:
+        return members.add(**fields)
 
 
-def make_environment(target: Target, name: str = "Production", **fields: str) -> Environment:
-    return hierarchy.create_environment(target, name, **fields)
+class ProjectFactory(DjangoModelFactory[Project]):
+    class Meta:
+        model = Project
+
+    class Params:
+        client_managed = Trait(client_key=LazyFunction(client_key))
+
+    organization = SubFactory(OrganizationFactory)
+    name = "My app"
+
+    @classmethod
+    def _create(cls, model_class: type[Project], **fields: Any) -> Project:
+        return projects.create_project(**fields)
 
 
-def make_secret(level: Level, plaintext: bytes = b"A=1") -> Secret:
+class TargetFactory(DjangoModelFactory[Target]):
+    class Meta:
+        model = Target
+
+    project = SubFactory(ProjectFactory)
+    name = "Backend"
+
+    @classmethod
+    def _create(cls, model_class: type[Target], **fields: Any) -> Target:
+        return hierarchy.create_target(**fields)
+
+
+class EnvironmentFactory(DjangoModelFactory[Environment]):
+    class Meta:
+        model = Environment
+
+    target = SubFactory(TargetFactory)
+    name = "Production"
+
+    @classmethod
+    def _create(cls, model_class: type[Environment], **fields: Any) -> Environment:
+        return hierarchy.create_environment(**fields)
+
+
+class LevelFactory(Factory[Level]):
+    """The level of an environment; with `environment=None` that of its target."""
+
+    class Meta:
+        model = Level
+
+    project = SubFactory(ProjectFactory)
+    target = SubFactory(TargetFactory, project=SelfAttribute("..project"))
+    environment = SubFactory(EnvironmentFactory, target=SelfAttribute("..target"))
+
+
+class SecretFactory(DjangoModelFactory[Secret]):
     """What the server's own key encrypts, stored at a level; what was there becomes a version."""
-    key = data_keys.data_key(retrieval.active(level.project))
-    blob = blobs.to_text(crypto.encrypt(key, plaintext))
-    return secrets.store(level, blob, author=authors.SYSTEM)
+
+    class Meta:
+        model = Secret
+
+    level = SubFactory(LevelFactory)
+    plaintext = b"A=1"
+
+    @classmethod
+    def _create(cls, model_class: type[Secret], level: Level, plaintext: bytes) -> Secret:
+        key = data_keys.data_key(retrieval.active(level.project))
+        blob = blobs.to_text(crypto.encrypt(key, plaintext))
+        return secrets.store(level, blob, author=authors.SYSTEM)
 
 
-def make_api_key(
-    organization: Organization, *abilities: str, name: str = "ci", **fields: object
-) -> Issued:
-    """An API key with these abilities (all of `*` when none is named); the token is in `.token`."""
-    return api_keys.create(organization, name, abilities or ["*"], granter=roles.ALL, **fields)
+class ApiKeyFactory(DjangoModelFactory[Issued]):
+    """An API key, and in `.token` what it is called with, which is kept nowhere.
+
+    `narrowed_to` (a level) narrows all its abilities to that level and what is below.
+    """
+
+    class Meta:
+        model = ApiKey
+
+    class Params:
+        auditor = Trait(abilities=("audit:read", "audit:export"))
+        narrowed_to = Trait(
+            scopes=LazyAttribute(
+                lambda key: [Scope(ability, *key.narrowed_to.ids) for ability in key.abilities]
+            )
+        )
+
+    organization = SubFactory(OrganizationFactory)
+    name = "ci"
+    abilities: Iterable[str] = ("*",)
+    granter = roles.ALL
+
+    @classmethod
+    def _create(cls, model_class: type[ApiKey], **fields: Any) -> Issued:
+        return api_keys.create(**fields)

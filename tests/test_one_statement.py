@@ -12,14 +12,14 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.models import Entry
 from organizations.models import Environment, Organization, Target, User
-from tests import factories
+from tests.factories import ApiKeyFactory, OrganizationFactory, TargetFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def target() -> Target:
-    return factories.make_target(factories.make_project(factories.make_organization()))
+    return TargetFactory.create()
 
 
 def new(target: Target, number: int = 1, **fields: Any) -> Environment:
@@ -47,7 +47,7 @@ def test_each_kind_of_write_is_one_statement(target: Target) -> None:
         row.save,
         lambda: Environment.objects.filter(pk=row.pk).update(name="Another"),
         # Nothing lies below it that would have to go first.
-        factories.make_api_key(target.organization).api_key.delete,
+        ApiKeyFactory.create(organization=target.organization).api_key.delete,
         lambda: Environment.objects.bulk_create([new(target, n) for n in range(50, 70)]),
         lambda: Environment.objects.filter(target=target).update(description="Changed"),
     ]
@@ -116,7 +116,7 @@ def test_a_save_that_changes_nothing_leaves_no_entry(target: Target) -> None:
 
 
 def test_values_that_a_row_gets_from_the_database_come_back() -> None:
-    numbers = [factories.make_user().number for _ in range(2)]
+    numbers = [UserFactory.create().number for _ in range(2)]
     assert numbers[1] == numbers[0] + 1
     made = User.objects.bulk_create([User(email=f"bulk{n}@example.org") for n in range(3)])
     assert [user.email for user in made] == [
@@ -125,8 +125,8 @@ def test_values_that_a_row_gets_from_the_database_come_back() -> None:
 
 
 def test_a_persons_entry_goes_to_each_of_their_organizations() -> None:
-    user = factories.make_user("both@example.org")
-    both = [factories.make_organization(name, owner=user) for name in ("First", "Second")]
+    user = UserFactory.create(email="both@example.org")
+    both = [OrganizationFactory.create(name=name, owner=user) for name in ("First", "Second")]
     user.name = "New name"
     user.save()
     for organization in both:
@@ -135,8 +135,8 @@ def test_a_persons_entry_goes_to_each_of_their_organizations() -> None:
 
 
 def test_values_that_are_not_recorded_are_named_only(target: Target) -> None:
-    user = factories.make_user("private@example.org")
-    organization: Organization = factories.make_organization(owner=user)
+    user = UserFactory.create(email="private@example.org")
+    organization: Organization = OrganizationFactory.create(owner=user)
     user.set_password("another long password")
     user.save()
     [entry] = entries(organization.pk, "update", "user")

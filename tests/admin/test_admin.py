@@ -22,7 +22,16 @@ from keys.levels import Level
 from keys.models import AccessToken, ApiKey, KeyVersion, Secret, SecretVersion
 from organizations import members, roles
 from organizations.models import Invitation, Organization, Project, User
-from tests import factories
+from tests.factories import (
+    PASSWORD,
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    TargetFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,14 +51,15 @@ class World:
 
 def make_contents(organization: Organization, name: str) -> list[str]:
     """Rows of every kind; returns what must never be shown."""
-    project = factories.make_project(organization, f"{name} project")
-    target = factories.make_target(project, f"{name} target")
-    level = Level(project, target, factories.make_environment(target, f"{name} env"))
+    project = ProjectFactory.create(organization=organization, name=f"{name} project")
+    target = TargetFactory.create(project=project, name=f"{name} target")
+    environment = EnvironmentFactory.create(target=target, name=f"{name} env")
+    level = Level(project, target, environment)
     plaintext = f"TOKEN=the value of {name}"
     secrets.store(level, plaintext, author=SYSTEM)
     secrets.store(level, plaintext, author=SYSTEM)
     rotation.rotate(project)
-    issued = factories.make_api_key(organization, name=f"{name}-key")
+    issued = ApiKeyFactory.create(organization=organization, name=f"{name}-key")
     owner = organization.memberships.get(role="owner").user
     invited = members.invite(
         organization,
@@ -74,10 +84,10 @@ def make_contents(organization: Organization, name: str) -> list[str]:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    ours = factories.make_organization("Ours", owner=factories.make_user("boss@ours.example"))
-    theirs = factories.make_organization("Theirs", owner=factories.make_user("boss@theirs.example"))
-    officer = factories.make_user("officer@ours.example", is_staff=True)
-    factories.make_member(ours, "auditor", officer)
+    ours = OrganizationFactory.create(name="Ours", owner__email="boss@ours.example")
+    theirs = OrganizationFactory.create(name="Theirs", owner__email="boss@theirs.example")
+    officer = UserFactory.create(email="officer@ours.example", is_staff=True)
+    MembershipFactory.create(organization=ours, auditor=True, user=officer)
     hidden = make_contents(ours, "Our") + make_contents(theirs, "Their")
     client = Client()
     client.force_login(officer)
@@ -266,7 +276,7 @@ def test_a_list_takes_the_same_number_of_queries_whatever_its_length(world: Worl
     def more(numbers: range) -> None:
         for number in numbers:
             make_contents(world.ours, f"More{number}")
-            factories.make_member(world.ours)
+            MembershipFactory.create(organization=world.ours)
 
     # Entries that do not fill a page are looked for beyond the last month too: one query more.
     more(range(5))
@@ -290,7 +300,7 @@ def test_people_who_are_not_staff_stay_out(world: World) -> None:
 
 
 def test_a_superuser_sees_no_more_than_their_memberships(world: World) -> None:
-    root = User.objects.create_superuser("root@example.org", factories.PASSWORD)
+    root = User.objects.create_superuser("root@example.org", PASSWORD)
     client = Client()
     client.force_login(root)
     for model in MODELS:
@@ -303,8 +313,8 @@ def test_a_superuser_sees_no_more_than_their_memberships(world: World) -> None:
 
 
 def test_staff_without_the_right_to_read_the_log_see_nothing(world: World) -> None:
-    developer = factories.make_user(is_staff=True)
-    factories.make_member(world.ours, "developer", developer)
+    developer = UserFactory.create(is_staff=True)
+    MembershipFactory.create(organization=world.ours, role="developer", user=developer)
     client = Client()
     client.force_login(developer)
     for model in MODELS:

@@ -17,8 +17,8 @@ from audit.export import formats
 from audit.models import Entry
 from organizations import ulid
 from organizations.models import Project, User
-from tests import factories
 from tests.admin.test_admin import World, change, changelist, world
+from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
 
 __all__ = ["world"]  # the fixture
 
@@ -97,8 +97,8 @@ def test_an_entry_shows_its_facts(world: World) -> None:
 
 def exporter(world: World) -> User:
     """Staff who may export: a compliance officer who owns the organization."""
-    owner = factories.make_user(is_staff=True)
-    factories.make_member(world.ours, "owner", owner)
+    owner = UserFactory.create(is_staff=True)
+    MembershipFactory.create(organization=world.ours, role="owner", user=owner)
     return owner
 
 
@@ -131,8 +131,8 @@ def test_the_list_is_exported_as_it_is_asked(world: World) -> None:
 def test_who_may_not_export_one_of_the_logs_exports_none(world: World) -> None:
     owner = exporter(world)
     client = browser_of(owner)
-    second = factories.make_organization("Second", owner=factories.make_user())
-    factories.make_member(second, "admin", owner)
+    second = OrganizationFactory.create(name="Second")
+    MembershipFactory.create(organization=second, role="admin", user=owner)
     page = client.get(LIST)
     assert not links_of(page)
     assert client.get(EXPORT, {"format": "csv"}).status_code == 403

@@ -13,7 +13,13 @@ from django.test import Client
 from audit.models import Entry
 from dotenv_cloud.environment import Limit
 from organizations.models import Environment, Organization, Project, Target
-from tests import factories
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    TargetFactory,
+)
 
 AGENT = "dotenv-go-sdk/1.0.0"
 ADDRESS = "203.0.113.7"
@@ -70,13 +76,15 @@ ApiWith = Callable[..., Api]
 
 def caller(organization: Organization, *abilities: str, **fields: Any) -> Api:
     """Somebody who calls with a new key of these abilities (all of `*` when none is named)."""
-    token = factories.make_api_key(organization, *abilities, **fields).token
+    token = ApiKeyFactory.create(
+        organization=organization, abilities=abilities or ["*"], **fields
+    ).token
     return Api(token, organization)
 
 
 @pytest.fixture
 def acme(db: None) -> Organization:
-    return factories.make_organization("Acme", owner=factories.make_user("olga@example.org"))
+    return OrganizationFactory.create(name="Acme", owner__email="olga@example.org")
 
 
 @pytest.fixture
@@ -92,17 +100,17 @@ def api_with(acme: Organization) -> ApiWith:
 
 @pytest.fixture
 def shop(acme: Organization) -> Project:
-    return factories.make_project(acme, "Shop")
+    return ProjectFactory.create(organization=acme, name="Shop")
 
 
 @pytest.fixture
 def web(shop: Project) -> Target:
-    return factories.make_target(shop, "Web")
+    return TargetFactory.create(project=shop, name="Web")
 
 
 @pytest.fixture
 def live(web: Target) -> Environment:
-    return factories.make_environment(web, "Live")
+    return EnvironmentFactory.create(target=web, name="Live")
 
 
 @pytest.fixture

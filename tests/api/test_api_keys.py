@@ -13,8 +13,8 @@ from keys import api_keys
 from keys.models import ApiKey
 from organizations import clock, roles
 from organizations.models import Organization
-from tests import factories
 from tests.api.conftest import Api, ApiWith, Told
+from tests.factories import ApiKeyFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -262,7 +262,7 @@ def test_the_star_is_everything_but_managing_the_log(acme: Organization, api: Ap
 def test_a_key_that_is_revoked_while_it_is_changed_is_not_there(
     api: Api, acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = factories.make_api_key(acme, "secret:read").api_key
+    key = ApiKeyFactory.create(organization=acme, abilities=["secret:read"]).api_key
     update = api_keys.update
 
     def revoked_meanwhile(found: ApiKey, *given: Any, **more: Any) -> ApiKey:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from organizations.models import Environment, Organization
-from tests import factories
 from tests.api.conftest import Api, ApiWith, Told
+from tests.factories import ApiKeyFactory, OrganizationFactory, ProjectFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -162,9 +162,11 @@ def test_exporting_needs_an_ability_of_its_own(api_with: ApiWith, shop: Any) -> 
 
 
 def test_nothing_of_another_organization_shows(auditor: Api, acme: Organization) -> None:
-    rival = factories.make_organization("Rival")
-    factories.make_project(rival, "Ballast")
-    token = factories.make_api_key(rival, "audit:read", name="rival-key").token
+    rival = OrganizationFactory.create(name="Rival")
+    ProjectFactory.create(organization=rival, name="Ballast")
+    token = ApiKeyFactory.create(
+        organization=rival, abilities=["audit:read"], name="rival-key"
+    ).token
     entry = Api(token, rival).get(f"{LOG}/entries").json()["data"][0]["id"]
     assert auditor.get(f"{LOG}/entries/{entry}").status_code == 404
     parts = ("entries", "entries/export", "histogram", "facets")

@@ -12,8 +12,8 @@ from keys import client_keys, crypto
 from keys.abilities import Scope
 from keys.models import KeyVersion, Secret, SecretVersion
 from organizations.models import Organization, Project
-from tests import factories
 from tests.api.conftest import Api, caller
+from tests.factories import ProjectFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,7 +134,7 @@ def test_only_who_may_write_sees_the_active_proof(api: Api, acme: Organization, 
     assert ["key_check" in item for item in reader.get(path).json()["data"]] == [False, True]
     writer = caller(acme, "key:retrieve", "secret:write")
     assert ["key_check" in item for item in writer.get(path).json()["data"]] == [True, True]
-    elsewhere = [Scope("secret:write", factories.make_project(acme, "Other").pk)]
+    elsewhere = [Scope("secret:write", ProjectFactory.create(organization=acme, name="Other").pk)]
     writer = caller(acme, "key:retrieve", "secret:write", scopes=elsewhere)
     assert ["key_check" in item for item in writer.get(path).json()["data"]] == [False, True]
 
@@ -145,7 +145,7 @@ def test_who_writes_elsewhere_sees_no_active_proof_in_a_version(
     stored(api, "A=1", "A=2")
     [version] = SecretVersion.objects.all()
     path = f"/{{o}}/secrets/versions/{version.number}"
-    other = factories.make_project(acme, "Other")
+    other = ProjectFactory.create(organization=acme, name="Other")
     for project, shows in ((other, False), (version.project, True)):
         scopes = [Scope("secret:write", project.pk)]
         abilities = ("secret:history", "key:retrieve", "secret:write")
@@ -186,7 +186,7 @@ def test_a_wrong_proof_of_the_current_key_stops_a_rotation(api: Api, vault: str)
 
 
 def test_a_project_of_the_server_is_not_rotated_by_clients(api: Api, acme: Organization) -> None:
-    factories.make_project(acme, "Vault")
+    ProjectFactory.create(organization=acme, name="Vault")
     response = rotated(api, "/{o}/vault")
     assert (response.status_code, response.json()["error"]) == (400, "server_managed_encryption")
 
@@ -241,7 +241,7 @@ def test_rotating_needs_both_abilities_for_the_whole_project(
 ) -> None:
     for abilities in (("key:rotate",), ("secret:write",)):
         assert rotated(caller(acme, *abilities), vault).status_code == 403
-    elsewhere = factories.make_project(acme, "Elsewhere")
+    elsewhere = ProjectFactory.create(organization=acme, name="Elsewhere")
     for ability in ("key:rotate", "secret:write"):
         scopes = [Scope(ability, elsewhere.pk)]
         narrowed = caller(acme, "key:rotate", "secret:write", scopes=scopes)

@@ -13,15 +13,15 @@ from keys import crypto, custody
 from keys.abilities import Scope
 from keys.models import KeyVersion
 from organizations.models import Organization
-from tests import factories
 from tests.api.conftest import Api
+from tests.factories import ProjectFactory, TargetFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def key(acme: Organization) -> str:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     return f"/{acme.slug}/my-app/encryption-key"
 
 
@@ -178,10 +178,10 @@ def test_a_part_of_a_project_is_enough_to_read_its_key_and_not_to_change_it(
 ) -> None:
     project = acme.projects.get()
     scopes = [
-        Scope(ability, project.pk, factories.make_target(project).pk)
+        Scope(ability, project.pk, TargetFactory.create(project=project).pk)
         for ability in ("key:retrieve", "key:rotate")
     ]
-    factories.make_project(acme, "Other")
+    ProjectFactory.create(organization=acme, name="Other")
     narrowed = api_with("key:retrieve", "key:rotate", scopes=scopes)
     assert narrowed.get(key).status_code == 200
     assert narrowed.post(f"{key}/rotate").status_code == 404

@@ -11,8 +11,8 @@ import pytest
 from keys.models import ApiKey
 from organizations import clock, ulid
 from organizations.models import Environment, Organization
-from tests import factories
 from tests.api.conftest import ADDRESS, AGENT, Api, Told
+from tests.factories import ApiKeyFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,8 +23,8 @@ Left = Callable[[Callable[[], Any]], list[Told]]
 def calls(api: Api, acme: Organization, live: Environment) -> dict[str, tuple[Any, ...]]:
     """Every call that changes something: method, path, body, and what it leaves."""
     api.get("/user")  # so that no first use of the key is among the entries
-    member = factories.make_member(acme, "member")
-    key = factories.make_api_key(acme, "project:read", name="other").api_key
+    member = MembershipFactory.create(organization=acme, role="member")
+    key = ApiKeyFactory.create(organization=acme, abilities=["project:read"], name="other").api_key
     one_member = f"/organizations/{{o}}/members/{member.ulid}"
     one_key = f"/organizations/{{o}}/api-keys/{key.ulid}"
     return {
@@ -146,7 +146,9 @@ def test_the_command_is_told_from_other_clients(api: Api, shop: Any, left_by: Le
 def test_an_expired_key_is_named_where_it_belongs(
     acme: Organization, left_by: Left, owner_connection: Any
 ) -> None:
-    issued = factories.make_api_key(acme, "*", name="old", expires_at=clock.now() + dt.timedelta(1))
+    issued = ApiKeyFactory.create(
+        organization=acme, abilities=["*"], name="old", expires_at=clock.now() + dt.timedelta(1)
+    )
     with clock.at(clock.now() + dt.timedelta(days=2)):
         (entry,) = left_by(lambda: Api(issued.token).get("/user"))
     assert entry.organization_id == acme.pk

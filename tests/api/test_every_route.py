@@ -14,8 +14,8 @@ from keys.authors import SYSTEM
 from keys.levels import Level
 from keys.models import SecretVersion
 from organizations.models import Environment, Organization
-from tests import factories
 from tests.api.conftest import Api, ApiWith, Told, caller
+from tests.factories import ApiKeyFactory, EnvironmentFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def references(environment: Environment) -> dict[str, str]:
         "project": environment.target.project.slug,
         "target": environment.target.slug,
         "environment": environment.slug,
-        "api_key": factories.make_api_key(organization).api_key.ulid,
+        "api_key": ApiKeyFactory.create(organization=organization).api_key.ulid,
         "member": organization.memberships.get().ulid,
         "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "version": str(version_of(environment)),
@@ -82,9 +82,7 @@ def body(values: dict[str, str]) -> dict[str, Any]:
 @pytest.fixture
 def foreign(acme: Organization) -> Environment:
     """In another organization."""
-    return factories.make_environment(
-        factories.make_target(factories.make_project(factories.make_organization("Rival")))
-    )
+    return EnvironmentFactory.create(target__project__organization__name="Rival")
 
 
 def test_the_walk_sees_the_whole_api() -> None:

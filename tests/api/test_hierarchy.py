@@ -10,8 +10,8 @@ import pytest
 
 from keys.models import KeyVersion
 from organizations.models import Environment, Organization, Project
-from tests import factories
 from tests.api.conftest import Api
+from tests.factories import EnvironmentFactory, ProjectFactory, TargetFactory
 
 PROOF = {
     "key_check": "A" * 43 + "=",
@@ -26,9 +26,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 @pytest.fixture
 def production(acme: Organization) -> Environment:
-    return factories.make_environment(
-        factories.make_target(factories.make_project(acme)), status="production"
-    )
+    return EnvironmentFactory.create(target__project__organization=acme, status="production")
 
 
 def test_a_project_is_made_with_its_key(api: Api, acme: Organization) -> None:
@@ -171,8 +169,8 @@ def test_a_page_out_of_range_is_refused_by_name(api: Api, acme: Organization, qu
 
 
 def test_counts_tell_what_lies_below(api: Api, acme: Organization, production: Environment) -> None:
-    factories.make_environment(production.target, "Staging", status="staging")
-    factories.make_target(production.target.project, "Frontend")
+    EnvironmentFactory.create(target=production.target, name="Staging", status="staging")
+    TargetFactory.create(project=production.target.project, name="Frontend")
     project = api.get(f"/{acme.slug}/my-app").json()["data"]["attributes"]
     assert (project["target_count"], project["environment_count"]) == (2, 2)
     listed = api.get(f"/{acme.slug}/projects").json()["data"][0]["attributes"]
@@ -222,7 +220,7 @@ def test_each_field_changes_by_itself_and_nothing_is_fine(
 
 
 def test_metadata_is_kept_as_it_is_or_refused(api: Api, acme: Organization) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     path = f"/{acme.slug}/my-app"
     kept = {"owner": "jo", "tags": ["a", {"b": None}], "backslash": "\\u0000"}
     assert api.patch(path, {"metadata": kept}).json()["data"]["attributes"]["metadata"] == kept
@@ -285,7 +283,7 @@ def test_long_paths_read_the_same_and_say_that_they_end(
 
 @pytest.mark.parametrize("path", ["nothing", "%00", "my-app/%00/x", "my-app/%F0%9F%92%A9", "a.b"])
 def test_what_is_not_there_is_not_found(api: Api, acme: Organization, path: str) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     response = api.get(f"/{acme.slug}/{path}")
     assert (response.status_code, response.json()["error"]) == (404, "not_found")
 
@@ -295,9 +293,9 @@ def test_a_list_takes_as_many_statements_whatever_its_length(
 ) -> None:
     def make(numbers: range) -> None:
         for number in numbers:
-            project = factories.make_project(acme, f"p{number}")
-            target = factories.make_target(project)
-            factories.make_environment(target)
+            project = ProjectFactory.create(organization=acme, name=f"p{number}")
+            target = TargetFactory.create(project=project)
+            EnvironmentFactory.create(target=target)
 
     make(range(2))
     api.get(f"/{acme.slug}/projects")  # the first use of a key writes its time down

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from organizations.models import Invitation, Membership, Organization
-from tests import factories
 from tests.api.conftest import Api
+from tests.factories import ApiKeyFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,7 +63,7 @@ def test_the_long_name_of_administrators_is_understood(api: Api, members: str) -
 def test_members_are_listed_shown_changed_and_removed(
     api: Api, acme: Organization, members: str
 ) -> None:
-    membership = factories.make_member(acme, "member")
+    membership = MembershipFactory.create(organization=acme, role="member")
     listed = [item["id"] for item in api.get(members).json()["data"]]
     assert listed == [acme.memberships.get(role="owner").ulid, membership.ulid]
     one = f"{members}/{membership.ulid}"
@@ -78,7 +78,7 @@ def test_members_are_listed_shown_changed_and_removed(
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_the_last_owner_stays(acme: Organization, members: str, method: str) -> None:
     # An owner's rank needs every ability, audit:manage too, which `*` leaves out.
-    every = factories.make_api_key(acme, "*", "audit:manage").token
+    every = ApiKeyFactory.create(organization=acme, abilities=["*", "audit:manage"]).token
     owner = acme.memberships.get()
     response = Api(every).send(method, f"{members}/{owner.ulid}", {"role": "member"})
     assert response.status_code == 422
@@ -90,8 +90,8 @@ def test_the_last_owner_stays(acme: Organization, members: str, method: str) -> 
 def test_a_key_with_less_cannot_take_a_role_away(
     api_with: Callable[..., Api], acme: Organization, members: str
 ) -> None:
-    factories.make_member(acme, "owner")
-    admin = factories.make_member(acme, "admin")
+    MembershipFactory.create(organization=acme, role="owner")
+    admin = MembershipFactory.create(organization=acme, role="admin")
     response = api_with("member:delete").delete(f"{members}/{admin.ulid}")
     assert response.status_code == 422
     assert Membership.objects.filter(pk=admin.pk).exists()

@@ -9,8 +9,8 @@ import pytest
 
 from organizations import slugs
 from organizations.models import Environment, Organization, Project, Target
-from tests import factories
 from tests.api.conftest import Api, ApiWith
+from tests.factories import ProjectFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -151,7 +151,7 @@ def test_whether_an_environment_is_production(
 
 def test_following_the_links_shows_everything_once(api: Api, acme: Organization) -> None:
     for number in range(30):
-        factories.make_project(acme, f"P {number:02}")
+        ProjectFactory.create(organization=acme, name=f"P {number:02}")
     whole = api.get("/{o}/projects").json()["data"]
     assert len(whole) == 30
     seen: list[Any] = []

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from organizations.models import Membership, Organization, Project
-from tests import factories
 from tests.api.conftest import Api
+from tests.factories import EnvironmentFactory, OrganizationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_the_list_holds_the_organization_of_the_token_alone(api: Api, acme: Organization) -> None:
-    factories.make_organization("Another")
+    OrganizationFactory.create(name="Another")
     body = api.get("/organizations").json()
     assert [item["id"] for item in body["data"]] == [acme.ulid]
     assert body["meta"]["total"] == 1
@@ -134,7 +134,7 @@ def test_a_key_without_key_retrieve_does_not_give_it_to_members(
 
 
 def test_a_taken_slug_is_refused_on_change_too(api: Api, acme: Organization) -> None:
-    factories.make_organization("Other")
+    OrganizationFactory.create(name="Other")
     response = api.patch(f"/organizations/{acme.ulid}", {"slug": "other"})
     assert (response.status_code, response.json()["error"]) == (409, "slug_taken")
 
@@ -142,7 +142,7 @@ def test_a_taken_slug_is_refused_on_change_too(api: Api, acme: Organization) -> 
 def test_deleting_takes_everything_along_but_the_log(
     api: Api, acme: Organization, left_by: Callable[..., list[Any]]
 ) -> None:
-    factories.make_environment(factories.make_target(factories.make_project(acme)))
+    EnvironmentFactory.create(target__project__organization=acme)
     left = left_by(lambda: api.delete(f"/organizations/{acme.slug}"))
     assert not Organization.objects.exists()
     assert not Project.objects.exists()

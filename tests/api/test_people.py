@@ -16,8 +16,8 @@ from keys.models import AccessToken
 from organizations import clock, members, roles
 from organizations.models import Membership, Organization, User
 from organizations.roles import Role
-from tests import factories
 from tests.api.conftest import ADDRESS, Api, Told
+from tests.factories import MembershipFactory, OrganizationFactory, ProjectFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -30,14 +30,14 @@ def calling(user: User, organization: Organization | None = None, **fields: Any)
 @pytest.fixture
 def dora(acme: Organization) -> User:
     """A developer of Acme."""
-    user = factories.make_user("dora@example.org", name="Dora")
-    factories.make_member(acme, "developer", user)
+    user = UserFactory.create(email="dora@example.org", name="Dora")
+    MembershipFactory.create(organization=acme, role="developer", user=user)
     return user
 
 
 @pytest.fixture
 def rival() -> Organization:
-    return factories.make_organization("Rival")
+    return OrganizationFactory.create(name="Rival")
 
 
 def test_a_token_is_what_clients_accept(dora: User) -> None:
@@ -50,7 +50,7 @@ def test_a_token_is_what_clients_accept(dora: User) -> None:
 def test_a_person_is_told_who_they_are_and_where_they_belong(
     acme: Organization, rival: Organization, dora: User
 ) -> None:
-    factories.make_member(rival, "auditor", dora)
+    MembershipFactory.create(organization=rival, auditor=True, user=dora)
     body = calling(dora).get("/user").json()
     assert (body["data"]["type"], body["data"]["id"]) == ("users", str(dora.number))
     attributes = body["data"]["attributes"]
@@ -67,7 +67,7 @@ def test_a_person_is_told_who_they_are_and_where_they_belong(
 
 
 def test_a_person_who_belongs_nowhere_is_somebody_still(acme: Organization) -> None:
-    api = calling(factories.make_user())
+    api = calling(UserFactory.create())
     assert api.get("/user").json()["included"] == []
     assert api.get("/organizations").json()["data"] == []
     assert api.get(f"/{acme.slug}/projects").status_code == 404
@@ -76,8 +76,8 @@ def test_a_person_who_belongs_nowhere_is_somebody_still(acme: Organization) -> N
 def test_organizations_lists_those_one_belongs_to(
     acme: Organization, rival: Organization, dora: User
 ) -> None:
-    factories.make_organization("Elsewhere")
-    factories.make_member(rival, "member", dora)
+    OrganizationFactory.create(name="Elsewhere")
+    MembershipFactory.create(organization=rival, role="member", user=dora)
     found = calling(dora).get("/organizations").json()
     assert [item["id"] for item in found["data"]] == [acme.ulid, rival.ulid]
     assert found["meta"]["total"] == 2
@@ -99,7 +99,7 @@ def test_anybody_may_make_an_organization_and_owns_it(dora: User) -> None:
 def test_a_role_is_what_its_person_may_do(
     acme: Organization, shop: Any, role: str, no_limits: None
 ) -> None:
-    api = calling(factories.make_member(acme, role).user, acme)
+    api = calling(MembershipFactory.create(organization=acme, role=role).user, acme)
     may = roles.PERMISSIONS[Role(role)]
     for ability, method, path in (
         ("project:read", "GET", "/{o}/shop"),
@@ -135,7 +135,7 @@ def test_a_role_counts_from_the_moment_it_is_given_and_no_longer(
 
 
 def test_another_organization_is_as_good_as_none(dora: User, rival: Organization) -> None:
-    factories.make_project(rival, "Plans")
+    ProjectFactory.create(organization=rival, name="Plans")
     api = calling(dora)
     absent = api.get("/nobody/projects")
     for reference in (rival.slug, rival.ulid, rival.ulid.lower()):
@@ -145,7 +145,7 @@ def test_another_organization_is_as_good_as_none(dora: User, rival: Organization
 
 
 def test_being_a_superuser_opens_nothing(acme: Organization, shop: Any) -> None:
-    root = factories.make_user(is_staff=True, is_superuser=True)
+    root = UserFactory.create(is_staff=True, is_superuser=True)
     assert calling(root, acme).get("/{o}/shop").status_code == 404
 
 
@@ -171,7 +171,7 @@ def test_what_a_person_makes_is_theirs(acme: Organization) -> None:
 
 
 def test_a_person_grants_no_more_than_the_role_holds(acme: Organization) -> None:
-    admin = factories.make_member(acme, "admin").user
+    admin = MembershipFactory.create(organization=acme, role="admin").user
     api = calling(admin, acme)
     made = api.post("/organizations/{o}/api-keys", {"name": "ci", "abilities": ["audit:export"]})
     assert (made.status_code, list(made.json()["errors"])) == (422, ["abilities"])
@@ -265,7 +265,7 @@ def test_a_change_is_the_persons_with_the_token_beside(
 def test_tokens_are_entered_where_their_person_belongs(
     acme: Organization, rival: Organization, dora: User, left_by: Callable[..., list[Told]]
 ) -> None:
-    factories.make_member(rival, "member", dora)
+    MembershipFactory.create(organization=rival, role="member", user=dora)
     made = left_by(lambda: access_tokens.create(dora, "laptop"))
     gone = left_by(lambda: access_tokens.revoke(AccessToken.objects.get()))
     for left, action in ((made, "create"), (gone, "delete")):
@@ -291,7 +291,7 @@ def test_a_look_elsewhere_is_entered_by_name(
 def test_a_token_used_after_its_end_is_entered_where_its_person_belongs(
     acme: Organization, rival: Organization, dora: User, left_by: Callable[..., list[Told]]
 ) -> None:
-    factories.make_member(rival, "member", dora)
+    MembershipFactory.create(organization=rival, role="member", user=dora)
     api = calling(dora, expires_at=clock.now() + dt.timedelta(hours=1))
     AccessToken.objects.update(expires_at=clock.now())
     left = left_by(lambda: api.get("/user"))

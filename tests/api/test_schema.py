@@ -11,8 +11,8 @@ from openapi_spec_validator import validate
 
 from audit.coverage.routes import all_routes
 from organizations.models import Environment, Organization
-from tests import factories
 from tests.api.conftest import Api
+from tests.factories import ApiKeyFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -74,7 +74,7 @@ def test_answers_are_as_described(
         "target": "web",
         "environment": "live",
         "member": acme.memberships.get().ulid,
-        "api_key": factories.make_api_key(acme, name="other").api_key.ulid,
+        "api_key": ApiKeyFactory.create(organization=acme, name="other").api_key.ulid,
         "entry": api.get("/organizations/{o}/audit/entries").json()["data"][0]["id"],
     }
     assert api.post("/{o}/shop/encryption-key/rotate").status_code == 200

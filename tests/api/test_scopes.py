@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from keys.abilities import Scope
+from keys.levels import Level
 from organizations.models import Environment, Organization, Project
-from tests import factories
 from tests.api.conftest import Api, ApiWith, Told
+from tests.factories import EnvironmentFactory, ProjectFactory, TargetFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -20,8 +21,8 @@ READS = ("project:read", "target:read", "environment:read", "key:retrieve")
 @pytest.fixture
 def bank(acme: Organization) -> Environment:
     """Bank/Core/Live, where the narrowed keys do not reach."""
-    project = factories.make_project(acme, "Bank")
-    return factories.make_environment(factories.make_target(project, "Core"), "Live")
+    project = ProjectFactory.create(organization=acme, name="Bank")
+    return EnvironmentFactory.create(target__project=project, target__name="Core", name="Live")
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def test_a_node_outside_answers_as_one_that_is_not_there(narrowed: Callable[...,
 def test_siblings_below_a_shared_parent_are_hidden_too(
     narrowed: Callable[..., Api], live: Environment
 ) -> None:
-    factories.make_target(live.target.project, "Worker")
-    factories.make_environment(live.target, "Staging")
+    TargetFactory.create(project=live.target.project, name="Worker")
+    EnvironmentFactory.create(target=live.target, name="Staging")
     api = narrowed(3)
     assert slugs(api.get("/{o}/shop/targets")) == ["web"]
     assert slugs(api.get("/{o}/shop/web/environments")) == ["live"]
@@ -85,12 +86,8 @@ def test_siblings_below_a_shared_parent_are_hidden_too(
 def test_the_one_key_of_a_project_shows_to_who_may_use_it_anywhere_in_it(
     api_with: ApiWith, live: Environment
 ) -> None:
-    path = (live.target.project.pk, live.target.pk, live.pk)
-    api = api_with(
-        "key:retrieve",
-        "key:rotate",
-        scopes=[Scope("key:retrieve", *path), Scope("key:rotate", *path)],
-    )
+    level = Level(live.target.project, live.target, live)
+    api = api_with("key:retrieve", "key:rotate", narrowed_to=level)
     assert api.get("/{o}/shop/encryption-key").status_code == 200
     # Rotating touches the levels beside it, so a part of the project is not enough.
     assert api.post("/{o}/shop/encryption-key/rotate").status_code == 404

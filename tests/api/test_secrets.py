@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from keys import authors, blobs, crypto, data_keys, retrieval, secrets
-from keys.abilities import Scope
 from keys.levels import Level
 from keys.models import Secret, SecretVersion
 from organizations import hierarchy, ulid
 from organizations.models import Organization, Project
-from tests import factories
 from tests.api.conftest import Api, caller
+from tests.factories import LevelFactory, OrganizationFactory, ProjectFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,9 +26,7 @@ LEVELS = ("project", "target", "environment")
 
 @pytest.fixture
 def level(acme: Organization) -> Level:
-    project = factories.make_project(acme)
-    target = factories.make_target(project)
-    return Level(project, target, factories.make_environment(target))
+    return LevelFactory.create(project__organization=acme)
 
 
 def sealed(project: Project, text: str) -> str:
@@ -297,8 +294,7 @@ def test_a_key_narrowed_to_an_environment_reads_its_parents_if_it_may(
     acme: Organization, level: Level, inherits: bool, levels: tuple[str, ...]
 ) -> None:
     fill(level)
-    scope = Scope("secret:read", *level.ids)
-    narrowed = caller(acme, "secret:read", scopes=[scope], inherit_parents=inherits)
+    narrowed = caller(acme, "secret:read", narrowed_to=level, inherit_parents=inherits)
     found = narrowed.get(path()).json()["data"]["attributes"]["levels"]
     assert tuple(found) == levels
     assert narrowed.get(path(2)).status_code == 404
@@ -306,8 +302,7 @@ def test_a_key_narrowed_to_an_environment_reads_its_parents_if_it_may(
 
 
 def test_a_key_narrowed_to_an_environment_writes_it_alone(acme: Organization, level: Level) -> None:
-    scope = Scope("secret:write", *level.ids)
-    narrowed = caller(acme, "secret:write", scopes=[scope])
+    narrowed = caller(acme, "secret:write", narrowed_to=level)
     statuses = [
         narrowed.post("/{o}/secrets/store", {**place(depth), "content": "A=1"}).status_code
         for depth in (1, 2, 3)
@@ -316,7 +311,7 @@ def test_a_key_narrowed_to_an_environment_writes_it_alone(acme: Organization, le
 
 
 def test_another_organization_is_not_there(level: Level) -> None:
-    other = factories.make_organization("Other")
+    other = OrganizationFactory.create(name="Other")
     stranger = caller(other)
     slug = level.project.organization.slug
     assert stranger.get(f"/{slug}/my-app/secrets").status_code == 404
@@ -326,7 +321,7 @@ def test_another_organization_is_not_there(level: Level) -> None:
 
 
 def test_a_project_of_json_is_merged_as_json(api: Api, acme: Organization) -> None:
-    project = factories.make_project(acme, "Settings")
+    project = ProjectFactory.create(organization=acme, name="Settings")
     Project.objects.filter(pk=project.pk).update(secret_format="json")
     api.post("/{o}/secrets/store", {"project": "settings", "content": '{"A": 1}'})
     body = api.get("/{o}/settings/secrets?decrypt=true&merge=true").json()
@@ -337,7 +332,7 @@ def test_a_project_of_json_is_merged_as_json(api: Api, acme: Organization) -> No
 def test_a_format_without_variables_is_answered_but_not_merged(
     api: Api, acme: Organization
 ) -> None:
-    project = factories.make_project(acme, "Notes")
+    project = ProjectFactory.create(organization=acme, name="Notes")
     hierarchy.update_node(project, {"description": "free text"})
     Project.objects.filter(pk=project.pk).update(secret_format="text")
     api.post("/{o}/secrets/store", {"project": "notes", "content": "remember the milk"})

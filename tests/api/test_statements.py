@@ -8,10 +8,9 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from keys import authors, secrets
-from keys.levels import Level
 from organizations.models import Organization
-from tests import factories
 from tests.api.conftest import Api
+from tests.factories import LevelFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,9 +54,7 @@ PRODUCTION = {"project": "my-app", "target": "backend", "environment": "producti
 @pytest.fixture
 def three_levels(acme: Organization) -> None:
     """Production with what lies above it, each written twice."""
-    project = factories.make_project(acme)
-    target = factories.make_target(project)
-    for level in Level(project, target, factories.make_environment(target)).and_above:
+    for level in LevelFactory.create(project__organization=acme).and_above:
         for text in ("A=1", "A=2"):
             secrets.store(level, text, author=authors.SYSTEM)
 

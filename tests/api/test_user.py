@@ -8,15 +8,17 @@ import pytest
 
 from organizations import clock
 from organizations.models import Organization
-from tests import factories
 from tests.api.conftest import Api
+from tests.factories import ApiKeyFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_an_api_key_is_told_who_it_is_and_where_it_belongs(acme: Organization) -> None:
     expires_at = clock.now() + dt.timedelta(days=1)
-    issued = factories.make_api_key(acme, "project:read", name="deploy", expires_at=expires_at)
+    issued = ApiKeyFactory.create(
+        organization=acme, abilities=["project:read"], name="deploy", expires_at=expires_at
+    )
     response = Api(issued.token).get("/user")
     assert response.status_code == 200
     body = response.json()

@@ -14,8 +14,8 @@ from keys import access_tokens, tokens
 from keys.models import ApiKey
 from organizations import clock
 from organizations.models import Organization
-from tests import factories
 from tests.api.conftest import Api, Told
+from tests.factories import ApiKeyFactory, MembershipFactory, OrganizationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,7 +36,7 @@ def told(left: list[Told]) -> list[tuple[str, str | None]]:
 def test_the_first_use_and_each_new_address_are_entered_once(
     acme: Organization, left_by: LeftBy
 ) -> None:
-    issued = factories.make_api_key(acme, "project:read", name="deploy")
+    issued = ApiKeyFactory.create(organization=acme, abilities=["project:read"], name="deploy")
     api = Api(issued.token, acme)
     first = left_by(called(api, "192.0.2.1"))
     assert told(first) == [("first_use", "192.0.2.1")]
@@ -55,7 +55,7 @@ def test_the_first_use_and_each_new_address_are_entered_once(
 
 
 def test_a_key_that_many_use_is_written_once_a_minute(acme: Organization) -> None:
-    api = Api(factories.make_api_key(acme, "project:read").token, acme)
+    api = Api(ApiKeyFactory.create(organization=acme, abilities=["project:read"]).token, acme)
     for address in ("192.0.2.1", "192.0.2.2"):
         called(api, address)()
     noted = ApiKey.objects.values().get()
@@ -72,9 +72,9 @@ def test_a_key_that_many_use_is_written_once_a_minute(acme: Organization) -> Non
 def test_a_persons_token_is_entered_where_the_person_belongs(
     acme: Organization, left_by: LeftBy
 ) -> None:
-    rival = factories.make_organization("Rival")
-    user = factories.make_member(acme).user
-    factories.make_member(rival, user=user)
+    rival = OrganizationFactory.create(name="Rival")
+    user = MembershipFactory.create(organization=acme).user
+    MembershipFactory.create(organization=rival, user=user)
     api = Api(access_tokens.create(user, "laptop").token)
     left = left_by(called(api, "192.0.2.1"))
     assert {(e.action, e.type, e.label, e.actor) for e in left} == {
@@ -86,14 +86,14 @@ def test_a_persons_token_is_entered_where_the_person_belongs(
 def test_a_refused_request_is_a_use_and_a_wrong_token_is_none(
     acme: Organization, left_by: LeftBy
 ) -> None:
-    api = Api(factories.make_api_key(acme, "project:read").token, acme)
+    api = Api(ApiKeyFactory.create(organization=acme, abilities=["project:read"]).token, acme)
     left = left_by(lambda: api.get("/organizations/{o}/members"))
     assert [entry.action for entry in left] == ["first_use", "access"]
     assert [e.action for e in left_by(lambda: Api("dotenv_wrong").get("/user"))] == ["access"]
 
 
 def test_of_many_first_uses_at_once_one_is_the_first(acme: Organization, left_by: LeftBy) -> None:
-    key = factories.make_api_key(acme).api_key
+    key = ApiKeyFactory.create(organization=acme).api_key
 
     def use() -> None:
         tokens.note_use(ApiKey(pk=key.pk, organization=acme, name="ci"), "192.0.2.1")
@@ -113,7 +113,7 @@ def test_addresses_of_long_ago_are_forgotten(
     acme: Organization, left_by: LeftBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "ADDRESSES_KNOWN", 2)
-    api = Api(factories.make_api_key(acme).token, acme)
+    api = Api(ApiKeyFactory.create(organization=acme).token, acme)
     for number in (1, 2, 3):
         called(api, f"192.0.2.{number}")()
     assert ApiKey.objects.get().seen_from == ["192.0.2.2", "192.0.2.3"]
@@ -123,7 +123,7 @@ def test_addresses_of_long_ago_are_forgotten(
 def test_what_cannot_be_entered_is_not_done(
     acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api = Api(factories.make_api_key(acme).token, acme)
+    api = Api(ApiKeyFactory.create(organization=acme).token, acme)
 
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("the log is full")

@@ -10,13 +10,12 @@ import pytest
 import time_machine
 
 from keys import authors, crypto, custody, rotation, secrets
-from keys.abilities import Scope
 from keys.levels import Level
 from keys.models import Secret, SecretVersion
 from organizations import clock, hierarchy
 from organizations.models import Organization, Project, Target
-from tests import factories
 from tests.api.conftest import Api, caller
+from tests.factories import OrganizationFactory, ProjectFactory, TargetFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,8 +29,8 @@ def quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def level(acme: Organization) -> Level:
-    project = factories.make_project(acme)
-    return Level(project, factories.make_target(project))
+    project = ProjectFactory.create(organization=acme)
+    return Level(project, TargetFactory.create(project=project))
 
 
 @pytest.fixture
@@ -189,14 +188,14 @@ def test_each_deed_needs_its_ability_there(
     body = {"project": "my-app", "target": "backend", "confirmed": True}
     other = caller(acme, "secret:read")
     assert other.send(method, path, body if method == "POST" else None).status_code == 403
-    elsewhere = factories.make_project(acme, "Elsewhere")
-    narrowed = caller(acme, ability, scopes=[Scope(ability, elsewhere.pk)])
+    elsewhere = ProjectFactory.create(organization=acme, name="Elsewhere")
+    narrowed = caller(acme, ability, narrowed_to=Level(elsewhere))
     assert narrowed.send(method, path, body if method == "POST" else None).status_code == 404
 
 
 def test_versions_of_others_are_not_there(written: Level) -> None:
-    other = factories.make_organization("Other")
-    project = factories.make_project(other)
+    other = OrganizationFactory.create(name="Other")
+    project = ProjectFactory.create(organization=other)
     for _ in range(3):
         secrets.store(Level(project), "A=1", author=authors.SYSTEM)
     stranger = caller(other)

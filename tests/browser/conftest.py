@@ -16,8 +16,16 @@ from keys.authors import SYSTEM
 from keys.levels import Level
 from organizations import hierarchy, members, roles
 from organizations.models import Organization, User
-from tests import factories
 from tests.browser.chromium import FLAGS, find
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    TargetFactory,
+    UserFactory,
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -109,20 +117,20 @@ class Scene:
 
 @pytest.fixture
 def scene(transactional_db: None) -> Scene:
-    owner = factories.make_user("olivia@acme.example", name="Olivia Owner")
-    acme = factories.make_organization("Acme", owner=owner)
-    auditor = factories.make_member(acme, "auditor").user
-    project = factories.make_project(acme, "Shop")
-    target = factories.make_target(project, "Backend")
-    staging = factories.make_environment(target, "Staging")
-    production = factories.make_environment(target, "Production", status="staging")
+    owner = UserFactory.create(email="olivia@acme.example", name="Olivia Owner")
+    acme = OrganizationFactory.create(name="Acme", owner=owner)
+    auditor = MembershipFactory.create(organization=acme, auditor=True).user
+    project = ProjectFactory.create(organization=acme, name="Shop")
+    target = TargetFactory.create(project=project, name="Backend")
+    staging = EnvironmentFactory.create(target=target, name="Staging")
+    production = EnvironmentFactory.create(target=target, name="Production", status="staging")
     hierarchy.update_node(production, {"status": "production"})
     for level in (Level(project), Level(project, target), Level(project, target, staging)):
         for number in (1, 2):
             secrets.store(level, f"TOKEN=value {number}", author=SYSTEM)
     rotation.rotate(project)
     hierarchy.delete_node(production)
-    issued = factories.make_api_key(acme, name="ci")
+    issued = ApiKeyFactory.create(organization=acme, name="ci")
     view = saved_views.save(acme, owner, "Deletions", "action=delete", is_shared=True)
     invited = members.invite(
         acme, "new@acme.example", "member", invited_by=owner, granter=roles.ALL

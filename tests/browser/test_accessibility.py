@@ -11,8 +11,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
 from audit.models import Entry
-from tests import factories
 from tests.browser.conftest import Open, Scene
+from tests.factories import MembershipFactory
 
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -131,8 +131,8 @@ ADMIN = (
 
 
 def test_the_admin_breaks_no_rule(scene: Scene, window: Open) -> None:
-    officer = factories.make_member(
-        scene.organization, "auditor", factories.make_user(is_staff=True)
+    officer = MembershipFactory.create(
+        organization=scene.organization, auditor=True, user__is_staff=True
     ).user
     entry = newest_entry(scene)
     broken = []

@@ -11,8 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from audit.export import formats
-from tests import factories
 from tests.browser.conftest import Open, Scene
+from tests.factories import EnvironmentFactory, TargetFactory
 
 ACTIVITY = "/o/acme/activity?type=environment"
 SLOW = 20_000  # bytes a second
@@ -21,9 +21,9 @@ SLOW = 20_000  # bytes a second
 @pytest.fixture
 def many(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Environments for more than a glance."""
-    target = factories.make_target(factories.make_project(scene.organization, "Many"))
+    target = TargetFactory.create(project__organization=scene.organization, project__name="Many")
     for number in range(150):
-        factories.make_environment(target, f"Stage {number}")
+        EnvironmentFactory.create(target=target, name=f"Stage {number}")
     monkeypatch.setattr(formats, "PIECE", 10)
 
 

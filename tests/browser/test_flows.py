@@ -9,8 +9,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from organizations import hierarchy
-from tests import factories
 from tests.browser.conftest import Open, Scene, Window
+from tests.factories import PASSWORD
 
 QUESTION = "who deleted the production environment"
 
@@ -18,7 +18,7 @@ QUESTION = "who deleted the production environment"
 def sign_in(window: Window, email: str) -> None:
     window.open("/o/acme/activity")
     window.page.get_by_label("E-mail").fill(email)
-    window.page.get_by_label("Password").fill(factories.PASSWORD)
+    window.page.get_by_label("Password").fill(PASSWORD)
     window.page.get_by_role("button", name="Sign in").click()
     expect(window.page).to_have_title(re.compile("Activity of Acme"))
 
@@ -95,7 +95,7 @@ def test_the_same_by_keyboard_alone(scene: Scene, window: Open, tmp_path: Path) 
         tab_to(page, "[name=username]")
         page.keyboard.type(scene.auditor.email)
         tab_to(page, "[name=password]")
-        page.keyboard.type(factories.PASSWORD)
+        page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
         expect(page).to_have_title(re.compile("Activity of Acme"))
 

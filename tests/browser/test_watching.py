@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import expect
 
-from tests import factories
 from tests.browser.conftest import Open, Scene
+from tests.factories import TargetFactory
 
 
 def test_new_entries_are_told_and_shown_on_asking_unless_paused(scene: Scene, window: Open) -> None:
@@ -20,7 +20,7 @@ def test_new_entries_are_told_and_shown_on_asking_unless_paused(scene: Scene, wi
         bar = page.locator("#live")
         expect(bar).to_contain_text("Watching for new entries")
 
-        factories.make_target(scene.organization.projects.get(), "Worker")
+        TargetFactory.create(project=scene.organization.projects.get(), name="Worker")
         page.clock.run_for(6_000)
         expect(bar).to_contain_text("1 new entry.")
         expect(page).to_have_title(re.compile(r"^\(1\) Activity"))
@@ -34,7 +34,7 @@ def test_new_entries_are_told_and_shown_on_asking_unless_paused(scene: Scene, wi
 
         bar.get_by_role("button", name="Pause").click()
         expect(bar).to_contain_text("Paused.")
-        factories.make_target(scene.organization.projects.get(), "Cron")
+        TargetFactory.create(project=scene.organization.projects.get(), name="Cron")
         requests: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
         page.clock.run_for(20_000)
@@ -80,6 +80,6 @@ def test_a_server_that_is_away_is_asked_again_and_less_often(scene: Scene, windo
         page.clock.run_for(60_000)
         assert len(asked) < 8  # of the twelve that five seconds would make
         page.unroute("**/activity/new*")
-        factories.make_target(scene.organization.projects.get(), "Worker")
+        TargetFactory.create(project=scene.organization.projects.get(), name="Worker")
         page.clock.run_for(61_000)
         expect(bar).to_contain_text("1 new entry.")

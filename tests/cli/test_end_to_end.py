@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from keys import access_tokens, api_keys
-from keys.projects import create_project
-from organizations import creation, roles
+from keys import access_tokens
 from organizations.models import User
 from tests.cli.recorder import Result, Run
+from tests.factories import ApiKeyFactory, OrganizationFactory, ProjectFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
 
@@ -20,10 +19,10 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owne
 @pytest.fixture
 def token() -> str:
     """Full access to the organization Acme."""
-    owner = User.objects.create_user("olivia@acme.example", "correct horse battery", name="Olivia")
-    acme = creation.create_organization("Acme", owner=owner)
-    issued = api_keys.create(acme, "demo", ["*"], granter=roles.ALL, created_by=owner)
-    create_project(acme, name="My app")
+    owner = UserFactory.create(email="olivia@acme.example", name="Olivia")
+    acme = OrganizationFactory.create(name="Acme", owner=owner)
+    issued = ApiKeyFactory.create(organization=acme, name="demo", created_by=owner)
+    ProjectFactory.create(organization=acme)
     return issued.token
 
 
@@ -47,7 +46,7 @@ def test_signing_in_finds_the_organization(signed_in: Result, dotenv: Run) -> No
 
 def test_a_person_signs_in_by_an_access_token(token: str, live_server: Any, dotenv: Run) -> None:
     olivia = User.objects.get()
-    creation.create_organization("Second", owner=olivia)
+    OrganizationFactory.create(name="Second", owner=olivia)
     issued = access_tokens.create(olivia, "laptop")
     login = ("login", "--api-key", issued.token, "--url", live_server.url)
     assert "acme, second" in dotenv(*login).err

@@ -11,12 +11,11 @@ import pytest
 
 from dotenv_cloud.cli import crypto as cli_crypto
 from dotenv_cloud.formats import env
-from keys import api_keys, crypto, rotation
+from keys import crypto, rotation
 from keys.models import Secret
-from keys.projects import create_project
-from organizations import creation, hierarchy, roles
-from organizations.models import Project, Target, User
+from organizations.models import Project, Target
 from tests.cli.recorder import REPOSITORY, Result, Run
+from tests.factories import ApiKeyFactory, EnvironmentFactory, OrganizationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
 
@@ -32,12 +31,10 @@ def quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def signed_in(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = User.objects.create_user("olivia@acme.example", "correct horse battery", name="Olivia")
-    acme = creation.create_organization("Acme", owner=owner)
-    issued = api_keys.create(acme, "ci", ["*"], granter=roles.ALL, created_by=owner)
-    project = create_project(acme, name="My app")
-    target = hierarchy.create_target(project, "Backend")
-    hierarchy.create_environment(target, "Production")
+    owner = UserFactory.create(email="olivia@acme.example", name="Olivia")
+    acme = OrganizationFactory.create(name="Acme", owner=owner)
+    issued = ApiKeyFactory.create(organization=acme, created_by=owner)
+    EnvironmentFactory.create(target__project__organization=acme)
     monkeypatch.setenv("DOTENV_API_URL", live_server.url)
     monkeypatch.setenv("DOTENV_API_KEY", issued.token)
 

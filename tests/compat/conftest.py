@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from keys import access_tokens, api_keys, crypto
-from keys.projects import create_project
-from organizations import creation, hierarchy, roles
+from keys import access_tokens, crypto
 from organizations.models import Organization, User
 from tests.compat.client import Sdk, prove
+from tests.factories import ApiKeyFactory, EnvironmentFactory, OrganizationFactory, UserFactory
 
 CLIENT_KEY = "only the clients know this key of theirs"
 ROUNDS = 100_000
@@ -39,8 +38,12 @@ class Place:
         return Sdk(self.url, self.token, reference)
 
     def with_abilities(self, *abilities: str, **more: Any) -> Sdk:
-        issued = api_keys.create(
-            self.organization, "narrow", abilities, granter=roles.ALL, created_by=self.owner, **more
+        issued = ApiKeyFactory.create(
+            organization=self.organization,
+            name="narrow",
+            abilities=abilities,
+            created_by=self.owner,
+            **more,
         )
         return Sdk(self.url, issued.token, self.organization.slug)
 
@@ -54,12 +57,10 @@ class Place:
 def place(live_server: Any, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Place:
     # Clients take the rounds from the server: a test need not do 600,000.
     monkeypatch.setattr(crypto, "ITERATIONS", 1000)
-    owner = User.objects.create_user("olivia@acme.example", "correct horse battery", name="Olivia")
-    acme = creation.create_organization("Acme", owner=owner)
-    issued = api_keys.create(acme, "ci", ["*"], granter=roles.ALL, created_by=owner)
-    project = create_project(acme, name="My app")
-    target = hierarchy.create_target(project, "Backend")
-    hierarchy.create_environment(target, "Production", status="production")
+    owner = UserFactory.create(email="olivia@acme.example", name="Olivia")
+    acme = OrganizationFactory.create(name="Acme", owner=owner)
+    issued = ApiKeyFactory.create(organization=acme, created_by=owner)
+    EnvironmentFactory.create(target__project__organization=acme, status="production")
     return Place(live_server.url, acme, issued.token, owner)
 
 

@@ -19,11 +19,19 @@ from keys import access_tokens, client_keys, crypto
 from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import ApiKey, SecretVersion
-from keys.projects import create_project
 from organizations import clock, ulid
 from organizations.models import Environment, Membership, Organization, Project, Target, User
-from tests import factories
 from tests.conftest import Databases
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    SecretFactory,
+    TargetFactory,
+    UserFactory,
+)
 
 PROJECTS = ("my-app", "vault")
 CLIENT_KEY = ClientKey(bytes(range(32)), bytes(16), client_keys.FEWEST_ITERATIONS)
@@ -44,16 +52,16 @@ class World:
 
     def mend(self) -> None:
         """Make anew what a call has deleted, renamed or ended."""
-        owner = User.objects.filter(email=OWNER).first() or factories.make_user(OWNER)
+        owner = User.objects.filter(email=OWNER).first() or UserFactory.create(email=OWNER)
         acme = Organization.objects.filter(slug="acme", status="active").first()
         if acme is None or not Membership.objects.filter(organization=acme, user=owner).exists():
             Organization.objects.filter(slug="acme").delete()
-            acme = factories.make_organization("Acme", owner=owner)
+            acme = OrganizationFactory.create(name="Acme", owner=owner)
         if "person" not in self.tokens:
             self.tokens["person"] = access_tokens.create(owner, "laptop").token
         keys = ApiKey.objects.filter(organization=acme)
         if not keys.filter(pk=self._caller).exists():
-            issued = factories.make_api_key(acme, created_by=owner)
+            issued = ApiKeyFactory.create(organization=acme, created_by=owner)
             self._caller, self.tokens["api key"] = issued.api_key.pk, issued.token
         other = keys.filter(name="other").first()
         level = [_level(acme, name) for name in PROJECTS][0]
@@ -61,7 +69,9 @@ class World:
             "organization": acme.slug,
             "target": "backend",
             "environment": "production",
-            "api_key": (other or factories.make_api_key(acme, name="other").api_key).ulid,
+            "api_key": (
+                other or ApiKeyFactory.create(organization=acme, name="other").api_key
+            ).ulid,
             "member": _member(acme).ulid,
             "version": str(_version(level)),
             "entry": _entry(acme),
@@ -73,25 +83,25 @@ class World:
 
 def _level(acme: Organization, slug: str) -> Level:
     project = Project.objects.filter(organization=acme, slug=slug).first()
-    project = project or create_project(
-        acme, slug, client_key=CLIENT_KEY if slug == "vault" else None
+    project = project or ProjectFactory.create(
+        organization=acme, name=slug, client_key=CLIENT_KEY if slug == "vault" else None
     )
     target = Target.objects.filter(project=project, slug="backend").first()
-    target = target or factories.make_target(project)
+    target = target or TargetFactory.create(project=project)
     environments = Environment.objects.filter(target=target, slug="production")
-    return Level(project, target, environments.first() or factories.make_environment(target))
+    return Level(project, target, environments.first() or EnvironmentFactory.create(target=target))
 
 
 def _member(acme: Organization) -> Membership:
-    user = User.objects.filter(email=MEMBER).first() or factories.make_user(MEMBER)
+    user = User.objects.filter(email=MEMBER).first() or UserFactory.create(email=MEMBER)
     found = Membership.objects.filter(organization=acme, user=user).first()
-    return found or factories.make_member(acme, user=user)
+    return found or MembershipFactory.create(organization=acme, user=user)
 
 
 def _version(level: Level) -> int:
     of_level = SecretVersion.objects.filter(environment=level.environment)
     while not of_level.exists():
-        factories.make_secret(level, clock.now().isoformat().encode())
+        SecretFactory.create(level=level, plaintext=clock.now().isoformat().encode())
     return int(of_level[0].number)
 
 

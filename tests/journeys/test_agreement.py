@@ -23,9 +23,9 @@ from audit.questions import bar
 from dotenv_cloud.environment import Limit
 from organizations import clock, ulid
 from organizations.models import Organization, User
-from tests import factories
 from tests.cli.conftest import _fresh_machine, dotenv
 from tests.cli.recorder import Run
+from tests.factories import ApiKeyFactory, OrganizationFactory
 from tests.query import seeding
 from tests.query.naive import PEOPLE, THINGS, Naive, few_of, some
 
@@ -110,7 +110,7 @@ def _listed(value: Any) -> list[str]:
 @pytest.fixture
 def naive(owner_connection: psycopg.Connection) -> Naive:
     """Of Acme, sealed but for the last; nothing in them knows who asks."""
-    organization = factories.make_organization("Acme", owner=factories.make_user("reader@own.test"))
+    organization = OrganizationFactory.create(name="Acme", owner__email="reader@own.test")
     log = seeding.Organization(organization.pk, seed=9, projects=4)
     end = clock.now() - dt.timedelta(hours=1)
     sealed = log.rows(330, end - dt.timedelta(days=DAYS), end - dt.timedelta(hours=5))
@@ -126,7 +126,7 @@ def asker(
 ) -> Asker:
     settings.RATE_LIMITS = settings.RATE_LIMITS | {"api": Limit(100_000, 60)}
     organization = Organization.objects.get(slug="acme")
-    token = factories.make_api_key(organization, "audit:read", "audit:export", name="asks").token
+    token = ApiKeyFactory.create(organization=organization, auditor=True, name="asks").token
     monkeypatch.setenv("DOTENV_API_URL", live_server.url)
     monkeypatch.setenv("DOTENV_API_KEY", token)
     browser = Client()

@@ -19,7 +19,14 @@ from audit.context import Actor
 from audit.policy import ActorType
 from organizations import clock, hierarchy
 from organizations.models import Organization
-from tests import factories
+from tests.factories import (
+    PASSWORD,
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    TargetFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 ROOT = Path(__file__).parents[2]
@@ -35,20 +42,20 @@ QUESTIONS = {
 @pytest.fixture
 def organization() -> Organization:
     """Jane deletes the production environment of the shop."""
-    organization = factories.make_organization("Acme")
-    jane = factories.make_member(
-        organization, "admin", factories.make_user("jane@acme.example")
+    organization = OrganizationFactory.create(name="Acme")
+    jane = MembershipFactory.create(
+        organization=organization, role="admin", user__email="jane@acme.example"
     ).user
     with context.acting_as(Actor(ActorType.USER, jane.pk, jane.email)):
-        target = factories.make_target(factories.make_project(organization, "Shop"))
-        factories.make_environment(target, "Staging")
-        hierarchy.delete_node(factories.make_environment(target, "Production"))
+        target = TargetFactory.create(project__organization=organization, project__name="Shop")
+        EnvironmentFactory.create(target=target, name="Staging")
+        hierarchy.delete_node(EnvironmentFactory.create(target=target, name="Production"))
     return organization
 
 
 def on_the_page(organization: Organization, email: str, question: str) -> list[str]:
     client = Client()
-    assert client.login(username=email, password=factories.PASSWORD)
+    assert client.login(username=email, password=PASSWORD)
     page = client.get(f"/o/{organization.slug}/activity?{question}")
     assert page.status_code == 200
     return re.findall(
@@ -97,8 +104,10 @@ def by_the_command(url: str, token: str, question: str) -> list[str]:
 def test_page_api_and_command_show_the_same_entries(
     organization: Organization, live_server: Any, question: str
 ) -> None:
-    auditor = factories.make_member(organization, "auditor").user
-    token = factories.make_api_key(organization, "audit:read", name="reader").token
+    auditor = MembershipFactory.create(organization=organization, auditor=True).user
+    token = ApiKeyFactory.create(
+        organization=organization, abilities=["audit:read"], name="reader"
+    ).token
     by_the_api(organization, token, question)  # the first use of a key is an entry too
     for sealed in (False, True):
         if sealed:
@@ -115,7 +124,9 @@ def test_page_api_and_command_show_the_same_entries(
 def test_who_deleted_it_is_told_with_everything_an_auditor_asks(
     organization: Organization,
 ) -> None:
-    token = factories.make_api_key(organization, "audit:read", name="reader").token
+    token = ApiKeyFactory.create(
+        organization=organization, abilities=["audit:read"], name="reader"
+    ).token
     [entry] = by_the_api(organization, token, QUESTIONS["who deleted the production environment?"])
     told = (
         Client()

@@ -31,11 +31,11 @@ SEED = """
 import json, django
 django.setup()
 from django.db import transaction
-from tests import factories
+from tests.factories import ApiKeyFactory, OrganizationFactory, ProjectFactory
 with transaction.atomic():
-    organization = factories.make_organization("Acme", owner=factories.make_user("o@example.org"))
-    token = factories.make_api_key(organization).token
-    project = factories.make_project(organization)
+    organization = OrganizationFactory.create(name="Acme", owner__email="o@example.org")
+    token = ApiKeyFactory.create(organization=organization).token
+    project = ProjectFactory.create(organization=organization)
 print(json.dumps({"slug": organization.slug, "token": token, "project": project.slug}))
 """
 

@@ -30,10 +30,10 @@ from django.db import transaction
 from keys import blobs, crypto, data_keys, numbering, retrieval
 from keys.models import Secret
 from organizations.models import Environment, Project
-from tests import factories
+from tests.factories import TargetFactory
 with transaction.atomic():
     project = Project.objects.get()
-    target = factories.make_target(project)
+    target = TargetFactory.create(project=project)
     key = data_keys.data_key(retrieval.active(project))
     environments = Environment.objects.bulk_create(
         Environment(organization_id=project.organization_id, target=target, name=f"env {{n}}",

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from organizations.models import Organization
-from tests import factories
+from tests.factories import OrganizationFactory
 
 
 class Told(NamedTuple):
@@ -51,7 +51,7 @@ def entries(
 
 @pytest.fixture
 def organization(transactional_db: None) -> Organization:
-    return factories.make_organization("Acme")
+    return OrganizationFactory.create(name="Acme")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from psycopg import errors
 from audit.ledger import sealing
 from organizations import ulid
 from organizations.models import Organization
-from tests import factories
+from tests.factories import ProjectFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 Connection = psycopg.Connection[Any]
@@ -31,9 +31,9 @@ COLUMNS = (
 @pytest.fixture(autouse=True)
 def history(organization: Organization) -> Organization:
     """Entries on both sides: some sealed, some not."""
-    factories.make_project(organization, "Sealed")
+    ProjectFactory.create(organization=organization, name="Sealed")
     sealing.seal()
-    factories.make_project(organization, "Fresh")
+    ProjectFactory.create(organization=organization, name="Fresh")
     return organization
 
 

@@ -27,7 +27,13 @@ from keys.models import AccessToken, ApiKey, KeyVersion, Secret, SecretVersion
 from organizations import members, roles
 from organizations.models import Invitation, Organization, User
 from organizations.roles import Role
-from tests import factories
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -114,9 +120,9 @@ def _secrets(*tokens: str) -> dict[str, str]:
 @pytest.fixture
 def scene(transactional_db: None, settings: Any) -> Scene:
     settings.RATE_LIMITS = {name: Limit(100_000, 60) for name in settings.RATE_LIMITS}
-    organization = factories.make_organization("Acme")
-    project = factories.make_project(organization)
-    environment = factories.make_environment(factories.make_target(project))
+    organization = OrganizationFactory.create(name="Acme")
+    project = ProjectFactory.create(organization=organization)
+    environment = EnvironmentFactory.create(target__project=project)
     level = Level(project, environment.target, environment)
     for number in (1, 2):
         secrets.store(level, f"TOKEN={PLAINTEXT}{number}", author=SYSTEM)
@@ -124,8 +130,8 @@ def scene(transactional_db: None, settings: Any) -> Scene:
     rotation.rotate(project)
     _, second = retrieval.retrieve(project)
     assert first and second
-    developer = factories.make_member(organization, "developer")
-    issued = factories.make_api_key(organization, name="deploy")
+    developer = MembershipFactory.create(organization=organization, role="developer")
+    issued = ApiKeyFactory.create(organization=organization, name="deploy")
     laptop = access_tokens.create(developer.user, "laptop")
     invited = members.invite(
         organization, "new@example.org", "developer", invited_by=None, granter=roles.ALL
@@ -274,7 +280,7 @@ def assert_nothing_told(scene: Scene, walk: Iterator[tuple[str, str]]) -> None:
 
 
 def test_the_pages(scene: Scene, rows: Rows) -> None:
-    membership = factories.make_member(scene.organization, "auditor")
+    membership = MembershipFactory.create(organization=scene.organization, auditor=True)
     before = rows()
     assert set(before) >= DOMAIN
     # Anybody may make an organization of their own.
@@ -288,7 +294,7 @@ def test_the_pages(scene: Scene, rows: Rows) -> None:
 
 def test_the_page_of_the_own_membership(scene: Scene, rows: Rows) -> None:
     """An auditor may leave, and no more."""
-    membership = factories.make_member(scene.organization, "auditor")
+    membership = MembershipFactory.create(organization=scene.organization, auditor=True)
     client = Client(raise_request_exception=False)
     client.force_login(membership.user)
     before = rows()
@@ -300,14 +306,16 @@ def test_the_page_of_the_own_membership(scene: Scene, rows: Rows) -> None:
 
 def test_the_api(scene: Scene, rows: Rows) -> None:
     abilities = roles.PERMISSIONS[Role.AUDITOR]
-    token = factories.make_api_key(scene.organization, *abilities, name="auditor").token
+    token = ApiKeyFactory.create(
+        organization=scene.organization, abilities=abilities, name="auditor"
+    ).token
     before = rows()
     assert_nothing_told(scene, walk_the_api(token, scene.paths))
     assert differences(before, rows()) == []
 
 
 def test_the_api_by_an_access_token(scene: Scene, rows: Rows) -> None:
-    auditor = factories.make_member(scene.organization, "auditor").user
+    auditor = MembershipFactory.create(organization=scene.organization, auditor=True).user
     token = access_tokens.create(auditor, "laptop").token
     before = rows()
     # Anybody may make an organization of their own.
@@ -318,7 +326,9 @@ def test_the_api_by_an_access_token(scene: Scene, rows: Rows) -> None:
 
 def test_the_same_walk_as_an_owner_changes_much(scene: Scene, rows: Rows) -> None:
     owner = scene.organization.memberships.get(role="owner").user
-    token = factories.make_api_key(scene.organization, *roles.ALL, created_by=owner).token
+    token = ApiKeyFactory.create(
+        organization=scene.organization, abilities=roles.ALL, created_by=owner
+    ).token
     key = f"/api/v1/{scene.organization.slug}/my-app/encryption-key"
     said = ask(Client(), "GET", key, headers={"authorization": f"Bearer {token}"})
     assert scene.secrets["the key"] in said

@@ -22,7 +22,7 @@ from django.test import Client
 from audit.ledger import sealing
 from dotenv_cloud.observability.logging import Formatter
 from organizations.models import Organization
-from tests import factories
+from tests.factories import PASSWORD, ApiKeyFactory
 from tests.promises.conftest import Told
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
@@ -123,11 +123,11 @@ def use_the_pages(
         sign_in(email, secret("wrong password")),
         # People type a password where the e-mail belongs.
         sign_in(secret("password as e-mail"), "x"),
-        sign_in(email, factories.PASSWORD),
+        sign_in(email, PASSWORD),
         client.post(
             "/password",
             {
-                "old_password": factories.PASSWORD,
+                "old_password": PASSWORD,
                 "new_password1": secret("new password"),
                 "new_password2": secret("new password"),
             },
@@ -185,7 +185,7 @@ def test_no_secret_is_kept_or_said(
     client: Client,
 ) -> None:
     owner = organization.memberships.get().user
-    token = factories.make_api_key(organization).token
+    token = ApiKeyFactory.create(organization=organization).token
     secret.made["API token"] = token
     headers = {"Authorization": f"Bearer {token}"}
 

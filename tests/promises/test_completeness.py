@@ -29,7 +29,15 @@ from audit.policy import ActorType, Interface
 from keys.models import ApiKey, KeyVersion
 from organizations.models import Environment, Organization, Project, Target, User
 from organizations.signals import Verb, act
-from tests import factories
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    TargetFactory,
+    UserFactory,
+)
 from tests.promises.conftest import Told
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
@@ -231,7 +239,7 @@ def test_an_update_of_nothing_tells_nothing(project: Project, after: New) -> Non
 
 def test_joins_subqueries_and_slices_tell_the_rows_they_reach(project: Project, after: New) -> None:
     for slug in ("second", "third"):
-        factories.make_target(Project.objects.create(
+        TargetFactory.create(project=Project.objects.create(
             organization=project.organization, name=slug, slug=slug))  # fmt: skip
     before = len(after())
     newest = Project.objects.order_by("-id")[:1]
@@ -254,8 +262,8 @@ def test_joins_subqueries_and_slices_tell_the_rows_they_reach(project: Project, 
 
 
 def test_a_reference_set_to_null_is_told(organization: Organization, new_entries: New) -> None:
-    creator = factories.make_user()
-    factories.make_api_key(organization, created_by=creator)
+    creator = UserFactory.create()
+    ApiKeyFactory.create(organization=organization, created_by=creator)
     creator.delete()
     entry = new_entries()[-2]
     assert (entry.action, entry.type, entry.label) == ("update", "api_key", "ci")
@@ -265,7 +273,7 @@ def test_a_reference_set_to_null_is_told(organization: Organization, new_entries
 def test_a_deleted_person_is_told_with_memberships_and_permissions(
     organization: Organization, new_entries: New
 ) -> None:
-    user = factories.make_member(organization, "billing_manager").user
+    user = MembershipFactory.create(organization=organization, role="billing_manager").user
     user.groups.add(Group.objects.create(name="reviewers"))
     before = len(new_entries())
     user.delete()
@@ -282,9 +290,9 @@ def test_a_deleted_person_is_told_with_memberships_and_permissions(
 
 
 def test_queryset_delete_and_cascade_tell_every_row(project: Project, after: New) -> None:
-    target = factories.make_target(project)
-    factories.make_environment(target, "Production")
-    factories.make_environment(target, "Staging")
+    target = TargetFactory.create(project=project)
+    EnvironmentFactory.create(target=target, name="Production")
+    EnvironmentFactory.create(target=target, name="Staging")
     Project.objects.filter(pk=project.pk).delete()
     deleted = [(entry.type, entry.label) for entry in after() if entry.action == "delete"]
     assert sorted(deleted) == [
@@ -332,7 +340,7 @@ def test_a_deleted_group_is_told_to_those_who_were_in_it(
     organization: Organization, new_entries: New
 ) -> None:
     group = Group.objects.create(name="reviewers")
-    members = [factories.make_member(organization).user for _ in range(2)]
+    members = [MembershipFactory.create(organization=organization).user for _ in range(2)]
     group.user_set.set(members)
     before = len(new_entries())
     group.delete()
@@ -350,7 +358,7 @@ def test_links_are_never_updated(organization: Organization) -> None:
 def test_permissions_given_past_the_roles_are_told(
     organization: Organization, new_entries: New
 ) -> None:
-    user = factories.make_member(organization, "billing_manager").user
+    user = MembershipFactory.create(organization=organization, role="billing_manager").user
     before = len(new_entries())
     assign_perm("audit:read", user, organization)
     remove_perm("audit:read", user, organization)
@@ -397,7 +405,7 @@ def test_raw_sql_with_a_reason_is_told_by_the_database(project: Project, after: 
 
 
 def test_the_database_tells_values_as_the_application_does(project: Project, after: New) -> None:
-    target = factories.make_target(project)
+    target = TargetFactory.create(project=project)
     raw_slug = "DELETE FROM organizations_target WHERE id = %s"
     with transaction.atomic():
         raw("SET LOCAL audit.reason = 'tidy'")
@@ -540,7 +548,7 @@ def test_an_action_of_the_admin_is_told_as_such(
     """Ours changes nothing, but a site that registers a model writably is recorded like any."""
     user = project.organization.memberships.get().user
     user.has_perms = user.has_perm = lambda *args: True  # type: ignore[method-assign]
-    factories.make_target(project)
+    TargetFactory.create(project=project)
     before = len(after())
     site = admin.AdminSite()
     for model in (Project, Target, KeyVersion):
@@ -574,7 +582,7 @@ def test_without_any_context_the_system_acted(organization: Organization, new_en
 def test_silent_fields_leave_no_entry_and_pass_the_guard(
     organization: Organization, new_entries: New
 ) -> None:
-    factories.make_api_key(organization)
+    ApiKeyFactory.create(organization=organization)
     before = len(new_entries())
     used = {"last_used_at": "2026-01-01T00:00:00Z", "last_used_ip": "203.0.113.9"}
     ApiKey.objects.update(seen_from=["203.0.113.9"], **used)
@@ -583,7 +591,7 @@ def test_silent_fields_leave_no_entry_and_pass_the_guard(
 
 
 def test_an_act_names_what_was_done(project: Project, after: New) -> None:
-    key = factories.make_api_key(project.organization).api_key
+    key = ApiKeyFactory.create(organization=project.organization).api_key
     with act(Verb.ROTATE, key_version=9):
         key.token_hash = b"x" * 32
         key.save()
@@ -602,8 +610,8 @@ def test_an_unknown_verb_or_fact_is_an_error() -> None:
 
 
 def test_each_type_is_called_by_its_path(organization: Organization, new_entries: New) -> None:
-    project = factories.make_project(organization)
-    environment = factories.make_environment(factories.make_target(project))
+    project = ProjectFactory.create(organization=organization)
+    environment = EnvironmentFactory.create(target__project=project)
     Environment.objects.filter(pk=environment.pk).update(slug="prod")
     Target.objects.filter(project=project).update(slug="api")
     Environment.objects.filter(pk=environment.pk).update(name="Prod")
@@ -622,7 +630,7 @@ def test_a_persons_change_is_told_to_each_organization_of_theirs(
     organization: Organization, entries: Callable[..., list[Told]]
 ) -> None:
     user = organization.memberships.get().user
-    second = factories.make_organization("Second", owner=user)
+    second = OrganizationFactory.create(name="Second", owner=user)
     before = len(entries())
     user.name = "Ada"
     user.save()
@@ -634,7 +642,7 @@ def test_a_persons_change_is_told_to_each_organization_of_theirs(
 def test_deleting_an_organization_leaves_its_history_whole(
     organization: Organization, entries: Callable[..., list[Told]]
 ) -> None:
-    factories.make_project(organization)
+    ProjectFactory.create(organization=organization)
     kept = organization.pk
     organization.delete()
     told = entries(organization_id=kept)
@@ -663,7 +671,7 @@ def test_migrations_and_commands_leave_nothing_uncovered() -> None:
 def test_rewrapping_under_another_master_key_is_told(
     organization: Organization, new_entries: New, settings: Any
 ) -> None:
-    factories.make_project(organization)
+    ProjectFactory.create(organization=organization)
     before = len(new_entries())
     settings.MASTER_KEYS = {**settings.MASTER_KEYS, 2: b"2" * 32}
     settings.MASTER_KEY_CURRENT = 2

@@ -20,8 +20,15 @@ from psycopg import errors, sql
 
 from organizations import clock, ulid
 from organizations.models import Organization, Project
-from tests import factories
 from tests.conftest import Databases
+from tests.factories import (
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    TargetFactory,
+    UserFactory,
+)
 from tests.promises.conftest import Told
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
@@ -56,7 +63,7 @@ def after(project: Project, entries: Callable[..., list[Told]]) -> New:
 
 def test_copy_is_refused_like_any_other_statement(organization: Organization) -> None:
     columns = "id, created_at, updated_at, name, slug, description, organization_id, project_id"
-    project = factories.make_project(organization)
+    project = ProjectFactory.create(organization=organization)
     row = (uuid.uuid4(), "now", "now", "x", "x", "", organization.pk, project.pk)
     with refused(), transaction.atomic(), connection.cursor() as cursor:  # noqa: SIM117
         with cursor.copy(f"COPY organizations_target ({columns}) FROM STDIN") as copy:
@@ -92,7 +99,7 @@ def test_an_entry_for_another_organization_does_not_count(
     project: Project, application_connection: Connection
 ) -> None:
     """Whoever may write entries cannot tell a change where its organization does not see it."""
-    other = factories.make_organization("Other")
+    other = OrganizationFactory.create(name="Other")
     with pytest.raises(errors.CheckViolation), application_connection.transaction():
         application_connection.execute(RENAME, ["B", project.pk])
         application_connection.execute(
@@ -153,9 +160,7 @@ def test_an_entry_that_tells_something_else_does_not_count(
 
 
 def test_an_entry_does_not_hide_which_environment_was_deleted(organization: Organization) -> None:
-    environment = factories.make_environment(
-        factories.make_target(factories.make_project(organization))
-    )
+    environment = EnvironmentFactory.create(target__project__organization=organization)
     changes = {
         name: [value, None]
         for name, value in (
@@ -190,7 +195,7 @@ def test_an_entry_does_not_hide_which_environment_was_deleted(organization: Orga
 def test_a_permission_is_given_by_name_alone(
     organization: Organization, changes: dict[str, Any], allowed: bool
 ) -> None:
-    user = factories.make_member(organization, "member").user
+    user = MembershipFactory.create(organization=organization, role="member").user
     permission = Permission.objects.get(codename="audit:manage")
     with nullcontext() if allowed else refused(), transaction.atomic():
         raw(
@@ -206,9 +211,9 @@ def test_a_permission_is_given_by_name_alone(
 def test_what_happens_to_a_person_is_told_to_each_of_their_organizations(
     organization: Organization,
 ) -> None:
-    other, third = factories.make_organization("Other"), factories.make_organization("Third")
-    user = factories.make_member(organization).user
-    factories.make_member(other, user=user)
+    other, third = (OrganizationFactory.create(name=name) for name in ("Other", "Third"))
+    user = MembershipFactory.create(organization=organization).user
+    MembershipFactory.create(organization=other, user=user)
     changes = {"name": ["", "Mallory"]}
 
     def rename(*told_to: Organization) -> None:
@@ -226,11 +231,11 @@ def test_what_happens_to_a_person_is_told_to_each_of_their_organizations(
 def test_a_person_who_changes_and_then_joins_needs_no_second_telling(
     organization: Organization,
 ) -> None:
-    user = factories.make_user()
+    user = UserFactory.create()
     with transaction.atomic():
         user.name = "Newcomer"
         user.save()
-        factories.make_member(organization, user=user)
+        MembershipFactory.create(organization=organization, user=user)
 
 
 # -- By hand, with a reason
@@ -268,8 +273,8 @@ def test_rows_deleted_by_hand_with_their_parents_keep_their_names(
     organization: Organization, new_entries: New
 ) -> None:
     """The guard enters them at commit, when what they were named after is gone."""
-    project = factories.make_project(organization)
-    factories.make_environment(factories.make_target(project))
+    project = ProjectFactory.create(organization=organization)
+    EnvironmentFactory.create(target__project=project)
     by_hand(
         ("DELETE FROM organizations_environment",),
         ("DELETE FROM organizations_target",),
@@ -307,7 +312,7 @@ def test_a_link_made_and_cut_by_hand_is_told(organization: Organization, new_ent
 @pytest.mark.parametrize("column", ["id", "organization_id"])
 def test_a_row_never_becomes_another_nor_anothers(organization: Organization, column: str) -> None:
     """Its entries would stay behind, and its organization would see it vanish without a word."""
-    other = factories.make_organization("Other")
+    other = OrganizationFactory.create(name="Other")
     project = Project.objects.create(organization=organization, name="App", slug="app")
     values = {"id": uuid.uuid4(), "organization_id": other.pk}
     with refused("the id or organization of project"):
@@ -385,7 +390,7 @@ def test_nothing_of_ones_own_is_run_by_the_guard(
     organization: Organization, with_temporary_tables: Connection
 ) -> None:
     """A type's check would be run by the guard as the owner of all tables."""
-    target = factories.make_target(factories.make_project(organization))
+    target = TargetFactory.create(project__organization=organization)
     heard: list[str] = []
     with_temporary_tables.add_notice_handler(
         lambda notice: heard.append(str(notice.message_primary))

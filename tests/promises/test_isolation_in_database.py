@@ -12,7 +12,7 @@ from django.db import transaction
 from audit.ledger import sealing
 from audit.models import Entry
 from organizations.models import Organization
-from tests import factories
+from tests.factories import OrganizationFactory, ProjectFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 RELATIONS = (
@@ -23,10 +23,10 @@ RELATIONS = (
 
 @pytest.fixture
 def others() -> tuple[Organization, Organization]:
-    mine, theirs = factories.make_organization("Mine"), factories.make_organization("Theirs")
+    mine, theirs = (OrganizationFactory.create(name=name) for name in ("Mine", "Theirs"))
     sealing.seal()
     for organization in (mine, theirs):
-        factories.make_project(organization)
+        ProjectFactory.create(organization=organization)
     return mine, theirs
 
 
@@ -70,8 +70,8 @@ def test_a_session_reads_each_of_the_many_it_named(
     application_connection: psycopg.Connection[Any],
     others: tuple[Organization, Organization],
 ) -> None:
-    third = factories.make_organization("Third")
-    named = ",".join(str(each.pk) for each in (*others, factories.make_organization("Fourth")))
+    third = OrganizationFactory.create(name="Third")
+    named = ",".join(str(each.pk) for each in (*others, OrganizationFactory.create(name="Fourth")))
     with application_connection.transaction():
         name(application_connection, named)
         for relation in RELATIONS:

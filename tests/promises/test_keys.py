@@ -17,7 +17,7 @@ from keys import crypto, errors, master_key, retrieval, rotation
 from keys.models import KeyVersion
 from keys.projects import create_project
 from organizations.models import Organization, Project
-from tests import factories
+from tests.factories import ProjectFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -28,7 +28,7 @@ HEX_KEY = "52c7e8f043e61267076c35827d6c4be454c70ecac00bf10e79a56d703e32e123"
 
 @pytest.fixture
 def project(organization: Organization) -> Project:
-    return factories.make_project(organization)
+    return ProjectFactory.create(organization=organization)
 
 
 def text(value: bytes) -> str:
@@ -189,7 +189,7 @@ def test_a_version_is_immutable_in_python(project: Project) -> None:
 def test_a_wrapped_key_cannot_be_moved_to_another_project(
     organization: Organization, project: Project
 ) -> None:
-    other = factories.make_project(organization, "Other")
+    other = ProjectFactory.create(organization=organization, name="Other")
     mine, theirs = (KeyVersion.objects.get(project=each) for each in (project, other))
     theirs.wrapped_key = mine.wrapped_key
     with pytest.raises(crypto.UnwrapError):

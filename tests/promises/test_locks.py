@@ -14,7 +14,7 @@ from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
 from organizations import clock
 from organizations.models import Environment, Organization, Project, Target
-from tests import factories
+from tests.factories import LevelFactory, SecretFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -23,11 +23,9 @@ SECONDS = 20
 
 @pytest.fixture
 def level(organization: Organization) -> Level:
-    project = factories.make_project(organization)
-    target = factories.make_target(project)
-    level = Level(project, target, factories.make_environment(target))
+    level = LevelFactory.create(project__organization=organization)
     for number in range(4):
-        factories.make_secret(level, b"A=%d" % number)
+        SecretFactory.create(level=level, plaintext=b"A=%d" % number)
     return level
 
 

@@ -23,8 +23,8 @@ from audit.ledger import unlisted
 from audit.policy import Exempt, NamedChange, Operation, Resource, Use
 from organizations.models import Organization, User
 from organizations.signals import Verb
-from tests import factories
 from tests.conftest import Connection
+from tests.factories import MembershipFactory
 
 SQL_TABLES = {"django_migrations", "keys_numbering", "organizations_limit"}
 """Tables that no model stands for."""
@@ -261,7 +261,7 @@ def test_tables_that_are_not_used_take_no_row_from_anybody(
 
 
 def test_people_and_groups_can_be_deleted_all_the_same(organization: Organization) -> None:
-    person: User = factories.make_member(organization).user
+    person: User = MembershipFactory.create(organization=organization).user
     group = Group.objects.create(name="reviewers")
     person.groups.add(group)
     person.delete()

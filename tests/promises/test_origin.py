@@ -11,14 +11,14 @@ from django.test import Client
 
 from organizations import ulid
 from organizations.models import Organization
-from tests import factories
+from tests.factories import ApiKeyFactory
 from tests.promises.conftest import Told
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
 
 def make_project(client: Client, organization: Organization, **headers: str) -> Any:
-    token = factories.make_api_key(organization).token
+    token = ApiKeyFactory.create(organization=organization).token
     return client.post(
         f"/api/v1/{organization.slug}/projects",
         {"name": "Made"},
@@ -85,7 +85,7 @@ def test_the_command_line_is_told_from_other_clients(
 def test_a_token_in_the_user_agent_is_not_recorded(
     organization: Organization, owner_connection: Any, client: Client
 ) -> None:
-    token = factories.make_api_key(organization, name="other").token
+    token = ApiKeyFactory.create(organization=organization, name="other").token
     make_project(client, organization, HTTP_USER_AGENT=f"tool/1 ({token})")
     agents = owner_connection.execute("SELECT DISTINCT user_agent FROM audit_entry").fetchall()
     assert ("tool/1 ([redacted])",) in agents
@@ -94,7 +94,9 @@ def test_a_token_in_the_user_agent_is_not_recorded(
 def test_a_refusal_is_entered_although_the_request_was_rolled_back(
     organization: Organization, entries: Callable[..., list[Told]], client: Client
 ) -> None:
-    token = factories.make_api_key(organization, "project:read", name="reader").token
+    token = ApiKeyFactory.create(
+        organization=organization, abilities=["project:read"], name="reader"
+    ).token
     for _ in range(3):
         response = client.post(
             f"/api/v1/{organization.slug}/projects",

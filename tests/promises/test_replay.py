@@ -22,7 +22,13 @@ from keys import api_keys, rotation, tokens
 from keys.models import ApiKey, KeyVersion
 from organizations import clock, members, roles, ulid
 from organizations.models import Environment, Membership, Organization, Project, Target
-from tests import factories
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -109,7 +115,7 @@ def do_to_project(organization: Organization, step: str, which: int, name: str) 
     project = pick(organization.projects.all(), which)
     match step:
         case "create":
-            factories.make_project(organization, name or "x")
+            ProjectFactory.create(organization=organization, name=name or "x")
         case "bulk_create":
             Project.objects.bulk_create(
                 Project(organization=organization, name=name, slug=f"b-{ulid.new().hex[-20:]}-{n}")
@@ -157,7 +163,9 @@ def do_to_many(organization: Organization, step: str, which: int, name: str) -> 
                 each.name = f"{name}{number}"
             Project.objects.bulk_update(every, ["name"], batch_size=2)
         case "child" if project:
-            factories.make_environment(factories.make_target(project, name or "t"), name or "e")
+            EnvironmentFactory.create(
+                target__project=project, target__name=name or "t", name=name or "e"
+            )
         case "bulk_create_children" if project:
             Target.objects.bulk_create(
                 [
@@ -176,7 +184,11 @@ def do_to_api_key(organization: Organization, step: str, which: int, name: str) 
     key = pick(organization.api_keys.all(), which)
     match step:
         case "issue":
-            factories.make_api_key(organization, "project:read", "key:rotate", name=name or "k")
+            ApiKeyFactory.create(
+                organization=organization,
+                abilities=["project:read", "key:rotate"],
+                name=name or "k",
+            )
         case "narrow" if key:
             key.scopes = [{"permission": "project:read", "project": name}] * which
             key.abilities, key.expires_at = ["project:read"], clock.now()
@@ -193,7 +205,9 @@ def do_to_organization(organization: Organization, step: str, which: int, name: 
     member = pick(organization.memberships.exclude(role="owner"), which)
     match step:
         case "join":
-            factories.make_member(organization, ("admin", "auditor", "member", "api_user")[which])
+            MembershipFactory.create(
+                organization=organization, role=("admin", "auditor", "member", "api_user")[which]
+            )
         case "change_role" if member:
             role = ("admin", "auditor", "member", "api_user")[which]
             members.change_role(member, role, granter=roles.ALL)
@@ -246,10 +260,10 @@ def actual(organization: Organization) -> dict[Any, Any]:
 def test_replaying_the_entries_gives_the_rows(
     owner_connection: psycopg.Connection[Any], transactions: list[Any], sealed_midway: bool
 ) -> None:
-    organization = factories.make_organization()
-    factories.make_environment(factories.make_target(factories.make_project(organization)))
-    factories.make_api_key(organization)
-    factories.make_member(organization)
+    organization = OrganizationFactory.create()
+    EnvironmentFactory.create(target__project__organization=organization)
+    ApiKeyFactory.create(organization=organization)
+    MembershipFactory.create(organization=organization)
     for number, (steps, is_rolled_back) in enumerate(transactions):
         with suppress(Undone), transaction.atomic():
             for step, which, name, is_undone in steps:

@@ -18,7 +18,7 @@ from organizations.models import (
     User,
 )
 from organizations.roles import Role
-from tests import factories
+from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
 from tests.promises.conftest import Told
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
@@ -31,13 +31,13 @@ def owner_of(organization: Organization) -> Membership:
 
 @pytest.mark.parametrize("role", Role.values)
 def test_a_member_holds_what_the_role_says(organization: Organization, role: str) -> None:
-    user = factories.make_member(organization, role).user
+    user = MembershipFactory.create(organization=organization, role=role).user
     assert permissions.abilities_of(user, organization) == roles.PERMISSIONS[Role(role)]
 
 
 def test_nobody_holds_anything_elsewhere_superusers_included(organization: Organization) -> None:
     root = User.objects.create_superuser("root@example.org", "correct horse battery staple")
-    stranger = factories.make_organization("Other").memberships.get().user
+    stranger = OrganizationFactory.create(name="Other").memberships.get().user
     assert permissions.abilities_of(root, organization) == frozenset()
     assert permissions.abilities_of(stranger, organization) == frozenset()
 
@@ -45,7 +45,7 @@ def test_nobody_holds_anything_elsewhere_superusers_included(organization: Organ
 def test_a_new_role_is_told_with_the_effective_difference(
     organization: Organization, new_entries: New
 ) -> None:
-    membership = factories.make_member(organization, "auditor")
+    membership = MembershipFactory.create(organization=organization, auditor=True)
     before = len(new_entries())
     members.change_role(membership, "billing_manager", granter=roles.ALL)
     told = {entry.action: entry.changes for entry in new_entries()[before:]}
@@ -57,7 +57,7 @@ def test_a_new_role_is_told_with_the_effective_difference(
 
 
 def test_permissions_that_were_given_beside_the_role_go_with_it(organization: Organization) -> None:
-    membership = factories.make_member(organization, "auditor")
+    membership = MembershipFactory.create(organization=organization, auditor=True)
     OrganizationUserObjectPermission.objects.create(
         user=membership.user,
         content_object=organization,
@@ -71,7 +71,7 @@ def test_permissions_that_were_given_beside_the_role_go_with_it(organization: Or
 def test_who_was_removed_while_inactive_holds_nothing_when_active_again(
     organization: Organization,
 ) -> None:
-    membership = factories.make_member(organization, "admin")
+    membership = MembershipFactory.create(organization=organization, role="admin")
     person = membership.user
     person.is_active = False
     person.save()
@@ -84,7 +84,9 @@ def test_who_was_removed_while_inactive_holds_nothing_when_active_again(
 def test_an_owner_who_cannot_sign_in_does_not_let_the_last_one_go(
     organization: Organization,
 ) -> None:
-    inactive = factories.make_member(organization, "owner", factories.make_user(is_active=False))
+    inactive = MembershipFactory.create(
+        organization=organization, role="owner", user__is_active=False
+    )
     with pytest.raises(ValidationError, match="last owner"):
         members.remove(organization.memberships.exclude(pk=inactive.pk).get())
     members.remove(inactive)
@@ -101,7 +103,10 @@ def test_the_last_owner_cannot_leave_or_step_down(organization: Organization) ->
 
 
 def test_two_owners_who_leave_at_once_leave_one(organization: Organization) -> None:
-    owners = [owner_of(organization), factories.make_member(organization, "owner")]
+    owners = [
+        owner_of(organization),
+        MembershipFactory.create(organization=organization, role="owner"),
+    ]
     start = threading.Barrier(2)
 
     def leave(membership: Membership) -> None:
@@ -123,18 +128,20 @@ def test_two_owners_who_leave_at_once_leave_one(organization: Organization) -> N
 
 def test_nobody_grants_or_takes_more_than_they_hold(organization: Organization) -> None:
     admin = roles.PERMISSIONS[Role.ADMIN]
-    member = factories.make_member(organization, "member")
+    member = MembershipFactory.create(organization=organization, role="member")
     with pytest.raises(ValidationError, match="holds more than you do"):
         members.invite(organization, "x@example.org", "owner", invited_by=None, granter=admin)
     with pytest.raises(ValidationError, match="holds more than you do"):
         members.change_role(member, "owner", granter=admin)
     with pytest.raises(ValidationError, match="holds more than you do"):
-        members.remove(factories.make_member(organization, "owner"), granter=admin)
+        members.remove(
+            MembershipFactory.create(organization=organization, role="owner"), granter=admin
+        )
     members.change_role(member, "developer", granter=admin)
 
 
 def test_who_leaves_keeps_nothing(organization: Organization, new_entries: New) -> None:
-    membership = factories.make_member(organization, "admin")
+    membership = MembershipFactory.create(organization=organization, role="admin")
     user = membership.user
     members.remove(membership)
     assert permissions.abilities_of(user, organization) == frozenset()
@@ -148,8 +155,8 @@ def test_an_invitation_joins_once_and_only_its_own_address(organization: Organiz
     found = members.find_invitation(invited.token)
     assert found is not None
     with pytest.raises(ValidationError, match="was sent to"):
-        members.accept(found, factories.make_user("other@example.org"))
-    membership = members.accept(found, factories.make_user("new@example.org"))
+        members.accept(found, UserFactory.create(email="other@example.org"))
+    membership = members.accept(found, UserFactory.create(email="new@example.org"))
     assert membership.role == "developer"
     used = members.find_invitation(invited.token)
     assert used is not None
@@ -175,7 +182,10 @@ def test_a_second_invitation_replaces_the_first(organization: Organization) -> N
 def test_a_turned_switch_takes_the_permission_at_once_and_tells_of_whom(
     organization: Organization, new_entries: New
 ) -> None:
-    people = {role: factories.make_member(organization, role).user for role in Role.values}
+    people = {
+        role: MembershipFactory.create(organization=organization, role=role).user
+        for role in Role.values
+    }
     before = len(new_entries())
     creation.update_organization(organization, member_key_retrieve=False)
     left = new_entries()[before:]
@@ -194,7 +204,7 @@ def test_a_turned_switch_takes_the_permission_at_once_and_tells_of_whom(
 
 
 def test_turned_back_it_gives_it_again(organization: Organization, new_entries: New) -> None:
-    user = factories.make_member(organization, "member").user
+    user = MembershipFactory.create(organization=organization, role="member").user
     creation.update_organization(organization, member_key_retrieve=False)
     before = len(new_entries())
     creation.update_organization(organization, member_key_retrieve=True)
@@ -208,8 +218,8 @@ def test_turned_back_it_gives_it_again(organization: Organization, new_entries: 
 
 def test_who_joins_or_changes_role_gets_what_the_switch_says(organization: Organization) -> None:
     creation.update_organization(organization, member_key_retrieve=False)
-    joined = factories.make_member(organization, "member")
-    demoted = factories.make_member(organization, "developer")
+    joined = MembershipFactory.create(organization=organization, role="member")
+    demoted = MembershipFactory.create(organization=organization, role="developer")
     members.change_role(demoted, "api_user", granter=roles.ALL)
     for membership in (joined, demoted):
         held = permissions.abilities_of(membership.user, organization)
@@ -219,9 +229,9 @@ def test_who_joins_or_changes_role_gets_what_the_switch_says(organization: Organ
 
 
 def test_the_switch_is_one_organizations_own(organization: Organization) -> None:
-    other = factories.make_organization("Other")
-    user = factories.make_member(other, "member").user
-    factories.make_member(organization, "member", user)
+    other = OrganizationFactory.create(name="Other")
+    user = MembershipFactory.create(organization=other, role="member").user
+    MembershipFactory.create(organization=organization, role="member", user=user)
     creation.update_organization(organization, member_key_retrieve=False)
     assert "key:retrieve" not in permissions.abilities_of(user, organization)
     assert "key:retrieve" in permissions.abilities_of(user, other)
@@ -237,7 +247,7 @@ def test_nobody_turns_on_what_they_do_not_hold(organization: Organization) -> No
 
 
 def test_who_joins_while_the_switch_is_turned_gets_none_of_it(organization: Organization) -> None:
-    user = factories.make_user()
+    user = UserFactory.create()
     is_joining, may_commit = threading.Event(), threading.Event()
 
     def join() -> None:

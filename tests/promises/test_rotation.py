@@ -36,10 +36,10 @@ from keys.errors import (
 )
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
-from organizations import hierarchy, ulid
+from organizations import ulid
 from organizations.models import Organization, Project
-from tests import factories
 from tests.conftest import Databases
+from tests.factories import EnvironmentFactory, ProjectFactory, TargetFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -49,10 +49,10 @@ SECONDS = 20
 
 @pytest.fixture
 def project(organization: Organization) -> Project:
-    project = factories.make_project(organization)
-    target = hierarchy.create_target(project, "Backend")
+    project = ProjectFactory.create(organization=organization)
+    target = TargetFactory.create(project=project)
     for number in range(LEVELS):
-        environment = hierarchy.create_environment(target, f"Env {number}")
+        environment = EnvironmentFactory.create(target=target, name=f"Env {number}")
         store(Level(project, target, environment), f"A={number}")
     return project
 

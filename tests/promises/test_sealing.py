@@ -22,8 +22,8 @@ from django.db import connection, connections, transaction
 from audit.ledger import sealing
 from audit.ledger.partitions import Lock
 from organizations.models import Organization, Project
-from tests import factories
 from tests.conftest import Databases
+from tests.factories import ProjectFactory
 from tests.promises.conftest import Told
 from tests.promises.test_replay import actual, assert_gapless, replay
 
@@ -72,7 +72,7 @@ def seal_when_nobody_writes(connection: Connection) -> None:
 def test_an_entry_is_readable_before_and_after_and_never_twice(
     organization: Organization, entries: Callable[..., list[Told]]
 ) -> None:
-    factories.make_project(organization)
+    ProjectFactory.create(organization=organization)
     before = entries()
     seal_everything()
     assert entries() == before
@@ -85,7 +85,7 @@ def test_a_transaction_still_open_holds_back_what_came_after_and_loses_nothing(
 ) -> None:
     with psycopg.connect(databases.application) as slow:
         slow.execute("SELECT pg_current_xact_id()")
-        factories.make_project(organization)
+        ProjectFactory.create(organization=organization)
         seal_everything()
         [waiting] = owner_connection.execute("SELECT count(*) FROM audit_inbox").fetchone()
         assert waiting > 0
@@ -100,7 +100,7 @@ def test_a_transaction_larger_than_a_batch_is_sealed_whole(
     Project.objects.bulk_create(
         [Project(organization=organization, name="x", slug=f"x-{n}") for n in range(50)]
     )
-    factories.make_project(organization)
+    ProjectFactory.create(organization=organization)
     rounds = 0
     while sealing.seal(batch=10).is_behind:
         rounds += 1
@@ -120,13 +120,13 @@ def test_after_a_restore_everything_is_sealed_once(
     organization: Organization, owner_connection: Connection, superuser_connection: Connection
 ) -> None:
     """The stored cluster is another one and its transaction ids are far ahead."""
-    factories.make_project(organization)
+    ProjectFactory.create(organization=organization)
     seal_everything()
-    factories.make_project(organization, "Came with the dump")
+    ProjectFactory.create(organization=organization, name="Came with the dump")
     superuser_connection.execute(
         "UPDATE audit_sealing SET system_identifier = 1, lo = '99999999999'"
     )
-    factories.make_project(organization, "Made since")
+    ProjectFactory.create(organization=organization, name="Made since")
     seal_everything()
     seal_everything()  # the entry that says that sealing began anew
     assert owner_connection.execute("SELECT count(*) FROM audit_inbox").fetchone() == (0,)

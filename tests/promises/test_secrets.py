@@ -28,47 +28,43 @@ from keys import (
     secret_versions,
     secrets,
 )
-from keys.client_keys import ClientKey
 from keys.levels import Level
 from keys.models import KeyVersion, Secret, SecretVersion
-from keys.projects import create_project
 from keys.reencryption import Submitted
 from keys.rotation import Encrypted
 from organizations import clock, hierarchy
 from organizations.models import Organization, Project
-from tests import factories
+from tests.factories import (
+    CLIENT_KEY,
+    EnvironmentFactory,
+    LevelFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    TargetFactory,
+    client_key,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
 ADA = authors.Author(7, "Ada")
 Entries = Callable[..., list[Any]]
 
-CLIENT_KEY = "a client's own key, longer than 32 bytes"
 ROUNDS = client_keys.FEWEST_ITERATIONS
 
 
 @pytest.fixture
 def project(organization: Organization) -> Project:
-    return factories.make_project(organization)
+    return ProjectFactory.create(organization=organization)
 
 
 @pytest.fixture
 def level(project: Project) -> Level:
-    target = hierarchy.create_target(project, "Backend")
-    return Level(project, target, hierarchy.create_environment(target, "Production"))
+    return LevelFactory.create(project=project)
 
 
 @pytest.fixture
 def client_project(organization: Organization) -> Project:
-    return make_client_project(organization, CLIENT_KEY)
-
-
-def make_client_project(organization: Organization, key: str) -> Project:
-    return create_project(organization, "Vault", client_key=client_key(key))
-
-
-def client_key(key: str, salt: bytes = bytes(16)) -> ClientKey:
-    return ClientKey(crypto.prove(key, salt, ROUNDS), salt, ROUNDS)
+    return ProjectFactory.create(organization=organization, name="Vault", client_managed=True)
 
 
 def proof(key: str, salt: bytes = bytes(16)) -> str:
@@ -249,13 +245,13 @@ def test_a_clients_project_refuses(
 
 def test_a_key_of_32_bytes_is_found_out(organization: Organization) -> None:
     key = "k" * 32
-    project = make_client_project(organization, key)
+    project = ProjectFactory.create(organization=organization, client_key=client_key(key))
     with pytest.raises(errors.InsecureClientKeyError):
         secrets.store(Level(project), sealed_by(key, b"A=1"), author=ADA, key_proof=proof(key))
 
 
 def test_clients_rotate_their_key_whole_or_not_at_all(client_project: Project) -> None:
-    target = hierarchy.create_target(client_project, "Backend")
+    target = TargetFactory.create(project=client_project)
     both = [Level(client_project), Level(client_project, target)]
     for each in both:
         secrets.store(
@@ -375,8 +371,8 @@ def test_the_database_keeps_versions_and_keys_as_they_are(level: Level) -> None:
 
 def test_numbers_count_within_an_organization(level: Level) -> None:
     secrets.store(level, sealed(level.project, b"A=1"), author=ADA)
-    other = factories.make_organization("Other")
-    project = factories.make_project(other)
+    other = OrganizationFactory.create(name="Other")
+    project = ProjectFactory.create(organization=other)
     assert secrets.store(Level(project), sealed(project, b"A=1"), author=ADA).number == 1
 
 
@@ -386,9 +382,9 @@ def test_a_key_that_may_not_be_the_servers_is_refused(client_project: Project) -
 
 
 def test_one_key_version_is_enough_for_a_thousand_levels(project: Project) -> None:
-    target = hierarchy.create_target(project, "Backend")
+    target = TargetFactory.create(project=project)
     for number in range(30):
-        environment = hierarchy.create_environment(target, f"Env {number}")
+        environment = EnvironmentFactory.create(target=target, name=f"Env {number}")
         secrets.store(
             Level(project, target, environment), sealed(project, b"A=%d" % number), author=ADA
         )

@@ -14,21 +14,21 @@ from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import reading
 from audit.questions.filters import EntryFilter
-from organizations import members, roles
-from organizations.creation import create_organization
+from organizations import roles
 from organizations.models import Organization, User
+from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def owner() -> User:
-    return User.objects.create_user("owner@example.org", "a long password")
+    return UserFactory.create()
 
 
 @pytest.fixture
 def acme(owner: User) -> Organization:
-    return create_organization("Acme", owner=owner)
+    return OrganizationFactory.create(name="Acme", owner=owner)
 
 
 def entered(organization: Organization, action: str) -> list[Entry]:
@@ -38,9 +38,8 @@ def entered(organization: Organization, action: str) -> list[Entry]:
 
 @pytest.mark.parametrize("role", roles.Role.values)
 def test_whoever_holds_audit_read_may_read(acme: Organization, role: str) -> None:
-    person = User.objects.create_user("somebody@example.org", "a long password")
-    create_organization("Elsewhere", owner=User.objects.create_user("x@example.org"))
-    members.add(acme, person, role)
+    OrganizationFactory.create(name="Elsewhere")
+    person = MembershipFactory.create(organization=acme, role=role).user
     may = "audit:read" in roles.permissions_of(role)
     assert list(reading.readable_organizations(person)) == ([acme] if may else [])
 
@@ -76,7 +75,9 @@ def test_a_view_again_within_the_minute_is_counted_only(acme: Organization) -> N
 def test_a_view_of_many_logs_is_entered_in_each_by_one_statement(
     acme: Organization, owner: User, django_assert_num_queries: Any
 ) -> None:
-    other, unread = (create_organization(name, owner=owner) for name in ("Other", "Unread"))
+    other, unread = (
+        OrganizationFactory.create(name=name, owner=owner) for name in ("Other", "Unread")
+    )
     for _ in range(2):
         with django_assert_num_queries(1):
             reading.note_views([acme, other], {"action": "delete"})

@@ -15,7 +15,13 @@ from audit.questions.filters import EntryFilter
 from keys import rotation
 from organizations import hierarchy
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import (
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    TargetFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -40,19 +46,19 @@ def answer(organization: Organization, text: str) -> list[str]:
 
 @pytest.fixture
 def jane() -> User:
-    return factories.make_user("jane@example.org")
+    return UserFactory.create(email="jane@example.org")
 
 
 @pytest.fixture
 def acme(jane: User) -> Organization:
     """Where John made two environments, and Jane deleted the one for production."""
-    john = factories.make_user("john@example.org")
-    organization = factories.make_organization("Acme", owner=john)
-    factories.make_member(organization, "admin", jane)
+    john = UserFactory.create(email="john@example.org")
+    organization = OrganizationFactory.create(name="Acme", owner=john)
+    MembershipFactory.create(organization=organization, role="admin", user=jane)
     with context.acting_as(acting(john)):
-        target = factories.make_target(factories.make_project(organization), "Backend")
-        production = factories.make_environment(target, "Production")
-        factories.make_environment(target, "Staging")
+        target = TargetFactory.create(project__organization=organization, name="Backend")
+        production = EnvironmentFactory.create(target=target, name="Production")
+        EnvironmentFactory.create(target=target, name="Staging")
     with context.acting_as(acting(jane)):
         rotation.rotate(target.project)
         hierarchy.delete_node(production)

@@ -16,8 +16,8 @@ from audit.questions import field_index, paging, querysets
 from audit.questions.filters import EntryFilter
 from organizations import ulid
 from organizations.models import Organization
-from tests import factories
 from tests.conftest import Connection
+from tests.factories import OrganizationFactory
 from tests.query import seeding
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
@@ -37,7 +37,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def acme() -> Organization:
-    return factories.make_organization("Acme")
+    return OrganizationFactory.create(name="Acme")
 
 
 def changed(
@@ -134,7 +134,7 @@ def test_a_field_that_never_changed_reads_no_entry_that_is_sealed(
 def test_the_notes_of_another_organization_are_none_of_ours(
     acme: Organization, owner_connection: Connection
 ) -> None:
-    other = factories.make_organization("Other")
+    other = OrganizationFactory.create(name="Other")
     changed(owner_connection, other, "rare", 50)
     sealing.seal()
     with transaction.atomic():

@@ -15,7 +15,7 @@ from django.core.management import call_command
 
 from audit.ledger import partitions, sealing
 from organizations.models import Organization
-from tests import factories
+from tests.factories import OrganizationFactory
 from tests.query import seeding
 
 Connection = psycopg.Connection[Any]
@@ -52,14 +52,14 @@ def lived(connection: Connection, organization: Organization, seed: int) -> None
 
 @pytest.fixture
 def acme(owner_connection: Connection) -> Organization:
-    organization = factories.make_organization("Acme")
+    organization = OrganizationFactory.create(name="Acme")
     lived(owner_connection, organization, 1)
     return organization
 
 
 @pytest.fixture
 def other(owner_connection: Connection) -> Organization:
-    organization = factories.make_organization("Other")
+    organization = OrganizationFactory.create(name="Other")
     lived(owner_connection, organization, 2)
     return organization
 

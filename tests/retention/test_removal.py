@@ -34,8 +34,8 @@ from audit.policy import action
 from audit.retention import archive, holds, months
 from organizations import clock, ulid
 from organizations.models import Organization
-from tests import factories
 from tests.conftest import Databases
+from tests.factories import ProjectFactory, TargetFactory
 from tests.query import seeding
 from tests.retention.conftest import A_MONTH, FEBRUARY, JANUARY, MARCH, retention
 
@@ -145,7 +145,7 @@ def test_missing_numbers_are_exactly_those_told(
 ) -> None:
     assert missing_numbers_are_those_told(owner_connection)
     retention(tmp_path, "--apply")
-    factories.make_project(acme, "Later")
+    ProjectFactory.create(organization=acme, name="Later")
     sealing.seal()
     assert len(removals(owner_connection, acme)) == 2
     assert missing_numbers_are_those_told(owner_connection)
@@ -405,10 +405,10 @@ def test_while_others_write_and_seal_no_number_is_lost(
         finally:
             connections[alias].close()
 
-    project, numbers = factories.make_project(acme, "Busy"), itertools.count()
+    project, numbers = ProjectFactory.create(organization=acme, name="Busy"), itertools.count()
 
     def make_target() -> None:
-        factories.make_target(project, f"Target {next(numbers)}")
+        TargetFactory.create(project=project, name=f"Target {next(numbers)}")
 
     threads = [
         threading.Thread(target=until_told, args=(make_target, "default")),

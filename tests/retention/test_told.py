@@ -14,7 +14,7 @@ from django.test import Client
 from audit.export import formats
 from audit.models import Entry
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import ApiKeyFactory
 from tests.retention.conftest import A_MONTH, retention
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
@@ -53,7 +53,7 @@ def asked(owner_key: str, path: str) -> Any:
 
 @pytest.fixture
 def key(acme: Organization) -> str:
-    return factories.make_api_key(acme, "audit:read", "audit:export").token
+    return ApiKeyFactory.create(organization=acme, auditor=True).token
 
 
 def test_the_activity_page_tells_the_floor_of_what_is_asked(

@@ -11,7 +11,7 @@ from django.test import Client
 from audit.models import Entry
 from organizations import ulid
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
 
 AGENT = "Browser of the tests"
 ADDRESS = "203.0.113.7"
@@ -22,18 +22,18 @@ Entries = Callable[..., list[Entry]]
 
 @pytest.fixture
 def owner(db: None) -> User:
-    return factories.make_user("owner@example.org", name="Olga Owner")
+    return UserFactory.create(email="owner@example.org", name="Olga Owner")
 
 
 @pytest.fixture
 def acme(owner: User) -> Organization:
-    return factories.make_organization("Acme", owner=owner)
+    return OrganizationFactory.create(name="Acme", owner=owner)
 
 
 @pytest.fixture
 def other(db: None) -> Organization:
     """Another organization, which nobody of Acme belongs to."""
-    return factories.make_organization("Other", owner=factories.make_user("stranger@example.org"))
+    return OrganizationFactory.create(name="Other", owner__email="stranger@example.org")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def browser_as(browser: Browser, acme: Organization) -> Callable[[str], Client]:
     """A browser of a new member of Acme with this role."""
 
     def as_role(role: str) -> Client:
-        return browser(factories.make_member(acme, role).user)
+        return browser(MembershipFactory.create(organization=acme, role=role).user)
 
     return as_role
 

@@ -12,7 +12,7 @@ from keys import access_tokens
 from keys.models import AccessToken
 from organizations import clock
 from organizations.models import User
-from tests import factories
+from tests.factories import OrganizationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +21,7 @@ TOKEN = re.compile(r"dotenv_[0-9A-Z]{26}_[a-zA-Z0-9]{40}")
 
 @pytest.fixture
 def person() -> User:
-    return factories.make_organization("Acme").memberships.get().user
+    return OrganizationFactory.create(name="Acme").memberships.get().user
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_revoking_asks_and_ends_the_token_at_once(client: Client, person: User) 
 
 
 def test_nobody_sees_or_revokes_the_tokens_of_another(client: Client) -> None:
-    other = access_tokens.create(factories.make_user(), "theirs").access_token
+    other = access_tokens.create(UserFactory.create(), "theirs").access_token
     assert "theirs" not in client.get("/profile").content.decode()
     for reference in (other.ulid, "nothing"):
         response = client.post(f"/profile/tokens/{reference}/revoke", {"sure": "yes"})

@@ -15,7 +15,7 @@ from django.test import Client
 
 from organizations import clock, members, roles
 from organizations.models import Organization, User
-from tests.factories import PASSWORD, make_user
+from tests.factories import PASSWORD, UserFactory
 from tests.web.conftest import ADDRESS, AGENT, Browser, Entries
 
 NEW_PASSWORD = "a different long password"
@@ -267,7 +267,7 @@ def test_joining_holds_passwords_to_the_same_rules(
 def test_somebody_with_an_account_signs_in_and_joins(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    person = make_user("known@example.org")
+    person = UserFactory.create(email="known@example.org")
     link = invite(acme, owner, "known@example.org")
     before = browser()
     assert "Sign in as known@example.org first" in before.get(link).content.decode()
@@ -282,8 +282,8 @@ def test_somebody_with_an_account_signs_in_and_joins(
 def test_an_invitation_is_for_its_own_address(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    make_user("known@example.org")
-    somebody = make_user("somebody@example.org")
+    UserFactory.create(email="known@example.org")
+    somebody = UserFactory.create(email="somebody@example.org")
     client, link = browser(somebody), invite(acme, owner, "known@example.org")
     answer = client.post(link).content.decode()
     assert not acme.memberships.filter(user=somebody).exists()
@@ -297,7 +297,7 @@ def test_an_invitation_is_for_its_own_address(
 def test_nobody_signed_in_makes_another_account_by_an_invitation(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    client = browser(make_user("somebody@example.org"))
+    client = browser(UserFactory.create(email="somebody@example.org"))
     link = invite(acme, owner, "new@example.org")
     answer = client.post(link, {"name": "N", "password": NEW_PASSWORD})
     assert "This invitation is for new@example.org" in answer.content.decode()

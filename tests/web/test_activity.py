@@ -17,7 +17,7 @@ from django.test import Client
 from keys import rotation
 from organizations import hierarchy
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import ApiKeyFactory, EnvironmentFactory, ProjectFactory, TargetFactory
 from tests.web.conftest import Browser, Entries
 
 ACTIVITY = "/o/acme/activity"
@@ -31,9 +31,9 @@ def client_of_owner(owner: User, acme: Organization, browser: Browser) -> Client
 @pytest.fixture
 def history(acme: Organization) -> None:
     """A project made, its environment made and changed, its key rotated."""
-    project = factories.make_project(acme, "Shop")
-    target = factories.make_target(project, "Web")
-    environment = factories.make_environment(target, "Production", status="staging")
+    project = ProjectFactory.create(organization=acme, name="Shop")
+    target = TargetFactory.create(project=project, name="Web")
+    environment = EnvironmentFactory.create(target=target, name="Production", status="staging")
     hierarchy.update_node(environment, {"status": "production"})
     rotation.rotate(project)
 
@@ -304,7 +304,7 @@ def test_reading_is_entered_with_its_question_but_not_its_words(
 def test_names_are_shown_as_text_whatever_they_hold(
     client_of_owner: Client, acme: Organization
 ) -> None:
-    factories.make_api_key(acme, name="<script>alert(1)</script>")
+    ApiKeyFactory.create(organization=acme, name="<script>alert(1)</script>")
     page = client_of_owner.get(ACTIVITY).content.decode()
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

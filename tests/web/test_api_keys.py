@@ -16,7 +16,7 @@ from keys import abilities, api_keys
 from keys.abilities import Scope
 from keys.models import ApiKey
 from organizations.models import Environment, Organization, User
-from tests import factories
+from tests.factories import ApiKeyFactory, EnvironmentFactory
 from tests.web.conftest import Browser, Entries
 
 BrowserAs = Callable[[str], Client]
@@ -26,7 +26,7 @@ PATH = "my-app/backend/production"
 
 @pytest.fixture
 def production(acme: Organization) -> Environment:
-    return factories.make_environment(factories.make_target(factories.make_project(acme)))
+    return EnvironmentFactory.create(target__project__organization=acme)
 
 
 def filled(*rows: tuple[str, str], **fields: Any) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def test_a_key_is_changed_and_its_token_stays(
     production: Environment, owner: User, browser: Browser, entries: Entries
 ) -> None:
     acme = production.organization
-    key, token = factories.make_api_key(acme, "secret:read", "key:retrieve")
+    key, token = ApiKeyFactory.create(organization=acme, abilities=["secret:read", "key:retrieve"])
     address = f"/o/acme/api-keys/{key.ulid}/change"
     client = browser(owner)
     page = client.get(address).content.decode()
@@ -154,7 +154,7 @@ def test_saving_a_form_without_rows_leaves_a_key_as_narrow_as_it_is(
 def test_of_a_key_that_may_do_more_than_one_s_role_the_name_alone_changes(
     acme: Organization, browser_as: BrowserAs
 ) -> None:
-    key, _ = factories.make_api_key(acme, "audit:export")
+    key, _ = ApiKeyFactory.create(organization=acme, abilities=["audit:export"])
     client = browser_as("admin")
     page = client.get(f"/o/acme/api-keys/{key.ulid}/change").content.decode()
     assert "It may do more than you may, so you can change its name alone." in page
@@ -198,7 +198,7 @@ def test_a_node_that_is_gone_is_shown_by_its_id(
 
 
 def test_only_who_may_change_keys_gets_the_form(acme: Organization, browser_as: BrowserAs) -> None:
-    key, _ = factories.make_api_key(acme)
+    key, _ = ApiKeyFactory.create(organization=acme)
     client = browser_as("auditor")
     assert "/change" not in client.get(f"/o/acme/api-keys/{key.ulid}").content.decode()
     assert client.get(f"/o/acme/api-keys/{key.ulid}/change").status_code == 403
@@ -208,7 +208,7 @@ def test_only_who_may_change_keys_gets_the_form(acme: Organization, browser_as: 
 def test_a_key_is_not_widened_between_the_question_who_may_rotate_it_and_the_rotation(
     acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = factories.make_api_key(acme, "secret:read").api_key
+    key = ApiKeyFactory.create(organization=acme, abilities=["secret:read"]).api_key
     refuse = api_keys.refuse_more_than_held
     outcome: list[Any] = []
 

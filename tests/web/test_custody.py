@@ -10,26 +10,23 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from dotenv_cloud.environment import Limit
-from keys import crypto, secrets
-from keys.client_keys import ClientKey
+from keys import secrets
 from keys.levels import Level
 from keys.models import KeyVersion, Secret
-from keys.projects import create_project
 from organizations.models import Organization, Project, User
-from tests import factories
+from tests.factories import PASSWORD, ProjectFactory, SecretFactory
 from tests.web.conftest import Browser, Entries
 
 BrowserAs = Callable[[str], Client]
 CUSTODY = "/o/acme/projects/my-app/custody"
-PASSWORD = factories.PASSWORD
 SHOWN = re.compile(r'<code class="token">([^<]+)</code>')
 
 
 @pytest.fixture
 def project(acme: Organization) -> Project:
     """A project with a secret."""
-    project = factories.make_project(acme)
-    factories.make_secret(Level(project))
+    project = ProjectFactory.create(organization=acme)
+    SecretFactory.create(level=Level(project))
     return project
 
 
@@ -166,9 +163,7 @@ def test_only_who_rotates_keys_switches_custody(
 def test_a_client_managed_key_is_rotated_by_its_clients(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    salt = crypto.generate_salt()
-    proof = crypto.prove("a client's own key, longer than 32 bytes", salt)
-    create_project(acme, "My app", client_key=ClientKey(proof, salt, crypto.ITERATIONS))
+    ProjectFactory.create(organization=acme, client_managed=True)
     client = browser(owner)
     page = client.get("/o/acme/projects/my-app/keys/rotate").content.decode()
     assert "dotenv key rotate my-app" in page

@@ -17,7 +17,7 @@ from audit.policy import ActorType, Interface
 from audit.questions.filters import EntryFilter
 from organizations import ulid
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import EnvironmentFactory, ProjectFactory, TargetFactory
 from tests.web.conftest import ADDRESS, Browser, Entries
 
 EXPORT = "/o/acme/activity/export"
@@ -31,9 +31,9 @@ def client(owner: User, acme: Organization, browser: Browser) -> Client:
 @pytest.fixture
 def environments(acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve of them, exported five at a time."""
-    target = factories.make_target(factories.make_project(acme, "Shop"), "Web")
+    target = TargetFactory.create(project__organization=acme, project__name="Shop", name="Web")
     for number in range(12):
-        factories.make_environment(target, f"Stage {number}")
+        EnvironmentFactory.create(target=target, name=f"Stage {number}")
     monkeypatch.setattr(formats, "FIRST_CHUNK", 5)
     monkeypatch.setattr(formats, "CHUNK", 5)
 
@@ -115,9 +115,9 @@ def test_how_many_there_are_is_told_as_far_as_it_is_counted(
 def test_several_logs_are_entered_each_with_its_own_number(
     acme: Organization, other: Organization, entries: Entries
 ) -> None:
-    factories.make_project(acme, "Shop")
+    ProjectFactory.create(organization=acme, name="Shop")
     for name in ("One", "Two"):
-        factories.make_project(other, name)
+        ProjectFactory.create(organization=other, name=name)
     b"".join(answer_to([acme, other], "csv", type="project", action="create"))
     for organization, count in ((acme, 1), (other, 2)):
         [ended] = entries(organization, action="end_export")

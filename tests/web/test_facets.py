@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from organizations import hierarchy
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import ProjectFactory, TargetFactory
 from tests.web.conftest import Browser
 
 ACTIVITY = "/o/acme/activity"
@@ -24,9 +24,9 @@ ITEM = re.compile(
 
 @pytest.fixture
 def client_of_owner(owner: User, acme: Organization, browser: Browser) -> Client:
-    project = factories.make_project(acme, "Shop")
+    project = ProjectFactory.create(organization=acme, name="Shop")
     hierarchy.update_node(project, {"description": "Where things are sold"})
-    hierarchy.delete_node(factories.make_target(project, "Web"))
+    hierarchy.delete_node(TargetFactory.create(project=project, name="Web"))
     return browser(owner)
 
 

@@ -14,7 +14,14 @@ from keys import rotation
 from keys.levels import Level
 from organizations import hierarchy, members
 from organizations.models import Organization, Project, User
-from tests import factories
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    ProjectFactory,
+    SecretFactory,
+    TargetFactory,
+)
 from tests.web.conftest import ADDRESS, Browser, Entries
 
 
@@ -25,7 +32,7 @@ def client_of_owner(owner: User, acme: Organization, browser: Browser) -> Client
 
 @pytest.fixture
 def shop(acme: Organization) -> Project:
-    return factories.make_project(acme, "Shop")
+    return ProjectFactory.create(organization=acme, name="Shop")
 
 
 def text(answer: Any) -> str:
@@ -96,7 +103,7 @@ def test_json_of_the_page_is_that_of_the_api(
     found = re.search(r'<pre id="raw"[^>]*>(.*?)</pre>', page, re.DOTALL)
     assert found
     shown = json.loads(html.unescape(found[1]))
-    token = factories.make_api_key(acme, "audit:read").token
+    token = ApiKeyFactory.create(organization=acme, abilities=["audit:read"]).token
     answer = client_of_owner.get(
         f"/api/v1/organizations/acme/audit/entries/{last.ulid}",
         headers={"authorization": f"Bearer {token}"},
@@ -112,8 +119,8 @@ def test_json_of_the_page_is_that_of_the_api(
 def test_a_thing_s_history_outlives_it(
     client_of_owner: Client, acme: Organization, shop: Project
 ) -> None:
-    target = factories.make_target(shop, "Web")
-    environment = factories.make_environment(target, "Production")
+    target = TargetFactory.create(project=shop, name="Web")
+    environment = EnvironmentFactory.create(target=target, name="Production")
     keys = shop.ulid, target.ulid, environment.ulid
     hierarchy.delete_node(environment)
     page = text(client_of_owner.get(f"/o/acme/history/resource/{keys[1]}"))
@@ -129,12 +136,12 @@ def test_a_thing_s_history_outlives_it(
 def test_a_thing_s_history_leads_to_its_secret_and_to_others_of_its_name(
     client_of_owner: Client, acme: Organization, shop: Project
 ) -> None:
-    target = factories.make_target(shop, "Web")
-    former = factories.make_environment(target, "Production")
+    target = TargetFactory.create(project=shop, name="Web")
+    former = EnvironmentFactory.create(target=target, name="Production")
     former_key = former.ulid
     hierarchy.delete_node(former)
-    environment = factories.make_environment(target, "Production")
-    secret = factories.make_secret(Level(shop, target, environment))
+    environment = EnvironmentFactory.create(target=target, name="Production")
+    secret = SecretFactory.create(level=Level(shop, target, environment))
     page = client_of_owner.get(f"/o/acme/history/resource/{environment.ulid}")
     assert "Below it, now or once shop/web/production secret" in text(page)
     assert "Others of this name, now or once shop/web/production environment" in text(page)
@@ -175,7 +182,9 @@ def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_cam
 def test_a_person_s_history_is_told_after_they_left(
     client_of_owner: Client, acme: Organization, browser: Browser
 ) -> None:
-    member = factories.make_member(acme, "admin", factories.make_user("jane@example.org"))
+    member = MembershipFactory.create(
+        organization=acme, role="admin", user__email="jane@example.org"
+    )
     browser(member.user).get("/o/acme/activity")
     members.remove(member)
     page = text(client_of_owner.get(f"/o/acme/history/actor/{member.user.ulid}"))
@@ -186,7 +195,9 @@ def test_a_person_s_history_is_told_after_they_left(
 def test_a_member_who_did_nothing_yet_has_a_history(
     client_of_owner: Client, acme: Organization
 ) -> None:
-    idle = factories.make_member(acme, "developer", factories.make_user("idle@example.org"))
+    idle = MembershipFactory.create(
+        organization=acme, role="developer", user__email="idle@example.org"
+    )
     page = client_of_owner.get(f"/o/acme/members/{idle.ulid}")
     address = f"/o/acme/history/actor/{idle.user.ulid}"
     assert address in page.content.decode()
@@ -197,7 +208,7 @@ def test_a_member_who_did_nothing_yet_has_a_history(
 def test_nothing_is_told_of_what_is_another_organization_s(
     kind: str, client_of_owner: Client, acme: Organization, other: Organization
 ) -> None:
-    theirs = factories.make_project(other, "Theirs")
+    theirs = ProjectFactory.create(organization=other, name="Theirs")
     stranger = other.memberships.get(role="owner").user
     key = theirs.ulid if kind == "resource" else stranger.ulid
     for name in (key, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "no-ulid", "%00"):

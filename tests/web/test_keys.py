@@ -17,7 +17,7 @@ from keys.levels import Level
 from keys.models import ApiKey, KeyVersion
 from organizations import clock
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import ApiKeyFactory, ProjectFactory, SecretFactory
 from tests.web.conftest import ADDRESS, Browser, Entries
 
 BrowserAs = Callable[[str], Client]
@@ -32,7 +32,7 @@ def test_rotations_of_an_organization_are_limited_and_the_refusal_entered(
     acme: Organization, owner: User, browser: Browser, entries: Entries, settings: Settings
 ) -> None:
     settings.RATE_LIMITS = settings.RATE_LIMITS | {"rotate": Limit(2, 3600)}
-    project = factories.make_project(acme)
+    project = ProjectFactory.create(organization=acme)
     client = browser(owner)
     statuses = [client.post("/o/acme/projects/my-app/keys/rotate").status_code for _ in range(3)]
     assert statuses == [302, 302, 429]
@@ -42,7 +42,7 @@ def test_rotations_of_an_organization_are_limited_and_the_refusal_entered(
     [entry] = entries(acme, action="access", result="denied")
     assert (entry.reason, entry.actor_id) == ("rate_limited", owner.pk)
     # The API counts the same rotations.
-    token = factories.make_api_key(acme).token
+    token = ApiKeyFactory.create(organization=acme).token
     refused = client.post(
         "/api/v1/acme/my-app/encryption-key/rotate", headers={"authorization": f"Bearer {token}"}
     )
@@ -52,7 +52,7 @@ def test_rotations_of_an_organization_are_limited_and_the_refusal_entered(
 def test_rotating_asks_first_and_leaves_the_old_version_in_the_history(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    project = factories.make_project(acme)
+    project = ProjectFactory.create(organization=acme)
     client = browser(owner)
     assert (
         "Rotate the key of My app?"
@@ -71,7 +71,7 @@ def test_rotating_asks_first_and_leaves_the_old_version_in_the_history(
 def test_the_history_shows_entries_to_who_reads_the_log_alone(
     acme: Organization, browser_as: BrowserAs, entries: Entries
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     assert "What happened to it" not in (
         browser_as("developer").get("/o/acme/projects/my-app/keys").content.decode()
     )
@@ -85,7 +85,7 @@ def test_the_history_shows_entries_to_who_reads_the_log_alone(
 def test_a_rotation_beside_another_one_is_refused_and_can_be_tried_again(
     acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = factories.make_project(acme)
+    project = ProjectFactory.create(organization=acme)
     client = browser(owner)
 
     def be_busy(*args: object, **kwargs: object) -> None:
@@ -103,9 +103,9 @@ def test_a_rotation_beside_another_one_is_refused_and_can_be_tried_again(
 def test_rotating_with_another_policy_tells_how_far_re_encryption_is(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    level = Level(factories.make_project(acme))
+    level = Level(ProjectFactory.create(organization=acme))
     for text in (b"A=1", b"A=2", b"A=3"):
-        factories.make_secret(level, text)
+        SecretFactory.create(level=level, plaintext=text)
     client = browser(owner)
     client.post("/o/acme/projects/my-app/keys/rotate", {"history_policy": "re_encrypt"})
     [entry] = entries(acme, action="rotate", resource_type="key_version")
@@ -119,7 +119,7 @@ def test_rotating_with_another_policy_tells_how_far_re_encryption_is(
 def test_no_page_holds_a_key_or_what_wraps_it(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     version = KeyVersion.objects.get()
     page = browser(owner).get("/o/acme/projects/my-app/keys").content
     assert version.wrapped_key is not None
@@ -196,7 +196,7 @@ def test_a_key_may_expire_and_not_in_the_past(
 def test_rotating_a_key_kills_its_token_and_shows_the_next_once(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    key, old = factories.make_api_key(acme, "project:read")
+    key, old = ApiKeyFactory.create(organization=acme, abilities=["project:read"])
     answer = browser(owner).post(
         f"/o/acme/api-keys/{key.ulid}", {"action": "rotate", "sure": "yes"}
     )
@@ -208,7 +208,7 @@ def test_rotating_a_key_kills_its_token_and_shows_the_next_once(
 def test_who_holds_less_than_a_key_cannot_rotate_it_for_its_token(
     acme: Organization, browser_as: BrowserAs
 ) -> None:
-    key, old = factories.make_api_key(acme, "audit:export")
+    key, old = ApiKeyFactory.create(organization=acme, abilities=["audit:export"])
     answer = browser_as("admin").post(
         f"/o/acme/api-keys/{key.ulid}", {"action": "rotate", "sure": "yes"}
     )
@@ -220,7 +220,7 @@ def test_who_holds_less_than_a_key_cannot_rotate_it_for_its_token(
 def test_a_revoked_key_is_gone(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    key, token = factories.make_api_key(acme)
+    key, token = ApiKeyFactory.create(organization=acme)
     answer = browser(owner).post(
         f"/o/acme/api-keys/{key.ulid}", {"action": "revoke", "sure": "yes"}, follow=True
     )
@@ -231,7 +231,7 @@ def test_a_revoked_key_is_gone(
 
 
 def test_an_auditor_sees_keys_and_changes_none(acme: Organization, browser_as: BrowserAs) -> None:
-    key, token = factories.make_api_key(acme)
+    key, token = ApiKeyFactory.create(organization=acme)
     client = browser_as("auditor")
     page = client.get(f"/o/acme/api-keys/{key.ulid}").content.decode()
     assert "Revoke" not in page
@@ -244,7 +244,7 @@ def test_an_auditor_sees_keys_and_changes_none(acme: Organization, browser_as: B
 def test_revoking_and_rotating_ask_for_confirmation(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    key, token = factories.make_api_key(acme)
+    key, token = ApiKeyFactory.create(organization=acme)
     for action in ("rotate", "revoke"):
         answer = browser(owner).post(f"/o/acme/api-keys/{key.ulid}", {"action": action})
         assert answer.status_code == 422

@@ -11,7 +11,7 @@ from django.test import Client
 
 from organizations import members, roles
 from organizations.models import Invitation, Membership, Organization, User
-from tests import factories
+from tests.factories import MembershipFactory
 from tests.web.conftest import ADDRESS, AGENT, Browser, Entries
 
 BrowserAs = Callable[[str], Client]
@@ -29,7 +29,7 @@ def page_of(membership: Membership) -> str:
 def test_the_page_lists_members_invitations_and_what_each_role_may_do(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    factories.make_member(acme, "developer", factories.make_user("dev@example.org"))
+    MembershipFactory.create(organization=acme, role="developer", user__email="dev@example.org")
     client = browser(owner)
     invite(client, "soon@example.org", "auditor")
     page = client.get("/o/acme/members").content.decode()
@@ -98,7 +98,7 @@ def test_who_may_only_look_at_members_gets_no_forms_and_cannot_post(
 def test_a_role_is_changed_with_its_permissions_and_leaves_entries(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    membership = factories.make_member(acme, "developer")
+    membership = MembershipFactory.create(organization=acme, role="developer")
     answer = browser(owner).post(page_of(membership), {"action": "role", "role": "auditor"})
     assert answer.status_code == 302
     membership.refresh_from_db()
@@ -111,7 +111,7 @@ def test_a_role_is_changed_with_its_permissions_and_leaves_entries(
 def test_an_administrator_cannot_take_the_owner_s_role_or_membership(
     acme: Organization, owner: User, browser_as: BrowserAs
 ) -> None:
-    factories.make_member(acme, "owner")
+    MembershipFactory.create(organization=acme, role="owner")
     client, theirs = browser_as("admin"), page_of(acme.memberships.get(user=owner))
     for values in ({"action": "role", "role": "member"}, {"action": "remove", "sure": "yes"}):
         answer = client.post(theirs, values)
@@ -135,7 +135,7 @@ def test_the_last_owner_stays_owner(
 def test_a_member_who_leaves_sees_nothing_any_more(
     acme: Organization, browser: Browser, entries: Entries
 ) -> None:
-    membership = factories.make_member(acme, "auditor")
+    membership = MembershipFactory.create(organization=acme, auditor=True)
     client = browser(membership.user)
     assert client.get("/o/acme/activity").status_code == 200
     assert client.post(page_of(membership), {"action": "leave", "sure": "yes"}).status_code == 302
@@ -145,7 +145,7 @@ def test_a_member_who_leaves_sees_nothing_any_more(
 
 
 def test_nobody_leaves_for_somebody_else(acme: Organization, browser_as: BrowserAs) -> None:
-    membership = factories.make_member(acme, "developer")
+    membership = MembershipFactory.create(organization=acme, role="developer")
     answer = browser_as("member").post(page_of(membership), {"action": "leave", "sure": "yes"})
     assert answer.status_code == 422
     assert Membership.objects.filter(pk=membership.pk).exists()
@@ -154,7 +154,7 @@ def test_nobody_leaves_for_somebody_else(acme: Organization, browser_as: Browser
 def test_a_removed_member_sees_nothing_any_more(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    membership = factories.make_member(acme, "admin")
+    membership = MembershipFactory.create(organization=acme, role="admin")
     theirs = browser(membership.user)
     assert theirs.get("/o/acme/activity").status_code == 200
     browser(owner).post(page_of(membership), {"action": "remove", "sure": "yes"})

@@ -8,10 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from keys.levels import Level
 from keys.models import SecretVersion
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import ApiKeyFactory, LevelFactory, SecretFactory
 from tests.web.conftest import Browser
 
 PROJECT = "/o/acme/projects/my-app"
@@ -51,11 +50,10 @@ def fields_of(page: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_form_crashes(page: str, acme: Organization, owner: User, browser: Browser) -> None:
-    target = factories.make_target(factories.make_project(acme))
-    level = Level(target.project, target, factories.make_environment(target))
+    level = LevelFactory.create(project__organization=acme)
     for _ in range(2):
-        factories.make_secret(level)
-    key = factories.make_api_key(acme, "secret:read").api_key
+        SecretFactory.create(level=level)
+    key = ApiKeyFactory.create(organization=acme, abilities=["secret:read"]).api_key
     address = page.format(key=key.ulid, version=SecretVersion.objects.get().number)
     client = browser(owner)
     fields = {**fields_of(client.get(address).content.decode()), "sure": "yes"}

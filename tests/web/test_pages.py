@@ -16,7 +16,14 @@ from keys.levels import Level
 from keys.models import SecretVersion
 from organizations import members, roles
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    SecretFactory,
+)
 from tests.web.conftest import Browser, Entries
 
 INLINE = re.compile(
@@ -27,13 +34,13 @@ INLINE = re.compile(
 @pytest.fixture
 def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
     """The address of every page, with something on each."""
-    environment = factories.make_environment(factories.make_target(factories.make_project(acme)))
+    environment = EnvironmentFactory.create(target__project__organization=acme)
     level = Level(environment.target.project, environment.target, environment)
     for _ in range(2):
-        factories.make_secret(level)
+        SecretFactory.create(level=level)
     version = SecretVersion.objects.get()
-    member = factories.make_member(acme, "developer")
-    key = factories.make_api_key(acme).api_key
+    member = MembershipFactory.create(organization=acme, role="developer")
+    key = ApiKeyFactory.create(organization=acme).api_key
     view = saved_views.save(acme, owner, "Deletions", "action=delete", is_shared=True)
     invited = members.invite(acme, "new@example.org", "member", invited_by=owner, granter=roles.ALL)
     return [
@@ -137,9 +144,9 @@ def test_every_control_has_a_label(pages: list[str], owner: User, browser: Brows
 def more(acme: Organization) -> None:
     """More of everything that a page lists."""
     for number in range(5):
-        factories.make_project(acme, f"Project {number}")
-        factories.make_member(acme, "developer")
-        factories.make_api_key(acme, name=f"key {number}")
+        ProjectFactory.create(organization=acme, name=f"Project {number}")
+        MembershipFactory.create(organization=acme, role="developer")
+        ApiKeyFactory.create(organization=acme, name=f"key {number}")
         members.invite(
             acme, f"more{number}@example.org", "member", invited_by=None, granter=roles.ALL
         )
@@ -169,13 +176,13 @@ def queries(client: Client, address: str) -> int:
 def test_a_longer_list_takes_no_more_queries(
     address: str, expected: int, acme: Organization, owner: User, browser: Browser
 ) -> None:
-    factories.make_project(acme)
-    factories.make_api_key(acme)
+    ProjectFactory.create(organization=acme)
+    ApiKeyFactory.create(organization=acme)
     client = browser(owner)
     queries(client, address)
     assert queries(client, address) == expected
     more(acme)
-    factories.make_organization("Another", owner=owner)
+    OrganizationFactory.create(name="Another", owner=owner)
     assert queries(client, address) == expected
 
 
@@ -196,7 +203,7 @@ def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(
     browser: Browser,
     entries: Entries,
 ) -> None:
-    project = factories.make_project(acme)
+    project = ProjectFactory.create(organization=acme)
     for _ in range(length - 1):
         rotation.rotate(project)
     client, last = browser(owner), entries(acme)[-1].ulid

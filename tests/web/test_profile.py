@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import MembershipFactory, OrganizationFactory
 from tests.web.conftest import Browser, Entries
 
 
@@ -22,18 +22,18 @@ def test_the_header_leads_to_admin_only_those_who_may_enter_it(
     acme: Organization, browser: Browser
 ) -> None:
     link = 'href="/admin/"'
-    staff = factories.make_user(is_staff=True)
-    officer = browser(factories.make_member(acme, "auditor", staff).user)
+    staff = MembershipFactory.create(organization=acme, auditor=True, user__is_staff=True).user
+    officer = browser(staff)
     assert link in officer.get("/o/acme/activity").content.decode()
     assert officer.get("/admin/").status_code == 200
-    auditor = browser(factories.make_member(acme, "auditor").user)
+    auditor = browser(MembershipFactory.create(organization=acme, auditor=True).user)
     assert link not in auditor.get("/o/acme/activity").content.decode()
 
 
 def test_another_name_is_recorded_in_each_organization(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    factories.make_organization("Second", owner=owner)
+    OrganizationFactory.create(name="Second", owner=owner)
     client = browser(owner)
     answer = client.post("/profile", {"name": "Olga Other", "time_zone": "UTC"}, follow=True)
     assert "Your profile was saved." in answer.content.decode()
@@ -71,7 +71,7 @@ def test_the_browser_remembers_the_time_zone(
 def test_whoever_leaves_has_to_confirm_it(
     acme: Organization, browser: Browser, entries: Entries
 ) -> None:
-    membership = factories.make_member(acme, "auditor")
+    membership = MembershipFactory.create(organization=acme, auditor=True)
     client, leave = browser(membership.user), f"/profile/leave/{membership.ulid}"
     assert client.get(leave).status_code == 405
     unsure = client.post(leave)

@@ -13,7 +13,7 @@ from keys import blobs, tree
 from keys.levels import Level
 from keys.models import KeyVersion, Secret
 from organizations.models import Environment, Organization, Project, Target, User
-from tests import factories
+from tests.factories import EnvironmentFactory, ProjectFactory, SecretFactory, TargetFactory
 from tests.web.conftest import ADDRESS, Browser, Entries
 
 BrowserAs = Callable[[str], Client]
@@ -26,8 +26,7 @@ SETTINGS = {"name": "My app", "slug": "my-app", "secret_versioning": "on", "hist
 
 @pytest.fixture
 def production(acme: Organization) -> Environment:
-    target = factories.make_target(factories.make_project(acme))
-    return factories.make_environment(target, status="production")
+    return EnvironmentFactory.create(target__project__organization=acme, status="production")
 
 
 # -- Projects
@@ -50,7 +49,7 @@ def test_a_new_project_has_a_key_and_a_page_of_its_own(
 def test_what_is_refused_stands_beside_its_field_and_nothing_typed_is_lost(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     given = {"name": "Other", "slug": "my-app", "description": "Long text", "secret_format": "json"}
     answer = browser(owner).post("/o/acme/new-project", given)
     page = answer.content.decode()
@@ -76,7 +75,9 @@ def test_a_project_s_page_shows_levels_and_sizes_and_no_content(
     production: Environment, owner: User, browser: Browser
 ) -> None:
     project = production.target.project
-    factories.make_secret(Level(project, production.target, production), b"PASSWORD=hunter2")
+    SecretFactory.create(
+        level=Level(project, production.target, production), plaintext=b"PASSWORD=hunter2"
+    )
     page = browser(owner).get(PROJECT).content.decode()
     for text in ("Backend", "Production", "1 level with a secret", "This server has the key."):
         assert text in page
@@ -89,9 +90,9 @@ def test_a_project_s_page_shows_levels_and_sizes_and_no_content(
 def test_a_target_with_many_environments_shows_some_and_has_a_page_for_all(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    target = factories.make_target(factories.make_project(acme))
+    target = TargetFactory.create(project__organization=acme)
     for number in range(tree.SHOWN_OF_TARGET + 3):
-        factories.make_environment(target, f"Stage {number:02}")
+        EnvironmentFactory.create(target=target, name=f"Stage {number:02}")
     client = browser(owner)
     page = client.get(PROJECT).content.decode()
     assert "Stage 09" in page
@@ -103,7 +104,7 @@ def test_a_target_with_many_environments_shows_some_and_has_a_page_for_all(
 def test_settings_of_a_project_are_changed_one_entry_telling_which(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     client = browser(owner)
     given = {**SETTINGS, "history_policy": "re_encrypt", "history_retention_days": "30"}
     answer = client.post(f"{PROJECT}/change", given, follow=True)
@@ -137,7 +138,7 @@ def test_settings_of_a_project_are_changed_one_entry_telling_which(
 def test_settings_that_do_not_fit_are_refused_by_field(
     field: str, value: str, message: str, acme: Organization, owner: User, browser: Browser
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     answer = browser(owner).post(f"{PROJECT}/change", {**SETTINGS, field: value})
     assert answer.status_code == 422
     page = answer.content.decode()
@@ -150,7 +151,7 @@ def test_a_project_goes_after_its_name_was_typed_and_takes_all_below_along(
     production: Environment, owner: User, browser: Browser, entries: Entries
 ) -> None:
     project = production.target.project
-    factories.make_secret(Level(project))
+    SecretFactory.create(level=Level(project))
     client = browser(owner)
     page = client.get(f"{PROJECT}/delete").content.decode()
     for text in ("1 target<", "1 environment<", "1 secret<", "0 earlier versions"):
@@ -174,7 +175,7 @@ def test_a_project_goes_after_its_name_was_typed_and_takes_all_below_along(
 def test_a_target_and_an_environment_are_made_changed_and_deleted(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     client = browser(owner)
     client.post(f"{PROJECT}/new-target", {"name": "Backend"})
     client.post(f"{TARGET}/new-environment", {"name": "Production", "status": "production"})
@@ -275,8 +276,8 @@ def test_more_levels_take_no_more_queries(
     with django_assert_num_queries(15):
         client.get(PROJECT)
     for number in range(5):
-        target = factories.make_target(project, f"Target {number}")
-        environment = factories.make_environment(target)
-        factories.make_secret(Level(project, target, environment))
+        target = TargetFactory.create(project=project, name=f"Target {number}")
+        environment = EnvironmentFactory.create(target=target)
+        SecretFactory.create(level=Level(project, target, environment))
     with django_assert_num_queries(15):
         client.get(PROJECT)

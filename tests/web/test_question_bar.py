@@ -8,7 +8,7 @@ import re
 from django.test import Client
 
 from organizations.models import Organization
-from tests import factories
+from tests.factories import MembershipFactory
 from tests.web.conftest import Browser, Entries
 from tests.web.test_activity import ACTIVITY, client_of_owner, history, rows
 
@@ -25,7 +25,7 @@ def offered(client: Client, text: str) -> list[tuple[str, int]]:
 def test_what_may_follow_is_told_to_who_reads_the_log_and_names_are_entered_once(
     browser: Browser, acme: Organization, history: None, entries: Entries
 ) -> None:
-    auditor = browser(factories.make_member(acme, "auditor").user)
+    auditor = browser(MembershipFactory.create(organization=acme, auditor=True).user)
     before = len(entries(acme, action="view"))
     start = len("who deleted it ")
     assert ("resource:shop", start) in offered(auditor, "who deleted it resource:sh")

@@ -11,7 +11,7 @@ from django.test import Client
 
 from audit.models import SavedView
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import MembershipFactory
 from tests.web.conftest import Browser, Entries
 
 VIEWS = "/o/acme/activity/views"
@@ -80,7 +80,7 @@ def test_who_may_change_settings_shares_and_others_only_see(
 def test_no_view_is_seen_in_another_organization(
     acme: Organization, other: Organization, owner: User, browser: Browser
 ) -> None:
-    member = factories.make_member(other, "owner", user=owner)
+    member = MembershipFactory.create(organization=other, role="owner", user=owner)
     client = browser(member.user)
     save(client, is_shared="on")
     view = SavedView.objects.get()

@@ -10,14 +10,14 @@ from django.test import Client
 
 from dotenv_cloud.sessions import SessionStore
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import PASSWORD, UserFactory
 from tests.web.conftest import Browser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def sign_in(client: Client, user: User) -> None:
-    answer = client.post("/sign-in", {"username": user.email, "password": factories.PASSWORD})
+    answer = client.post("/sign-in", {"username": user.email, "password": PASSWORD})
     assert answer.status_code == 302
 
 
@@ -53,7 +53,7 @@ def test_a_session_is_of_no_use_under_the_name_of_another(
     sign_in(client, owner)
     [kept] = Session.objects.all()
     other = browser()
-    sign_in(other, factories.make_user())
+    sign_in(other, UserFactory.create())
     Session.objects.exclude(pk=kept.pk).update(session_data=kept.session_data)
     assert other.get("/profile").status_code == 302
 

@@ -9,7 +9,7 @@ from django.test import Client
 
 from organizations import permissions
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import MembershipFactory, ProjectFactory, UserFactory
 from tests.web.conftest import ADDRESS, Browser, Entries
 
 BrowserAs = Callable[[str], Client]
@@ -39,7 +39,7 @@ def test_settings_are_changed_and_the_entry_tells_which(
 def test_a_switch_keeps_members_from_keys_at_once(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    member = factories.make_member(acme, "member").user
+    member = MembershipFactory.create(organization=acme, role="member").user
     assert "key:retrieve" in permissions.abilities_of(member, acme)
     browser(owner).post(SETTINGS, {"name": "Acme", "slug": "acme"})
     assert "key:retrieve" not in permissions.abilities_of(member, acme)
@@ -93,7 +93,7 @@ def test_an_auditor_reads_the_settings_and_changes_none(
 def test_an_organization_goes_after_its_name_was_typed_and_its_log_stays(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     client = browser(owner)
     assert client.post(f"{SETTINGS}/delete", {"confirm": "acme ltd"}).status_code == 422
     assert Organization.objects.filter(pk=acme.pk).exists()
@@ -107,7 +107,7 @@ def test_an_organization_goes_after_its_name_was_typed_and_its_log_stays(
 def test_anybody_signed_in_makes_an_organization_and_owns_it(
     browser: Browser, entries: Entries
 ) -> None:
-    person = factories.make_user("new@example.org")
+    person = UserFactory.create(email="new@example.org")
     client = browser(person)
     assert "/organizations/new" in client.get("/organizations").content.decode()
     answer = client.post("/organizations/new", {"name": "Fresh start"}, follow=True)

@@ -17,7 +17,7 @@ from keys.models import Secret, SecretVersion
 from keys.rotation import Encrypted
 from organizations import clock
 from organizations.models import Organization, Project, User
-from tests import factories
+from tests.factories import LevelFactory, ProjectFactory, SecretFactory
 from tests.web.conftest import ADDRESS, Browser, Entries
 
 BrowserAs = Callable[[str], Client]
@@ -28,10 +28,9 @@ PATH = "my-app/backend/production"
 @pytest.fixture
 def level(acme: Organization) -> Level:
     """A level that was written twice, so that it has one version."""
-    target = factories.make_target(factories.make_project(acme))
-    level = Level(target.project, target, factories.make_environment(target))
-    factories.make_secret(level, b"A=first")
-    factories.make_secret(level, b"A=second and longer")
+    level = LevelFactory.create(project__organization=acme)
+    SecretFactory.create(level=level, plaintext=b"A=first")
+    SecretFactory.create(level=level, plaintext=b"A=second and longer")
     return level
 
 
@@ -162,8 +161,8 @@ def test_a_version_is_deleted_and_the_last_of_an_empty_level_only_knowingly(
 def test_versions_are_purged_after_the_path_was_typed(
     level: Level, owner: User, browser: Browser
 ) -> None:
-    factories.make_secret(Level(level.project), b"A=1")
-    factories.make_secret(Level(level.project), b"A=2")
+    SecretFactory.create(level=Level(level.project), plaintext=b"A=1")
+    SecretFactory.create(level=Level(level.project), plaintext=b"A=2")
     client = browser(owner)
     answer = client.post(HISTORY, {"confirm": "my-app"})
     assert answer.status_code == 422
@@ -177,8 +176,8 @@ def test_versions_are_purged_after_the_path_was_typed(
 def test_a_project_s_page_purges_all_of_its_levels(
     level: Level, owner: User, browser: Browser
 ) -> None:
-    factories.make_secret(Level(level.project), b"A=1")
-    factories.make_secret(Level(level.project), b"A=2")
+    SecretFactory.create(level=Level(level.project), plaintext=b"A=1")
+    SecretFactory.create(level=Level(level.project), plaintext=b"A=2")
     client, address = browser(owner), "/o/acme/projects/my-app/versions"
     page = client.post(address, {"confirm": "my-app", "whole_project": "on"}, follow=True)
     assert "2 versions were deleted for good." in page.content.decode()
@@ -204,9 +203,9 @@ def test_an_auditor_reads_the_history_and_changes_nothing(
 def test_a_version_of_another_organization_is_not_found(
     other: Organization, acme: Organization, owner: User, browser: Browser
 ) -> None:
-    theirs = Level(factories.make_project(other))
-    factories.make_secret(theirs)
-    factories.make_secret(theirs)
+    theirs = Level(ProjectFactory.create(organization=other))
+    SecretFactory.create(level=theirs)
+    SecretFactory.create(level=theirs)
     client = browser(owner)
     for number in (SecretVersion.objects.get().number, 2**70):
         assert client.get(f"/o/acme/versions/{number}").status_code == 404

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from organizations.models import Organization, User
-from tests import factories
+from tests.factories import ProjectFactory, TargetFactory
 from tests.web.conftest import Browser, Entries
 
 ACTIVITY = "/o/acme/activity"
@@ -45,7 +45,7 @@ def test_what_happens_after_the_page_came_is_told(
     address = watched(client_of_owner)
     before = len(entries(acme))
     assert new(client_of_owner, address) == 0
-    factories.make_project(acme, "Shop")
+    ProjectFactory.create(organization=acme, name="Shop")
     assert new(client_of_owner, address) == len(entries(acme)) - before > 0
 
 
@@ -53,11 +53,11 @@ def test_a_full_page_is_told_of_what_belongs_on_it_alone(
     client_of_owner: Client, acme: Organization
 ) -> None:
     for number in range(5):
-        factories.make_project(acme, f"Project {number}")
+        ProjectFactory.create(organization=acme, name=f"Project {number}")
     address = watched(client_of_owner, "?type=project&per_page=3")
     assert "after=" in address
     assert new(client_of_owner, address) == 0
-    factories.make_project(acme, "One more")
+    ProjectFactory.create(organization=acme, name="One more")
     assert new(client_of_owner, address) == 1
 
 
@@ -66,12 +66,12 @@ def test_what_took_longer_than_what_is_shown_already_is_told(
     client_of_owner: Client, acme: Organization
 ) -> None:
     for number in range(4):
-        factories.make_project(acme, f"Project {number}")
+        ProjectFactory.create(organization=acme, name=f"Project {number}")
     is_written, may_end = threading.Event(), threading.Event()
 
     def slow() -> None:
         with transaction.atomic():
-            factories.make_project(acme, "Slow")
+            ProjectFactory.create(organization=acme, name="Slow")
             is_written.set()
             may_end.wait(10)
         connection.close()
@@ -79,7 +79,7 @@ def test_what_took_longer_than_what_is_shown_already_is_told(
     writer = threading.Thread(target=slow)
     writer.start()
     assert is_written.wait(10)
-    factories.make_project(acme, "Quick")
+    ProjectFactory.create(organization=acme, name="Quick")
     address = watched(client_of_owner, "?type=project&per_page=3")
     assert new(client_of_owner, address) == 0
     may_end.set()
@@ -91,14 +91,14 @@ def test_only_what_answers_the_question_of_the_page_is_told(
     client_of_owner: Client, acme: Organization
 ) -> None:
     address = watched(client_of_owner, "?type=target")
-    factories.make_target(factories.make_project(acme, "Shop"))
+    TargetFactory.create(project__organization=acme, project__name="Shop")
     assert new(client_of_owner, address) == 1
 
 
 def test_many_are_told_to_be_many(client_of_owner: Client, acme: Organization) -> None:
     address = watched(client_of_owner, "?type=project")
     for number in range(100):
-        factories.make_project(acme, f"Project {number}")
+        ProjectFactory.create(organization=acme, name=f"Project {number}")
     told = client_of_owner.get(address).content.decode()
     assert 'data-news="100+">100 or more new entries.<' in told
 
@@ -128,7 +128,7 @@ def test_a_list_of_nothing_is_watched_for_its_first_entry(
 ) -> None:
     address = watched(client_of_owner, "?type=target")
     assert new(client_of_owner, address) == 0
-    factories.make_target(factories.make_project(acme, "Shop"))
+    TargetFactory.create(project__organization=acme, project__name="Shop")
     assert new(client_of_owner, address) == 1
 
 

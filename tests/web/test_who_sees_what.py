@@ -16,7 +16,15 @@ from keys.models import SecretVersion
 from organizations import roles
 from organizations.models import Organization, User
 from organizations.roles import Role
-from tests import factories
+from tests.factories import (
+    PASSWORD,
+    ApiKeyFactory,
+    EnvironmentFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    SecretFactory,
+    UserFactory,
+)
 from tests.web.conftest import ADDRESS, AGENT, Browser, Entries
 
 PAGES = {
@@ -58,8 +66,8 @@ BrowserAs = Callable[[str], Client]
 def test_a_page_opens_to_who_holds_its_ability(
     page: str, role: str, acme: Organization, browser_as: BrowserAs, entries: Entries
 ) -> None:
-    project = factories.make_project(acme)
-    factories.make_environment(factories.make_target(project))
+    project = ProjectFactory.create(organization=acme)
+    EnvironmentFactory.create(target__project=project)
     answer = browser_as(role).get(f"/o/acme/{page}")
     if roles.permissions_of(role) & PAGES[page]:
         assert answer.status_code == 200
@@ -84,7 +92,7 @@ def test_navigation_names_only_pages_that_open(
 def test_another_organization_is_not_found_like_one_that_does_not_exist(
     page: str, acme: Organization, other: Organization, owner: User, browser: Browser
 ) -> None:
-    factories.make_project(other)
+    ProjectFactory.create(organization=other)
     client = browser(owner)
     hidden, missing = client.get(f"/o/other/{page}"), client.get(f"/o/nowhere/{page}")
     assert hidden.status_code == missing.status_code == 404
@@ -111,12 +119,12 @@ def test_a_stranger_s_visit_is_entered_with_the_platform_not_with_the_organizati
 def test_things_of_another_organization_are_not_found_in_one_s_own(
     acme: Organization, other: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    theirs = Level(factories.make_project(other, "Theirs"))
+    theirs = Level(ProjectFactory.create(organization=other, name="Theirs"))
     for _ in range(2):
-        factories.make_secret(theirs)
-    factories.make_environment(factories.make_target(theirs.project))
+        SecretFactory.create(level=theirs)
+    EnvironmentFactory.create(target__project=theirs.project)
     version = SecretVersion.objects.get()
-    key = factories.make_api_key(other).api_key
+    key = ApiKeyFactory.create(organization=other).api_key
     member = other.memberships.get()
     entry = entries(other)[0]
     client = browser(owner)
@@ -148,7 +156,7 @@ def test_things_of_another_organization_are_not_found_in_one_s_own(
 def test_an_organization_that_is_not_active_is_looked_at_and_not_changed(
     status: str, acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
-    factories.make_project(acme)
+    ProjectFactory.create(organization=acme)
     acme.status = status
     acme.save()
     client = browser(owner)
@@ -157,7 +165,7 @@ def test_an_organization_that_is_not_active_is_looked_at_and_not_changed(
     for path, given in (
         ("new-project", {"name": "More", "secret_format": "env"}),
         ("projects/my-app/delete", {"confirm": "my-app"}),
-        ("projects/my-app/custody", {"password": factories.PASSWORD}),
+        ("projects/my-app/custody", {"password": PASSWORD}),
         ("members", {"email": "new@example.org", "role": "member"}),
         ("api-keys/new", {"name": "new", "abilities": ["project:read"]}),
         ("settings", {"name": "Other", "slug": "acme"}),
@@ -204,14 +212,14 @@ def test_home_leads_to_the_only_organization_or_to_the_choice(
 ) -> None:
     client = browser(owner)
     assert client.get("/", follow=True).redirect_chain[-1][0] == "/o/acme/activity"
-    factories.make_organization("Second", owner=owner)
+    OrganizationFactory.create(name="Second", owner=owner)
     choice = client.get("/", follow=True).content.decode()
     assert 'href="/o/acme/"' in choice
     assert 'href="/o/second/"' in choice
 
 
 def test_home_tells_who_belongs_nowhere(db: None, browser: Browser) -> None:
-    answer = browser(factories.make_user()).get("/", follow=True)
+    answer = browser(UserFactory.create()).get("/", follow=True)
     assert "You belong to no organization yet" in answer.content.decode()
 
 
