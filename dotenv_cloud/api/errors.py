@@ -203,10 +203,8 @@ def _translate(exception: Exception) -> ApiError | None:
             return ApiError(405, "method_not_allowed", str(exception.detail))
         case exceptions.ValidationError():
             return invalid(_flatten(exception.detail))
-        case Http404():
-            return not_found()
-        case ObjectDoesNotExist():
-            # It was there when the request began.
+        case Http404() | ObjectDoesNotExist():
+            # What does not exist was there when the request began.
             return not_found()
         case PermissionDenied():
             return ApiError(
@@ -218,10 +216,18 @@ def _translate(exception: Exception) -> ApiError | None:
             # Gone, full, restarting, or too busy: psycopg tells these from our mistakes.
             logger.error("the database is unavailable", exc_info=exception)
             return unavailable()
-        case IntegrityError() if "unique" in str(exception).lower():
-            return ApiError(409, "conflict", "Somebody else just made the same; look and retry.")
-        case IntegrityError() if "foreign key" in str(exception).lower():
-            return ApiError(409, "conflict", "Somebody else just deleted part of it; look again.")
+        case IntegrityError():
+            return _of_conflict(exception)
+    return None
+
+
+def _of_conflict(error: IntegrityError) -> ApiError | None:
+    """What another request did meanwhile; None for a mistake of ours."""
+    said = str(error).lower()
+    if "unique" in said:
+        return ApiError(409, "conflict", "Somebody else just made the same; look and retry.")
+    if "foreign key" in said:
+        return ApiError(409, "conflict", "Somebody else just deleted part of it; look again.")
     return None
 
 
