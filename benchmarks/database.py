@@ -77,14 +77,16 @@ def kept(directory: Path) -> Iterator[None]:
 
     from dotenv_cloud.demo import embedded
 
-    embedded.start(settings.EMBEDDED_SERVER)
+    server = settings.EMBEDDED_SERVER
+    assert server is not None
+    embedded.start(server)
     try:
         _exempt_what_is_measured_beside()
         call_command("migrate", database="owner", verbosity=0)
         yield
     finally:
         connections.close_all()
-        embedded.release(settings.EMBEDDED_SERVER)
+        embedded.release(server)
 
 
 def _exempt_what_is_measured_beside() -> None:
@@ -105,10 +107,10 @@ def make_subjects() -> None:
     """Make the copies' tables, what the packages need for theirs, and an inbox for hand-written
     entries."""
     from django.apps import apps
-    from django.conf import settings
     from django.db import connections
 
     from audit.ledger import roles
+    from benchmarks.settings import WITH_PACKAGES
     from benchmarks.subjects.models import EnvironmentCopy
 
     owner = connections["owner"]
@@ -117,7 +119,7 @@ def make_subjects() -> None:
             if issubclass(model, EnvironmentCopy):
                 cursor.execute(_COPY.format(table=model._meta.db_table))
         cursor.execute("CREATE TABLE bench_inbox (LIKE audit_inbox INCLUDING ALL)")
-    if settings.WITH_PACKAGES:
+    if WITH_PACKAGES:
         _make_histories()
     roles.grant(owner)
 
@@ -130,5 +132,5 @@ def _make_histories() -> None:
 
     with connections["owner"].schema_editor() as editor:
         editor.create_model(models.SimpleHistory.history.model)
-        editor.create_model(models.PgHistory.pgh_event_models["insert"])
+        editor.create_model(models.PgHistory.pgh_event_models["insert"])  # type: ignore[attr-defined]
     pgtrigger.install(database="owner")

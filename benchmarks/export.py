@@ -149,8 +149,8 @@ def compare(world: World, token: str, repetitions: int, report: Report) -> None:
         for name, way in WAYS.items():
             runs.setdefault(name, []).append(run(way, world))
         for name in ("NDJSON", "CSV", "OCSF"):
-            found = over_http(world, token, name.lower())
-            runs.setdefault(f"{name} over HTTP", []).append(found)
+            sent = over_http(world, token, name.lower())
+            runs.setdefault(f"{name} over HTTP", []).append(sent)
     copied = statistics.median(each.seconds for each in runs["COPY"])
     for name, found in runs.items():
         report.heading(name)

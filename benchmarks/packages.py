@@ -74,7 +74,8 @@ def _historical() -> str:
 def _events() -> str:
     from benchmarks.subjects import models
 
-    return str(models.PgHistory.pgh_event_models["insert"]._meta.db_table)
+    events = models.PgHistory.pgh_event_models  # type: ignore[attr-defined]
+    return str(events["insert"]._meta.db_table)
 
 
 # -- Time

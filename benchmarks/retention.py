@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def under_load(worlds: list[World], directory: Path) -> Iterator[Callable[[], Lo
     seen = directory / "reader"
     with a_sealer():
         children = [
-            fork(lambda row=row, world=world, file=file: _write(row, world, stop, file))
+            fork(partial(_write, row, world, stop, file))
             for row, world, file in zip(rows, worlds, files, strict=True)
         ]
         children.append(fork(lambda: _read(worlds[0], stop, seen)))
@@ -160,6 +161,10 @@ def fill(number: int, entries: int) -> None:
         cursor.execute("VACUUM ANALYZE audit_ledger")
 
 
+def _note_time(times: list[float], message: str) -> None:
+    times.append(time.monotonic())
+
+
 def remove(directory: Path) -> list[tuple[Span, Span]]:
     """Remove every month, oldest first: for each, when it was archived and when it was detached."""
     from audit.retention import months, removal
@@ -169,9 +174,8 @@ def remove(directory: Path) -> list[tuple[Span, Span]]:
         for prospect in months.prospects(1):
             start = time.monotonic()
             said: list[float] = []
-            removed = removal.remove(
-                prospect, directory, lambda _, said=said: said.append(time.monotonic())
-            )
+            note = partial(_note_time, said)
+            removed = removal.remove(prospect, directory, note)
             assert removed is not None
             end = time.monotonic()
             print(

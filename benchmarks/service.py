@@ -17,6 +17,7 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks import backlog, database, server
@@ -112,7 +113,7 @@ def load(request: Request, place: Place, port: int, clients: int, seconds: float
     """Seconds of each answer to so many clients."""
     start = time.monotonic() + 0.3 + clients * 0.02
     children = [
-        fork(lambda n=n: _ask(request, place, port, n, start, seconds)) for n in range(clients)
+        fork(partial(_ask, request, place, port, n, start, seconds)) for n in range(clients)
     ]
     times: list[float] = []
     for _, pipe in ended(children):

@@ -12,6 +12,7 @@ from benchmarks.timing import Contender
 
 if TYPE_CHECKING:
     from benchmarks.subjects.models import EnvironmentCopy
+    from organizations.models import Environment
 
 _number = itertools.count(1)
 
@@ -31,7 +32,7 @@ class World:
         self.project = create_project(self.organization, "Bench")
         self.target = hierarchy.create_target(self.project, "Bench")
 
-    def new(self, model: type[EnvironmentCopy]) -> Any:
+    def new(self, model: type[EnvironmentCopy | Environment]) -> Any:
         n = next(_number)
         return model(
             organization_id=self.organization.pk,
@@ -41,7 +42,7 @@ class World:
             description="One of many, made to be measured",
         )
 
-    def saved(self, model: type[EnvironmentCopy]) -> Any:
+    def saved(self, model: type[EnvironmentCopy | Environment]) -> Any:
         row = self.new(model)
         row.save()
         return row

@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from benchmarks import database
@@ -156,8 +157,8 @@ def bulk(world: World, report: Report, repetitions: int) -> None:
 
     for name, prepare, run in (("bulk_create", rows, create), ("update", stored, update)):
         contenders = [
-            Contender("unaudited", lambda p=prepare: p(Unaudited), run),
-            Contender("audited", lambda p=prepare: p(Environment), run),
+            Contender("unaudited", partial(prepare, Unaudited), run),
+            Contender("audited", partial(prepare, Environment), run),
         ]
         timings = race(contenders, repetitions, 1)
         report.timings(name, timings)

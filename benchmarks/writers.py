@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks import database
@@ -96,7 +97,7 @@ def run(each: Round, model: type[Any], worlds: list[World], seconds: float) -> f
     rows = [chosen[n % len(chosen)].saved(model) for n in range(each.writers)]
     start = time.monotonic() + 0.5 + each.writers * 0.02
     writers = [
-        fork(lambda row=row, n=n: _write(row, chosen[n % len(chosen)], start, seconds, each.work))
+        fork(partial(_write, row, chosen[n % len(chosen)], start, seconds, each.work))
         for n, row in enumerate(rows)
     ]
     return sum(int(os.read(pipe, 20) or b"0") for _, pipe in ended(writers)) / seconds

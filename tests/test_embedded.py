@@ -32,9 +32,15 @@ sys.stdin.read()
 User = subprocess.Popen[str]
 
 
+def binaries() -> Path:
+    """Those that these tests themselves run on."""
+    assert settings.EMBEDDED_SERVER is not None
+    return settings.EMBEDDED_SERVER.binaries
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    return embedded.at(tmp_path / "data", settings.EMBEDDED_SERVER.binaries, durable=False)
+    return embedded.at(tmp_path / "data", binaries(), durable=False)
 
 
 @pytest.fixture
@@ -156,7 +162,7 @@ def test_a_long_path_with_odd_characters_works(
     tmp_path: Path, use: Callable[[Server], User]
 ) -> None:
     path = tmp_path / ("deep" * 20) / "it's a path, with a comma"
-    server = embedded.at(path, settings.EMBEDDED_SERVER.binaries, durable=False)
+    server = embedded.at(path, binaries(), durable=False)
     user = use(server)
     assert runs(user)
     assert answers(server)

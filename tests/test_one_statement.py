@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def entries(organization_id: Any, action: str, resource_type: str = "environment
 
 def test_each_kind_of_write_is_one_statement(target: Target) -> None:
     row = new(target)
-    writes = [
+    writes: list[Callable[[], object]] = [
         row.save,
         lambda: Environment.objects.filter(pk=row.pk).update(name="Another"),
         # Nothing lies below it that would have to go first.

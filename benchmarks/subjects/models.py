@@ -5,9 +5,9 @@ Their tables are made from the real one (`benchmarks.database`), so nothing can 
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import models
 
+from benchmarks.settings import WITH_PACKAGES
 from organizations.models import Organization, Target
 from organizations.models.base import Timestamped
 
@@ -43,7 +43,7 @@ class HandWritten(EnvironmentCopy):
         db_table = "bench_hand_written"
 
 
-if settings.WITH_PACKAGES:
+if WITH_PACKAGES:
     import pghistory
     from auditlog.registry import auditlog
     from simple_history.models import HistoricalRecords

@@ -102,12 +102,18 @@ def change(model: Any, key: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[key])
 
 
+def list_on(page: Any) -> Any:
+    """The list that a page of the admin shows."""
+    return page.context_data["cl"]
+
+
 def rows_of(model: Any, organization: Organization) -> list[Any]:
     with transaction.atomic():
         open_wall(EVERYTHING)
         if model is Entry:
             return list(Entry.objects.filter(organization_id=organization.pk))
-        tenant = admin.site._registry[model].tenant
+        registered: Any = admin.site._registry[model]
+        tenant = registered.tenant
         return list(model.objects.filter(**{tenant: organization.pk}))
 
 
@@ -210,7 +216,7 @@ def test_what_is_kept_out_of_the_pages_cannot_be_asked_by_either(world: World) -
 
 def test_the_filters_at_the_side_work(world: World) -> None:
     for model in MODELS:
-        shown = world.client.get(changelist(model)).context_data["cl"]
+        shown = list_on(world.client.get(changelist(model)))
         for each in shown.filter_specs:
             for choice in each.choices(shown):
                 path = f"{changelist(model)}{choice['query_string']}"
@@ -230,11 +236,11 @@ def test_an_entry_shows_what_changed(world: World) -> None:
 
 def test_the_log_is_asked_by_the_same_parameters_as_everywhere(world: World) -> None:
     page = world.client.get(changelist(Entry), {"action": "rotate", "type": "key_version"})
-    shown = [entry.action for entry in page.context_data["cl"].result_list]
+    shown = [entry.action for entry in list_on(page).result_list]
     assert shown == ["rotate"]
     page = world.client.get(changelist(Entry), {"q": "our-target"})
-    shown = {entry.resource_type for entry in page.context_data["cl"].result_list}
-    assert shown == {"target", "environment", "secret", "secret_version"}
+    types = {entry.resource_type for entry in list_on(page).result_list}
+    assert types == {"target", "environment", "secret", "secret_version"}
 
 
 def test_a_question_that_cannot_be_read_is_not_answered_with_everything(world: World) -> None:
@@ -245,15 +251,15 @@ def test_a_question_that_cannot_be_read_is_not_answered_with_everything(world: W
 
 def test_asking_for_another_organization_shows_nothing(world: World) -> None:
     page = world.client.get(changelist(Entry), {"organization": world.theirs.slug})
-    assert list(page.context_data["cl"].result_list) == []
+    assert list(list_on(page).result_list) == []
 
 
 def test_the_log_is_paged_by_id(world: World) -> None:
-    first = world.client.get(changelist(Entry), {"per_page": "3"}).context_data["cl"]
+    first = list_on(world.client.get(changelist(Entry), {"per_page": "3"}))
     assert len(first.result_list) == 3
-    second = world.client.get(changelist(Entry) + first.older).context_data["cl"]
+    second = list_on(world.client.get(changelist(Entry) + first.older))
     assert second.result_list[0].pk < first.result_list[-1].pk
-    back = world.client.get(changelist(Entry) + second.newer).context_data["cl"]
+    back = list_on(world.client.get(changelist(Entry) + second.newer))
     assert {e.pk for e in first.result_list} == {e.pk for e in back.result_list}
 
 
@@ -306,7 +312,7 @@ def test_a_superuser_sees_no_more_than_their_memberships(world: World) -> None:
     for model in MODELS:
         page = client.get(changelist(model))
         assert page.status_code == 200
-        assert list(page.context_data["cl"].result_list) == []
+        assert list(list_on(page).result_list) == []
     project = Project.objects.filter(organization=world.ours).get()
     assert client.get(change(Project, project.pk)).status_code == 404
     assert client.post(change(Project, project.pk), {"name": "Mine"}).status_code == 403
@@ -318,6 +324,6 @@ def test_staff_without_the_right_to_read_the_log_see_nothing(world: World) -> No
     client = Client()
     client.force_login(developer)
     for model in MODELS:
-        assert list(client.get(changelist(model)).context_data["cl"].result_list) == []
+        assert list(list_on(client.get(changelist(model))).result_list) == []
     api_key = ApiKey.objects.filter(organization=world.ours).get()
     assert client.get(change(ApiKey, api_key.pk)).status_code == 404

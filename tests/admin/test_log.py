@@ -17,7 +17,7 @@ from audit.export import formats
 from audit.models import Entry
 from organizations import ulid
 from organizations.models import Project, User
-from tests.admin.test_admin import World, change, changelist, world
+from tests.admin.test_admin import World, change, changelist, list_on, world
 from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
 
 __all__ = ["world"]  # the fixture
@@ -29,7 +29,7 @@ EXPORT = f"{LIST}export"
 
 
 def listed(answer: Any) -> list[Entry]:
-    return list(answer.context_data["cl"].result_list)
+    return list(list_on(answer).result_list)
 
 
 def entries_of(world: World, **fields: str) -> list[Entry]:
@@ -43,7 +43,7 @@ def test_a_question_in_words_is_answered_and_shown_as_chips(world: World) -> Non
     assert "action=rotate" in answer["Location"]
     answer = world.client.get(answer["Location"])
     assert {entry.action for entry in listed(answer)} == {"rotate"}
-    chips = answer.context_data["cl"].chips
+    chips = list_on(answer).chips
     assert ("action", "rotate") in {(chip.label, chip.value) for chip in chips}
     without = next(chip.without for chip in chips if chip.value == "rotate")
     assert "action=" not in without

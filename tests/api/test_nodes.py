@@ -106,8 +106,8 @@ def test_an_empty_change_is_fine_and_leaves_no_entry(
 ) -> None:
     before = api.get(path).json()
     for method in ("PATCH", "PUT"):
-        for body in ({}, None):
-            assert api.send(method, path, body).json() == before
+        assert api.send(method, path, {}).json() == before
+        assert api.send(method, path).json() == before
     assert not entries(acme, action="update", resource_type__in=RESERVED)
 
 
@@ -168,7 +168,7 @@ def test_each_deed_needs_its_ability_and_no_other(
     api: Api, api_with: ApiWith, web: Target, collection: str, one: str, level: str
 ) -> None:
     api.post(collection, {"name": "Made"})
-    calls = {
+    calls: dict[str, list[tuple[str, str, dict[str, str] | None]]] = {
         "read": [("GET", collection, None), ("GET", one, None)],
         "create": [("POST", collection, {"name": "More"})],
         "update": [("PATCH", one, {}), ("PUT", one, {})],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from audit.questions import saved_views
 from keys import rotation, secrets
@@ -89,11 +89,14 @@ def window(chromium: Browser, live_server: Any, client: Any) -> Open:
             client.force_login(user)
             session = client.cookies["sessionid"].value
             context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
-        page, complaints = context.new_page(), []
-        page.on(
-            "console",
-            lambda said: said.type in ("error", "warning") and complaints.append(said.text),
-        )
+        page = context.new_page()
+        complaints: list[str] = []
+
+        def note(said: ConsoleMessage) -> None:
+            if said.type in ("error", "warning"):
+                complaints.append(said.text)
+
+        page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         try:
             yield Window(

@@ -295,7 +295,9 @@ def test_long_paths_work_and_say_that_they_end(place: Place) -> None:
     assert refusal.status == 405
     for path in ("/organizations", "/organizations/acme", "/organizations/acme/api-keys"):
         place.sdk.send("GET", path)
-        assert "Deprecation" not in place.sdk.last.headers
+        answer = place.sdk.last
+        assert answer is not None
+        assert "Deprecation" not in answer.headers
 
 
 # What the SDK offers and its command does not use

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dotenv_cloud.formats import env, merging, resolving, writers
 
 KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)
-VALUES = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 VARIABLES = st.dictionaries(KEYS, VALUES, max_size=6)
 
 
@@ -48,7 +48,7 @@ def test_plain_words_are_read_as_they_stand(key: str, prefix: str, words: list[s
 @given(
     st.dictionaries(
         KEYS.map("X_{}".format),
-        st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=40),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
         max_size=5,
     )
 )

@@ -60,7 +60,7 @@ class World:
         if "person" not in self.tokens:
             self.tokens["person"] = access_tokens.create(owner, "laptop").token
         keys = ApiKey.objects.filter(organization=acme)
-        if not keys.filter(pk=self._caller).exists():
+        if self._caller is None or not keys.filter(pk=self._caller).exists():
             issued = ApiKeyFactory.create(organization=acme, created_by=owner)
             self._caller, self.tokens["api key"] = issued.api_key.pk, issued.token
         other = keys.filter(name="other").first()

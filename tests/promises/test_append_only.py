@@ -201,12 +201,10 @@ def test_time_and_transaction_of_an_entry_are_the_databases(
 ) -> None:
     with application_connection.transaction():
         application_connection.execute(insert(COLUMNS, COLUMNS))  # type: ignore[call-overload]
-        [xid] = application_connection.execute(
-            "SELECT pg_current_xact_id()::text, clock_timestamp()"
-        ).fetchone()[:1]
-    key, stored, now = owner_connection.execute(
+        [(xid,)] = application_connection.execute("SELECT pg_current_xact_id()::text").fetchall()
+    [(key, stored, now)] = owner_connection.execute(
         "SELECT id, xid::text, now() FROM audit_inbox WHERE actor_label = 'mallory'"
-    ).fetchone()
+    ).fetchall()
     assert stored == xid
     assert abs((ulid.time_of(key) - now).total_seconds()) < 5
 

@@ -102,6 +102,7 @@ def _texts(name: str, value: bytes) -> dict[str, str]:
 def _secrets(*tokens: str) -> dict[str, str]:
     found = {f"token {number}": token for number, token in enumerate(tokens)}
     for version in KeyVersion.objects.all():
+        assert version.wrapped_key is not None
         found |= _texts(f"wrapped key {version.version}", bytes(version.wrapped_key))
     for model in (Secret, SecretVersion):
         for row in model.objects.all():

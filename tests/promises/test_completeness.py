@@ -547,7 +547,7 @@ def test_an_action_of_the_admin_is_told_as_such(
 ) -> None:
     """Ours changes nothing, but a site that registers a model writably is recorded like any."""
     user = project.organization.memberships.get().user
-    user.has_perms = user.has_perm = lambda *args: True  # type: ignore[method-assign]
+    user.has_perms = user.has_perm = lambda *args: True  # type: ignore[method-assign, assignment]
     TargetFactory.create(project=project)
     before = len(after())
     site = admin.AdminSite()

@@ -380,9 +380,9 @@ def test_the_time_of_an_entry_is_not_made_by_a_temporary_type(
     key = uuid.uuid4()
     values = [organization.pk, key, "view", "project", "x", "success", "{}"]
     with_temporary_tables.execute(ENTER, values)
-    [made] = owner_connection.execute(
+    [(made,)] = owner_connection.execute(
         "SELECT id FROM audit_inbox WHERE resource_id = %s", [key]
-    ).fetchone()
+    ).fetchall()
     assert abs(ulid.time_of(made) - clock.now()) < dt.timedelta(minutes=1)
 
 

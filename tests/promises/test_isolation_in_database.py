@@ -35,9 +35,9 @@ def name(connection: psycopg.Connection[Any], organizations: str) -> None:
 
 
 def count(connection: psycopg.Connection[Any], relation: str, organization: Organization) -> int:
-    [found] = connection.execute(
+    [(found,)] = connection.execute(
         f"SELECT count(*) FROM {relation} WHERE organization_id = %s", [organization.pk]
-    ).fetchone()
+    ).fetchall()
     return int(found)
 
 
@@ -143,12 +143,12 @@ def test_what_is_no_list_of_ids_opens_nothing(
 def test_what_retention_tells_stands_behind_the_wall_too(
     application_connection: psycopg.Connection[Any], table: str
 ) -> None:
-    [policies] = application_connection.execute(
+    [(policies,)] = application_connection.execute(
         "SELECT array_agg(qual) FROM pg_policies WHERE tablename = %s", [table]
-    ).fetchone()
-    [of_the_log] = application_connection.execute(
+    ).fetchall()
+    [(of_the_log,)] = application_connection.execute(
         "SELECT qual FROM pg_policies WHERE tablename = 'audit_log' AND policyname = 'audit_wall'"
-    ).fetchone()
+    ).fetchall()
     assert policies == [of_the_log]
 
 

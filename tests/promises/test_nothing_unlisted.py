@@ -18,7 +18,7 @@ from django.test import override_settings
 from django.test.utils import isolate_apps
 from guardian.models import GroupObjectPermission, UserObjectPermission
 
-from audit import checks, policy
+from audit import policy
 from audit.ledger import unlisted
 from audit.policy import Exempt, NamedChange, Operation, Resource, Use
 from organizations.models import Organization, User
@@ -78,7 +78,7 @@ def test_a_model_without_a_line_is_named_with_the_line_that_is_missing(
                 return "a key"
 
         every = [*apps.get_models(include_auto_created=True), SigningKey]
-        monkeypatch.setattr(checks.apps, "get_models", lambda **_: every)
+        monkeypatch.setattr(apps, "get_models", lambda **_: every)
         [complaint] = complaints()
     assert complaint.startswith("keys.SigningKey is neither audited nor exempt in audit/policy.py.")
     assert 'Add Resource("signing_key", "keys.SigningKey", …) to RESOURCES' in complaint

@@ -17,14 +17,14 @@ from tests.promises.conftest import Told
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
 
-def make_project(client: Client, organization: Organization, **headers: str) -> Any:
+def make_project(client: Client, organization: Organization, **meta: Any) -> Any:
     token = ApiKeyFactory.create(organization=organization).token
     return client.post(
         f"/api/v1/{organization.slug}/projects",
         {"name": "Made"},
         content_type="application/json",
         headers={"Authorization": f"Bearer {token}"},
-        **headers,
+        **meta,
     )
 
 

@@ -291,9 +291,9 @@ def assert_gapless(connection: psycopg.Connection[Any]) -> None:
         ("resource_seq", "organization_id, resource_type, resource_id"),
         ("actor_seq", "organization_id, actor_type, actor_id"),
     ):
-        [broken] = connection.execute(
+        [(broken,)] = connection.execute(
             f"SELECT count(*) FROM (SELECT FROM audit_ledger GROUP BY {of} HAVING"
             f" count(*) <> max({column}) OR count(DISTINCT {column}) <> count(*)"
             f" OR min({column}) <> 1) AS broken"
-        ).fetchone()
+        ).fetchall()
         assert broken == 0, column

@@ -87,7 +87,7 @@ def test_a_transaction_still_open_holds_back_what_came_after_and_loses_nothing(
         slow.execute("SELECT pg_current_xact_id()")
         ProjectFactory.create(organization=organization)
         seal_everything()
-        [waiting] = owner_connection.execute("SELECT count(*) FROM audit_inbox").fetchone()
+        [(waiting,)] = owner_connection.execute("SELECT count(*) FROM audit_inbox").fetchall()
         assert waiting > 0
     seal_everything()
     assert owner_connection.execute("SELECT count(*) FROM audit_inbox").fetchone() == (0,)
@@ -309,13 +309,13 @@ def test_kill_9_in_the_middle_of_writing_and_sealing_loses_nothing(
         text=True,
         start_new_session=True,
     )
-    assert breeder.stdin is not None
-    assert breeder.stdout is not None
+    orders, answers = breeder.stdin, breeder.stdout
+    assert orders is not None and answers is not None
     alive: list[int] = []
 
     def start(what: str) -> int:
-        print(what, file=breeder.stdin, flush=True)
-        pid = int(breeder.stdout.readline())
+        print(what, file=orders, flush=True)
+        pid = int(answers.readline())
         alive.append(pid)
         return pid
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from audit.questions import bar
 from audit.questions.bar import completion
 from audit.questions.filters import EntryFilter
+from organizations import ulid
 from tests.query import seeding
 from tests.query.conftest import NOW, ORGANIZATION, OTHER_ORGANIZATION, Log
 
@@ -86,8 +87,8 @@ def test_names_of_another_organization_are_never_offered(log: Log) -> None:
 def test_what_is_not_sealed_yet_is_offered_and_versions_are_not(owner_connection: Any) -> None:
     fresh = seeding.Organization(OTHER_ORGANIZATION.pk, seed=5)
     fresh.resources = [
-        ("environment", seeding.ulid.new(), "fresh/backend/production"),
-        ("secret_version", seeding.ulid.new(), "fresh/backend/production#1"),
+        ("environment", ulid.new(), "fresh/backend/production"),
+        ("secret_version", ulid.new(), "fresh/backend/production#1"),
     ]
     seeding.receive(owner_connection, fresh.rows(30, NOW - dt.timedelta(minutes=1), NOW))
     found = completion.complete(OTHER_ORGANIZATION, "resource:fresh")

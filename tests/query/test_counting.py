@@ -26,7 +26,8 @@ Ask = Callable[..., EntryFilter]
 
 def asked(question: EntryFilter) -> QuerySet[Entry]:
     assert question.is_valid(), question.errors
-    return question.qs
+    found: QuerySet[Entry] = question.qs
+    return found
 
 
 # -- How many

@@ -60,7 +60,11 @@ WORDS = [
 
 def instants(text: str, tz: dt.tzinfo = BERLIN) -> tuple[str | None, str | None]:
     period = resolve(text, NOW, tz)
-    return tuple(None if m is None else f"{m.astimezone(tz):%Y-%m-%d %H:%M:%S}" for m in period)
+    since, until = (
+        None if moment is None else f"{moment.astimezone(tz):%Y-%m-%d %H:%M:%S}"
+        for moment in period
+    )
+    return since, until
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class Plan:
         """Of a page, with everything that is set for it."""
         with recorded(connection) as statements:
             assert paging.page(queryset, cursor, PAGE).entries
-        nodes = []
+        nodes: list[dict[str, Any]] = []
         for statement in statements:
             if "audit_entry" in statement.sql:
                 nodes += _walk(explain(connection, statement, "BUFFERS")["Plan"])
@@ -120,7 +120,8 @@ def first_page(organization: Organization, data: dict[str, str]) -> QuerySet[Ent
     entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
     question = EntryFilter(data, entries, organizations=[OrganizationModel(pk=organization.key)])
     assert question.is_valid(), question.errors
-    return question.qs
+    found: QuerySet[Entry] = question.qs
+    return found
 
 
 QUESTIONS: list[dict[str, str]] = [

@@ -79,10 +79,10 @@ def test_the_total_counts_what_is_left(
 ) -> None:
     browser.get("/o/acme/activity")
     retention(tmp_path, "--apply")
-    [left] = owner_connection.execute(
+    [(left,)] = owner_connection.execute(
         "SELECT count(*) FROM audit_entry e JOIN organizations_organization o"
         " ON o.id = e.organization_id WHERE o.slug = 'acme'"
-    ).fetchone()
+    ).fetchall()
     assert left < A_MONTH
     assert f"<strong>{left}</strong> entries" in page(browser)
 

@@ -112,7 +112,7 @@ def test_a_new_password_ends_the_wait(acme: Organization, owner: User, browser: 
     assert answer.status_code == 429
     client = browser()
     client.post("/password/reset", {"email": owner.email})
-    [link] = re.findall(r"http://testserver(/password/reset/\S+)", mail.outbox[0].body)
+    [link] = re.findall(r"http://testserver(/password/reset/\S+)", str(mail.outbox[0].body))
     form = client.get(link, follow=True)
     values = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
     client.post(form.redirect_chain[-1][0], values)
@@ -209,7 +209,7 @@ def test_a_forgotten_password_is_chosen_anew_by_the_mailed_link_once(
     assert (entry.actor_type, entry.resource_id) == ("anonymous", owner.pk)
     [message] = mail.outbox
     assert message.to == [owner.email]
-    [link] = re.findall(r"http://testserver(/password/reset/\S+)", message.body)
+    [link] = re.findall(r"http://testserver(/password/reset/\S+)", str(message.body))
 
     form = client.get(link, follow=True)
     values = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}

@@ -115,7 +115,11 @@ def test_wrong_passwords_are_limited_with_those_at_signing_in(
 
 
 def test_a_key_of_32_bytes_is_not_even_shown(
-    project: Project, owner: User, browser: Browser, entries: Entries, monkeypatch
+    project: Project,
+    owner: User,
+    browser: Browser,
+    entries: Entries,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("keys.custody.master_key.unwrap", lambda version: "k" * 32)
     page = browser(owner).post(CUSTODY, {"password": PASSWORD}).content.decode()
@@ -142,8 +146,8 @@ def test_a_key_comes_back_to_the_server_only_if_it_is_the_right_one(
         assert why in page
         assert 'id="id_key_error"' in page
         assert wrong not in page
-    page = client.post(CUSTODY, {"key": f" {key}\n", "password": PASSWORD}, follow=True)
-    assert "This server holds the key of My app now." in page.content.decode()
+    answer = client.post(CUSTODY, {"key": f" {key}\n", "password": PASSWORD}, follow=True)
+    assert "This server holds the key of My app now." in answer.content.decode()
     level = Level(Project.objects.get())
     [opened] = secrets.decrypt([level])
     assert opened.plaintext == b"A=1"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from django.core import mail
 from django.test import Client
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from organizations import members, roles
 from organizations.models import Invitation, Membership, Organization, User
@@ -43,7 +44,7 @@ def test_an_invitation_goes_out_by_mail_and_leaves_an_entry_without_its_link(
     owner: User,
     browser: Browser,
     entries: Entries,
-    django_capture_on_commit_callbacks,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         page = invite(browser(owner), "new@example.org", "developer")
@@ -51,7 +52,7 @@ def test_an_invitation_goes_out_by_mail_and_leaves_an_entry_without_its_link(
     [message] = mail.outbox
     assert message.to == ["new@example.org"]
     assert "Olga Owner invites you to join Acme on dotEnv Cloud as developer" in message.body
-    [token] = re.findall(r"http://testserver/invitations/(\S+)", message.body)
+    [token] = re.findall(r"http://testserver/invitations/(\S+)", str(message.body))
     assert browser().get(f"/invitations/{token}").status_code == 200
     [entry] = entries(acme, action="invite")
     assert (entry.actor_id, entry.ip, entry.user_agent) == (owner.pk, ADDRESS, AGENT)

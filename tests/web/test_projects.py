@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,6 +13,7 @@ from django.test import Client
 from keys import blobs, tree
 from keys.levels import Level
 from keys.models import KeyVersion, Secret
+from keys.views import finding, levels
 from organizations.models import Environment, Organization, Project, Target, User
 from tests.factories import EnvironmentFactory, ProjectFactory, SecretFactory, TargetFactory
 from tests.web.conftest import ADDRESS, Browser, Entries
@@ -249,11 +251,9 @@ def test_what_is_not_there_is_not_found(
 def test_a_level_that_was_deleted_meanwhile_says_so(
     production: Environment, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keys.views import levels
+    found = finding.find_environment
 
-    found = levels.find_environment
-
-    def find_and_lose(*args: str) -> Environment:
+    def find_and_lose(*args: Any) -> Environment:
         environment = found(*args)
         Environment.objects.filter(pk=environment.pk).delete()
         return environment
