@@ -290,7 +290,8 @@ def quick_derivation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(crypto, "ITERATIONS", 1_000)
 
 
-# -- Order: workers take files as they come, so the long ones come first
+# -- Order: random, by pytest-randomly, but workers take files as they come, so the long ones come
+# first. The first lines of a run name its seed, and `--randomly-seed` repeats the order.
 
 LONG = (
     "browser/test_accessibility.py",
