@@ -43,12 +43,12 @@ def copy(world: World) -> Iterator[bytes]:
     from django.db import connection, transaction
 
     from audit.entry import bulk_json
-    from audit.questions.querysets import open_wall
+    from audit.questions import tenant_scope
 
     organization = world.organization.pk
     columns = ", ".join(bulk_json.COLUMNS)
     with transaction.atomic():
-        open_wall([organization])
+        tenant_scope.enter([organization])
         with (
             connection.cursor() as cursor,
             cursor.copy(

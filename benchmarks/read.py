@@ -120,7 +120,7 @@ def _oldest(organization: uuid.UUID) -> tuple[str, str]:
 
 @contextmanager
 def asked(organization: Any, params: Mapping[str, str]) -> Iterator[Any]:
-    """A transaction in which a question is understood and the wall is open."""
+    """A transaction in which a question is understood and the tenant scope is entered."""
     from django.db import transaction
 
     from audit.models import Entry
@@ -258,8 +258,7 @@ def counts(organization: Any, rank: int, repetitions: int) -> None:
 def names(organization: Any, repetitions: int) -> None:
     from django.db import transaction
 
-    from audit.questions import name_index
-    from audit.questions.querysets import open_wall
+    from audit.questions import name_index, tenant_scope
 
     looked_up: dict[str, Callable[[], object]] = {
         "actor, whole name": lambda: name_index.actors("person-0@org-1.example", [organization.pk]),
@@ -272,7 +271,7 @@ def names(organization: Any, repetitions: int) -> None:
         seconds = []
         for _ in range(repetitions):
             with transaction.atomic():
-                open_wall([organization.pk])
+                tenant_scope.enter([organization.pk])
                 started = time.perf_counter()
                 look_up()
                 seconds.append(time.perf_counter() - started)
@@ -280,7 +279,8 @@ def names(organization: Any, repetitions: int) -> None:
 
 
 def cold(organization: Any, repetitions: int) -> None:
-    """Connect, open the wall and read the first page, as a process's first request does."""
+    """Connect, enter the tenant scope and read the first page, as a process's first
+    request does."""
     from django.db import connection
 
     from audit.questions import paging

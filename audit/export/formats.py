@@ -20,8 +20,7 @@ from audit.entry import bulk_json
 from audit.entry.bulk_json import Row
 from audit.export import ocsf
 from audit.models import Entry
-from audit.questions import retention_boundary
-from audit.questions.querysets import open_wall
+from audit.questions import retention_boundary, tenant_scope
 
 FIRST_CHUNK = 200  # so that the first bytes leave at once
 CHUNK = 2_000
@@ -99,7 +98,7 @@ def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:
     size = FIRST_CHUNK
     while True:
         with transaction.atomic(using=queryset.db):
-            open_wall(organizations, queryset.db)
+            tenant_scope.enter(organizations, queryset.db)
             if last is None:
                 last = queryset.order_by("-id").values_list("id", flat=True).first()
                 if last is None:

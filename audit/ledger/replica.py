@@ -1,8 +1,8 @@
 """Which server a request reads the log from: the replica of DATABASE_REPLICA_URL, or the primary.
 
 Decided once a request, at its first question to the log: all it reads comes from one server, in one
-transaction, behind the same wall. What it writes (that it was read, and everything else) goes to
-the primary. A replica that cannot be reached is left alone for a while, and the primary answers.
+transaction, in the same tenant scope. What it writes (that it was read, and everything else) goes
+to the primary. A replica that cannot be reached is left alone for a while, and the primary answers.
 """
 
 from __future__ import annotations

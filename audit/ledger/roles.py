@@ -109,7 +109,7 @@ def _grant_log(cursor: object, role: str) -> None:
     execute(f"GRANT SELECT ON audit_name, audit_count, audit_sealing TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")
-    # Not what is repeated: no wall between tenants stands there.
+    # Not what is repeated: no tenant scope holds there.
     execute(
         "GRANT SELECT (key, minute, repeats), INSERT (key, minute, entry), UPDATE (repeats)"
         f" ON audit_repeat TO {role}"

@@ -106,7 +106,7 @@ def bounded_count(queryset: QuerySet[Entry], limit: int = 1000) -> Count:
 
 def total(organization: Organization | uuid.UUID) -> int:
     """How many entries the organization's log holds, sealed or not, less those that retention
-    removed. The wall must be open."""
+    removed. Within their tenant scope."""
     key = organization if isinstance(organization, uuid.UUID) else organization.pk
     with connections[replica.database()].cursor() as cursor:
         cursor.execute(

@@ -1,8 +1,8 @@
 """The one FilterSet over entries: every page, API call, export and command asks through it.
 
 Names are looked up in the dictionary first; the log itself is asked by id, by equality and by
-range of ids, which is what a time window is. Ask inside the transaction in which
-`Entry.objects.visible(...)` opened the wall.
+range of ids, which is what a time window is. Ask through `audit.questions.asking`, which
+enters the tenant scope.
 """
 
 from __future__ import annotations

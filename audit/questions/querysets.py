@@ -11,36 +11,18 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections, models, transaction
+from django.db import connections, models
 from django.db.models.expressions import RawSQL
 
 from audit.ledger import replica
+from audit.questions import tenant_scope
 from audit.questions.field_index import MOST_ROUNDS, Places
 from organizations import clock, ulid
-
-EVERYTHING = "*"
 
 NEAR = dt.timedelta(days=31)
 """How far from where it begins a page is looked for first. Each month that a question reaches is
 planned for, though its entries are hardly ever needed: of 24 months, planning took 2.2 ms and
 reading a page 0.4."""
-
-
-def open_wall(organizations: Collection[uuid.UUID] | str, using: str = "default") -> None:
-    """Let the rest of this transaction read the entries of `organizations` and no others.
-
-    Row-level security hides everything else. EVERYTHING is for the operators' own commands, never
-    for a request. Raises TransactionManagementError outside a transaction: the opening would end
-    with the statement.
-    """
-    value = organizations if isinstance(organizations, str) else ",".join(map(str, organizations))
-    connection = connections[using]
-    if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError(
-            "reading entries needs a transaction; wrap it in transaction.atomic()"
-        )
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('audit.organizations', %s, true)", [value])
 
 
 class Branch(NamedTuple):
@@ -167,12 +149,13 @@ class EntryQuerySet(models.QuerySet[Any]):
     """The ids of just this queryset go from `since` to below `until`, if that is known."""
 
     visible_organizations: Collection[uuid.UUID] = ()
-    """Those given to `visible`; an export opens the wall for them again in each transaction."""
+    """Those given to `visible`; an export enters their scope again in each transaction."""
 
     def visible(self, organizations: Collection[uuid.UUID]) -> EntryQuerySet:
-        """The entries of these organizations; the caller has checked `audit:read` on each."""
+        """The entries of these organizations, whose tenant scope the transaction enters; the caller
+        has checked `audit:read` on each."""
         using = replica.database()
-        open_wall(organizations, using)
+        tenant_scope.enter(organizations, using)
         seen = self.using(using)
         if len(organizations) == 1:
             seen = seen.filter(organization_id=next(iter(organizations)))

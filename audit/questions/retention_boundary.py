@@ -1,6 +1,6 @@
 """The floor of a log: where retention removed entries, told to whoever asks for what lies below.
 
-Read as the application's role, through the wall: each organization has a floor of its own.
+Read as the application's role, within the tenant scope: each organization has a floor of its own.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Floor:
 
 
 def reached(organizations: Collection[uuid.UUID], period: Period) -> dict[uuid.UUID, Floor]:
-    """The floors that a question for `period` reaches below. The wall must be open."""
+    """The floors that a question for `period` reaches below. Within their tenant scope."""
     if not organizations:
         return {}
     with connections[replica.database()].cursor() as cursor:
@@ -74,7 +74,7 @@ def reached(organizations: Collection[uuid.UUID], period: Period) -> dict[uuid.U
 
 
 def removals(organizations: Collection[uuid.UUID], using: str = "default") -> int:
-    """How often retention removed entries of these organizations. The wall must be open."""
+    """How often retention removed entries of these organizations. Within their tenant scope."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM audit_removal WHERE organization_id = ANY(%s)",

@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
-from audit.models import Entry, SavedView
-from audit.questions.filters import ELSEWHERE, POSITION, EntryFilter, canonical
+from audit.models import SavedView
+from audit.questions.asking import ask
+from audit.questions.filters import ELSEWHERE, POSITION, canonical
 from organizations.models import Organization, User
 
 MOST = 50
@@ -68,9 +69,7 @@ def as_question(organization: Organization, query: str) -> str:
     given = QueryDict(query, mutable=True)
     for name in (*POSITION, *ELSEWHERE, "counts", "ask"):
         given.pop(name, None)
-    asked = EntryFilter(
-        given, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
+    asked = ask([organization], given)
     if not asked.is_valid():
         raise ValidationError(
             {"query": [f"{name}: {text}" for name, texts in asked.errors.items() for text in texts]}

@@ -80,7 +80,7 @@ def in_force(using: str = "owner") -> Mapping[uuid.UUID, Hold]:
 
 
 def on(organization: Organization) -> Hold | None:
-    """The hold on `organization`, for its pages. The wall must be open."""
+    """The hold on `organization`, for its pages. Within its tenant scope."""
     return in_force(replica.database()).get(organization.pk)
 
 

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET
 
 from audit import policy
 from audit.ledger import replica
-from audit.models import Entry
 from audit.questions import bar, counting, paging, reading, retention_boundary
+from audit.questions.asking import ask
 from audit.questions.filters import EntryFilter
 from audit.retention import holds
 from audit.review import chart, chips, facets, saving, time_zones, watching
@@ -54,9 +54,7 @@ def activity(request: Any) -> HttpResponse:
         return redirect(f"{request.path}?{_without_blanks(given)}")
     with_counts = COUNTS in request.GET
     given.pop(COUNTS, None)  # links lead to lists, which come sooner without
-    asked = EntryFilter(
-        given, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
+    asked = ask([organization], given)
     is_valid = asked.is_valid()
     shown = list(chips.chips(request.path, given, asked))
     context: dict[str, Any] = {
@@ -113,9 +111,7 @@ def counts(request: Any) -> HttpResponse:
     is there: they take longer than the list."""
     organization = request.organization
     given: QueryDict = request.GET.copy()
-    asked = EntryFilter(
-        given, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
+    asked = ask([organization], given)
     if not asked.is_valid():
         return HttpResponse("This is no question to the log.\n", "text/plain", status=422)
     context = {"given": given, "zone": asked.zone}

@@ -20,6 +20,7 @@ from audit.export import formats
 from audit.ledger import replica
 from audit.models import Entry
 from audit.questions import counting, paging, retention_boundary
+from audit.questions.asking import ask
 from audit.questions.filters import POSITION, EntryFilter
 from audit.review import density, time_zones
 from audit.review.chips import Chip, chips, narrowing
@@ -54,11 +55,7 @@ def asked_in(
     given: QueryDict = request.GET.copy()
     if "tz" not in given and (remembered := time_zones.remembered(request)):
         given["tz"] = remembered
-    keys = [organization.pk for organization in organizations]
-    asked = EntryFilter(
-        given, Entry.objects.visible(keys), organizations=organizations, known=OF_ADMIN
-    )
-    return given, asked
+    return given, ask(organizations, given, known=OF_ADMIN)
 
 
 class _Parameter(admin.SimpleListFilter):

@@ -14,7 +14,8 @@ from audit.entry.as_json import as_json
 from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import paging, reading
-from audit.questions.filters import POSITION, EntryFilter
+from audit.questions.asking import ask, without_position
+from audit.questions.filters import EntryFilter
 from organizations import ulid
 from organizations.membership_access import organization_page
 from organizations.models import Organization
@@ -42,8 +43,8 @@ def entry(request: Any, entry: str) -> HttpResponse:
     if found is None:
         raise Http404("There is no such entry.")
     reading.note_view(organization, entry=found)
-    asked = _ask(organization, request.GET)
-    around = _next_to(found, _ask(organization, {}), AROUND)
+    asked = ask([organization], without_position(request.GET))
+    around = _next_to(found, ask([organization], {}), AROUND)
     is_narrowed = asked.is_valid() and bool(set(asked.params) - {"tz"})
     context = {
         "section": "activity",
@@ -62,15 +63,6 @@ def entry(request: Any, entry: str) -> HttpResponse:
     return render(request, "audit/entry.html", context)
 
 
-def _ask(organization: Organization, params: Any) -> EntryFilter:
-    given = params.copy()
-    for position in POSITION:
-        given.pop(position, None)
-    return EntryFilter(
-        given, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
-
-
 def _next_to(found: Entry, asked: EntryFilter, number: int) -> Neighbours:
     """Those before and after it in the list that a question makes."""
     assert asked.is_valid()
@@ -84,7 +76,7 @@ def _of_its_request(found: Entry, organization: Organization) -> list[Entry]:
     """The other entries of the same request."""
     if found.request_id is None:
         return []
-    asked = _ask(organization, {"request": ulid.to_text(found.request_id)})
+    asked = ask([organization], {"request": ulid.to_text(found.request_id)})
     page = paging.page(asked.qs, per_page=OF_A_REQUEST)
     return [other for other in page.entries if other.pk != found.pk]
 

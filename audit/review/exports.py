@@ -9,8 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from audit.export import download, formats
-from audit.models import Entry
-from audit.questions.filters import EntryFilter
+from audit.questions.asking import ask
 from organizations.membership_access import organization_page
 
 
@@ -20,9 +19,7 @@ def export_entries(request: Any) -> Any:
     """The entries of the same question, as a file."""
     name = request.GET.get("format", "ndjson")
     organization = request.organization
-    asked = EntryFilter(
-        request.GET, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
+    asked = ask([organization], request.GET)
     if name not in formats.FORMATS or not asked.is_valid():
         return redirect(
             f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"

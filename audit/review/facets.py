@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from django.http import QueryDict
 
-from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import counting, name_index
+from audit.questions.asking import ask
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter
 from organizations import ulid
@@ -76,9 +76,7 @@ def _without(
     rest = given.copy()
     for dropped in (name, f"exclude_{name}", *POSITION):
         rest.pop(dropped, None)
-    wider = EntryFilter(
-        rest, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
+    wider = ask([organization], rest)
     wider.now = asked.now
     return wider
 

@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
-from django.http import Http404, HttpResponse, QueryDict
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import counting, name_index, paging, reading
+from audit.questions.asking import ask
 from audit.questions.filters import EntryFilter
 from organizations import ulid
 from organizations.membership_access import organization_page
@@ -113,11 +114,8 @@ def _who(
 
 
 def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:
-    given = QueryDict(mutable=True)
-    given.update(params)
-    asked = EntryFilter(
-        given, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
+    """A question of the page's own, which is always valid."""
+    asked = ask([organization], params)
     assert asked.is_valid(), asked.errors
     return asked
 
@@ -128,11 +126,7 @@ def _page(request: Any, params: dict[str, str]) -> tuple[EntryFilter, paging.Pag
     given.pop(COUNTS, None)
     for name, value in params.items():
         given[name] = value
-    asked = EntryFilter(
-        given,
-        Entry.objects.visible([request.organization.pk]),
-        organizations=[request.organization],
-    )
+    asked = ask([request.organization], given)
     if not asked.is_valid():
         raise Http404("There is no such page of this history.")
     return asked, paging.page_at(asked.qs, asked.form.cleaned_data)

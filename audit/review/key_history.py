@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from audit.models import Entry
 from audit.questions import paging, reading
-from audit.review.histories import _ask
+from audit.questions.asking import ask
 from keys import key_versions, reencryption
 from keys.views.finding import find_project
 from organizations.membership_access import organization_page
@@ -32,7 +32,7 @@ def key_history(request: Any, project: str) -> HttpResponse:
     }
     if "audit:read" in request.abilities:
         organization = request.organization
-        asked = _ask(organization, {"resource": found.slug, "type": "key_version"})
+        asked = ask([organization], {"resource": found.slug, "type": "key_version"})
         context["entries"] = paging.page(asked.qs, per_page=25).entries
         context["began"] = _beginnings(organization, found.slug)
         reading.note_view(organization, asked)
@@ -41,7 +41,9 @@ def key_history(request: Any, project: str) -> HttpResponse:
 
 def _beginnings(organization: Organization, slug: str) -> dict[int, Entry]:
     """The entry that each version of the project's key began with, of the newest hundred."""
-    asked = _ask(organization, {"resource": slug, "type": "key_version", "action": "create,rotate"})
+    asked = ask(
+        [organization], {"resource": slug, "type": "key_version", "action": "create,rotate"}
+    )
     entries = paging.page(asked.qs, per_page=100).entries
     return {
         int(version): entry

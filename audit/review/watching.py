@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from audit.models import Entry
 from audit.questions import paging, reading
+from audit.questions.asking import ask
 from audit.questions.filters import POSITION, EntryFilter
 from organizations.membership_access import organization_page
 from organizations.models import User
@@ -31,9 +32,7 @@ def new_entries(request: Any) -> HttpResponse:
     organization = request.organization
     given: QueryDict = request.GET.copy()
     [told] = given.pop("shown", ["0"])[-1:]
-    asked = EntryFilter(
-        given, Entry.objects.visible([organization.pk]), organizations=[organization]
-    )
+    asked = ask([organization], given)
     if not asked.is_valid() or not (told.isascii() and told.isdigit() and len(told) < 4):
         return HttpResponse("This is no question to the log.\n", "text/plain", status=422)
     shown = int(told)

@@ -14,6 +14,7 @@ from audit.export import download, formats
 from audit.ledger import replica
 from audit.models import Entry
 from audit.questions import counting, paging, reading, retention_boundary
+from audit.questions.asking import ask
 from audit.questions.filters import EntryFilter
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.base import ApiView, data
@@ -26,11 +27,7 @@ class _LogView(ApiView):
 
     def question(self, request: Request) -> EntryFilter:
         """The question in the query string. Raises a 422 that names each parameter."""
-        asked = EntryFilter(
-            request.query_params,
-            Entry.objects.visible([self.organization.pk]),
-            organizations=[self.organization],
-        )
+        asked = ask([self.organization], request.query_params)
         if not asked.is_valid():
             raise errors.invalid({name: list(texts) for name, texts in asked.errors.items()})
         return asked

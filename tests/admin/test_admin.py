@@ -14,8 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit.models import Entry
-from audit.questions import saved_views
-from audit.questions.querysets import EVERYTHING, open_wall
+from audit.questions import saved_views, tenant_scope
 from keys import access_tokens, rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
@@ -109,7 +108,7 @@ def list_on(page: Any) -> Any:
 
 def rows_of(model: Any, organization: Organization) -> list[Any]:
     with transaction.atomic():
-        open_wall(EVERYTHING)
+        tenant_scope.enter(tenant_scope.EVERYTHING)
         if model is Entry:
             return list(Entry.objects.filter(organization_id=organization.pk))
         registered: Any = admin.site._registry[model]

@@ -28,9 +28,9 @@ TRANSACTION = 2
         ("GET", "/{o}/shop", None, 1),
         # Reads the project, the versions, and how far old ones are brought after the key.
         ("GET", "/{o}/shop/encryption-key/history", None, 3),
-        # Opens the wall, sets how to plan, reads a page (of the last month, then what came before,
-        # as this log has less than a page), sets that back, enters the reading, and looks whether
-        # something was removed.
+        # Enters the tenant scope, sets how to plan, reads a page (of the last month, then what came
+        # before, as this log has less than a page), sets that back, enters the reading, and looks
+        # whether something was removed.
         ("GET", "/organizations/{o}/audit/entries", None, 7),
     ],
 )

@@ -1,4 +1,4 @@
-"""Review pages read a replica, behind the same wall; what they write goes to the primary."""
+"""Review pages read a replica, in the same tenant scope; what they write goes to the primary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the log as its owner does, past every wall: these tests check what is in it."""
+"""Reading the log as its owner does, past every tenant scope: these tests check what is in it."""
 
 from __future__ import annotations
 

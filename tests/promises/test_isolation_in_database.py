@@ -1,4 +1,4 @@
-"""Promise 5, the second wall: the database itself hides the entries of other organizations."""
+"""Promise 5, the tenant scope: the database itself hides the entries of other organizations."""
 
 from __future__ import annotations
 
@@ -147,7 +147,8 @@ def test_what_retention_tells_stands_behind_the_wall_too(
         "SELECT array_agg(qual) FROM pg_policies WHERE tablename = %s", [table]
     ).fetchall()
     [(of_the_log,)] = application_connection.execute(
-        "SELECT qual FROM pg_policies WHERE tablename = 'audit_log' AND policyname = 'audit_wall'"
+        "SELECT qual FROM pg_policies WHERE tablename = 'audit_log'"
+        " AND policyname = 'audit_tenant_scope'"
     ).fetchall()
     assert policies == [of_the_log]
 

@@ -22,7 +22,7 @@ UNION
 SELECT organization_id, 'actor', actor_label COLLATE "C", actor_type, actor_id FROM audit_inbox
 WHERE actor_id IS NOT NULL;
 
--- The wall between tenants, below every query: a session reads only the organizations it has
+-- The tenant scope, below every query: a session reads only the organizations it has
 -- named in `audit.organizations` (uuids in a list, or `*` for the platform's own commands); one
 -- that named none reads nothing, and one that named what is no uuid gets an error. The owner, whose
 -- guards must see all, is exempt.
@@ -43,27 +43,27 @@ LANGUAGE sql STABLE PARALLEL SAFE
         OR current_setting('audit.organizations', true) = '*';
 
 ALTER TABLE audit_inbox ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_inbox FOR SELECT
+CREATE POLICY audit_tenant_scope ON audit_inbox FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_write ON audit_inbox FOR INSERT WITH CHECK (true);
 CREATE POLICY audit_sealing ON audit_inbox TO "{sealer}" USING (true);
 
 ALTER TABLE audit_ledger ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_ledger FOR SELECT
+CREATE POLICY audit_tenant_scope ON audit_ledger FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_ledger TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_label ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_label FOR SELECT
+CREATE POLICY audit_tenant_scope ON audit_label FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_label TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_field ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_field FOR SELECT
+CREATE POLICY audit_tenant_scope ON audit_field FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_field TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_log FOR SELECT
+CREATE POLICY audit_tenant_scope ON audit_log FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 CREATE POLICY audit_sealing ON audit_log TO "{sealer}" USING (true) WITH CHECK (true);

@@ -50,9 +50,9 @@ CREATE TRIGGER audit_only_dropping BEFORE UPDATE OF
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 
 ALTER TABLE audit_hold ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_hold FOR SELECT
+CREATE POLICY audit_tenant_scope ON audit_hold FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 
 ALTER TABLE audit_removal ENABLE ROW LEVEL SECURITY;
-CREATE POLICY audit_wall ON audit_removal FOR SELECT
+CREATE POLICY audit_tenant_scope ON audit_removal FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));

@@ -8,7 +8,7 @@ CREATE TABLE audit_count (
 ) WITH (fillfactor = 70);
 
 -- How the log is, in figures that tell of no organization: for health checks and metrics. Runs as
--- the owner, as the wall between tenants hides most of it from everybody else. Costs the same in a
+-- the owner, as the tenant scope hides most of it from everybody else. Costs the same in a
 -- log of any size.
 CREATE FUNCTION audit_state(most_counted integer, OUT now timestamptz, OUT sealed_at timestamptz,
     OUT oldest_unsealed uuid, OUT unsealed bigint, OUT inbox_bytes bigint,

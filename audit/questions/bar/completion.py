@@ -14,11 +14,11 @@ from django.db import connections
 
 from audit import policy
 from audit.ledger import replica
+from audit.questions import tenant_scope
 from audit.questions.bar.phrases import FORMS
 from audit.questions.bar.tokens import in_quotes, quoted
 from audit.questions.bar.vocabulary import KEYWORDS, LABELS, TIMES
 from audit.questions.filters import EntryFilter
-from audit.questions.querysets import open_wall
 from organizations.models import Organization
 
 MOST_NAMES = 5000
@@ -178,7 +178,7 @@ _HAS_PART = (
 def _names(organization: Organization, kind: str, typed: str) -> list[tuple[str, str]]:
     """Names of the log, best first, and what they are names of."""
     database = replica.database()
-    open_wall([organization.pk], database)
+    tenant_scope.enter([organization.pk], database)
     with connections[database].cursor() as cursor:
         cursor.execute(
             _SQL.format(column=kind, has_part=_HAS_PART),
