@@ -2,6 +2,7 @@
 # make run        start the demo on http://127.0.0.1:8000 (PORT and DATA_DIR choose another place)
 # make test       run all tests (ARGS="tests/test_x.py -k name" chooses some)
 # make lint       style, types and import rules
+# make wheel      build the wheel into dist
 # make lock       resolve the dependencies anew
 # make screenshots  take those of docs/screenshots anew
 # make ci         what has to pass before a change lands
@@ -10,7 +11,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := venv
 .DELETE_ON_ERROR:
-.PHONY: venv venv-dev venv-bench run test lint format lock screenshots ci clean
+.PHONY: venv venv-dev venv-bench run test lint format wheel lock screenshots ci clean
 
 PORT ?= 8000
 DATA_DIR ?= .data
@@ -72,7 +73,7 @@ $(STAMP_BENCH):
 	@rm -f $(VENV)/.bench-* $(VENV)/.dev-* $(VENV)/.run-* && touch $@ $(STAMP_DEV) $(STAMP)
 
 run: $(STAMP)
-	@DOTENV_DEMO=1 PORT='$(PORT)' DATA_DIR='$(DATA_DIR)' exec $(BIN)/python manage.py serve
+	@PORT='$(PORT)' DATA_DIR='$(DATA_DIR)' exec $(BIN)/python manage.py run
 
 # On a server of one's own (DATABASE_URL) one after the other: they would hold back each other's sealing.
 SIDE_BY_SIDE := $(if $(DATABASE_URL),,--numprocesses=3 --dist=loadfile --no-loadscope-reorder)
@@ -90,14 +91,21 @@ format: $(STAMP_DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-input --no-deps \
+	  --no-build-isolation --no-index --wheel-dir dist .
+
 # Every lock is resolved for all platforms and Python versions, and each holds the one before it.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 \
-  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
+  --generate-hashes --no-emit-index-url --no-emit-find-links \
+  --custom-compile-command 'make lock' $(ARGS)
+LOCK_RUN = $(LOCK) --extra build --extra server --extra demo
 
 lock: $(STAMP_DEV)
-	$(LOCK) --extra build --output-file requirements.lock
-	$(LOCK) --extra build --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	$(LOCK) --extra build --extra dev --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
+	$(LOCK) --output-file requirements-command.lock
+	$(LOCK_RUN) --constraint requirements-command.lock --output-file requirements.lock
+	$(LOCK_RUN) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK_RUN) --extra dev --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 # Of a demo of its own, into docs/screenshots; needs a Chromium.
 screenshots: $(STAMP_DEV)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+CONFIG = "python:dotenv_cloud.gunicorn_config"
 ABILITIES = ("project:read", "project:update", "key:retrieve", "audit:read", "audit:export")
 
 
@@ -39,7 +40,7 @@ def serving(application: str = "dotenv_cloud.wsgi", **environment: str) -> Itera
         "LOG_FILE": os.path.join(os.environ["DATA_DIR"], "gunicorn.log"),
         **environment,
     }
-    command = [sys.executable, "-m", "gunicorn", application]
+    command = [sys.executable, "-m", "gunicorn", "--config", CONFIG, application]
     process = subprocess.Popen(command, env=variables)  # noqa: S603
     try:
         _wait_for(port, process)

@@ -1,4 +1,4 @@
-"""gunicorn's settings, read by itself from the directory that it is started in.
+"""gunicorn's settings: `gunicorn --config python:dotenv_cloud.gunicorn_config`.
 
 Command-line options win over these, and so do the variables named here.
 """
@@ -34,8 +34,8 @@ logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.g
     }
 }
 # Where workers count requests for the metrics (dotenv_cloud/observability/metrics.py): each worker
-# in the file of its slot, which the next one to have the slot goes on with. A reload reads this
-# file anew and finds the directory named already.
+# in the file of its slot, which the next one to have the slot goes on with. A reload
+# finds the directory named already.
 _OWN = "dotenv-metrics-"
 _counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_OWN)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts

@@ -19,7 +19,8 @@ from dotenv_cloud import environment
 from dotenv_cloud.demo import embedded
 from dotenv_cloud.observability.logging import configuration
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+PACKAGE_DIR = Path(__file__).resolve().parent
+BASE_DIR = PACKAGE_DIR.parent
 
 # Each variable may also be given as NAME_FILE, the path of a file that holds it.
 env = environ.FileAwareEnv()
@@ -28,7 +29,7 @@ DEMO: bool = env.bool("DOTENV_DEMO", default=False)
 TESTING: bool = env.bool("DOTENV_TEST", default=False)
 PRODUCTION = not (DEMO or TESTING)
 
-DATA_DIR = Path(env.str("DATA_DIR", default="") or BASE_DIR / ".data").resolve()
+DATA_DIR = Path(env.str("DATA_DIR", default="") or ".data").resolve()
 if TESTING:
     # Never the demo's database; and of tests side by side each its own server, as transactions of
     # one database hold back sealing in every other of its server.
@@ -39,7 +40,8 @@ def required(variable: str, remedy: str) -> str:
     value: str = env.str(variable, default="")
     if not value:
         raise ImproperlyConfigured(
-            f"{variable} is not set. {remedy} (To try the service out, use `make run`.)"
+            f"{variable} is not set. {remedy}"
+            " (To try the service out, use `make run` or `dotenv-cloud run`.)"
         )
     return value
 
@@ -196,10 +198,12 @@ WSGI_APPLICATION = "dotenv_cloud.wsgi.application"
 ASGI_APPLICATION = "dotenv_cloud.asgi.application"
 APPEND_SLASH = False  # a redirect would lose the body of an API call
 
+# A wheel has the templates inside this package, a checkout beside it.
+_templates = PACKAGE_DIR / "templates"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [_templates if _templates.is_dir() else BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -335,8 +339,7 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "static/"
 # Where collectstatic puts what production serves; demo and tests serve the sources.
-STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
-STATICFILES_DIRS = [directory for directory in (BASE_DIR / "static",) if directory.exists()]
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default="staticfiles")).resolve() if PRODUCTION else None
 WHITENOISE_USE_FINDERS = not PRODUCTION  # no collectstatic before a demo or a test
 WHITENOISE_AUTOREFRESH = DEMO  # a sheet that is edited meanwhile would be cut at its former length
 STORAGES = {

@@ -298,7 +298,7 @@ LONG = (
     "operations/",
     "retention/test_removal.py",
     "fuzz/",
-    "test_serve.py",
+    "test_run.py",
     "promises/test_auditor_changes_nothing.py",
     "cli/test_secrets.py",
     "web/test_who_sees_what.py",

@@ -24,7 +24,7 @@ HELLO = "Stop with Ctrl-C."
 
 @dataclass
 class Run:
-    """One `manage.py serve`, which said hello."""
+    """One `manage.py run`, which said hello."""
 
     process: subprocess.Popen[str]
     port: int
@@ -52,13 +52,12 @@ def command(data_dir: Path, port: int) -> subprocess.Popen[str]:
         if not name.startswith(("DATABASE_", "DJANGO_", "DOTENV_"))
     }
     environment |= {
-        "DOTENV_DEMO": "1",
         "DATA_DIR": str(data_dir),
         "PORT": str(port),
         "HOME": "/nonexistent",
     }
     return subprocess.Popen(
-        [sys.executable, "manage.py", "serve"],
+        [sys.executable, "manage.py", "run"],
         cwd=settings.BASE_DIR,
         env=environment,
         stdout=subprocess.PIPE,
@@ -70,7 +69,7 @@ def command(data_dir: Path, port: int) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("serve")
+    return tmp_path_factory.mktemp("run")
 
 
 @pytest.fixture
@@ -164,4 +163,4 @@ def test_a_port_in_use_is_named(data_dir: Path) -> None:
         said, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert f"Port {port} cannot be used" in said
-    assert "make run PORT=8001" in said
+    assert "PORT=8001" in said

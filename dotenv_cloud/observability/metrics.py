@@ -1,7 +1,7 @@
 """What Prometheus scrapes: requests by route, and the state of the log and its database.
 
 Of several worker processes each counts for itself, in a file of its slot; a scrape adds them up,
-whichever worker answers it. gunicorn.conf.py gives workers their slots: a worker that takes the
+whichever worker answers it. `gunicorn_config` gives workers their slots: a worker that takes the
 place of another goes on in its file, so that files do not pile up. No label names an organization.
 """
 

@@ -284,7 +284,7 @@ def test_without_standard_output_nothing_is_asked(signed_in: Server) -> None:
     assert "✗ Standard output is closed." in done.stderr
 
 
-@pytest.mark.parametrize("command", ["list projects", "--help", "version"])
+@pytest.mark.parametrize("command", ["list projects", "--help", "version", "--version"])
 def test_output_that_cannot_be_written_is_an_error_that_says_so(
     signed_in: Server, command: str
 ) -> None:

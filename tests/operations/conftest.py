@@ -147,7 +147,7 @@ class Site:
         process.wait(30)
 
     def start_web(self) -> None:
-        self.start("web", "-m", "gunicorn")
+        self.start("web", "-m", "gunicorn", "--config", "python:dotenv_cloud.gunicorn_config")
         wait_until(lambda: self.get("/health/live", token=None) is not None)
 
     def start_sealer(self) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py serve`: everything the demo needs, in one terminal. `make run` starts it.
+"""`dotenv-cloud run`: everything the demo needs, in one terminal. `make run` starts it.
 
 Database up and migrated, demo organization made if there is none, then three children: gunicorn,
 the sealer, and what re-encrypts history. Whichever way this process ends, they end too.
@@ -28,6 +28,8 @@ from django.db import connections
 from organizations.models import Organization
 
 HOST = "127.0.0.1"
+COMMAND = [sys.executable, "-m", "dotenv_cloud"]
+GUNICORN_CONFIG = "python:dotenv_cloud.gunicorn_config"
 START_SECONDS = 60
 STOP_SECONDS = 25  # more than gunicorn gives its workers to finish
 PR_SET_PDEATHSIG = 1
@@ -74,8 +76,7 @@ class Command(BaseCommand):
             self.stdout.flush()
             # A process of its own, so that its history says which command made it.
             made = subprocess.run(
-                [sys.executable, "manage.py", "demo"],
-                cwd=settings.BASE_DIR,
+                [*COMMAND, "demo"],
                 start_new_session=True,  # Ctrl-C ends it through this process, without a trace
                 preexec_fn=_end_with_parent,  # no other thread runs here
             )
@@ -84,9 +85,9 @@ class Command(BaseCommand):
 
     def _run(self, port: int, environment: dict[str, str]) -> None:
         commands = {
-            "server": [sys.executable, "-m", "gunicorn"],
-            "sealer": [sys.executable, "manage.py", "seal", "--wait"],
-            "re-encryption": [sys.executable, "manage.py", "re_encrypt", "--loop"],
+            "server": [sys.executable, "-m", "gunicorn", "--config", GUNICORN_CONFIG],
+            "sealer": [*COMMAND, "seal", "--wait"],
+            "re-encryption": [*COMMAND, "re_encrypt", "--loop"],
         }
         children: dict[str, subprocess.Popen[bytes]] = {}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -158,7 +159,8 @@ def _port() -> int:
             attempt.bind((HOST, int(text)))
         except OSError as error:
             raise CommandError(
-                f"Port {text} cannot be used ({error.strerror}). Choose another: make run PORT=8001"
+                f"Port {text} cannot be used ({error.strerror})."
+                " Choose another with PORT, such as PORT=8001."
             ) from error
     return int(text)
 
@@ -175,7 +177,6 @@ def _one_at_a_time() -> Iterator[None]:
 def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
-        cwd=settings.BASE_DIR,
         env=environment,
         stdin=subprocess.DEVNULL,
         # Mail of the demo goes to the server's output, so that one can read it here.
