@@ -100,6 +100,7 @@ def delete(request: Any) -> HttpResponse:
     return render(request, "organizations/delete.html", context, status=422 if form.errors else 200)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("member:read")
 def member_list(request: Any) -> HttpResponse:
     form = InviteForm(request.POST or None)
@@ -150,6 +151,7 @@ def _invite(request: Any, form: InviteForm) -> bool:
     return True
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("member:read")
 def member(request: Any, member: str) -> HttpResponse:
     """Change the role of a member, or remove them; both after this page has asked."""

@@ -300,6 +300,7 @@ LONG = (
     "fuzz/",
     "test_run.py",
     "promises/test_auditor_changes_nothing.py",
+    "promises/test_measured_coverage.py",
     "cli/test_secrets.py",
     "web/test_who_sees_what.py",
     "compat/test_clients.py",

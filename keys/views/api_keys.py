@@ -136,6 +136,7 @@ def _find(request: Any, reference: str, *, locked: bool = False) -> ApiKey:
 
 
 @never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("api-token:read")
 def api_key(request: Any, api_key: str) -> HttpResponse:
     """One key: what it may do; rotate or revoke it."""

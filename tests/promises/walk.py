@@ -1,0 +1,486 @@
+"""One request or more for each route and method of the site, by somebody who may.
+
+`REQUESTS` has what a route needs to do its work; a route that it does not name is asked for by GET,
+without more. Each request is made in the same scene, and rolled back afterwards.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.tokens import default_token_generator
+from django.db import transaction
+from django.test import Client
+
+from audit.models import Entry
+from audit.questions import saved_views
+from audit.questions.querysets import EVERYTHING, open_wall
+from keys import access_tokens, client_keys, crypto, retrieval, rotation, secrets
+from keys.authors import SYSTEM
+from keys.levels import Level
+from keys.models import Secret, SecretVersion
+from keys.projects import create_project
+from organizations import creation, limits, members, roles
+from organizations.models import Organization, Project, User
+from organizations.read_only_admin import ReadOnlyAdmin
+from tests import factories
+
+NEW_PASSWORD = "an altogether different one"
+CLIENT_KEY = "a key that only its programs have!"
+NEXT_KEY = "another key that only its programs have"
+
+Pairs = frozenset[tuple[str, str]]
+"""What is recorded: (action, resource type)."""
+
+
+class Left(NamedTuple):
+    """The status of the answer to a request, and what it recorded."""
+
+    status: int
+    pairs: Pairs
+
+
+class Scene(NamedTuple):
+    """An organization with one of everything.
+
+    paths: how routes name it; rows: ids by the lists of the admin; known: entries of its making.
+    """
+
+    organization: Organization
+    owner: User
+    member: User
+    paths: dict[str, str]
+    rows: dict[str, str]
+    tokens: dict[str, str]
+    sessions: dict[str, str]
+    vault: Project
+    known: frozenset[Any]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request. body: a form, or for the API a JSON document; a function makes it of the scene.
+
+    by: whose browser ("owner", "member", "nobody"), or for the API whose token ("key", "laptop").
+    at: other names than the scene's for parts of the path.
+    first: what happens just before, in the same transaction.
+    visited: the address that the browser comes from, which left something in its session.
+    """
+
+    body: Any = None
+    query: str = ""
+    by: str = ""
+    at: Mapping[str, str] = field(default_factory=dict)
+    first: Callable[[Scene], None] | None = None
+    visited: Callable[[Scene], str] | None = None
+
+
+# -- The scene
+
+
+def make_scene() -> Scene:
+    owner = factories.make_user("olga@example.org", name="Olga", is_staff=True)
+    organization = factories.make_organization("Acme", owner=owner)
+    project = factories.make_project(organization)
+    environment = factories.make_environment(factories.make_target(project))
+    levels = (
+        Level(project),
+        Level(project, environment.target),
+        Level(project, environment.target, environment),
+    )
+    for level in levels:
+        for number in (1, 2):
+            secrets.store(level, f"TOKEN={number}", author=SYSTEM)
+    membership = factories.make_member(organization, "developer")
+    issued = factories.make_api_key(organization, name="deploy", created_by=owner)
+    calling = factories.make_api_key(organization, *roles.ALL, name="caller", created_by=owner)
+    laptop = access_tokens.create(owner, "laptop")
+    invited = members.invite(
+        organization, "new@example.org", "developer", invited_by=None, granter=roles.ALL
+    )
+    view = saved_views.save(organization, owner, "Deletions", "action=delete", is_shared=True)
+    proof = client_keys.ClientKey.parse(**_proof(CLIENT_KEY))
+    vault, cellar = (
+        create_project(organization, name, client_key=proof) for name in ("Vault", "Cellar")
+    )
+    _store_twice(vault)
+    _store_twice(cellar)
+    _rotate_client_key(cellar)
+    newest = SecretVersion.objects.filter(environment=environment).order_by("-number")[0]
+    with transaction.atomic():
+        entry = Entry.objects.visible([organization.pk]).order_by("id")[0]  # type: ignore[attr-defined]
+    paths = {
+        "organization": organization.slug,
+        "project": project.slug,
+        "target": environment.target.slug,
+        "environment": environment.slug,
+        "api_key": issued.api_key.ulid,
+        "access_token": laptop.access_token.ulid,
+        "member": membership.ulid,
+        "membership": membership.ulid,
+        "invitation": invited.invitation.ulid,
+        "resource": project.ulid,
+        "actor": owner.ulid,
+        "view": view.ulid,
+        "entry": entry.ulid,
+        "version": str(newest.number),
+        "token": invited.token,
+        "uidb64": base64.urlsafe_b64encode(str(owner.pk).encode()).decode().rstrip("="),
+    }
+    scene = Scene(
+        organization,
+        owner,
+        membership.user,
+        paths,
+        {**_rows_of_the_admin(organization), "audit/entry": entry.ulid},
+        {"key": calling.token, "laptop": laptop.token},
+        {"owner": _session(owner), "member": _session(membership.user)},
+        vault,
+        frozenset(),
+    )
+    for token in scene.tokens.values():  # their first use has an entry of its own
+        _browser(scene).get("/api/v1/user", headers={"authorization": f"Bearer {token}"})
+    return scene._replace(known=frozenset(_ids()))
+
+
+def _rows_of_the_admin(organization: Organization) -> dict[str, str]:
+    """A row of each list, by its address."""
+    found = {}
+    for model, its_admin in admin.site._registry.items():
+        if isinstance(its_admin, ReadOnlyAdmin) and model is not Entry:
+            mine = model._default_manager.filter(**{its_admin.tenant: organization.pk})
+            found[f"{model._meta.app_label}/{model._meta.model_name}"] = str(mine[0].pk)
+    return found
+
+
+def _ids() -> list[Any]:
+    with transaction.atomic():
+        open_wall(EVERYTHING)
+        return list(Entry.objects.values_list("pk", flat=True))
+
+
+def _session(user: User) -> str:
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def _browser(scene: Scene, by: str = "nobody") -> Client:
+    client = Client(headers={"user-agent": "Walk of the tests"})
+    if by in scene.sessions:
+        client.cookies[settings.SESSION_COOKIE_NAME] = scene.sessions[by]
+    return client
+
+
+# -- A request, and what it left
+
+
+def address(scene: Scene, path: str, at: Mapping[str, str]) -> str:
+    """Where a route of the URL map is found in the scene."""
+    list_of_admin = path.removeprefix("/admin/").removesuffix("/{object_id}/change/")
+    names = {**scene.paths, "object_id": scene.rows.get(list_of_admin, ""), **at}
+    path = re.sub(r"{(\w+)}", lambda match: names[match[1]], path)
+    path = re.sub(r"\(\?P<\w+>(\w+)[^)]*\)", r"\1", path)
+    path = re.sub(r"\(\?:/\.\*\)\?", "/anything", path)
+    path = re.sub(r"\(\?:(\w+)[^)]*\)", r"\1", path).removesuffix("$")
+    assert not re.search(r"[<>{}()?*$]", path), path
+    return path
+
+
+def left_by(scene: Scene, method: str, path: str, sent: Sent) -> Left:
+    """Make the request, and undo it."""
+    is_api = path.startswith("/api/")
+    with transaction.atomic():
+        known = scene.known
+        client = _browser(scene, "nobody" if is_api else sent.by or "owner")
+        if sent.first is not None:
+            sent.first(scene)
+        if sent.visited is not None:
+            client.get(sent.visited(scene))
+        if sent.first is not None or sent.visited is not None:
+            known = frozenset(_ids())
+        where = address(scene, path, sent.at) + (f"?{sent.query}" if sent.query else "")
+        response = client.generic(method, where, **_given(scene, method, sent, is_api=is_api))
+        if response.streaming:
+            b"".join(response.streaming_content)  # type: ignore[attr-defined]
+        open_wall(EVERYTHING)
+        found = Entry.objects.exclude(pk__in=known).values_list("action", "resource_type")
+        pairs = frozenset(found)
+        transaction.set_rollback(True)
+    return Left(response.status_code, pairs)
+
+
+def _given(scene: Scene, method: str, sent: Sent, *, is_api: bool) -> dict[str, Any]:
+    body = sent.body(scene) if callable(sent.body) else sent.body
+    if is_api:
+        token = scene.tokens[sent.by or "key"]
+        return {
+            "data": json.dumps(body or {}),
+            "content_type": "application/json",
+            "headers": {"authorization": f"Bearer {token}"},
+        }
+    if method in ("GET", "HEAD"):
+        return {}
+    return {
+        "data": urlencode(body or {}, doseq=True),
+        "content_type": "application/x-www-form-urlencoded",
+    }
+
+
+# -- What the routes need
+
+
+def _level(**more: Any) -> dict[str, Any]:
+    return {"project": "my-app", "target": "backend", "environment": "production", **more}
+
+
+def _proof(key: str) -> dict[str, Any]:
+    salt, rounds = bytes(16), client_keys.FEWEST_ITERATIONS
+    return {
+        "key_check": base64.b64encode(crypto.prove(key, salt, rounds)).decode(),
+        "key_check_salt": base64.b64encode(salt).decode(),
+        "key_check_iterations": rounds,
+    }
+
+
+def _sealed(key: str) -> str:
+    derived = crypto.derive_data_key(key, bytes(16), client_keys.FEWEST_ITERATIONS)
+    return base64.b64encode(crypto.encrypt(derived, b"TOKEN=3")).decode()
+
+
+def _store_twice(project: Project) -> None:
+    proof = _proof(CLIENT_KEY)["key_check"]
+    for _ in range(2):
+        secrets.store(Level(project), _sealed(CLIENT_KEY), author=SYSTEM, key_proof=proof)
+
+
+def _rotate_client_key(project: Project) -> None:
+    """Its version of a secret waits under the old key."""
+    rotation.rotate_client_key(
+        project,
+        [
+            rotation.Encrypted(secret.ulid, _sealed(NEXT_KEY))
+            for secret in Secret.objects.filter(project=project)
+        ],
+        client_keys.ClientKey.parse(**_proof(NEXT_KEY)),
+        key_proof=_proof(CLIENT_KEY)["key_check"],
+        history_policy="keep",
+        author=SYSTEM,
+    )
+
+
+def _rotate(scene: Scene) -> None:
+    """So that versions of my-app wait under an old key."""
+    rotation.rotate(Project.objects.get(slug="my-app"))
+
+
+def _vault_rotation(scene: Scene) -> dict[str, Any]:
+    held = Secret.objects.filter(project=scene.vault)
+    return {
+        "secrets": [{"id": secret.ulid, "content": _sealed(NEXT_KEY)} for secret in held],
+        "key_proof": _proof(CLIENT_KEY)["key_check"],
+        **_proof(NEXT_KEY),
+    }
+
+
+def _resubmission(scene: Scene) -> dict[str, Any]:
+    waiting = SecretVersion.objects.filter(project__slug="cellar", key_version=1)[0]
+    versions = [{"id": waiting.number, "content": _sealed(NEXT_KEY)}]
+    return {"versions": versions, "key_proof": _proof(NEXT_KEY)["key_check"]}
+
+
+def _key(scene: Scene) -> str:
+    found = retrieval.retrieve(Project.objects.get(slug="my-app"))[1]
+    assert found is not None
+    return found
+
+
+def _reset_link(scene: Scene) -> str:
+    token = default_token_generator.make_token(scene.owner)
+    return f"/password/reset/{scene.paths['uidb64']}/{token}"
+
+
+def _block_sign_in(scene: Scene) -> None:
+    for _ in range(settings.RATE_LIMITS["sign_in_account"].requests):
+        limits.hit("sign_in_account", scene.owner.email)
+
+
+def _add_member(scene: Scene) -> None:
+    """Whom the organization's switch is about."""
+    factories.make_member(scene.organization, "member")
+
+
+def _switch_off(scene: Scene) -> None:
+    _add_member(scene)
+    creation.update_organization(scene.organization, granter=roles.ALL, member_key_retrieve=False)
+
+
+def _make_empty(scene: Scene) -> None:
+    factories.make_project(scene.organization, "Empty")
+
+
+def _make_account(scene: Scene) -> None:
+    scene.member.email = "new@example.org"
+    scene.member.save()
+    members.remove(scene.member.memberships.get(organization=scene.organization))
+
+
+_PAGE = "/o/{organization}"
+_PROJECT = f"{_PAGE}/projects/{{project}}"
+_TARGET = f"{_PROJECT}/targets/{{target}}"
+_ENVIRONMENT = f"{_TARGET}/environments/{{environment}}"
+_API = "/api/v1/{organization}"
+_API_PROJECT = f"{_API}/{{project}}"
+_API_TARGET = f"{_API_PROJECT}/{{target}}"
+_API_ENVIRONMENT = f"{_API_TARGET}/{{environment}}"
+_API_PAGE = "/api/v1/organizations/{organization}"
+_VAULT, _CELLAR = {"project": "vault"}, {"project": "cellar"}
+_OWN = {"username": "olga@example.org", "password": factories.PASSWORD}
+_NEW = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+_RENAMED = {"name": "Renamed", "slug": "renamed"}
+_SURE = {"sure": "yes"}
+_JSON = {"name": "Renamed"}
+_NODE = {"name": "Another"}
+_ROTATED = [Sent({"history_policy": "keep"}), Sent({"history_policy": "re_encrypt"})]
+
+_SIGN_IN = [
+    Sent(_OWN, by="nobody"),
+    Sent({**_OWN, "password": "wrong"}, by="nobody"),
+    Sent({"username": "stranger@example.org", "password": "wrong"}, by="nobody"),
+    Sent(_OWN, by="nobody", first=_block_sign_in),
+]
+_CHANGE_PASSWORD = [Sent({"old_password": factories.PASSWORD, **_NEW})]
+_ASK_RESET = [Sent({"email": "olga@example.org"}, by="nobody")]
+_READ = [Sent(), Sent(query="decrypt=true"), Sent(query="merge=true")]
+_RETRIEVE = [Sent(_level(action=action)) for action in ("read", "decrypt", "key:retrieve")]
+
+REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
+    # Accounts
+    ("POST", "/organizations/new"): [Sent({"name": "Another"})],
+    ("GET", "/sign-in"): [Sent(by="nobody")],
+    ("POST", "/sign-in"): _SIGN_IN,
+    ("POST", "/password"): _CHANGE_PASSWORD,
+    ("POST", "/password/reset"): _ASK_RESET,
+    ("GET", "/password/reset/{uidb64}/{token}"): [Sent(by="nobody")],
+    ("POST", "/password/reset/{uidb64}/{token}"): [
+        Sent(_NEW, by="nobody", at={"token": "set-password"}, visited=_reset_link)
+    ],
+    ("POST", "/profile"): [Sent({"name": "Olga Owner", "time_zone": "UTC"})],
+    ("POST", "/profile/tokens/new"): [Sent({"name": "desktop"})],
+    ("POST", "/profile/tokens/{access_token}/revoke"): [Sent(_SURE)],
+    ("POST", "/profile/leave/{membership}"): [Sent(_SURE, by="member")],
+    ("GET", "/invitations/{token}"): [Sent(by="nobody")],
+    ("POST", "/invitations/{token}"): [
+        Sent({"name": "New", "password": NEW_PASSWORD}, by="nobody"),
+        Sent({}, by="member", first=_make_account),
+    ],
+    # Pages of an organization
+    ("GET", f"{_PAGE}/activity/complete"): [Sent(query="ask=actor:o")],
+    ("POST", f"{_PAGE}/activity/views"): [Sent({"name": "All", "query": "action=create"})],
+    ("POST", f"{_PAGE}/activity/views/{{view}}"): [
+        Sent({"name": "Renamed", "is_shared": "on"}),
+        Sent({"action": "delete"}),
+    ],
+    ("POST", f"{_PAGE}/settings"): [
+        Sent({"name": "Acme", "slug": "acme"}, first=_add_member),
+        Sent({"name": "Acme", "slug": "acme", "member_key_retrieve": "on"}, first=_switch_off),
+    ],
+    ("POST", f"{_PAGE}/settings/delete"): [Sent({"confirm": "acme"})],
+    ("POST", f"{_PAGE}/members"): [Sent({"email": "friend@example.org", "role": "member"})],
+    ("POST", f"{_PAGE}/members/{{member}}"): [
+        Sent({"action": "role", "role": "auditor"}),
+        Sent({"action": "remove", **_SURE}),
+        Sent({"action": "leave", **_SURE}, by="member"),
+    ],
+    ("POST", f"{_PAGE}/new-project"): [Sent({"name": "Another", "secret_format": "env"})],
+    ("POST", f"{_PROJECT}/change"): [Sent({**_RENAMED, "history_policy": "keep"})],
+    ("POST", f"{_PROJECT}/delete"): [Sent({"confirm": "my-app"})],
+    ("POST", f"{_PROJECT}/keys/rotate"): _ROTATED,
+    ("POST", f"{_PROJECT}/custody"): [
+        Sent({"password": factories.PASSWORD}),
+        Sent(
+            lambda scene: {"action": "give", "key": _key(scene), "password": factories.PASSWORD},
+            first=_rotate,
+        ),
+        Sent({"key": CLIENT_KEY, "password": factories.PASSWORD}, at=_VAULT),
+    ],
+    ("POST", f"{_PROJECT}/new-target"): [Sent(_NODE)],
+    ("POST", f"{_TARGET}/change"): [Sent(_RENAMED)],
+    ("POST", f"{_TARGET}/delete"): [Sent({"confirm": "backend"})],
+    ("POST", f"{_TARGET}/new-environment"): [Sent({**_NODE, "status": "staging"})],
+    ("POST", f"{_ENVIRONMENT}/change"): [Sent({**_RENAMED, "status": "staging"})],
+    ("POST", f"{_ENVIRONMENT}/delete"): [Sent({"confirm": "production"})],
+    ("POST", f"{_PROJECT}/versions"): [Sent({"confirm": "my-app"})],
+    ("POST", f"{_TARGET}/versions"): [Sent({"confirm": "my-app/backend"})],
+    ("POST", f"{_ENVIRONMENT}/versions"): [Sent({"confirm": "my-app/backend/production"})],
+    ("POST", f"{_PAGE}/versions/{{version}}"): [
+        Sent({"action": "restore", **_SURE}),
+        Sent({"action": "delete", "force": "yes", **_SURE}),
+    ],
+    ("POST", f"{_PAGE}/api-keys/new"): [Sent({"name": "new", "abilities": ["project:read"]})],
+    ("POST", f"{_PAGE}/api-keys/{{api_key}}/change"): [
+        Sent({"name": "renamed", "abilities": ["project:read"]})
+    ],
+    ("POST", f"{_PAGE}/api-keys/{{api_key}}"): [
+        Sent({"action": "rotate", **_SURE}),
+        Sent({"action": "revoke", **_SURE}),
+    ],
+    # API
+    ("GET", "/api/v1/user"): [Sent(), Sent(by="laptop")],
+    ("POST", "/api/v1/organizations"): [Sent({"name": "Another"}, by="laptop")],
+    ("PATCH", _API_PAGE): [Sent(_JSON)],
+    ("PUT", _API_PAGE): [Sent(_JSON)],
+    ("POST", f"{_API_PAGE}/members"): [Sent({"email": "friend@example.org", "role": "member"})],
+    ("PATCH", f"{_API_PAGE}/members/{{member}}"): [Sent({"role": "auditor"})],
+    ("POST", f"{_API}/projects"): [
+        Sent(_NODE),
+        Sent({**_NODE, "storage_mode": "client", **_proof(CLIENT_KEY)}),
+    ],
+    ("PATCH", _API_PROJECT): [Sent(_JSON)],
+    ("PUT", _API_PROJECT): [Sent(_JSON)],
+    ("POST", f"{_API_PROJECT}/targets"): [Sent(_NODE)],
+    ("PATCH", _API_TARGET): [Sent(_JSON)],
+    ("PUT", _API_TARGET): [Sent(_JSON)],
+    ("POST", f"{_API_TARGET}/environments"): [Sent(_NODE)],
+    ("PATCH", _API_ENVIRONMENT): [Sent(_JSON)],
+    ("PUT", _API_ENVIRONMENT): [Sent(_JSON)],
+    ("POST", f"{_API_PROJECT}/encryption-key/rotate"): _ROTATED,
+    **{
+        ("GET", f"{route}/secrets"): _READ
+        for route in (
+            _API_PROJECT,
+            _API_TARGET,
+            _API_ENVIRONMENT,
+            f"{_API_PAGE}/projects/{{project}}",
+            f"{_API_PAGE}/projects/{{project}}/targets/{{target}}",
+            f"{_API_PAGE}/projects/{{project}}/targets/{{target}}/environments/{{environment}}",
+        )
+    },
+    ("POST", f"{_API}/secrets/retrieve"): _RETRIEVE,
+    ("POST", f"{_API_PAGE}/secrets/retrieve"): _RETRIEVE,
+    ("POST", f"{_API_PROJECT}/secrets/rotate-client-keys"): [Sent(_vault_rotation, at=_VAULT)],
+    ("POST", f"{_API_PROJECT}/secrets/re-encrypt-history/pending"): [Sent(at=_CELLAR)],
+    ("POST", f"{_API_PROJECT}/secrets/re-encrypt-history"): [Sent(_resubmission, at=_CELLAR)],
+    ("POST", f"{_API}/secrets/store"): [
+        Sent(_level(content="TOKEN=3")),
+        Sent({"project": "empty", "content": "TOKEN=1"}, first=_make_empty),
+    ],
+    ("POST", f"{_API}/secrets/delete"): [
+        Sent(_level()),
+        Sent(_level(no_backup=True, confirmed=True)),
+    ],
+    ("POST", f"{_API}/secrets/versions"): [Sent(_level())],
+    ("DELETE", f"{_API}/secrets/versions/{{version}}"): [Sent({"force": True})],
+    ("POST", f"{_API}/secrets/versions/purge"): [Sent(_level(confirmed=True))],
+    ("POST", f"{_API_PAGE}/api-keys"): [Sent({"name": "new", "abilities": ["project:read"]})],
+    ("PATCH", f"{_API_PAGE}/api-keys/{{api_key}}"): [Sent(_JSON)],
+    ("PUT", f"{_API_PAGE}/api-keys/{{api_key}}"): [Sent(_JSON)],
+}
