@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 
+from audit import policy
 from audit.export import download, formats
 from audit.models import Entry, SavedView
 from audit.questions import bar, reading
@@ -55,8 +56,8 @@ class EntryAdmin(ReadOnlyAdmin):
         view = self.admin_site.admin_view(self.export_view)
         return [path("export", view, name="audit_entry_export"), *super().get_urls()]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
-        return Entry.objects.visible([o.pk for o in self.readable(request)])
+    def get_queryset(self, request: Any) -> QuerySet[Entry]:
+        return Entry.objects.visible_to(request.user)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EntryList]:
         return EntryList
@@ -68,7 +69,12 @@ class EntryAdmin(ReadOnlyAdmin):
         """Made once a request: Django compares the columns that it was given."""
         if not hasattr(request, "entry_columns"):
             organizations: dict[uuid.UUID, Organization] = {o.pk: o for o in self.readable(request)}
-            request.entry_columns = Columns(time_zones.of(request), organizations)
+            site = self.admin_site
+            models = [spec.model_class() for spec in policy.RESOURCES]
+            admins = {
+                model: site.get_model_admin(model) for model in models if site.is_registered(model)
+            }
+            request.entry_columns = Columns(time_zones.of(request), organizations, admins)
         made: Columns = request.entry_columns
         return made
 
@@ -178,6 +184,7 @@ class EntryAdmin(ReadOnlyAdmin):
         key = ulid.parse_or_none(object_id)
         entry = self.get_queryset(request).filter(pk=key).first() if key else None
         if entry is not None:
+            self.columns(request).look_up([entry], request)
             for organization in self.readable(request):
                 if organization.pk == entry.organization_id:
                     reading.note_view(organization, entry=entry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from audit import policy
+from audit.entry.references import Reference
 from audit.questions.querysets import EntryQuerySet
 from organizations import ulid
 from organizations.models import Organization
@@ -20,9 +20,10 @@ from organizations.models.base import Timestamped
 class Entry(models.Model):
     """One thing that happened: who did what to which resource, from where, with what result.
 
-    References carry no constraint: `actor_label` and `resource_label` keep what they were called
-    when it happened. `seq` is the entry's gapless number in its organization's log, None until it
-    is sealed; so are its numbers among the entries of its resource and of its actor.
+    `actor` and `resource` carry no constraint: they are None once the row is gone, and
+    `actor_label` and `resource_label` keep what it was called when it happened. `seq` is the
+    entry's gapless number in its organization's log, None until it is sealed; so are its numbers
+    among the entries of its resource and of its actor.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -46,7 +47,10 @@ class Entry(models.Model):
     actor_seq = models.BigIntegerField(null=True)
     is_sealed = models.BooleanField()
 
-    objects: ClassVar[models.Manager[Entry]] = EntryQuerySet.as_manager()  # type: ignore[assignment]
+    actor = Reference("actor_type", "actor_id")
+    resource = Reference("resource_type", "resource_id")
+
+    objects: ClassVar[EntryQuerySet] = EntryQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         managed = False
@@ -103,16 +107,6 @@ class Entry(models.Model):
         """Fields that changed and whose values are not recorded."""
         return unrecorded(self.changes)
 
-    @property
-    def actor(self) -> models.Model | None:
-        """The user or API key that acted, if it still exists."""
-        return _existing(self.actor_type, self.actor_id)
-
-    @property
-    def resource(self) -> models.Model | None:
-        """The row that it happened to, if it still exists."""
-        return _existing(self.resource_type, self.resource_id)
-
 
 def reason_in(context: dict[str, Any]) -> str:
     """See Entry.reason."""
@@ -131,13 +125,6 @@ def recorded(changes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
 def unrecorded(changes: dict[str, Any]) -> list[str]:
     """See Entry.changed_fields."""
     return [name for name, pair in changes.items() if pair is None]
-
-
-def _existing(type_name: str, key: uuid.UUID | None) -> models.Model | None:
-    spec = policy.resource(type_name)
-    if spec is None or key is None:
-        return None
-    return spec.model_class()._base_manager.filter(pk=key).first()
 
 
 class SavedView(Timestamped):

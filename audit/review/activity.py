@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from audit import policy
+from audit.entry import references
 from audit.ledger import replica
 from audit.questions import bar, counting, paging, reading, retention_boundary
 from audit.questions.asking import ask
@@ -81,6 +82,7 @@ def activity(request: Any) -> HttpResponse:
     if not is_valid:
         return render(request, "audit/activity.html", context, status=422)
     page = paging.page_at(asked.qs, asked.form.cleaned_data)
+    references.look_up(page.entries, [organization.pk])
     total = counting.total(organization)
     context |= {
         "zone": asked.zone,

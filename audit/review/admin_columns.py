@@ -5,13 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit.entry.references import is_gone, look_up
 from audit.entry.sentences import as_words
 from audit.models import Entry
 from organizations import ulid
@@ -24,9 +28,21 @@ WITH_HISTORY = ("user", "api_key")
 class Columns:
     """What the list and the page of an entry have for columns and fields."""
 
-    def __init__(self, zone: dt.tzinfo, organizations: Mapping[uuid.UUID, Organization]) -> None:
+    def __init__(
+        self,
+        zone: dt.tzinfo,
+        organizations: Mapping[uuid.UUID, Organization],
+        admins: Mapping[type[Model], Any],
+    ) -> None:
+        """admins: of the models whose rows have a page here."""
         self._zone = zone
         self._organizations = organizations
+        self._admins = admins
+
+    def look_up(self, entries: list[Entry], request: HttpRequest) -> None:
+        """Read which actors and resources are still there, as far as their own pages show them."""
+        shown = [each.get_queryset(request) for each in self._admins.values()]
+        look_up(entries, list(self._organizations), shown)
 
     @admin.display(description="time")
     def when(self, entry: Entry) -> str:
@@ -71,12 +87,14 @@ class Columns:
     @admin.display(description="actor")
     def actor(self, entry: Entry) -> str:
         key = f" {ulid.to_text(entry.actor_id)}" if entry.actor_id else ""
-        return self._of_actor(entry, f"{entry.actor_label} ({entry.actor_type}{key})")
+        text = self._of_actor(entry, f"{entry.actor_label} ({entry.actor_type}{key})")
+        return self._with_row(entry, "actor", text)
 
     @admin.display(description="resource")
     def resource(self, entry: Entry) -> str:
         key = f" ({ulid.to_text(entry.resource_id)})" if entry.resource_id else ""
-        return self._of_resource(entry, f"{entry.resource_type_label} {entry.resource_label}{key}")
+        text = self._of_resource(entry, f"{entry.resource_type_label} {entry.resource_label}{key}")
+        return self._with_row(entry, "resource", text)
 
     @admin.display(description="what changed")
     def what_changed(self, entry: Entry) -> SafeString:
@@ -106,18 +124,37 @@ class Columns:
     def key(self, entry: Entry) -> str:
         return entry.ulid
 
+    # -- The row as it is now, on its own page here
+
+    def _with_row(self, entry: Entry, name: str, text: str) -> str:
+        row = getattr(entry, name)
+        if row is not None and type(row) in self._admins:
+            meta = row._meta
+            address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+            return format_html('{} · <a href="{}">As it is now</a>', text, address)
+        return format_html("{} (no longer exists)", text) if is_gone(entry, name) else text
+
     # -- Histories, on the review pages
 
     def _of_actor(self, entry: Entry, text: str) -> str:
         key = entry.actor_id if entry.actor_type in WITH_HISTORY else None
-        return self._leading("actor_history", entry, key, text)
+        return self._leading("actor_history", entry, key, text, is_gone(entry, "actor"))
 
     def _of_resource(self, entry: Entry, text: str) -> str:
-        return self._leading("resource_history", entry, entry.resource_id, text)
+        gone = is_gone(entry, "resource")
+        return self._leading("resource_history", entry, entry.resource_id, text, gone)
 
-    def _leading(self, page: str, entry: Entry, key: uuid.UUID | None, text: str) -> str:
+    def _leading(
+        self, page: str, entry: Entry, key: uuid.UUID | None, text: str, gone: bool
+    ) -> str:
         organization = self._organizations.get(entry.organization_id)
         if key is None or organization is None:
             return text
         address = reverse(page, args=[organization.slug, ulid.to_text(key)])
+        if gone:
+            return format_html(
+                '<a class="gone" href="{}" title="History; it no longer exists">{}</a>',
+                address,
+                text,
+            )
         return format_html('<a href="{}" title="History">{}</a>', address, text)

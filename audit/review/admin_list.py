@@ -133,6 +133,7 @@ class EntryList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         self.page = paging.page_at(self.queryset, self.asked.form.cleaned_data)
+        self.model_admin.columns(request).look_up(self.page.entries, request)
         self.count = counting.bounded_count(self.queryset)
         self.result_list = self.page.entries
         self.result_count = self.count.value

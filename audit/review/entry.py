@@ -10,12 +10,14 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from audit.entry import references
 from audit.entry.as_json import as_json
 from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import paging, reading
 from audit.questions.asking import ask, without_position
 from audit.questions.filters import EntryFilter
+from audit.review import living
 from organizations import ulid
 from organizations.membership_access import organization_page
 from organizations.models import Organization
@@ -42,6 +44,7 @@ def entry(request: Any, entry: str) -> HttpResponse:
     found = Entry.objects.visible([organization.pk]).filter(pk=key).first()
     if found is None:
         raise Http404("There is no such entry.")
+    references.fetch([found], [organization.pk])
     reading.note_view(organization, entry=found)
     asked = ask([organization], without_position(request.GET))
     around = _next_to(found, ask([organization], {}), AROUND)
@@ -59,6 +62,10 @@ def entry(request: Any, entry: str) -> HttpResponse:
         "together": _of_its_request(found, organization),
         "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
         "made_by": _maker_of_its_key(found),
+        "actor_page": living.page_of(found, "actor", request),
+        "resource_page": living.page_of(found, "resource", request),
+        "is_actor_gone": references.is_gone(found, "actor"),
+        "is_resource_gone": references.is_gone(found, "resource"),
     }
     return render(request, "audit/entry.html", context)
 
@@ -76,8 +83,8 @@ def _of_its_request(found: Entry, organization: Organization) -> list[Entry]:
     """The other entries of the same request."""
     if found.request_id is None:
         return []
-    asked = ask([organization], {"request": ulid.to_text(found.request_id)})
-    page = paging.page(asked.qs, per_page=OF_A_REQUEST)
+    entries = Entry.objects.visible([organization.pk]).of_request(found.request_id)
+    page = paging.page(entries, per_page=OF_A_REQUEST)
     return [other for other in page.entries if other.pk != found.pk]
 
 

@@ -10,6 +10,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from audit.entry import references
 from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import counting, name_index, paging, reading
@@ -129,7 +130,9 @@ def _page(request: Any, params: dict[str, str]) -> tuple[EntryFilter, paging.Pag
     asked = ask([request.organization], given)
     if not asked.is_valid():
         raise Http404("There is no such page of this history.")
-    return asked, paging.page_at(asked.qs, asked.form.cleaned_data)
+    page = paging.page_at(asked.qs, asked.form.cleaned_data)
+    references.look_up(page.entries, [request.organization.pk])
+    return asked, page
 
 
 def _ends(asked: EntryFilter, page: paging.Page) -> tuple[Entry | None, Entry | None]:

@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from audit.entry import references
 from audit.models import Entry
 from audit.questions import paging, reading
 from audit.questions.asking import ask
@@ -34,6 +35,7 @@ def key_history(request: Any, project: str) -> HttpResponse:
         organization = request.organization
         asked = ask([organization], {"resource": found.slug, "type": "key_version"})
         context["entries"] = paging.page(asked.qs, per_page=25).entries
+        references.look_up(context["entries"], [organization.pk])
         context["began"] = _beginnings(organization, found.slug)
         reading.note_view(organization, asked)
     return render(request, "audit/key_history.html", context)

@@ -14,7 +14,7 @@ from html import escape
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from audit.entry import field_changes, sentences
+from audit.entry import field_changes, references, sentences
 from audit.entry.as_json import rfc3339
 from audit.models import Entry
 from audit.policy import ActorType, Result
@@ -72,7 +72,7 @@ class Rows:
         name = escape(entry.actor_label)
         if entry.actor_id:
             address = f"{self.here}history/actor/{ulid.to_text(entry.actor_id)}"
-            name = f'<a class="thing" href="{address}">{name}</a>'
+            name = f'<a {_thing(entry, "actor")} href="{address}">{name}</a>'
         kind = _KINDS.get(entry.actor_type)
         return f'{name} <span class="soft">{kind}</span>' if kind else name
 
@@ -81,13 +81,19 @@ class Rows:
         name = escape(told.name)
         if name and entry.resource_id:
             address = f"{self.here}history/resource/{ulid.to_text(entry.resource_id)}"
-            name = f' <a class="thing" href="{address}">{name}</a>'
+            name = f' <a {_thing(entry, "resource")} href="{address}">{name}</a>'
         elif name:
             name = f" <strong>{name}</strong>"
         said = f"{escape(told.before)}{name}{escape(told.after)}"
         if entry.result != Result.SUCCESS or entry.context.get("repeats"):
             said += f" {render_to_string('audit/_result.html', {'entry': entry})}"
         return said + _moved(entry)
+
+
+def _thing(entry: Entry, name: str) -> str:
+    """The attributes of a link to the history of an actor or a resource."""
+    is_gone = references.is_gone(entry, name)
+    return 'class="thing gone" title="No longer exists"' if is_gone else 'class="thing"'
 
 
 def _moved(entry: Entry) -> str:

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit import policy
-from audit.entry import as_json
+from audit.entry import as_json, references
 from audit.export import download, formats
 from audit.ledger import replica
 from audit.models import Entry
@@ -42,7 +42,16 @@ def _resource(entry: Entry) -> dict[str, Any]:
         "type": "audit-entries",
         "id": entry.ulid,
         "attributes": as_json.as_json(entry),
+        "meta": {
+            "actor_exists": _exists(entry, "actor"),
+            "resource_exists": _exists(entry, "resource"),
+        },
     }
+
+
+def _exists(entry: Entry, name: str) -> bool | None:
+    """Whether what an entry refers to is still there; None if it refers to no row."""
+    return True if getattr(entry, name) else False if references.is_gone(entry, name) else None
 
 
 def _floor_notes(found: retention_boundary.Floor | None, page: paging.Page) -> list[str]:
@@ -59,6 +68,7 @@ class Entries(_LogView):
         asked = self.question(request)
         position = asked.form.cleaned_data
         page = paging.page_at(asked.qs, position)
+        references.look_up(page.entries, [self.organization.pk])
         reading.note_view(self.organization, asked)
         query = request.query_params.copy()
         for name in ("before", "after"):
@@ -102,6 +112,7 @@ class OneEntry(_LogView):
         found = mine.filter(pk=key).first() if key else None
         if found is None:
             raise errors.not_found("entry")
+        references.look_up([found], [self.organization.pk])
         reading.note_view(self.organization, entry=found)
         return data(_resource(found))
 

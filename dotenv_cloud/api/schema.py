@@ -18,6 +18,7 @@ _MAYBE_TEXT = {"type": "string", "nullable": True}
 _NUMBER = {"type": "integer"}
 _MAYBE_NUMBER = {"type": "integer", "nullable": True}
 _FLAG = {"type": "boolean"}
+_MAYBE_FLAG = {"type": "boolean", "nullable": True}
 _TIME = {"type": "string", "format": "date-time"}
 _MAYBE_TIME = {"type": "string", "format": "date-time", "nullable": True}
 _TEXTS = {"type": "array", "items": _TEXT}
@@ -215,6 +216,15 @@ _ENTRY = _resource(
     resource_seq=_MAYBE_NUMBER,
     actor_seq=_MAYBE_NUMBER,
 )
+_ENTRY_NOW = {
+    "type": "object",
+    "properties": {
+        **_ENTRY["properties"],
+        "meta": _object(actor_exists=_MAYBE_FLAG, resource_exists=_MAYBE_FLAG),
+    },
+    "required": [*_ENTRY["required"], "meta"],
+}
+"""An entry, and whether what it refers to is still there; null if it refers to no row."""
 _FACET = _array(_object(value=_TEXT, label=_TEXT, count=_NUMBER))
 
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -319,9 +329,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
         api_key=_API_KEY,
         data=_object(token=_TEXT, api_key=_API_KEY),
     ),
-    "Entry": _one(_ENTRY),
+    "Entry": _one(_ENTRY_NOW),
     "EntryList": _object(
-        data=_array(_ENTRY),
+        data=_array(_ENTRY_NOW),
         meta=_object(
             next_cursor=_MAYBE_TEXT,
             per_page=_NUMBER,

@@ -29,9 +29,10 @@ TRANSACTION = 2
         # Reads the project, the versions, and how far old ones are brought after the key.
         ("GET", "/{o}/shop/encryption-key/history", None, 3),
         # Enters the tenant scope, sets how to plan, reads a page (of the last month, then what came
-        # before, as this log has less than a page), sets that back, enters the reading, and looks
-        # whether something was removed.
-        ("GET", "/organizations/{o}/audit/entries", None, 7),
+        # before, as this log has less than a page), sets that back, looks up which actors and
+        # resources of it are still there, enters the reading, and looks whether something was
+        # removed.
+        ("GET", "/organizations/{o}/audit/entries", None, 8),
     ],
 )
 def test_a_request_takes_few_statements(
