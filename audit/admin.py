@@ -33,10 +33,12 @@ from audit.review.admin_list import (
     WhenFilter,
     asked_in,
 )
+from audit.review.exports import too_many
 from organizations import ulid
 from organizations.models import Organization
 from organizations.permissions import organizations_with
 from organizations.read_only_admin import ReadOnlyAdmin
+from organizations.signals import access_denied
 
 
 @admin.register(Entry)
@@ -176,7 +178,18 @@ class EntryAdmin(ReadOnlyAdmin):
         if name not in formats.FORMATS or not asked.is_valid():
             return redirect(f"{reverse('admin:audit_entry_changelist')}?{request.GET.urlencode()}")
         title = organizations[0].slug if len(organizations) == 1 else "entries"
-        return download.answer(organizations, asked, name, title=title)
+        try:
+            return download.answer(organizations, asked, name, title=title)
+        except download.TooManyExportsError as full:
+            for organization in organizations:
+                access_denied.send(
+                    EntryAdmin,
+                    request=request,
+                    status=429,
+                    reason="too_many_exports",
+                    organization_id=organization.pk,
+                )
+            return too_many(request, full)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

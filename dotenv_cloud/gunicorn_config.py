@@ -15,8 +15,9 @@ from dotenv_cloud.observability.logging import configuration
 wsgi_app = "dotenv_cloud.wsgi"
 bind = os.environ.get("BIND", f"127.0.0.1:{os.environ.get('PORT', '8000')}")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS", "4"))
+worker_class = "dotenv_cloud.serving.BufferingWorker"
+threads = int(os.environ.get("WEB_THREADS", "8"))
+worker_connections = 1000
 timeout = 60
 graceful_timeout = 20
 # Recycled now and then, not all at once, so that a leak never grows old.
@@ -24,13 +25,11 @@ max_requests = 10_000
 max_requests_jitter = 1_000
 # The site writes its own line a request, without paths; gunicorn's would quote them.
 accesslog = None
-# TrustedProxyMiddleware decides what to believe, for every server alike.
-forwarded_allow_ips = ""
 logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FILE")) | {
     "loggers": {
         "gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True},
-        # Warns of each HEAD that Django answers with a body, which gunicorn then drops.
-        "gunicorn.http.wsgi": {"level": "ERROR"},
+        # Tells of each request that waits for a thread, however shortly.
+        "waitress.queue": {"level": "ERROR"},
     }
 }
 # Where workers count requests for the metrics (dotenv_cloud/observability/metrics.py): each worker

@@ -134,7 +134,7 @@ if _replica_url := env.str("DATABASE_REPLICA_URL", default=""):
     DATABASES["replica"]["OPTIONS"].setdefault("connect_timeout", 2)
 
 # Connections a process keeps open for its threads; 0 opens one a thread and keeps it a minute.
-_pool: int = env.int("DATABASE_POOL", default=0 if TESTING else 8)
+_pool: int = env.int("DATABASE_POOL", default=0 if TESTING else 12)
 if _pool:
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,

@@ -128,7 +128,9 @@ def test_it_says_how_to_get_in_and_answers(serve: Callable[[], Run], data_dir: P
     [organization] = re.findall(r"^Organization +(\S+)$", run.said, re.MULTILINE)
 
     answer = httpx.get(
-        f"{run.url}/api/v1/{organization}/projects", headers={"Authorization": f"Bearer {key}"}
+        f"{run.url}/api/v1/{organization}/projects",
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=30,  # its workers may still be loading
     )
     assert answer.status_code == 200
     assert answer.json()["data"]
@@ -149,7 +151,7 @@ def test_later_runs_share_the_data_and_a_killed_one_leaves_no_process_behind(
         assert "Making the demo" not in run.said
     assert passwords(second.said) == passwords(first.said) != []
     first.end(signal.SIGTERM)
-    assert httpx.get(f"{second.url}/api/v1/user").status_code == 401
+    assert httpx.get(f"{second.url}/api/v1/user", timeout=30).status_code == 401
     second.end(signal.SIGKILL)
     assert_all_end(data_dir)
 

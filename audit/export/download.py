@@ -7,7 +7,9 @@ whether that was all of them. Where the second is missing, the server itself end
 
 from __future__ import annotations
 
+import threading
 import uuid
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -27,20 +29,65 @@ MOST_COUNTED = 10_000
 """Entries that are counted ahead, so that who waits sees how far it is."""
 
 
+MOST_AT_ONCE = 4
+MOST_OF_ONE = 2
+"""Exports that a process sends at once, and how many of them may be of one organization: a slow
+reader holds a thread, and the others are for everybody else."""
+RETRY_SECONDS = 30
+
+
+class TooManyExportsError(Exception):
+    """Others are being exported; nothing was entered and nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Other exports are under way. Wait until one has ended, or try again in"
+            f" {RETRY_SECONDS} seconds."
+        )
+
+
+class _Places:
+    """The exports that this process is sending, by organization."""
+
+    def __init__(self) -> None:
+        # Reentrant: what frees a place is called by the garbage collector too, at any moment.
+        self._lock = threading.RLock()
+        self._all = 0
+        self._taken: Counter[uuid.UUID] = Counter()
+
+    def take(self, organizations: Sequence[Organization]) -> tuple[uuid.UUID, ...]:
+        """One place, which counts for each of the organizations. Raises TooManyExportsError."""
+        wanted = tuple(organization.pk for organization in organizations)
+        with self._lock:
+            if self._all >= MOST_AT_ONCE or any(self._taken[k] >= MOST_OF_ONE for k in wanted):
+                raise TooManyExportsError
+            self._all += 1
+            self._taken.update(wanted)
+        return wanted
+
+    def free(self, taken: tuple[uuid.UUID, ...]) -> None:
+        with self._lock:
+            self._all -= 1
+            self._taken.subtract(taken)
+            self._taken += Counter()  # forgets those at zero
+
+
+_places = _Places()
+
+
 def answer(
     organizations: Sequence[Organization], asked: EntryFilter, name: str, *, title: str
 ) -> StreamingHttpResponse:
     """The entries that `asked` finds in the logs of `organizations`, in the format `name`.
 
-    title: how the name of the file begins.
+    title: how the name of the file begins. Raises TooManyExportsError.
     """
     chosen = formats.FORMATS[name]
+    download = Download(organizations, asked.qs, name)
     count = _count(organizations, asked)
     for organization in organizations:
         reading.note_export(organization, asked, name)
-    response = StreamingHttpResponse(
-        Download(organizations, asked.qs, name), content_type=chosen.media_type
-    )
+    response = StreamingHttpResponse(download, content_type=chosen.media_type)
     response["Content-Disposition"] = f'attachment; filename="{title}-audit.{chosen.suffix}"'
     response["Audit-Count"] = f"{count.value}{'' if count.is_exact else '+'}"
     if found := retention_boundary.reached([o.pk for o in organizations], asked.period):
@@ -62,6 +109,8 @@ class Download(Iterator[str]):
     """
 
     def __init__(self, organizations: Sequence[Organization], entries: Any, name: str) -> None:
+        # Whatever becomes of the answer, its place is free again: at the latest when it is gone.
+        self._leave = weakref.finalize(self, _places.free, _places.take(organizations))
         self._organizations = organizations
         self._name = name
         self._who, self._origin = context.actor(), context.origin()
@@ -95,6 +144,7 @@ class Download(Iterator[str]):
         if self._has_ended:
             return
         self._has_ended = True
+        self._leave()
         counts: Mapping[uuid.UUID, int] = {uuid.UUID(key): n for key, n in self._sent.items()}
         with context.acting_from(self._origin, self._who), transaction.atomic():
             for organization in self._organizations:

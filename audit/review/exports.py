@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.shortcuts import redirect
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from audit.export import download, formats
 from audit.questions.asking import ask
-from organizations.membership_access import organization_page
+from organizations.membership_access import announce, organization_page
 
 
 @require_GET
@@ -24,4 +25,15 @@ def export_entries(request: Any) -> Any:
         return redirect(
             f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
         )
-    return download.answer([organization], asked, name, title=organization.slug)
+    try:
+        return download.answer([organization], asked, name, title=organization.slug)
+    except download.TooManyExportsError as full:
+        announce(request, 429, "too_many_exports")
+        return too_many(request, full)
+
+
+def too_many(request: Any, full: download.TooManyExportsError) -> HttpResponse:
+    """The page that says so, for this page and the admin's."""
+    answer = render(request, "429.html", {"message": str(full)}, status=429)
+    answer["Retry-After"] = str(download.RETRY_SECONDS)
+    return answer

@@ -126,7 +126,10 @@ class Export(_LogView):
         if name not in formats.FORMATS:
             raise errors.invalid({"format": ["Use ndjson, csv or ocsf."]})
         asked = self.question(request)
-        return download.answer([self.organization], asked, name, title=self.organization.slug)
+        try:
+            return download.answer([self.organization], asked, name, title=self.organization.slug)
+        except download.TooManyExportsError as full:
+            raise errors.too_many_exports(full) from None
 
 
 class Histogram(_LogView):

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from audit.export.download import RETRY_SECONDS, TooManyExportsError
 from keys.errors import RotationMismatchError, RuleError
 from organizations.creation import SlugTakenError
 from organizations.limits import Limited
@@ -94,6 +95,18 @@ def rate_limited(limited: Limited, what: str) -> ApiError:
         headers=limited.headers,
         is_refusal=True,
     )
+
+
+def too_many_exports(error: TooManyExportsError) -> ApiError:
+    refused = ApiError(
+        429,
+        "rate_limited",
+        str(error),
+        headers={"Retry-After": str(RETRY_SECONDS)},
+        is_refusal=True,
+    )
+    refused.reason = "too_many_exports"
+    return refused
 
 
 def forbidden(ability: str) -> ApiError:
