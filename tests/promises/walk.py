@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -21,8 +22,7 @@ from django.db import transaction
 from django.test import Client
 
 from audit.models import Entry
-from audit.questions import saved_views
-from audit.questions.querysets import EVERYTHING, open_wall
+from audit.questions import saved_views, tenant_scope
 from keys import access_tokens, client_keys, crypto, retrieval, rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
@@ -31,7 +31,16 @@ from keys.projects import create_project
 from organizations import creation, limits, members, roles
 from organizations.models import Organization, Project, User
 from organizations.read_only_admin import ReadOnlyAdmin
-from tests import factories
+from organizations.ulid import NIL
+from tests.factories import (
+    PASSWORD,
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    ProjectFactory,
+    UserFactory,
+)
 
 NEW_PASSWORD = "an altogether different one"
 CLIENT_KEY = "a key that only its programs have!"
@@ -41,11 +50,24 @@ Pairs = frozenset[tuple[str, str]]
 """What is recorded: (action, resource type)."""
 
 
+class Noted(NamedTuple):
+    """What an entry says of its event."""
+
+    action: str
+    type: str
+    result: str
+    reason: str
+
+
 class Left(NamedTuple):
     """The status of the answer to a request, and what it recorded."""
 
     status: int
-    pairs: Pairs
+    entries: frozenset[Noted]
+
+    @property
+    def pairs(self) -> Pairs:
+        return frozenset((entry.action, entry.type) for entry in self.entries)
 
 
 class Scene(NamedTuple):
@@ -69,7 +91,8 @@ class Scene(NamedTuple):
 class Sent:
     """A request. body: a form, or for the API a JSON document; a function makes it of the scene.
 
-    by: whose browser ("owner", "member", "nobody"), or for the API whose token ("key", "laptop").
+    by: whose browser ("owner", "member", "admin", "nobody" ...), or for the API whose token ("key",
+        "laptop" ...).
     at: other names than the scene's for parts of the path.
     first: what happens just before, in the same transaction.
     visited: the address that the browser comes from, which left something in its session.
@@ -87,10 +110,10 @@ class Sent:
 
 
 def make_scene() -> Scene:
-    owner = factories.make_user("olga@example.org", name="Olga", is_staff=True)
-    organization = factories.make_organization("Acme", owner=owner)
-    project = factories.make_project(organization)
-    environment = factories.make_environment(factories.make_target(project))
+    owner = UserFactory.create(email="olga@example.org", name="Olga", is_staff=True)
+    organization = OrganizationFactory.create(name="Acme", owner=owner)
+    environment = EnvironmentFactory.create(target__project__organization=organization)
+    project = environment.target.project
     levels = (
         Level(project),
         Level(project, environment.target),
@@ -99,9 +122,11 @@ def make_scene() -> Scene:
     for level in levels:
         for number in (1, 2):
             secrets.store(level, f"TOKEN={number}", author=SYSTEM)
-    membership = factories.make_member(organization, "developer")
-    issued = factories.make_api_key(organization, name="deploy", created_by=owner)
-    calling = factories.make_api_key(organization, *roles.ALL, name="caller", created_by=owner)
+    new_member = partial(MembershipFactory.create, organization=organization)
+    membership = new_member(role="developer")
+    issued = ApiKeyFactory.create(organization=organization, name="deploy", created_by=owner)
+    calling = ApiKeyFactory.create(organization=organization, name="caller", created_by=owner)
+    weak = ApiKeyFactory.create(organization=organization, name="weak", abilities=["project:read"])
     laptop = access_tokens.create(owner, "laptop")
     invited = members.invite(
         organization, "new@example.org", "developer", invited_by=None, granter=roles.ALL
@@ -141,14 +166,24 @@ def make_scene() -> Scene:
         membership.user,
         paths,
         {**_rows_of_the_admin(organization), "audit/entry": entry.ulid},
-        {"key": calling.token, "laptop": laptop.token},
-        {"owner": _session(owner), "member": _session(membership.user)},
+        {"key": calling.token, "laptop": laptop.token, "weak": weak.token},
+        {
+            "owner": _session(owner),
+            "member": _session(membership.user),
+            "admin": _session(new_member(role="admin").user),
+            "auditor": _session(new_member(auditor=True).user),
+            "stranger": _session(OrganizationFactory.create(name="Other").memberships.get().user),
+        },
         vault,
         frozenset(),
     )
     for token in scene.tokens.values():  # their first use has an entry of its own
         _browser(scene).get("/api/v1/user", headers={"authorization": f"Bearer {token}"})
-    return scene._replace(known=frozenset(_ids()))
+    unused = {
+        "new key": ApiKeyFactory.create(organization=organization, name="new").token,
+        "new laptop": access_tokens.create(owner, "new laptop").token,
+    }
+    return scene._replace(tokens=scene.tokens | unused, known=frozenset(_ids()))
 
 
 def _rows_of_the_admin(organization: Organization) -> dict[str, str]:
@@ -163,7 +198,7 @@ def _rows_of_the_admin(organization: Organization) -> dict[str, str]:
 
 def _ids() -> list[Any]:
     with transaction.atomic():
-        open_wall(EVERYTHING)
+        tenant_scope.enter(tenant_scope.EVERYTHING)
         return list(Entry.objects.values_list("pk", flat=True))
 
 
@@ -211,21 +246,23 @@ def left_by(scene: Scene, method: str, path: str, sent: Sent) -> Left:
         response = client.generic(method, where, **_given(scene, method, sent, is_api=is_api))
         if response.streaming:
             b"".join(response.streaming_content)  # type: ignore[attr-defined]
-        open_wall(EVERYTHING)
-        found = Entry.objects.exclude(pk__in=known).values_list("action", "resource_type")
-        pairs = frozenset(found)
+        tenant_scope.enter(tenant_scope.EVERYTHING)
+        entries = frozenset(
+            Noted(entry.action, entry.resource_type, entry.result, entry.reason)
+            for entry in Entry.objects.exclude(pk__in=known)
+        )
         transaction.set_rollback(True)
-    return Left(response.status_code, pairs)
+    return Left(response.status_code, entries)
 
 
 def _given(scene: Scene, method: str, sent: Sent, *, is_api: bool) -> dict[str, Any]:
     body = sent.body(scene) if callable(sent.body) else sent.body
     if is_api:
-        token = scene.tokens[sent.by or "key"]
+        token = scene.tokens.get(sent.by or "key")
         return {
             "data": json.dumps(body or {}),
             "content_type": "application/json",
-            "headers": {"authorization": f"Bearer {token}"},
+            "headers": {"authorization": f"Bearer {token}"} if token else {},
         }
     if method in ("GET", "HEAD"):
         return {}
@@ -315,7 +352,7 @@ def _block_sign_in(scene: Scene) -> None:
 
 def _add_member(scene: Scene) -> None:
     """Whom the organization's switch is about."""
-    factories.make_member(scene.organization, "member")
+    MembershipFactory.create(organization=scene.organization, role="member")
 
 
 def _switch_off(scene: Scene) -> None:
@@ -324,7 +361,7 @@ def _switch_off(scene: Scene) -> None:
 
 
 def _make_empty(scene: Scene) -> None:
-    factories.make_project(scene.organization, "Empty")
+    ProjectFactory.create(organization=scene.organization, name="Empty")
 
 
 def _make_account(scene: Scene) -> None:
@@ -343,7 +380,7 @@ _API_TARGET = f"{_API_PROJECT}/{{target}}"
 _API_ENVIRONMENT = f"{_API_TARGET}/{{environment}}"
 _API_PAGE = "/api/v1/organizations/{organization}"
 _VAULT, _CELLAR = {"project": "vault"}, {"project": "cellar"}
-_OWN = {"username": "olga@example.org", "password": factories.PASSWORD}
+_OWN = {"username": "olga@example.org", "password": PASSWORD}
 _NEW = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
 _RENAMED = {"name": "Renamed", "slug": "renamed"}
 _SURE = {"sure": "yes"}
@@ -357,7 +394,7 @@ _SIGN_IN = [
     Sent({"username": "stranger@example.org", "password": "wrong"}, by="nobody"),
     Sent(_OWN, by="nobody", first=_block_sign_in),
 ]
-_CHANGE_PASSWORD = [Sent({"old_password": factories.PASSWORD, **_NEW})]
+_CHANGE_PASSWORD = [Sent({"old_password": PASSWORD, **_NEW})]
 _ASK_RESET = [Sent({"email": "olga@example.org"}, by="nobody")]
 _READ = [Sent(), Sent(query="decrypt=true"), Sent(query="merge=true")]
 _RETRIEVE = [Sent(_level(action=action)) for action in ("read", "decrypt", "key:retrieve")]
@@ -405,12 +442,12 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("POST", f"{_PROJECT}/delete"): [Sent({"confirm": "my-app"})],
     ("POST", f"{_PROJECT}/keys/rotate"): _ROTATED,
     ("POST", f"{_PROJECT}/custody"): [
-        Sent({"password": factories.PASSWORD}),
+        Sent({"password": PASSWORD}),
         Sent(
-            lambda scene: {"action": "give", "key": _key(scene), "password": factories.PASSWORD},
+            lambda scene: {"action": "give", "key": _key(scene), "password": PASSWORD},
             first=_rotate,
         ),
-        Sent({"key": CLIENT_KEY, "password": factories.PASSWORD}, at=_VAULT),
+        Sent({"key": CLIENT_KEY, "password": PASSWORD}, at=_VAULT),
     ],
     ("POST", f"{_PROJECT}/new-target"): [Sent(_NODE)],
     ("POST", f"{_TARGET}/change"): [Sent(_RENAMED)],
@@ -483,4 +520,130 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("POST", f"{_API_PAGE}/api-keys"): [Sent({"name": "new", "abilities": ["project:read"]})],
     ("PATCH", f"{_API_PAGE}/api-keys/{{api_key}}"): [Sent(_JSON)],
     ("PUT", f"{_API_PAGE}/api-keys/{{api_key}}"): [Sent(_JSON)],
+}
+
+
+# -- What is recorded besides, wherever it happens
+
+
+class Besides(NamedTuple):
+    """A request, and exactly what it records."""
+
+    method: str
+    path: str
+    sent: Sent
+    recorded: Sequence[Noted]
+
+
+def _denied(reason: str) -> list[Noted]:
+    return [Noted("access", "endpoint", "denied", reason)]
+
+
+def _block_rotation(scene: Scene) -> None:
+    for _ in range(settings.RATE_LIMITS["rotate"].requests):
+        limits.hit("rotate", str(scene.organization.pk))
+
+
+def _suspend(scene: Scene) -> None:
+    scene.organization.status = Organization.Status.SUSPENDED
+    scene.organization.save()
+
+
+BESIDES: dict[str, Besides] = {
+    "a stranger's look at a page": Besides(
+        "GET", f"{_PAGE}/projects", Sent(by="stranger"), _denied("not_found")
+    ),
+    "a page that the role does not open": Besides(
+        "GET", f"{_PAGE}/activity", Sent(by="member"), _denied("insufficient_permissions")
+    ),
+    "a button that the role does not open": Besides(
+        "POST",
+        f"{_PAGE}/activity/views",
+        Sent({"name": "All", "query": "action=create", "is_shared": "on"}, by="auditor"),
+        _denied("insufficient_permissions"),
+    ),
+    "a change in an organization that is not active": Besides(
+        "POST",
+        f"{_PAGE}/new-project",
+        Sent({"name": "Another", "secret_format": "env"}, first=_suspend),
+        _denied("organization_inactive"),
+    ),
+    "an invitation to more than one holds": Besides(
+        "POST",
+        f"{_PAGE}/members",
+        Sent({"email": "friend@example.org", "role": "owner"}, by="admin"),
+        _denied("not_held"),
+    ),
+    "a key with more abilities than one holds": Besides(
+        "POST",
+        f"{_PAGE}/api-keys/{{api_key}}",
+        Sent({"action": "rotate", **_SURE}, by="admin"),
+        _denied("not_held"),
+    ),
+    "a wrong password where one is asked for": Besides(
+        "POST", f"{_PROJECT}/custody", Sent({"password": "wrong"}), _denied("wrong_password")
+    ),
+    "too many wrong passwords": Besides(
+        "POST",
+        f"{_PROJECT}/custody",
+        Sent({"password": PASSWORD}, first=_block_sign_in),
+        _denied("rate_limited"),
+    ),
+    "too many rotations": Besides(
+        "POST",
+        f"{_PROJECT}/keys/rotate",
+        Sent({"history_policy": "keep"}, first=_block_rotation),
+        _denied("rate_limited"),
+    ),
+    "a key that is not the project's": Besides(
+        "POST",
+        f"{_PROJECT}/custody",
+        Sent({"key": NEXT_KEY, "password": PASSWORD}, at=_VAULT),
+        _denied("key_proof_mismatch"),
+    ),
+    "another organization's row in the admin": Besides(
+        "GET",
+        "/admin/organizations/project/{object_id}/change/",
+        Sent(at={"object_id": str(NIL)}),
+        _denied("not_found"),
+    ),
+    "a call without a token": Besides(
+        "GET", f"{_API}/projects", Sent(by="nobody"), _denied("unauthenticated")
+    ),
+    "a call that the token does not allow": Besides(
+        "POST", f"{_API}/projects", Sent(_NODE, by="weak"), _denied("insufficient_permissions")
+    ),
+    "the first use of an API key": Besides(
+        "GET", "/api/v1/user", Sent(by="new key"), [Noted("first_use", "api_key", "success", "")]
+    ),
+    "the first use of an access token": Besides(
+        "GET",
+        "/api/v1/user",
+        Sent(by="new laptop"),
+        [Noted("first_use", "access_token", "success", "")],
+    ),
+    "an export that is cut off": Besides(
+        "HEAD",
+        f"{_API_PAGE}/audit/entries/export",
+        Sent(),
+        [
+            Noted("export", "audit_log", "success", ""),
+            Noted("end_export", "audit_log", "failed", "cut_off"),
+        ],
+    ),
+    "a wrong password": Besides(
+        "POST", "/sign-in", _SIGN_IN[1], [Noted("sign_in", "user", "failed", "wrong_password")]
+    ),
+    "an account that does not exist": Besides(
+        "POST", "/sign-in", _SIGN_IN[2], [Noted("sign_in", "user", "failed", "unknown_account")]
+    ),
+    "too many attempts to sign in": Besides(
+        "POST",
+        "/sign-in",
+        _SIGN_IN[3],
+        [
+            Noted("sign_in", "user", "denied", "too_many_attempts_of_account"),
+            *_denied("http_429"),
+        ],
+    ),
 }
