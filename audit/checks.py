@@ -6,6 +6,7 @@ see, a table that no model stands for, `audit.ledger.unlisted` refuses after `mi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,12 +17,14 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import BinaryField, Field, FileField, Model
 
 from audit import policy
-from audit.capture.inbox import COLUMN
 from audit.coverage import declared
 from audit.coverage.routes import all_routes
 from audit.policy import Operation, Part, Resource
 
 PAGE = "audit/policy.py"
+
+ROW_COLUMN = re.compile(r"\br\.(\w+)")
+"""A column of the row itself, in the SQL of a label."""
 
 UNRECORDABLE = (BinaryField, FileField)
 """Fields whose values belong in no entry: what an entry holds is read by people, for years."""
@@ -132,14 +135,16 @@ def _wrong_in(spec: Resource | Part) -> Iterator[CheckMessage]:
             )
         if spec.organization:
             yield from _missing(spec, columns, "organization", [spec.organization])
-        yield from _missing(spec, columns, "label", COLUMN.findall(spec.label))
+        # The rows of one resource are put together before they are called anything.
+        left = {name: columns[name] for name in (spec.key, spec.organization) if name in columns}
+        yield from _missing(spec, left, "label", ROW_COLUMN.findall(f"{spec.label} {spec.joins}"))
         return
     yield from _unrecordable(spec, model)
     yield from _missing(spec, columns, "silent", spec.silent)
     yield from _missing(spec, columns, "fixed", spec.fixed)
     for named in spec.verbs:
         yield from _missing(spec, columns, f"the verb {str(named.verb)!r}", named.fields)
-    yield from _missing(spec, columns, "label", COLUMN.findall(spec.label))
+    yield from _missing(spec, columns, "label", ROW_COLUMN.findall(f"{spec.label} {spec.joins}"))
     tenant = ("organization", spec.organization) if spec.organization else ("person", spec.person)
     yield from _missing(spec, columns, tenant[0], [tenant[1]])
 

@@ -19,15 +19,8 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Field, Model
 
+from organizations.signals import Operation as Operation
 from organizations.signals import Verb
-
-
-class Operation(StrEnum):
-    """What happened to a row."""
-
-    INSERT = "create"
-    UPDATE = "update"
-    DELETE = "delete"
 
 
 class Severity(StrEnum):
@@ -93,7 +86,8 @@ class Resource:
 
     name: the resource type of its entries.
     recorded: fields whose values enter entries, before and after.
-    label: SQL of what the row is called; `{column}` stands for a column of the row.
+    label: SQL of what the row is called, over the row, `r`, and the rows that `joins` finds for it;
+        NULL when a part of a path is missing, for then it is called as it was last.
     organization: the column that names its tenant; empty when the row belongs to a person, whose
         entries then go to each organization that the person is a member of.
     person: the column that names that person.
@@ -112,6 +106,7 @@ class Resource:
     verbs: tuple[NamedChange, ...] = ()
     person: str = "id"
     fixed: tuple[str, ...] = ()
+    joins: str = ""
 
     def model_class(self) -> type[Model]:
         return apps.get_model(self.model)
@@ -123,9 +118,9 @@ class Part:
 
     model: the link model, `app.Model.field` for an automatic many-to-many table.
     of: the resource type whose field they are; key: the column holding that resource's id.
-    field: the name of that field in entries; value: the column that is listed;
-    names: SQL giving what the listed value is called, `{value}` being the column.
-    organization: as for Resource.
+    field: the name of that field in entries; value: the column that is listed.
+    name: SQL of what the listed value is called, over `v`, its row in the table `names`.
+    label, joins, organization: as for Resource, `r` having `key` and `organization` alone.
     """
 
     model: str
@@ -133,12 +128,19 @@ class Part:
     key: str
     field: str
     value: str
+    name: str
     names: str
     label: str
+    joins: str
     organization: str = ""
 
     def model_class(self) -> type[Model]:
         return model_named(self.model)
+
+    @property
+    def name_join(self) -> str:
+        """SQL that joins the listed value's row, `v`, to a link, `r`."""
+        return f"LEFT JOIN {self.names} v ON v.id = r.{self.value}"
 
 
 def model_named(name: str) -> type[Model]:
@@ -158,31 +160,34 @@ def model_named(name: str) -> type[Model]:
     return through
 
 
-_PROJECT_PATH = "(SELECT slug FROM organizations_project WHERE id = {project_id})"
-_TARGET_PATH = (
-    "(SELECT p.slug || '/' || t.slug FROM organizations_target t"
-    " JOIN organizations_project p ON p.id = t.project_id WHERE t.id = {target_id})"
+_OF_PROJECT = "LEFT JOIN organizations_project p ON p.id = r.project_id"
+_OF_TARGET = (
+    "LEFT JOIN organizations_target t ON t.id = r.target_id"
+    " LEFT JOIN organizations_project p ON p.id = t.project_id"
 )
-_LEVEL_PATH = (
-    "concat_ws('/', (SELECT slug FROM organizations_project WHERE id = {project_id}),"
-    " (SELECT slug FROM organizations_target WHERE id = {target_id}),"
-    " (SELECT slug FROM organizations_environment WHERE id = {environment_id}))"
+_OF_LEVEL = (
+    f"{_OF_PROJECT} LEFT JOIN organizations_target t ON t.id = r.target_id"
+    " LEFT JOIN organizations_environment e ON e.id = r.environment_id"
 )
-_USER_EMAIL = "(SELECT email FROM organizations_user WHERE id = {user_id})"
+_LEVEL = (
+    "p.slug || CASE WHEN r.target_id IS NULL THEN '' ELSE '/' || t.slug END"
+    " || CASE WHEN r.environment_id IS NULL THEN '' ELSE '/' || e.slug END"
+)
+_OF_USER = "LEFT JOIN organizations_user u ON u.id = r.user_id"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource(
         "organization",
         "organizations.Organization",
         recorded=("name", "slug", "status", "history_retention_days", "member_key_retrieve"),
-        label="{slug}",
+        label="r.slug",
         organization="id",
     ),
     Resource(
         "user",
         "organizations.User",
         recorded=("email", "name", "is_staff", "is_superuser", "is_active"),
-        label="{email}",
+        label="r.email",
         organization="",
         # last_login changes at each sign-in, which has an entry of its own.
         silent=("updated_at", "last_login"),
@@ -192,7 +197,8 @@ RESOURCES: tuple[Resource, ...] = (
         "membership",
         "organizations.Membership",
         recorded=("user_id", "role"),
-        label=_USER_EMAIL,
+        label="u.email",
+        joins=_OF_USER,
         verbs=(
             NamedChange(Verb.JOIN, Operation.INSERT),
             NamedChange(Verb.LEAVE, Operation.DELETE),
@@ -203,7 +209,7 @@ RESOURCES: tuple[Resource, ...] = (
         "invitation",
         "organizations.Invitation",
         recorded=("email", "role", "expires_at", "accepted_at"),
-        label="{email}",
+        label="r.email",
         verbs=(
             NamedChange(Verb.INVITE, Operation.INSERT),
             NamedChange(
@@ -225,20 +231,22 @@ RESOURCES: tuple[Resource, ...] = (
             "history_retention_days",
             "strict_encryption",
         ),
-        label="{slug}",
+        label="r.slug",
         verbs=(NamedChange(Verb.SWITCH_CUSTODY, Operation.UPDATE, ("storage_mode",)),),
     ),
     Resource(
         "target",
         "organizations.Target",
         recorded=("project_id", "name", "slug", "description"),
-        label=f"{_PROJECT_PATH} || '/' || {{slug}}",
+        label="p.slug || '/' || r.slug",
+        joins=_OF_PROJECT,
     ),
     Resource(
         "environment",
         "organizations.Environment",
         recorded=("target_id", "name", "slug", "description", "status", "is_production"),
-        label=f"{_TARGET_PATH} || '/' || {{slug}}",
+        label="p.slug || '/' || t.slug || '/' || r.slug",
+        joins=_OF_TARGET,
     ),
     Resource(
         "key_version",
@@ -253,7 +261,8 @@ RESOURCES: tuple[Resource, ...] = (
             "history_policy",
             "rotated_at",
         ),
-        label=f"{_PROJECT_PATH} || '/encryption-key/' || {{version}}::text",
+        label="p.slug || '/encryption-key/' || r.version::text",
+        joins=_OF_PROJECT,
         verbs=(
             NamedChange(Verb.ROTATE, Operation.INSERT),
             NamedChange(
@@ -272,7 +281,8 @@ RESOURCES: tuple[Resource, ...] = (
         "secret",
         "keys.Secret",
         recorded=("project_id", "target_id", "environment_id", "key_version", "size_bytes"),
-        label=_LEVEL_PATH,
+        label=_LEVEL,
+        joins=_OF_LEVEL,
         verbs=(
             NamedChange(Verb.RESTORE, Operation.INSERT),
             NamedChange(Verb.RESTORE, Operation.UPDATE, ("content", "size_bytes", "key_version")),
@@ -290,7 +300,8 @@ RESOURCES: tuple[Resource, ...] = (
             "key_version",
             "size_bytes",
         ),
-        label=f"{_LEVEL_PATH} || '#' || {{number}}::text",
+        label=f"{_LEVEL} || '#' || r.number::text",
+        joins=_OF_LEVEL,
         # When it was moved to another key is told by the entry of that.
         silent=("updated_at", "re_encrypted_at"),
         verbs=(
@@ -306,7 +317,7 @@ RESOURCES: tuple[Resource, ...] = (
         "api_key",
         "keys.ApiKey",
         recorded=("name", "abilities", "scopes", "inherit_parents", "expires_at", "rotated_at"),
-        label="{name}",
+        label="r.name",
         # Where and when a key was last used is told by the entries themselves.
         silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
         verbs=(NamedChange(Verb.ROTATE, Operation.UPDATE, ("token_hash", "rotated_at")),),
@@ -315,7 +326,7 @@ RESOURCES: tuple[Resource, ...] = (
         "access_token",
         "keys.AccessToken",
         recorded=("user_id", "name", "expires_at"),
-        label="{name}",
+        label="r.name",
         organization="",
         person="user_id",
         silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
@@ -325,7 +336,7 @@ RESOURCES: tuple[Resource, ...] = (
         "audit.SavedView",
         # Not the question: people may have typed anything into its words.
         recorded=("user_id", "name", "is_shared"),
-        label="{name}",
+        label="r.name",
         fixed=("user_id",),
     ),
 )
@@ -337,8 +348,10 @@ PARTS: tuple[Part, ...] = (
         key="user_id",
         field="permissions",
         value="permission_id",
-        names="(SELECT codename FROM auth_permission WHERE id = {value})",
-        label=_USER_EMAIL,
+        name="v.codename",
+        names="auth_permission",
+        label="u.email",
+        joins=_OF_USER,
         organization="content_object_id",
     ),
     Part(
@@ -347,8 +360,10 @@ PARTS: tuple[Part, ...] = (
         key="user_id",
         field="groups",
         value="group_id",
-        names="(SELECT name FROM auth_group WHERE id = {value})",
-        label=_USER_EMAIL,
+        name="v.name",
+        names="auth_group",
+        label="u.email",
+        joins=_OF_USER,
     ),
     Part(
         "organizations.User.user_permissions",
@@ -356,8 +371,10 @@ PARTS: tuple[Part, ...] = (
         key="user_id",
         field="user_permissions",
         value="permission_id",
-        names="(SELECT codename FROM auth_permission WHERE id = {value})",
-        label=_USER_EMAIL,
+        name="v.codename",
+        names="auth_permission",
+        label="u.email",
+        joins=_OF_USER,
     ),
 )
 
@@ -453,7 +470,7 @@ _ACTIONS = {action.name: action for action in ACTIONS}
 _RESOURCES = {resource.name: resource for resource in RESOURCES}
 
 AUDITED: tuple[Resource | Part, ...] = (*RESOURCES, *PARTS)
-"""Every table that is guarded."""
+"""Every table whose changes the database enters."""
 
 RESOURCE_TYPES: dict[str, str] = {
     "organization": "organization",
@@ -511,14 +528,6 @@ def exempt_tables() -> dict[str, Exempt]:
 def for_model(model: type[Model]) -> Resource | Part | None:
     """How rows of `model` are audited, or None when they are not."""
     return _by_model().get(model)
-
-
-def action_for(spec: Resource, operation: Operation, verb: Verb | None) -> str:
-    """The action under which `operation` on a row is recorded while `verb` is being done."""
-    if any(named.verb == verb and named.operation is operation for named in spec.verbs):
-        assert verb is not None
-        return verb.value
-    return operation.value
 
 
 def actions_of(spec: Resource, operation: Operation) -> list[str]:

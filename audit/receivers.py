@@ -1,4 +1,7 @@
-"""What the lower apps and Django announce, turned into entries. Row changes need none of this."""
+"""What the lower apps and Django announce, and what is recorded of it: the one place that connects.
+
+The mirror of `organizations.signals`, with Django's own signals of signing in.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from audit import policy
-from audit.capture import refusals
+from audit.capture import refusals, words
 from audit.capture.events import TO_EACH_ORGANIZATION, Told, record, record_each
 from audit.context import Actor
 from audit.policy import ActorType, Result
@@ -20,12 +23,21 @@ from organizations import ulid
 from organizations.models import User
 from organizations.signals import (
     Act,
+    Operation,
     Verb,
+    Words,
     access_denied,
     act_begun,
     content_revealed,
+    rows_written,
     token_used,
 )
+
+
+@receiver(rows_written)
+def say_who_writes(sender: type[Model], operation: Operation, **kwargs: Any) -> Words | None:
+    """The database enters what changed; who changes it, the statement has to say."""
+    return words.of_write(sender)
 
 
 @receiver(user_logged_in)

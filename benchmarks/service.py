@@ -180,8 +180,13 @@ def set_guards(on: bool) -> None:
     with connections["owner"].cursor() as cursor:
         for spec in policy.AUDITED:
             table = spec.model_class()._meta.db_table
-            for trigger in ("audit_guard", "audit_guard_update"):
-                what = "ENABLE" if on else "DISABLE"
+            what = "ENABLE" if on else "DISABLE"
+            cursor.execute(
+                "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND"
+                " tgname IN ('audit_insert', 'audit_update', 'audit_delete')",
+                [table],
+            )
+            for (trigger,) in cursor.fetchall():
                 cursor.execute(f"ALTER TABLE {table} {what} TRIGGER {trigger}")
 
 

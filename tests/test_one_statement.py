@@ -1,4 +1,4 @@
-"""A row and its entry are written by one statement, prepared when it is about one row."""
+"""The statement that writes a row carries the words of its entry, prepared when it is about one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_each_kind_of_write_is_one_statement(target: Target) -> None:
         with CaptureQueriesContext(connection) as queries:
             write()
         [only] = [q["sql"] for q in queries if q["sql"] not in ("BEGIN", "COMMIT")]
-        assert "audit_inbox" in only
+        assert "audit_act" in only
     assert len(entries(target.organization_id, "create")) == 21
     assert len(entries(target.organization_id, "update")) == 22
 

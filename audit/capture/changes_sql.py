@@ -1,7 +1,7 @@
-"""What `changes` says about a row, in SQL: the one way that compilers and guards both write it.
+"""What `changes` says about a row, in SQL: made from the policy for the triggers.
 
 Values are as canonical JSON can hold them (RFC 8785): ids as ULIDs, instants in UTC, no floats.
-`old` and `new` are templates of a reference to a column, such as `OLD.{}` or `audit_row."{}"`.
+`old` and `new` are templates of a reference to a column, such as `was.{}` or `r.{}`.
 """
 
 from __future__ import annotations
@@ -57,15 +57,10 @@ def deleted(recorded: Iterable[str], fields: Fields, old: str) -> str:
 
 
 def updated(
-    recorded: Iterable[str],
-    others: Iterable[str],
-    fields: Fields,
-    old: str,
-    new: str,
-    has_changed: str | None = None,
+    recorded: Iterable[str], others: Iterable[str], fields: Fields, old: str, new: str
 ) -> str:
     """Each recorded column that changed, before and after; of each other column that did, the
-    name. `has_changed`: a template of whether one of the others changed, instead of comparing."""
+    name."""
     pairs = []
     for column in recorded:
         before, after = old.format(column), new.format(column)
@@ -75,11 +70,7 @@ def updated(
             f" THEN jsonb_build_object('{column}', jsonb_build_array({pair})) ELSE {NOTHING} END"
         )
     for column in others:
-        changed = (
-            has_changed.format(column)
-            if has_changed
-            else f"{old.format(column)} IS DISTINCT FROM {new.format(column)}"
-        )
+        changed = f"{old.format(column)} IS DISTINCT FROM {new.format(column)}"
         pairs.append(f"""CASE WHEN {changed} THEN '{{"{column}": null}}' ELSE {NOTHING} END""")
     return " || ".join(pairs)
 

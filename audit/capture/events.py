@@ -11,7 +11,7 @@ from django.db import connection
 
 from audit import context
 from audit.capture import inbox
-from audit.capture.inbox import PLAIN_LABEL, Draft
+from audit.capture.inbox import Draft
 from audit.policy import Result
 from audit.redaction import clean
 
@@ -38,11 +38,8 @@ def record(
     facts: context; only what the policy lists for `action` is kept.
     Raises whatever the database raises: what cannot be recorded must not happen.
     """
-    label = (clean(resource_label, 500),)
-    draft = Draft(resource_id, organization_id, label, person_id=person_id)
-    inbox.insert(
-        connection, action, resource_type, PLAIN_LABEL, [draft], facts, result=result, actor=actor
-    )
+    draft = Draft(resource_id, organization_id, resource_label, person_id=person_id)
+    inbox.insert(connection, action, resource_type, [draft], facts, result=result, actor=actor)
 
 
 class Told(NamedTuple):
@@ -57,12 +54,10 @@ class Told(NamedTuple):
 def record_each(action: str, *, resource_type: str, told: Sequence[Told]) -> None:
     """`record` for each resource, with one statement for all of them."""
     drafts = [
-        Draft(
-            one.resource_id, one.organization_id, (clean(one.resource_label, 500),), facts=one.facts
-        )
+        Draft(one.resource_id, one.organization_id, one.resource_label, facts=one.facts)
         for one in told
     ]
-    inbox.insert(connection, action, resource_type, PLAIN_LABEL, drafts, {})
+    inbox.insert(connection, action, resource_type, drafts, {})
 
 
 def record_once_a_minute(

@@ -1,297 +1,297 @@
-"""The guards: below Django, a row change without its entry does not commit.
+"""The triggers of audited tables, which enter what changed: made from `audit.policy`, and renewed
+after each `migrate`.
 
-For each table of the policy: a deferred constraint trigger that asks the inbox, at commit, for an
-entry of the same transaction that tells this very change: as done, by the row's name, each recorded
-value as it was and is, each other changed field by name. And a refusal of TRUNCATE, which no row
-trigger sees. Who changes rows by hand names a reason first (`SET LOCAL audit.reason = '…'`); then
-the trigger writes the entry itself, with the database role as actor. A row never changes its id or
-its organization, reason or not: no entry could tell both of its lives.
+Each table has one trigger an operation, after the statement, with the rows as they were and as they
+are. It runs as the owner and writes an entry for each row that changed (for links: for each
+resource), with the words that the statement carries (`audit.capture.words`). A statement that
+changes a row and does not say who acts is refused, unless a reason is named first (`SET LOCAL
+audit.reason = '…'`): then the database role is the actor. Beside these: what a row never changes
+(its id, whose it is) is refused, reason or not, as no entry could describe both of its lives; and
+so is TRUNCATE, which has no rows to show.
 
-The triggers are generated from `audit.policy` and renewed after each `migrate`. Their search path
-is the usual one but for temporary tables, which come last (pg_catalog is first unless named): with
-another one, functions that statements and guards both call, such as `audit_ulid`, were planned
-anew at every change of sides, which cost 80 µs a save.
+What the triggers share is in `audit/migrations/sql/7_words.sql`. Their search path is the usual one
+but for temporary tables, which come last (pg_catalog is first unless named): with another one,
+functions that statements and triggers both call, such as `audit_ulid`, were planned anew at every
+change of sides, which cost 80 µs a save.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Model
+from django.db.models import Model
 
 from audit import policy
 from audit.capture import changes_sql
-from audit.capture.inbox import COLUMN
-from audit.policy import Operation, Part, Resource, Result
+from audit.policy import Operation, Part, Resource
 from organizations import ulid
+
+_SQL_NAMES = {Operation.INSERT: "INSERT", Operation.UPDATE: "UPDATE", Operation.DELETE: "DELETE"}
+_LINK_ACTIONS = {Operation.INSERT: "grant", Operation.DELETE: "revoke"}
+
+_COLUMNS = (
+    "id, actor_type, actor_id, actor_label, interface, ip, user_agent, request_id, organization_id,"
+    " resource_type, resource_id, resource_label, action, context, changes"
+)
 
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $guard$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $audit$
 DECLARE
-    r {table};
-    told jsonb;
-    told_as text;
-    told_of text;
-    is_told boolean;
-    found_changes jsonb;
-    reason text;
+    words audit_words := audit_said();
+    several integer;
+    covered text[];
+    plain jsonb;
+    named jsonb;
 BEGIN
-    IF TG_OP = 'DELETE' THEN r := OLD; ELSE r := NEW; END IF;
-    IF TG_OP = 'UPDATE' THEN
-        IF {is_another} THEN
-            RAISE EXCEPTION 'audit: {fixed} of {type} % never changes', r.{key}
+    IF words IS NULL THEN
+        IF EXISTS ({changed}) THEN
+            RAISE EXCEPTION 'audit: % of % does not say who acts', TG_OP, TG_TABLE_NAME
                 USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME,
-                HINT = 'No entry could tell it; remove the row and add another.';
+                HINT = 'Change it through the application, or name a reason first: '
+                       'SET LOCAL audit.reason = ''...''';
         END IF;
-    END IF;
-    -- Nearly always there is one entry, and it tells. Whether it does is asked apart from the
-    -- query: a plain expression is prepared once, but in a query at each row, ten times slower.
-    SELECT e.changes, e.action, e.resource_label INTO told, told_as, told_of
-        FROM audit_inbox e {about_row} LIMIT 1;
-    IF TG_OP = 'INSERT' THEN
-        is_told := {tells_insert};
-    ELSIF TG_OP = 'UPDATE' THEN
-        is_told := {tells_update};
-    ELSE
-        is_told := {tells_delete};
-    END IF;
-    IF is_told AND {is_told_everywhere} THEN
         RETURN NULL;
     END IF;
-    FOR told, told_as, told_of IN
-        SELECT e.changes, e.action, e.resource_label FROM audit_inbox e {about_row}
-    LOOP
-        IF TG_OP = 'INSERT' THEN
-            is_told := {tells_insert};
-        ELSIF TG_OP = 'UPDATE' THEN
-            is_told := {tells_update};
-        ELSE
-            is_told := {tells_delete};
-        END IF;
-        IF is_told AND {is_told_everywhere} THEN
-            RETURN NULL;
-        END IF;
-    END LOOP;
-    reason := btrim(COALESCE(current_setting('audit.reason', true), ''));
-    IF reason = '' THEN
-        RAISE EXCEPTION 'audit: % of {type} % has no entry in its transaction that tells it',
-            TG_OP, r.{key}
-            USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME,
-            HINT = 'Change it through the application, or name a reason first: '
-                   'SET LOCAL audit.reason = ''...''';
+    plain := words.context;
+    named := words.context;
+    {covered}
+    IF words.facts IS NOT NULL THEN
+        plain := audit_context(plain, words.facts, {plain_facts});
+        named := audit_context(named, words.facts, {named_facts});
     END IF;
-    found_changes := CASE TG_OP
-        WHEN 'INSERT' THEN {inserted}
-        WHEN 'DELETE' THEN {deleted}
-        ELSE {updated}
-    END;
-    INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
-        resource_id, resource_label, interface, ip, user_agent, changes, context)
-    SELECT o.id, 'database', session_user, {action}, '{type}', r.{key},
-        -- What it is named after may be gone at commit; then by its last name.
-        COALESCE({label}, (SELECT e.resource_label FROM audit_entry e
-            WHERE e.organization_id = o.id AND e.resource_id = r.{key}
-            AND e.resource_type = '{type}' ORDER BY e.id DESC LIMIT 1), ''),
-        'database', inet_client_addr(),
-        COALESCE(current_setting('application_name', true), ''), found_changes,
-        jsonb_build_object('reason', left(reason, 500))
-    FROM {organizations} AS o (id);
+    {insert}
     RETURN NULL;
-END $guard$
+END $audit$
 """
 
-_ACTION = "lower(CASE TG_OP WHEN 'INSERT' THEN 'create' ELSE TG_OP END)"
+_INSERT = """
+    INSERT INTO audit_inbox ({columns})
+    SELECT (words.head || to_hex(words.tail + row_number() OVER ()))::uuid,
+        words.actor_type, words.actor_id, words.actor_label, words.interface, words.ip,
+        words.user_agent, words.request_id, {organization}, '{type}', r.{key},
+        COALESCE({label}, audit_last_name({organization}, '{type}', r.{key}), ''),
+        {action}, {context}, {changes}
+    FROM {source}
+    {joins}{organizations}{where};
+"""
+
+# FULL JOIN can only be hashed or merged. PL/pgSQL keeps the plan: one that was made for a single
+# row would be a nested loop, and compare each of 10,000 rows with each. Single rows, which come
+# most, need no join at all.
+_INSERT_UPDATED = """
+    several := (SELECT count(*) FROM (SELECT FROM audit_new LIMIT 2) AS first_rows);
+    IF several = 1 THEN
+    {single}
+    ELSIF several > 1 THEN
+    {many}
+    END IF;
+"""
+_PAIRS = "audit_old AS was FULL JOIN audit_new AS r ON r.{key} = was.{key}"
+_PAIR = "audit_old AS was, audit_new AS r"
+
+# A person's rows go to each organization the person belongs to and to those left in this
+# transaction; to the platform's own log too when none is left.
+_ORGANIZATIONS = f"""
+    CROSS JOIN LATERAL (
+        SELECT m.organization_id FROM organizations_membership m WHERE m.user_id = r.{{person}}
+        UNION SELECT l.organization_id FROM audit_left l
+            WHERE l.person_id = r.{{person}} AND l.xid = pg_current_xact_id()
+        UNION ALL SELECT '{ulid.NIL}'::uuid WHERE NOT EXISTS (
+            SELECT FROM organizations_membership m WHERE m.user_id = r.{{person}})
+    ) AS o (organization_id)"""
+
+_NOTE_LEAVING = """
+CREATE OR REPLACE TRIGGER audit_note_leaving BEFORE DELETE ON organizations_membership
+    FOR EACH ROW EXECUTE FUNCTION audit_note_leaving()
+"""
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Put the guard of every audited table in place; safe to run again."""
+    """Put the triggers of every audited table in place; safe to run again."""
     with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION audit_is_of_row(action text) RETURNS boolean"
+            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN action IN ({row_actions()})"
+        )
         for spec in policy.AUDITED:
             for statement in statements(spec):
                 cursor.execute(statement)
+        cursor.execute(_NOTE_LEAVING)
 
 
-def statements(spec: Resource | Part) -> Iterable[str]:
-    """The SQL that guards one table."""
+def row_actions() -> str:
+    """The actions of entries that say that a row changed, as SQL."""
+    verbs = {named.verb.value for spec in policy.RESOURCES for named in spec.verbs}
+    return _texts(sorted({*Operation, *_LINK_ACTIONS.values(), *verbs}))
+
+
+def statements(spec: Resource | Part) -> Iterator[str]:
+    """The SQL that makes one table an audited one."""
     model = spec.model_class()
     table = model._meta.db_table
-    function = f"audit_guard_{table}"
-    yield _function(spec, model, function)
-    # Else a role that may make temporary tables could make it a trigger of one of those.
-    yield f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC"
-    yield f"DROP TRIGGER IF EXISTS audit_guard_update ON {table}"
-    yield f"DROP TRIGGER IF EXISTS audit_guard ON {table}"
-    yield f"DROP TRIGGER IF EXISTS audit_no_truncate ON {table}"
+    for operation in _LINK_ACTIONS if isinstance(spec, Part) else Operation:
+        name = _SQL_NAMES[operation]
+        function = f"audit_{name.lower()}_{table}"
+        if isinstance(spec, Part):
+            yield _link_function(spec, operation, function)
+        else:
+            yield _row_function(spec, model, operation, function)
+        # Else a role that may make temporary tables could make it a trigger of one of those.
+        yield f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC"
+        old, new = "OLD TABLE AS audit_old", "NEW TABLE AS audit_new"
+        rows = {Operation.INSERT: new, Operation.UPDATE: f"{old} {new}", Operation.DELETE: old}
+        yield (
+            f"CREATE OR REPLACE TRIGGER audit_{name.lower()} AFTER {name} ON {table}"
+            f" REFERENCING {rows[operation]} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        )
+    yield _stays(spec, model)
     yield (
-        f"CREATE CONSTRAINT TRIGGER audit_guard AFTER INSERT OR DELETE ON {table}"
-        f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {function}()"
-    )
-    watched = [c for c in policy.columns(model) if isinstance(spec, Part) or c not in spec.silent]
-    changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in watched)
-    yield (
-        f"CREATE CONSTRAINT TRIGGER audit_guard_update AFTER UPDATE ON {table}"
-        f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ({changed})"
-        f" EXECUTE FUNCTION {function}()"
-    )
-    yield (
-        f"CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON {table}"
+        f"CREATE OR REPLACE TRIGGER audit_no_truncate BEFORE TRUNCATE ON {table}"
         f" FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
     )
 
 
-def _function(spec: Resource | Part, model: type[Model], function: str) -> str:
-    label = COLUMN.sub(lambda match: f"r.{match[1]}", spec.label)
+def _stays(spec: Resource | Part, model: type[Model]) -> str:
+    """The trigger that refuses what a row never changes. A link never changes at all."""
+    key = str(model._meta.pk.column)
     if isinstance(spec, Part):
-        name = COLUMN.sub(f"r.{spec.value}", spec.names)
-        pair = "jsonb_build_object('{f}', jsonb_build_array({b}, {a}))"
-        one, none = f"jsonb_build_array({name})", "'[]'::jsonb"
-        inserted = pair.format(f=spec.field, b=none, a=one)
-        deleted = pair.format(f=spec.field, b=one, a=none)
-        updated = "NULL"
-        is_another, fixed = "true", "a link"
-        type_name, key = spec.of, spec.key
-        tells = _tells_link(spec)
-        action = "CASE TG_OP WHEN 'DELETE' THEN 'revoke' ELSE 'grant' END"
+        fixed, words = list(policy.columns(model)), f"a link of {spec.of}"
     else:
-        fields = policy.columns(model)
-        recorded = policy.recorded_columns(spec)
-        inserted = changes_sql.inserted(recorded, fields, "NEW.{}")
-        deleted = changes_sql.deleted(recorded, fields, "OLD.{}")
-        others = [c for c in fields if c not in recorded and c not in spec.silent]
-        updated = changes_sql.updated(recorded, others, fields, "OLD.{}", "NEW.{}")
-        type_name, key, action = spec.name, str(model._meta.pk.column), _ACTION
-        keys = dict.fromkeys((key, spec.organization or spec.person))
-        is_another = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in keys)
-        fixed = "the " + " or ".join(c.removesuffix("_id") for c in keys)
-        tells = _tells(spec, fields)
-    called = _called(label)
+        fixed = list(dict.fromkeys((key, spec.organization or spec.person, *spec.fixed)))
+        words = f"the {' or '.join(c.removesuffix('_id') for c in fixed)} of {spec.name}"
+    is_another = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in fixed)
+    return (
+        f"CREATE OR REPLACE TRIGGER audit_stays AFTER UPDATE ON {model._meta.db_table}"
+        f" FOR EACH ROW WHEN ({is_another})"
+        f" EXECUTE FUNCTION audit_refuse_move('{words}', '{key}')"
+    )
+
+
+def _row_function(spec: Resource, model: type[Model], operation: Operation, function: str) -> str:
+    fields = policy.columns(model)
+    recorded = policy.recorded_columns(spec)
+    others = [c for c in fields if c not in recorded and c not in spec.silent]
+    key = str(model._meta.pk.column)
+    shared = {
+        "columns": _COLUMNS,
+        "type": spec.name,
+        "key": key,
+        "label": spec.label,
+        "joins": spec.joins,
+        "organization": f"r.{spec.organization}" if spec.organization else "o.organization_id",
+        "organizations": "" if spec.organization else _ORGANIZATIONS.format(person=spec.person),
+    }
+    if operation is Operation.UPDATE:
+        changes = changes_sql.updated(recorded, others, fields, "was.{}", "r.{}")
+        is_named = "audit_changes - covered = '{}'"
+        shared |= {
+            "action": f"CASE WHEN {is_named} THEN words.verb ELSE '{operation}' END",
+            "context": f"CASE WHEN {is_named} THEN named ELSE plain END",
+            "changes": "audit_changes",
+            "where": f" WHERE audit_changes <> {changes_sql.NOTHING}",
+        }
+        single, many = (
+            # OFFSET 0: or the changes would be put together as often as they are named.
+            _INSERT.format(
+                source=f"(SELECT r.*, {changes} AS audit_changes FROM {pairs} OFFSET 0) AS r",
+                **shared,
+            )
+            for pairs in (_PAIR, _PAIRS.format(key=key))
+        )
+        insert = _INSERT_UPDATED.format(single=single, many=many)
+        watched = [c for c in fields if c not in spec.silent]
+        differs = " OR ".join(f"was.{c} IS DISTINCT FROM r.{c}" for c in watched)
+        changed = f"SELECT FROM {_PAIRS.format(key=key)} WHERE {differs}"
+    else:
+        is_new = operation is Operation.INSERT
+        rows = "audit_new" if is_new else "audit_old"
+        describe = changes_sql.inserted if is_new else changes_sql.deleted
+        insert = _INSERT.format(
+            source=f"{rows} AS r",
+            action=f"CASE WHEN covered IS NULL THEN '{operation}' ELSE words.verb END",
+            context="CASE WHEN covered IS NULL THEN plain ELSE named END",
+            changes=describe(recorded, fields, "r.{}"),
+            where="",
+            **shared,
+        )
+        changed = f"SELECT FROM {rows}"
+    verbs = [named for named in spec.verbs if named.operation is operation]
     return _FUNCTION.format(
         function=function,
-        table=model._meta.db_table,
-        type=type_name,
-        key=key,
-        label=label,
-        inserted=inserted,
-        deleted=deleted,
-        updated=updated,
-        action=action,
-        organizations=_organizations(spec, key),
-        is_another=is_another,
-        fixed=fixed,
-        # What a guard entered is one change by hand; the next one of the row needs its own entry.
-        about_row=(
-            f"WHERE e.xid = pg_current_xact_id() AND e.resource_type = '{type_name}'"
-            f" AND e.resource_id = r.{key}{_same_tenant(spec)} AND e.actor_type <> 'database'"
-            f" AND e.result = '{Result.SUCCESS}'"
+        changed=changed,
+        covered=_covered(verbs, fields),
+        plain_facts=_array(_facts(operation.value)),
+        named_facts=_by_verb(
+            (named.verb.value, _array(_facts(named.verb.value))) for named in verbs
         ),
-        is_told_everywhere="true" if spec.organization else _told_everywhere(spec, key),
-        tells_insert=f"{called} AND {tells.insert}",
-        tells_update=f"{called} AND {tells.update}",
-        tells_delete=f"{called} AND {tells.delete}",
+        insert=insert,
     )
 
 
-_TOLD_EVERYWHERE = """
-    NOT EXISTS (
-        SELECT FROM organizations_membership m WHERE m.user_id = r.{person}
-        AND NOT EXISTS (
-            SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
-            AND e.resource_type = '{type}' AND e.resource_id = r.{key}
-            AND e.organization_id = m.organization_id AND e.changes = told AND e.action = told_as
-            AND e.result = 'success')
-        -- Who joins in this transaction was not there yet when it was told.
-        AND NOT EXISTS (
-            SELECT FROM audit_inbox e WHERE e.xid = pg_current_xact_id()
-            AND e.resource_type = 'membership' AND e.resource_id = m.id
-            AND e.organization_id = m.organization_id))
-"""
-"""What happens to a person is told to each organization that the person belongs to."""
-
-
-def _told_everywhere(spec: Resource | Part, key: str) -> str:
-    type_name = spec.of if isinstance(spec, Part) else spec.name
-    return _TOLD_EVERYWHERE.format(person=_person(spec, key), type=type_name, key=key)
-
-
-def _person(spec: Resource | Part, key: str) -> str:
-    """The column that names the person whose row it is."""
-    return key if isinstance(spec, Part) else spec.person
-
-
-def _called(label: str) -> str:
-    """Whether the entry calls the row what it is called. Of a path only the last part, which is a
-    column of the row: the rest would have to be looked up, and may be gone by now."""
-    path, joint, name = label.rpartition(" || ")
-    if "SELECT" in name:
-        return "true"
-    if not joint:
-        return f"told_of = {name}"
-    _, _, separator = path.rpartition(" || ")
-    ending = f"({separator} || {name})"
-    return f"right(told_of, length({ending})) = {ending}"
-
-
-def _same_tenant(spec: Resource | Part) -> str:
-    return f" AND e.organization_id = r.{spec.organization}" if spec.organization else ""
-
-
-class _Tells(NamedTuple):
-    """Conditions under which the changes `told` tell the change at hand, for each operation."""
-
-    insert: str
-    update: str
-    delete: str
-
-
-def _tells(spec: Resource, fields: dict[str, Field[Any, Any]]) -> _Tells:
-    recorded = policy.recorded_columns(spec)
-    insert, update, delete = (
-        [_is_one_of("told_as", policy.actions_of(spec, operation))]
-        for operation in (Operation.INSERT, Operation.UPDATE, Operation.DELETE)
+def _link_function(spec: Part, operation: Operation, function: str) -> str:
+    """Rows of a link table are values of a field of what they belong to: one entry a resource."""
+    rows = "audit_new" if operation is Operation.INSERT else "audit_old"
+    grouped = ", ".join(f"r.{c}" for c in filter(None, (spec.key, spec.organization)))
+    name = f"COALESCE({spec.name}, r.{spec.value}::text)"
+    source = (
+        f'(SELECT {grouped}, jsonb_agg({name} ORDER BY {name} COLLATE "C") AS audit_names'
+        f" FROM {rows} AS r {spec.name_join} GROUP BY {grouped}) AS r"
     )
-    for c in recorded:
-        new, old = (
-            changes_sql.value(fields[c], f"NEW.{c}"),
-            changes_sql.value(fields[c], f"OLD.{c}"),
-        )
-        pair = f"told -> '{c}'"
-        insert.append(f"(NEW.{c} IS NULL OR {pair} = jsonb_build_array(NULL, {new}))")
-        update.append(
-            f"(NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR {pair} = jsonb_build_array({old}, {new}))"
-        )
-        delete.append(f"(OLD.{c} IS NULL OR {pair} = jsonb_build_array({old}, NULL))")
-    others = [c for c in fields if c not in recorded and c not in spec.silent]
-    update += [f"(NEW.{c} IS NOT DISTINCT FROM OLD.{c} OR told ? '{c}')" for c in others]
-    return _Tells(*(" AND ".join(each) for each in (insert, update, delete)))
-
-
-def _is_one_of(name: str, words: Iterable[str]) -> str:
-    return f"{name} IN ({', '.join(repr(word) for word in words)})"
-
-
-def _tells_link(spec: Part) -> _Tells:
-    """The name is listed; when what was linked is itself gone, any list of the field will do."""
-
-    def lists(action: str, place: int, record: str) -> str:
-        name = COLUMN.sub(f"{record}.{spec.value}", spec.names)
-        names = f"told -> '{spec.field}' -> {place}"
-        return (
-            f"told_as = '{action}' AND COALESCE(jsonb_typeof({names}) = 'array', false)"
-            f" AND COALESCE({names} ? {name}, {name} IS NULL)"
-        )
-
-    return _Tells(lists("grant", 1, "NEW"), "false", lists("revoke", 0, "OLD"))
-
-
-def _organizations(spec: Resource | Part, key: str) -> str:
-    if spec.organization:
-        return f"(SELECT r.{spec.organization})"
-    person = _person(spec, key)
-    of_person = f"FROM organizations_membership m WHERE m.user_id = r.{person}"
-    return (
-        f"(SELECT m.organization_id {of_person} UNION ALL"
-        f" SELECT '{ulid.NIL}'::uuid WHERE NOT EXISTS (SELECT {of_person}))"
+    pair = (
+        "audit_names, '[]'::jsonb" if operation is Operation.DELETE else "'[]'::jsonb, audit_names"
     )
+    action = _LINK_ACTIONS[operation]
+    insert = _INSERT.format(
+        columns=_COLUMNS,
+        type=spec.of,
+        key=spec.key,
+        label=spec.label,
+        joins=spec.joins,
+        organization=f"r.{spec.organization}" if spec.organization else "o.organization_id",
+        organizations="" if spec.organization else _ORGANIZATIONS.format(person=spec.key),
+        source=source,
+        action=f"'{action}'",
+        context="plain",
+        changes=f"jsonb_build_object('{spec.field}', jsonb_build_array({pair}))",
+        where="",
+    )
+    return _FUNCTION.format(
+        function=function,
+        changed=f"SELECT FROM {rows}",
+        covered="",
+        plain_facts=_array(_facts(action)),
+        named_facts=_array(()),
+        insert=insert,
+    )
+
+
+def _covered(verbs: list[policy.NamedChange], fields: Iterable[str]) -> str:
+    """PL/pgSQL that sets `covered` to the columns that the statement's verb covers here; it stays
+    NULL for a verb that does not belong to the table and operation."""
+    if not verbs:
+        return ""
+    unknown = {column for named in verbs for column in named.fields} - {*fields}
+    if unknown:
+        raise ValueError(f"audit/policy.py: a verb covers {unknown}, which are no columns")
+    return f"covered := {_by_verb((n.verb.value, _array(n.fields)) for n in verbs)};"
+
+
+def _by_verb(results: Iterable[tuple[str, str]]) -> str:
+    cases = "".join(f" WHEN '{verb}' THEN {result}" for verb, result in results)
+    return f"CASE words.verb{cases} END" if cases else "NULL"
+
+
+def _facts(action: str) -> tuple[str, ...]:
+    known = policy.action(action)
+    assert known is not None, f"audit/policy.py does not list the action {action}"
+    return known.context
+
+
+def _array(words: Iterable[str]) -> str:
+    return f"ARRAY[{_texts(words)}]::text[]"
+
+
+def _texts(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)

@@ -19,7 +19,7 @@ from audit.capture import inbox
 from audit.policy import Use
 
 OF_THE_LOG = (
-    "^audit_((archive|count|field|hold|inbox|label|ledger|log|name|removal|repeat|sealing|subject)$"
+    "^audit_((archive|count|field|hold|inbox|label|ledger|left|log|name|removal|repeat|sealing|subject)$"
     "|ledger_|merging_|kept_|removed_)"
 )
 """The names of the log's own tables: what entries lie in, and what is known of them."""
@@ -117,7 +117,7 @@ def _grant_log(cursor: object, role: str) -> None:
 
 
 _SEALER = (
-    "GRANT SELECT, DELETE ON audit_inbox TO {role}",
+    "GRANT SELECT, DELETE ON audit_inbox, audit_left TO {role}",
     "GRANT SELECT, INSERT ON audit_ledger TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_count, audit_field,"
     " audit_sealing TO {role}",

@@ -67,6 +67,8 @@ def seal(using: str = "sealer", batch: int = BATCH) -> Sealed:
         lo, upper, is_behind = _window(connection, batch)
         moved = _move(connection, lo, upper)
         with connection.cursor() as cursor:
+            # Of transactions that have ended: nobody asks any more who left in them.
+            cursor.execute("DELETE FROM audit_left WHERE xid < %s::xid8", [upper])
             cursor.execute(
                 "UPDATE audit_sealing SET lo = %s::xid8, sealed_at = now() WHERE %s > 0"
                 " OR sealed_at < now() - interval '1 second'",
@@ -105,6 +107,7 @@ def _start_incarnation(connection: BaseDatabaseWrapper) -> None:
     nothing about entries that came with the data. Those have all committed; seal them now."""
     _move(connection, "0", str(2**63))
     with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM audit_left")
         cursor.execute(
             "UPDATE audit_sealing SET lo = '0', incarnation = incarnation + 1, sealed_at = now(),"
             " system_identifier = (SELECT system_identifier FROM pg_control_system())"

@@ -12,6 +12,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 import organizations.clock
 import organizations.ulid
+from audit.capture import triggers
 
 SQL = Path(__file__).parent / "sql"
 
@@ -23,7 +24,7 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
         sealer = settings.DATABASES["sealer"]["USER"]
         for file in sorted(SQL.glob("*.sql")):
             sql = file.read_text().replace("{owner}", owner).replace("{sealer}", sealer)
-            cursor.execute(sql)
+            cursor.execute(sql.replace("{row_actions}", triggers.row_actions()))
 
 
 class Migration(migrations.Migration):

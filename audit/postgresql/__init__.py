@@ -1,1 +1,1 @@
-"""The database backend: Django's own for PostgreSQL, whose writes tell what they did to rows."""
+"""The database backend: Django's own for PostgreSQL, whose writes are announced."""

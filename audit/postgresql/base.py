@@ -1,4 +1,4 @@
-"""`ENGINE = "audit.postgresql"`: Django's PostgreSQL backend with the capturing compilers."""
+"""`ENGINE = "audit.postgresql"`: Django's for PostgreSQL, with compilers that announce."""
 
 from __future__ import annotations
 
@@ -63,8 +63,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def preparing_cursor(self) -> CursorWrapper:
         """A cursor for statements that come again and again with other values: saves of one row.
 
-        Such a statement is long, since it carries the making of its entry; to plan it would take
-        longer than to execute it.
+        To plan such a statement would take as long as to execute it.
         """
         self.ensure_connection()
         assert self.connection is not None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from django.db import connections, transaction
 
 from audit.capture import inbox
-from audit.capture.inbox import PLAIN_LABEL, Draft
+from audit.capture.inbox import Draft
 from audit.ledger import replica
 from audit.policy import Result
 from audit.redaction import clean
@@ -105,8 +105,7 @@ def _enter(
         connections[using],
         action,
         "audit_log",
-        PLAIN_LABEL,
-        [Draft(None, organization.pk, (organization.slug,))],
+        [Draft(None, organization.pk, organization.slug)],
         {"reason": reason, "requested_by": requested_by},
         Result.SUCCESS,
     )

@@ -21,7 +21,7 @@ Connection = psycopg.Connection[Any]
 ENTRY = (
     "INSERT INTO audit_inbox ({columns}) SELECT {values} FROM (SELECT"
     " gen_random_uuid() AS organization_id, 'user' AS actor_type, 'mallory' AS actor_label,"
-    " 'delete' AS action, 'project' AS resource_type, 'x' AS resource_label, 'api' AS interface) e"
+    " 'view' AS action, 'project' AS resource_type, 'x' AS resource_label, 'api' AS interface) e"
 )
 COLUMNS = (
     "organization_id, actor_type, actor_label, action, resource_type, resource_label, interface"
@@ -46,6 +46,7 @@ def insert(columns: str, values: str) -> str:
     [
         insert(f"id, {COLUMNS}", f"gen_random_uuid(), {COLUMNS}"),
         insert(f"xid, {COLUMNS}", f"'5'::xid8, {COLUMNS}"),
+        insert(f"changes, {COLUMNS}", f"'{{}}'::jsonb, {COLUMNS}"),
         "UPDATE audit_inbox SET actor_label = 'somebody else'",
         "DELETE FROM audit_inbox",
         "TRUNCATE audit_inbox",
@@ -63,15 +64,20 @@ def insert(columns: str, values: str) -> str:
         "UPDATE audit_repeat SET entry = '{}'",
         "TRUNCATE organizations_project",
         "ALTER TABLE audit_inbox DISABLE TRIGGER ALL",
-        "ALTER TABLE organizations_project DISABLE TRIGGER audit_guard",
+        "ALTER TABLE organizations_project DISABLE TRIGGER audit_update",
         "ALTER TABLE audit_ledger DISABLE ROW LEVEL SECURITY",
-        "DROP TRIGGER audit_guard ON organizations_project",
+        "DROP TRIGGER audit_update ON organizations_project",
         "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE sql AS ''",
         "SET session_replication_role = replica",
         "SET ROLE dotenv_owner",
         "SET ROLE dotenv_sealer",
         "SELECT audit_flush_repeats()",
         "SELECT audit_enter_sealing('x')",
+        "SELECT audit_said()",
+        "SELECT audit_last_name(gen_random_uuid(), 'user', gen_random_uuid())",
+        "INSERT INTO audit_left (person_id, organization_id) VALUES (gen_random_uuid(), NULL)",
+        "DELETE FROM audit_left",
+        "ALTER ROLE CURRENT_USER SET audit.act = 'always'",
         "SELECT audit_ensure_partitions(now(), now())",
         "DROP TABLE audit_ledger",
         "CREATE TABLE public.mine (x int)",
@@ -112,6 +118,17 @@ def test_the_application_role_cannot_pose_as_the_database(
         application_connection.execute(insert(COLUMNS, values))  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("action", ["create", "update", "delete", "grant", "rotate", "leave"])
+def test_the_application_role_cannot_enter_that_a_row_changed(
+    application_connection: Connection, action: str
+) -> None:
+    """An entry with changes, or with an action of rows, is proof that a row changed."""
+    with pytest.raises(errors.CheckViolation):
+        application_connection.execute(
+            insert(COLUMNS, re.sub(r"\baction\b", f"'{action}'", COLUMNS))  # type: ignore[call-overload]
+        )
+
+
 MUCH = "(SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 200))"
 
 
@@ -120,7 +137,7 @@ MUCH = "(SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 
     [
         *((name, MUCH) for name in ("actor_type", "actor_label", "action", "interface", "result")),
         *((name, MUCH) for name in ("resource_type", "resource_label")),
-        *((name, f"'{text}'::jsonb") for name in ("changes", "context") for text in ("[]", "5")),
+        *(("context", f"'{text}'::jsonb") for text in ("[]", "5")),
     ],
 )
 def test_an_entry_that_could_not_be_sealed_or_shown_is_refused(
@@ -161,6 +178,8 @@ REPEATED: dict[str, Any] = {
         {**REPEATED, "resource_label": "a" * 2001},
         {**REPEATED, "context": [1]},
         {**REPEATED, "changes": 1},
+        {**REPEATED, "changes": {"name": ["a", "b"]}},
+        {**REPEATED, "action": "update"},
         {},
     ],
 )

@@ -117,7 +117,7 @@ def test_a_line_of_the_exempt_that_is_wrong(
         ({"recorded": ("token_hash",)}, "'token_hash' cannot be recorded (BinaryField)"),
         ({"recorded": ("seen_from",)}, "'seen_from' is both recorded and silent"),
         ({"silent": ("updated_at", "colour")}, "silent names 'colour'"),
-        ({"label": "{colour}"}, "label names 'colour'"),
+        ({"label": "r.colour"}, "label names 'colour'"),
         ({"organization": "tenant_id"}, "organization names 'tenant_id'"),
         ({"organization": "", "person": "whom"}, "person names 'whom'"),
         ({"fixed": ("colour",)}, "fixed names 'colour'"),

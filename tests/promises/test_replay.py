@@ -137,8 +137,6 @@ def do_to_project(organization: Organization, step: str, which: int, name: str) 
                         "UPDATE organizations_project SET description = %s WHERE id = %s",
                         [description, project.pk],
                     )
-                # Entered now and not at the end, so that what follows is told after it.
-                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
                 cursor.execute("SET LOCAL audit.reason = ''")
         case "delete" if project:
             project.delete()

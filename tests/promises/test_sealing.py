@@ -141,7 +141,7 @@ def test_a_month_without_a_partition_is_never_refused(
     superuser_connection.execute(
         "INSERT INTO audit_inbox (id, organization_id, actor_type, actor_label, action,"
         " resource_type, resource_label, interface) VALUES (audit_uuid7('1987-02-03'::timestamptz),"
-        " %s, 'system', 'system', 'create', 'project', 'old', 'command')",
+        " %s, 'system', 'system', 'view', 'project', 'old', 'command')",
         [organization.pk],
     )
     seal_everything()

@@ -1,6 +1,11 @@
--- Where the entry of a change is inserted, in the transaction of the change.
--- Small and unpartitioned: the guard probes it at each commit. No key is unique here, so no
--- writer ever waits for another.
+-- Where the entry of a change is inserted, by the statement that makes the change.
+-- Small, unpartitioned, with no more indexes than are needed. No key is unique here, so no writer
+-- ever waits for another.
+
+-- Whether an entry of this action says that a row changed: the database alone enters those.
+CREATE FUNCTION audit_is_of_row(action text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN action IN ({row_actions});
 
 CREATE TABLE audit_inbox (
     id uuid NOT NULL DEFAULT audit_uuid7(),
@@ -21,9 +26,12 @@ CREATE TABLE audit_inbox (
     user_agent text NOT NULL DEFAULT '',
     changes jsonb NOT NULL DEFAULT '{}',
     context jsonb NOT NULL DEFAULT '{}',
-    -- Only the guard, which runs as the owner, speaks for the database.
-    CONSTRAINT audit_inbox_database_is_the_guard CHECK (
+    -- Only the triggers of audited tables, which run as the owner, speak for the database, and say
+    -- that a row changed: an entry with changes is proof of them.
+    CONSTRAINT audit_inbox_database_is_the_owner CHECK (
         (actor_type <> 'database' AND interface <> 'database') OR current_user = '{owner}'),
+    CONSTRAINT audit_inbox_rows_are_the_databases CHECK (
+        (changes = '{}' AND NOT audit_is_of_row(action)) OR current_user = '{owner}'),
     -- One entry that does not fit the ledger's indexes would hold up the sealing of all others.
     CONSTRAINT audit_inbox_can_be_sealed CHECK (
         octet_length(resource_label) <= 2000 AND octet_length(actor_label) <= 2000
@@ -32,8 +40,9 @@ CREATE TABLE audit_inbox (
         AND jsonb_typeof(changes) = 'object' AND jsonb_typeof(context) = 'object')
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
-CREATE INDEX audit_inbox_guard ON audit_inbox (xid, resource_type, resource_id);
-CREATE INDEX audit_inbox_page ON audit_inbox (organization_id, id DESC);
+CREATE INDEX audit_inbox_sealing ON audit_inbox (xid);
+-- Read backwards, as ids grow: each new one goes to the right edge.
+CREATE INDEX audit_inbox_page ON audit_inbox (organization_id, id);
 
 -- An entry kept as JSON, back as a row.
 CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
@@ -47,8 +56,7 @@ CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
         result text, interface text, user_agent text, changes jsonb, context jsonb);
 END;
 
--- Whether it can be entered, as the constraints of the inbox say, and does not speak for the
--- database.
+-- Whether the application may enter it itself, as the constraints of the inbox say.
 CREATE FUNCTION audit_is_enterable(entry jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE BEGIN ATOMIC
     SELECT num_nulls(e.organization_id, e.actor_type, e.actor_label, e.action, e.resource_type,
@@ -57,7 +65,8 @@ LANGUAGE sql IMMUTABLE BEGIN ATOMIC
         AND octet_length(e.resource_label) <= 2000 AND octet_length(e.actor_label) <= 2000
         AND greatest(octet_length(e.actor_type), octet_length(e.action),
             octet_length(e.resource_type), octet_length(e.result), octet_length(e.interface)) <= 100
-        AND jsonb_typeof(e.changes) = 'object' AND jsonb_typeof(e.context) = 'object'
+        AND e.changes = '{}' AND NOT audit_is_of_row(e.action)
+        AND jsonb_typeof(e.context) = 'object'
     FROM audit_as_row(entry) AS e;
 END;
 

@@ -1,0 +1,107 @@
+-- What the triggers of audited tables share (audit/capture/triggers.py makes those from the policy):
+-- the words of a statement, and who has left in this transaction. Only the owner may run these
+-- functions, and only the triggers do, whose search path they use.
+
+CREATE TYPE audit_words AS (
+    actor_type text, actor_id uuid, actor_label text, interface text, ip inet, user_agent text,
+    request_id uuid, verb text, facts jsonb, context jsonb, at timestamptz,
+    -- The ids of the statement's entries: 16 digits that all share, and where to count on from.
+    head text, tail bigint);
+
+-- Who acts, to what end and from where: as the statement under way says itself, or, when a reason
+-- is named, the role of the database session. NULL when nobody says.
+--
+-- A statement leaves its words in `audit.act`, behind its own time. Words of an earlier statement,
+-- of a session's setting or of a role's default have another time and are not used. A time takes 17
+-- characters until 2286.
+CREATE FUNCTION audit_said() RETURNS audit_words
+LANGUAGE plpgsql AS $$
+DECLARE
+    said text := current_setting('audit.act', true);
+    reason text;
+    made text;
+    words audit_words;
+BEGIN
+    IF starts_with(said, extract(epoch FROM statement_timestamp())::text) THEN
+        words := jsonb_populate_record(NULL::audit_words, substr(said, 18)::jsonb);
+        -- Asked here: the triggers run as the owner, whom no constraint of the inbox keeps from it.
+        IF words.actor_type = 'database' OR words.interface = 'database' THEN
+            RAISE EXCEPTION 'audit: a statement cannot act as the database'
+                USING ERRCODE = 'check_violation';
+        END IF;
+        IF words.at IS NOT NULL AND NOT pg_has_role(session_user, current_user, 'USAGE') THEN
+            RAISE EXCEPTION 'audit: only the owner of the tables may choose the time of an entry'
+                USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        words.user_agent := COALESCE(words.user_agent, '');
+        words.context := COALESCE(words.context, '{}');
+    ELSE
+        reason := btrim(COALESCE(current_setting('audit.reason', true), ''));
+        IF reason = '' THEN
+            RETURN NULL;
+        END IF;
+        words.actor_type := 'database';
+        words.actor_label := session_user;
+        words.interface := 'database';
+        words.ip := inet_client_addr();
+        words.user_agent := COALESCE(current_setting('application_name', true), '');
+        words.context := jsonb_build_object('reason', left(reason, 500));
+    END IF;
+    -- One id a statement, counted on: random bits for each entry were a third of its cost. The bit
+    -- that is cleared leaves room to count.
+    made := translate(
+        (CASE WHEN words.at IS NULL THEN audit_uuid7() ELSE audit_uuid7(words.at) END)::text,
+        '-', '');
+    words.head := left(made, 16);
+    words.tail := ('x' || substr(made, 17))::bit(64)::bigint & (-2305843009213693953);
+    RETURN words;
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_said() FROM PUBLIC;
+
+-- Those of `facts` that an entry may carry, beside what it carries anyway.
+CREATE FUNCTION audit_context(context jsonb, facts jsonb, allowed text[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN context || COALESCE((SELECT jsonb_object_agg(key, value) FROM jsonb_each(facts)
+                                WHERE key = ANY (allowed)), '{}');
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_context(jsonb, jsonb, text[]) FROM PUBLIC;
+
+-- What a resource was called last, when what it is named after is gone. A function, so that a plan
+-- over all partitions is made only when it is asked.
+CREATE FUNCTION audit_last_name(organization uuid, type text, resource uuid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT e.resource_label FROM audit_entry e
+            WHERE e.organization_id = organization AND e.resource_id = resource
+            AND e.resource_type = type ORDER BY e.id DESC LIMIT 1);
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_last_name(uuid, text, uuid) FROM PUBLIC;
+
+-- Who left which organization in a transaction that may still run: what changes of them later in it
+-- is entered in the log of that organization too. The sealer empties it.
+CREATE TABLE audit_left (
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    person_id uuid NOT NULL,
+    organization_id uuid NOT NULL
+);
+CREATE INDEX audit_left_person ON audit_left (person_id, xid);
+
+-- Before the row goes: one statement may end a membership and change the person, in either order.
+CREATE FUNCTION audit_note_leaving() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO audit_left (person_id, organization_id) VALUES (OLD.user_id, OLD.organization_id);
+    RETURN OLD;
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_note_leaving() FROM PUBLIC;
+
+-- Refuse that a row becomes another one, or another's. Arguments: what never changes, in words, and
+-- the key's column.
+CREATE FUNCTION audit_refuse_move() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit: % % never changes', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1]
+        USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME,
+        HINT = 'No entry could describe it: remove the row and add another.';
+END $$;
