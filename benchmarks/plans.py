@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from audit.postgresql.base import PreparingCursor
+from organizations.postgresql.base import PreparingCursor
 
 
 class Statement(NamedTuple):

@@ -60,7 +60,7 @@ def database(url: str, variable: str) -> dict[str, Any]:
     for name, value in _PATIENCE.items():
         parts.setdefault(name, value)
     return {
-        "ENGINE": "audit.postgresql",
+        "ENGINE": "organizations.postgresql",
         "NAME": parts.pop("dbname"),
         "USER": parts.pop("user"),
         "PASSWORD": parts.pop("password", "") or "",

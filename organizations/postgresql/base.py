@@ -1,4 +1,4 @@
-"""`ENGINE = "audit.postgresql"`: Django's for PostgreSQL, with compilers that announce."""
+"""`ENGINE = "organizations.postgresql"`: Django's for PostgreSQL, with compilers that announce."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PreparingCursor(base.ServerBindingCursor):
 
 
 class DatabaseOperations(PostgresOperations):
-    compiler_module = "audit.postgresql.compiler"
+    compiler_module = "organizations.postgresql.compiler"
 
     def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:
         if isinstance(cursor, PreparingCursor):
