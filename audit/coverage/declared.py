@@ -486,7 +486,8 @@ def _resource_line(spec: policy.Resource) -> str:
     columns = policy.columns(spec.model_class())
     recorded = policy.recorded_columns(spec)
     key = str(spec.model_class()._meta.pk.column)
-    named = [c for c in columns if c not in (*recorded, *spec.silent, key)]
+    # By name: the order of columns depends on what was imported first.
+    named = sorted(c for c in columns if c not in (*recorded, *spec.silent, key))
     verbs = sorted({named.verb.value for named in spec.verbs})
     cells = (recorded, named, spec.silent, verbs)
     listed = (", ".join(f"`{name}`" for name in cell) or "–" for cell in cells)
