@@ -15,6 +15,7 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
@@ -123,6 +124,16 @@ def networks(texts: list[str], variable: str) -> list[Network]:
                 " your proxies, such as 127.0.0.1,10.0.0.0/24."
             ) from error
     return found
+
+
+def base_url(text: str, variable: str) -> str:
+    """The service's own address: scheme and host, no more, as it is served at the root."""
+    parts = urlsplit(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise ImproperlyConfigured(
+            f"{variable} is {text!r}. Write scheme and host, such as https://dotenv.example.com."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 class DemoSecrets(NamedTuple):

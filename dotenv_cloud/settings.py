@@ -75,6 +75,17 @@ else:
         ).split(",")
     ]
 
+# Where links in e-mails lead. Never the Host of a request: whoever sends one chooses it.
+if TESTING:
+    BASE_URL = "http://testserver"
+elif DEMO:
+    BASE_URL = env.str("BASE_URL", default=f"http://127.0.0.1:{os.environ.get('PORT') or 8000}")
+else:
+    BASE_URL = required(
+        "BASE_URL", "Set it to the address that people use, such as https://dotenv.example.com."
+    )
+BASE_URL = environment.base_url(BASE_URL, "BASE_URL")
+
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 MASTER_KEY_CURRENT, MASTER_KEYS = environment.master_keys(MASTER_KEYS_TEXT)
 del MASTER_KEYS_TEXT
@@ -182,6 +193,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "audit.middleware.RequestContextMiddleware",
     "dotenv_cloud.observability.access_log.RequestMiddleware",
+    "dotenv_cloud.pages.PageMiddleware",
     "audit.ledger.replica.ReplicaMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

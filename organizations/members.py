@@ -15,6 +15,7 @@ from django.core.mail import send_mail
 from django.core.validators import validate_email
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from organizations import clock, permissions, roles
 from organizations.models import Invitation, Membership, Organization, User
@@ -83,16 +84,17 @@ def invite(
     return Invited(invitation, token)
 
 
-def send_invitation(invited: Invited, link: str) -> None:
-    """Send the e-mail once the invitation has committed. `link` is absolute, with the token."""
+def send_invitation(invited: Invited) -> None:
+    """Send the e-mail, with the link, once the invitation has committed."""
     invitation = invited.invitation
+    path = reverse("invitation", kwargs={"token": invited.token})
     body = render_to_string(
         "organizations/email/invitation.txt",
         {
             "organization": invitation.organization,
             "role": roles.Role(invitation.role).label,
             "invited_by": invitation.invited_by,
-            "link": link,
+            "link": f"{settings.BASE_URL}{path}",
             "expires_at": invitation.expires_at,
         },
     )
@@ -111,12 +113,20 @@ def find_invitation(token: str) -> Invitation | None:
     )
 
 
+def take(invitation: Invitation) -> Invitation:
+    """The invitation, for whoever comes first: until the transaction ends it is theirs, and all
+    others wait for how that turns out. Raises ValidationError when it is not open any more."""
+    still_open = Invitation.objects.select_for_update(of=("self",)).select_related("organization")
+    mine = still_open.filter(pk=invitation.pk, accepted_at=None, expires_at__gt=clock.now()).first()
+    if mine is None:
+        raise ValidationError("This invitation has expired or was used; ask for a new one.")
+    return mine
+
+
 @transaction.atomic
 def accept(invitation: Invitation, user: User) -> Membership:
     """Join by invitation; the invitation must be to the person's own address."""
-    invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
-    if not invitation.is_open:
-        raise ValidationError("This invitation has expired or was used; ask for a new one.")
+    invitation = take(invitation)
     if invitation.email.lower() != user.email.lower():
         raise ValidationError(
             f"This invitation was sent to {invitation.email}; sign in with that address."

@@ -9,7 +9,6 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from organizations import creation, members, permissions, roles, ulid
@@ -145,8 +144,7 @@ def _invite(request: Any, form: InviteForm) -> bool:
     except ValidationError as error:
         form.refuse(request, error)
         return False
-    link = request.build_absolute_uri(reverse("invitation", kwargs={"token": invited.token}))
-    members.send_invitation(invited, link)
+    members.send_invitation(invited)
     messages.success(request, f"An invitation is on its way to {invited.invitation.email}.")
     return True
 

@@ -21,6 +21,7 @@ PRODUCTION = {
     "SECRET_KEY": "0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQ",
     "MASTER_KEYS": f"1:{KEY_1}",
     "ALLOWED_HOSTS": "dotenv.example.com",
+    "BASE_URL": "https://dotenv.example.com",
     "DATABASE_URL": "postgresql://dotenv_app:word@db.example.com/dotenv_cloud?sslmode=require",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, views
 from django.contrib.auth.decorators import login_required
@@ -84,6 +85,7 @@ class ResetPassword(views.PasswordResetView):
                 resource_label=user.email,
                 organization_id=TO_EACH_ORGANIZATION,
             )
+        self.extra_email_context = {"base_url": settings.BASE_URL}
         return super().form_valid(form)
 
 
@@ -102,7 +104,14 @@ class ChooseNewPassword(views.PasswordResetConfirmView):
     success_url = reverse_lazy("password_reset_complete")
     extra_context = {"heading": "Choose a new password", "button": "Set password"}
 
+    @method_decorator(transaction.atomic)
     def form_valid(self, form: Any) -> HttpResponse:
+        # The link is good for one password: whoever else used it waits here, and then it is not.
+        form.user = User.objects.select_for_update().get(pk=form.user.pk)
+        token = self.request.session.get(views.INTERNAL_RESET_SESSION_TOKEN)
+        if not self.token_generator.check_token(form.user, token):
+            self.validlink = False
+            return self.render_to_response(self.get_context_data(form=None), status=409)
         response = super().form_valid(form)
         # Whoever has just shown that the mail is theirs need not wait for others' attempts.
         limits.forget("sign_in_account", form.user.email)
@@ -287,6 +296,8 @@ def _not_open(request: HttpRequest, found: Invitation | None) -> HttpResponse:
 
 def _join(request: HttpRequest, found: Any, form: forms.JoinForm | None) -> HttpResponse:
     with transaction.atomic():
+        # Before there is an account: of several who use the link at once, one makes it.
+        found = members.take(found)
         if form is None:
             members.accept(found, request.user)  # type: ignore[arg-type]
         else:

@@ -117,8 +117,7 @@ class Members(ApiView):
             invited_by=self.principal.user,
             granter=self.principal.abilities,
         )
-        link = request.build_absolute_uri(f"/invitations/{invited.token}")
-        members.send_invitation(invited, link)
+        members.send_invitation(invited)
         return data(resources.invitation(invited.invitation), 201, message="Invitation sent.")
 
     def _memberships(self) -> QuerySet[Membership]:

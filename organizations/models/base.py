@@ -31,6 +31,14 @@ class Timestamped(models.Model):
             kwargs["update_fields"] = {*kwargs["update_fields"], "updated_at"}
         super().save(*args, **kwargs)
 
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the row with what hangs on it. Of several who do so at once, one does: the others
+        get DoesNotExist, as does whoever comes later."""
+        total, by_model = super().delete(*args, **kwargs)
+        if not by_model.get(self._meta.label):
+            raise type(self).DoesNotExist(f"{self._meta.verbose_name} {self.pk} is gone.")  # type: ignore[attr-defined]
+        return total, by_model
+
     @property
     def ulid(self) -> str:
         return ulid.to_text(self.id)
