@@ -128,6 +128,26 @@ def test_every_setting_is_in_the_table() -> None:
     assert listed - read - elsewhere == set()
 
 
+def test_every_decision_is_in_the_index() -> None:
+    directory = ROOT / "docs" / "decisions"
+    index = text(directory / "README.md")
+    decisions = sorted(directory.glob("[0-9]*.md"))
+    assert decisions
+    assert len({page.name[:4] for page in decisions}) == len(decisions)
+    for page in decisions:
+        assert f"({page.name})" in index
+        for heading in ("Context", "Decision", "Alternatives", "Consequences"):
+            assert f"\n## {heading}\n" in text(page), f"{page.name}: {heading}"
+
+
+def test_every_dependency_is_explained() -> None:
+    page = text(ROOT / "docs" / "dependencies.md").lower()
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    for name in (re.match(r"[\w.-]+", dependency)[0] for group in groups for dependency in group):  # type: ignore[index]
+        assert name.removeprefix("types-").lower() in page, name
+
+
 def test_commit_hooks_run_tools_that_are_locked() -> None:
     configuration = yaml.safe_load(text(ROOT / ".pre-commit-config.yaml"))
     locked = text(ROOT / "requirements-dev.lock")
