@@ -62,4 +62,4 @@ def test_links_in_mails_lead_to_the_configured_address(
         links = re.findall(r"\S+://\S+", str(message.body))
         assert links, message.body
         assert all(link.startswith("https://dotenv.example.com/") for link in links)
-        assert host not in str(message.message())
+        assert host not in str(message.body)
