@@ -200,8 +200,11 @@ def _words() -> Iterator[CheckMessage]:
                     f"{spec.model} in {PAGE}: the verb {str(named.verb)!r} is not an action.",
                     "Add it to ACTIONS, or correct it.",
                 )
-        if spec.name not in policy.RESOURCE_TYPES:
-            yield _error(9, f"RESOURCE_TYPES of {PAGE} has no words for {spec.name!r}.")
+    for name, described in policy.TYPES.items():
+        words = {*(s.action for s in described.sentences), *(e.action for e in described.events)}
+        for word in sorted(words - {"*"}):
+            if policy.action(word) is None:
+                yield _error(8, f"{name!r} in {PAGE}: {word!r} is not an action.")
     twice = Counter(action.name for action in policy.ACTIONS)
     twice.update(spec.name for spec in policy.RESOURCES)
     for name in [name for name, count in twice.items() if count > 1]:

@@ -80,11 +80,56 @@ class Exempt:
     use: Use = Use.READ
 
 
+class OcsfClass(StrEnum):
+    """The class of the Open Cybersecurity Schema Framework that an entry is exported as."""
+
+    ACCOUNT = "Account Change"
+    API = "API Activity"
+    AUTHENTICATION = "Authentication"
+    ENTITY = "Entity Management"
+    GROUP = "Group Management"
+    USER_ACCESS = "User Access Management"
+
+
+class Words(NamedTuple):
+    """What people call a type. name: everywhere it is shown; without one, its name in the code.
+    also: in questions. typed: after `type:`."""
+
+    name: str = ""
+    also: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
+
+
+class Sentence(NamedTuple):
+    """How an entry of an action reads: the first that fits; without one, "created project my-app".
+
+    text: `[]` is the label, `[part]` one of `parts` of it; `{name}` is another part, a fact, or
+        what a field became (`{name.before}`: what it was), and `{name:word}` counts: 3 words. A
+        sentence that lacks one of them does not fit.
+    where: a field that changed, what it became (`is_active=False`), the result, or `own`: the actor
+        is the resource.
+    """
+
+    action: str
+    text: str
+    where: str = ""
+
+
+class Event(NamedTuple):
+    """The class of an action (`*`: of any) in exports for OCSF; without one it is ENTITY."""
+
+    action: str
+    ocsf: OcsfClass
+
+
 @dataclass(frozen=True)
 class Resource:
-    """An audited model.
+    """An audited model: all that is said of it.
 
-    name: the resource type of its entries.
+    name: the resource type of its entries; words: what people call it.
+    sentences, events: how entries of it read, and are exported as.
+    parts: the parts of its label, as a regular expression with names; is_path: whether labels of
+        others lie below it, as `my-app/production` does below `my-app`.
     recorded: fields whose values enter entries, before and after.
     label: SQL of what the row is called, over the row, `r`, and the rows that `joins` finds for it;
         NULL when a part of a path is missing, for then it is called as it was last.
@@ -107,9 +152,25 @@ class Resource:
     person: str = "id"
     fixed: tuple[str, ...] = ()
     joins: str = ""
+    words: Words = Words()
+    parts: str = ""
+    is_path: bool = False
+    sentences: tuple[Sentence, ...] = ()
+    events: tuple[Event, ...] = ()
 
     def model_class(self) -> type[Model]:
         return apps.get_model(self.model)
+
+
+@dataclass(frozen=True)
+class Other:
+    """A resource type that is no model; the rest as for Resource."""
+
+    name: str
+    words: Words = Words()
+    sentences: tuple[Sentence, ...] = ()
+    events: tuple[Event, ...] = ()
+    parts: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,6 +240,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "organization",
         "organizations.Organization",
+        words=Words(typed=("org",)),
         recorded=("name", "slug", "status", "history_retention_days", "member_key_retrieve"),
         label="r.slug",
         organization="id",
@@ -186,6 +248,18 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "user",
         "organizations.User",
+        words=Words(also=("account",)),
+        sentences=(
+            Sentence("grant", "gave {permissions:permission} to []"),
+            Sentence("revoke", "took {permissions:permission} from []"),
+        ),
+        events=(
+            Event("sign_in", OcsfClass.AUTHENTICATION),
+            Event("sign_out", OcsfClass.AUTHENTICATION),
+            Event("grant", OcsfClass.USER_ACCESS),
+            Event("revoke", OcsfClass.USER_ACCESS),
+            Event("*", OcsfClass.ACCOUNT),
+        ),
         recorded=("email", "name", "is_staff", "is_superuser", "is_active"),
         label="r.email",
         organization="",
@@ -196,6 +270,19 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "membership",
         "organizations.Membership",
+        words=Words("member", also=("membership",)),
+        sentences=(
+            Sentence("join", "joined as {role}", "own"),
+            Sentence("join", "joined", "own"),
+            Sentence("join", "added the member [] as {role}"),
+            Sentence("join", "added the member []"),
+            Sentence("leave", "left the organization", "own"),
+            Sentence("leave", "removed the member []"),
+            Sentence("delete", "removed the member []"),
+            Sentence("update", "changed the role of [] from {role.before} to {role}"),
+        ),
+        # All that changes of one is the role; it makes somebody one of the organization's members.
+        events=(Event("update", OcsfClass.USER_ACCESS), Event("*", OcsfClass.GROUP)),
         recorded=("user_id", "role"),
         label="u.email",
         joins=_OF_USER,
@@ -208,6 +295,12 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "invitation",
         "organizations.Invitation",
+        sentences=(
+            Sentence("invite", "invited [] as {role}"),
+            Sentence("invite", "invited []"),
+            Sentence("update", "accepted the invitation of []", "accepted_at"),
+            Sentence("delete", "withdrew the invitation of []"),
+        ),
         recorded=("email", "role", "expires_at", "accepted_at"),
         label="r.email",
         verbs=(
@@ -220,6 +313,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "project",
         "organizations.Project",
+        is_path=True,
         recorded=(
             "name",
             "slug",
@@ -237,6 +331,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "target",
         "organizations.Target",
+        is_path=True,
         recorded=("project_id", "name", "slug", "description"),
         label="p.slug || '/' || r.slug",
         joins=_OF_PROJECT,
@@ -244,6 +339,8 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "environment",
         "organizations.Environment",
+        words=Words(typed=("env",)),
+        is_path=True,
         recorded=("target_id", "name", "slug", "description", "status", "is_production"),
         label="p.slug || '/' || t.slug || '/' || r.slug",
         joins=_OF_TARGET,
@@ -251,6 +348,18 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "key_version",
         "keys.KeyVersion",
+        words=Words("encryption key", also=("key",)),
+        parts=r"(?P<project>.+)/encryption-key/(?P<version>\d+)",
+        sentences=(
+            Sentence("create", "created the key of [project], version {version}"),
+            Sentence("rotate", "rotated the key of [project] to version {version}"),
+            Sentence(
+                "update", "retired version {version} of the key of [project]", "is_active=False"
+            ),
+            Sentence("retrieve", "retrieved the key of [project], version {version}"),
+            Sentence("delete", "deleted version {version} of the key of [project]"),
+            Sentence("rewrap", "re-wrapped version {version} of the key of [project]"),
+        ),
         recorded=(
             "project_id",
             "version",
@@ -280,6 +389,15 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "secret",
         "keys.Secret",
+        sentences=(
+            Sentence("create", "stored the first secret of []"),
+            Sentence("update", "stored a new secret of []"),
+            Sentence("delete", "deleted the secret of []"),
+            Sentence("read", "read the secret of []"),
+            Sentence("decrypt", "had the server decrypt the secret of []"),
+            Sentence("rotate", "re-encrypted the secret of [] under key {key_version}"),
+            Sentence("restore", "restored the secret of [] from version {version}"),
+        ),
         recorded=("project_id", "target_id", "environment_id", "key_version", "size_bytes"),
         label=_LEVEL,
         joins=_OF_LEVEL,
@@ -292,6 +410,20 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "secret_version",
         "keys.SecretVersion",
+        words=Words(also=("secret",)),
+        parts=r"(?P<level>.+)#(?P<number>\d+)",
+        sentences=(
+            Sentence("create", "kept version {number} of [level]"),
+            Sentence("rotate", "kept version {number} of [level] before the rotation"),
+            Sentence("restore", "kept version {number} of [level] before restoring"),
+            Sentence(
+                "re_encrypt", "re-encrypted version {number} of [level] under key {key_version}"
+            ),
+            Sentence("read", "read version {number} of [level]"),
+            Sentence("decrypt", "had the server decrypt version {number} of [level]"),
+            Sentence("delete", "deleted version {number} of [level]"),
+            Sentence("purge", "purged version {number} of [level]"),
+        ),
         recorded=(
             "project_id",
             "target_id",
@@ -316,6 +448,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "api_key",
         "keys.ApiKey",
+        words=Words("API key", also=("key",), typed=("apikey",)),
         recorded=("name", "abilities", "scopes", "inherit_parents", "expires_at", "rotated_at"),
         label="r.name",
         # Where and when a key was last used is told by the entries themselves.
@@ -325,6 +458,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "access_token",
         "keys.AccessToken",
+        words=Words(typed=("token",)),
         recorded=("user_id", "name", "expires_at"),
         label="r.name",
         organization="",
@@ -340,6 +474,27 @@ RESOURCES: tuple[Resource, ...] = (
         fixed=("user_id",),
     ),
 )
+
+OTHERS: tuple[Other, ...] = (
+    Other(
+        "audit_log",
+        words=Words(also=("log",)),
+        sentences=(
+            Sentence("view", "looked at the log of []"),
+            Sentence("export", "exported the log of [] as {format}"),
+            Sentence("export", "exported the log of []"),
+            Sentence(
+                "end_export",
+                "received at most {count:entry} of the log of [] as {format},"
+                " then the export broke off",
+                "failed",
+            ),
+            Sentence("end_export", "received {count:entry} of the log of [] as {format}"),
+        ),
+    ),
+    Other("endpoint", events=(Event("*", OcsfClass.API),)),
+)
+"""What else entries are about: the log itself, and requests that were refused."""
 
 PARTS: tuple[Part, ...] = (
     Part(
@@ -472,24 +627,35 @@ _RESOURCES = {resource.name: resource for resource in RESOURCES}
 AUDITED: tuple[Resource | Part, ...] = (*RESOURCES, *PARTS)
 """Every table whose changes the database enters."""
 
+_TYPES: tuple[Resource | Other, ...] = (*RESOURCES, *OTHERS)
+TYPES = {spec.name: spec for spec in _TYPES}
+"""What entries may be about, by name."""
+
 RESOURCE_TYPES: dict[str, str] = {
-    "organization": "organization",
-    "user": "user",
-    "membership": "member",
-    "invitation": "invitation",
-    "project": "project",
-    "target": "target",
-    "environment": "environment",
-    "key_version": "encryption key",
-    "secret": "secret",
-    "secret_version": "secret version",
-    "api_key": "API key",
-    "access_token": "access token",
-    "saved_view": "saved view",
-    "audit_log": "audit log",
-    "endpoint": "endpoint",
+    name: spec.words.name or name.replace("_", " ") for name, spec in TYPES.items()
 }
 """Every resource type with the words people use for it."""
+
+
+def spoken_types() -> dict[str, tuple[str, ...]]:
+    """What people call types in questions, in lower case: the types that each word stands for."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, spec in TYPES.items():
+        for word in (RESOURCE_TYPES[name].lower(), *spec.words.also):
+            found[word] = (*found.get(word, ()), name)
+    return found
+
+
+def type_aliases() -> dict[str, str]:
+    """What a type may be called after `type:` besides its name."""
+    found: dict[str, str] = {}
+    for word, names in spoken_types().items():
+        for form in (word.replace(" ", "_"), word.replace(" ", "-")):
+            found.setdefault(form, names[0])
+    for name, spec in TYPES.items():
+        found.update(dict.fromkeys(spec.words.typed, name))
+        found.setdefault(name.replace("_", "-"), name)
+    return {form: name for form, name in found.items() if form not in TYPES}
 
 
 def action(name: str) -> Action | None:

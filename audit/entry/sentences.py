@@ -1,11 +1,14 @@
-"""An entry in words: "rotated the key of storefront to version 5"."""
+"""An entry in words: "rotated the key of storefront to version 5".
+
+`audit.policy` has the sentences; here they are filled with what the entry holds.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from audit import policy
 from audit.models import Entry
 from audit.policy import Result
 
@@ -28,8 +31,14 @@ def phrase(entry: Entry) -> Phrase:
     """What the entry tells. What was refused or failed is told as an attempt."""
     if entry.result != Result.SUCCESS and entry.action != "end_export":
         return _attempt(entry)
-    special = _SPECIAL.get((entry.action, entry.resource_type))
-    return (special(entry) if special else None) or _plain(entry)
+    spec = policy.TYPES.get(entry.resource_type)
+    for sentence in spec.sentences if spec else ():
+        if sentence.action != entry.action or not _fits(sentence.where, entry):
+            continue
+        found = _filled(sentence.text, entry, spec.parts if spec else "")
+        if found is not None:
+            return found
+    return _plain(entry)
 
 
 def as_words(name: str) -> str:
@@ -58,174 +67,66 @@ def _is_about_actor(entry: Entry) -> bool:
     return entry.action in ("sign_in", "sign_out") and entry.resource_id == entry.actor_id
 
 
-def _is_actor_s_own(entry: Entry) -> bool:
-    return entry.actor_label == entry.resource_label
+# -- Filling the policy's sentences
 
 
-# -- Special forms; None where what they need is not in the entry
+def _fits(where: str, entry: Entry) -> bool:
+    """Whether the entry is one that the sentence is about; see `policy.Sentence`."""
+    if where == "own":
+        return entry.actor_label == entry.resource_label
+    if where in (Result.FAILED, Result.DENIED):
+        return entry.result == where
+    field, _, value = where.partition("=")
+    if value:
+        return str(entry.recorded_changes.get(field, (None, None))[1]) == value
+    return not where or where in entry.changes
 
 
-def _change(entry: Entry, field: str) -> tuple[str, str] | None:
-    pair = entry.recorded_changes.get(field)
-    if pair is None:
-        return None
-    before, after = (str(value) if value not in (None, "") else "" for value in pair)
-    return before, after
+_NAME = re.compile(r"\[(\w*)\]")
+_VALUE = re.compile(r"\{(?P<name>\w+)(?P<before>\.before)?(?::(?P<counted>\w+))?\}")
 
 
-def _key(entry: Entry) -> tuple[str, str] | None:
-    """The project and the version of `storefront/encryption-key/5`."""
-    found = re.fullmatch(r"(.+)/encryption-key/(\d+)", entry.resource_label)
-    return (found[1], found[2]) if found else None
+def _filled(text: str, entry: Entry, parts: str) -> Phrase | None:
+    """The sentence with what it speaks of, or None if the entry lacks some of it."""
+    found = re.fullmatch(parts, entry.resource_label, re.DOTALL) if parts else None
+    known = found.groupdict() if found else {}
+    if parts and found is None:
+        return None  # it is not called as things of its type are
+    marked = _NAME.search(text)
+    assert marked is not None or "[" not in text
+    missing = False
+
+    def value(match: re.Match[str]) -> str:
+        nonlocal missing
+        filled = known.get(match["name"]) or _value(entry, **match.groupdict())
+        missing = missing or not filled
+        return filled
+
+    if marked is None:
+        filled = Phrase(_VALUE.sub(value, text))
+    else:
+        before, after = text[: marked.start()].rstrip(), text[marked.end() :]
+        name = known[marked[1]] if marked[1] else entry.resource_label
+        filled = Phrase(_VALUE.sub(value, before), name, _VALUE.sub(value, after))
+    return None if missing else filled
 
 
-def _version(entry: Entry) -> tuple[str, str] | None:
-    """The level and the number of `storefront/backend#12`."""
-    found = re.fullmatch(r"(.+)#(\d+)", entry.resource_label)
-    return (found[1], found[2]) if found else None
+def _value(entry: Entry, name: str, before: str | None, counted: str | None) -> str:
+    """A fact, or what a field became or was; empty if the entry has none."""
+    fact: Any = entry.context.get(name)
+    was, became = entry.recorded_changes.get(name, (None, None))
+    if counted:
+        return _count(fact, was, became, counted)
+    if before:
+        return as_words(str(was or ""))
+    return as_words(str(became or "" if fact is None else fact))
 
 
-def _of_key(before: str, after: str) -> Callable[[Entry], Phrase | None]:
-    def tell(entry: Entry) -> Phrase | None:
-        found = _key(entry)
-        return found and Phrase(before.format(found[1]), found[0], after.format(found[1]))
-
-    return tell
-
-
-def _of_version(before: str, after: str = "") -> Callable[[Entry], Phrase | None]:
-    def tell(entry: Entry) -> Phrase | None:
-        found = _version(entry)
-        key = _fact(entry, "key_version") or (_change(entry, "key_version") or ("", ""))[1]
-        if found is None or ("{key}" in after and not key):
-            return None
-        return Phrase(before.format(found[1]), found[0], after.format(key=key))
-
-    return tell
-
-
-def _of_secret(before: str, after: str = "") -> Callable[[Entry], Phrase | None]:
-    def tell(entry: Entry) -> Phrase | None:
-        facts = {name: _fact(entry, name) for name in ("version", "key_version")}
-        if any(f"{{{name}}}" in after and not fact for name, fact in facts.items()):
-            return None
-        return Phrase(before, entry.resource_label, after.format(**facts))
-
-    return tell
-
-
-def _fact(entry: Entry, name: str) -> str:
-    fact = entry.context.get(name)
-    return "" if fact is None else str(fact)
-
-
-def _updated_key(entry: Entry) -> Phrase | None:
-    found = _key(entry)
-    if found and _change(entry, "is_active") == ("True", "False"):
-        return Phrase(f"retired version {found[1]} of the key of", found[0])
-    return None
-
-
-def _joined(entry: Entry) -> Phrase | None:
-    role = (_change(entry, "role") or ("", ""))[1]
-    as_role = f" as {as_words(role)}" if role else ""
-    if _is_actor_s_own(entry):
-        return Phrase(f"joined{as_role}")
-    return Phrase("added the member", entry.resource_label, as_role)
-
-
-def _left(entry: Entry) -> Phrase | None:
-    if _is_actor_s_own(entry):
-        return Phrase("left the organization")
-    return Phrase("removed the member", entry.resource_label)
-
-
-def _new_role(entry: Entry) -> Phrase | None:
-    roles = _change(entry, "role")
-    if roles is None:
-        return None
-    return Phrase(
-        "changed the role of",
-        entry.resource_label,
-        f" from {as_words(roles[0])} to {as_words(roles[1])}",
-    )
-
-
-def _invited(entry: Entry) -> Phrase | None:
-    role = (_change(entry, "role") or ("", ""))[1]
-    return Phrase("invited", entry.resource_label, f" as {as_words(role)}" if role else "")
-
-
-def _updated_invitation(entry: Entry) -> Phrase | None:
-    if "accepted_at" in entry.changes:
-        return Phrase("accepted the invitation of", entry.resource_label)
-    return None
-
-
-def _permissions(verb: str, direction: str) -> Callable[[Entry], Phrase | None]:
-    def tell(entry: Entry) -> Phrase | None:
-        before, after = entry.recorded_changes.get("permissions", (None, None))
-        if not isinstance(before, list) or not isinstance(after, list):
-            return None
-        count = len(set(map(str, before)) ^ set(map(str, after)))
-        permissions = "permission" if count == 1 else "permissions"
-        return Phrase(f"{verb} {count} {permissions} {direction}", entry.resource_label)
-
-    return tell
-
-
-def _exported(entry: Entry) -> Phrase | None:
-    found = _fact(entry, "format")
-    return Phrase("exported the log of", entry.resource_label, f" as {found}" if found else "")
-
-
-def _ended_export(entry: Entry) -> Phrase | None:
-    """Of an export that did not end well, the number is the most that can have left."""
-    count = entry.context.get("count")
-    if not isinstance(count, int):
-        return None
-    is_whole = entry.result == Result.SUCCESS
-    of = f"{count:,} {'entry' if count == 1 else 'entries'} of the log of"
-    after = f" as {_fact(entry, 'format')}" + ("" if is_whole else ", then the export broke off")
-    return Phrase(
-        f"received {of}" if is_whole else f"received at most {of}", entry.resource_label, after
-    )
-
-
-_SPECIAL: dict[tuple[str, str], Callable[[Entry], Phrase | None]] = {
-    ("create", "key_version"): _of_key("created the key of", ", version {}"),
-    ("rotate", "key_version"): _of_key("rotated the key of", " to version {}"),
-    ("update", "key_version"): _updated_key,
-    ("retrieve", "key_version"): _of_key("retrieved the key of", ", version {}"),
-    ("delete", "key_version"): _of_key("deleted version {} of the key of", ""),
-    ("rewrap", "key_version"): _of_key("re-wrapped version {} of the key of", ""),
-    ("create", "secret"): _of_secret("stored the first secret of"),
-    ("update", "secret"): _of_secret("stored a new secret of"),
-    ("delete", "secret"): _of_secret("deleted the secret of"),
-    ("read", "secret"): _of_secret("read the secret of"),
-    ("decrypt", "secret"): _of_secret("had the server decrypt the secret of"),
-    ("rotate", "secret"): _of_secret("re-encrypted the secret of", " under key {key_version}"),
-    ("restore", "secret"): _of_secret("restored the secret of", " from version {version}"),
-    ("create", "secret_version"): _of_version("kept version {} of"),
-    ("rotate", "secret_version"): _of_version("kept version {} of", " before the rotation"),
-    ("restore", "secret_version"): _of_version("kept version {} of", " before restoring"),
-    ("re_encrypt", "secret_version"): _of_version("re-encrypted version {} of", " under key {key}"),
-    ("read", "secret_version"): _of_version("read version {} of"),
-    ("decrypt", "secret_version"): _of_version("had the server decrypt version {} of"),
-    ("delete", "secret_version"): _of_version("deleted version {} of"),
-    ("purge", "secret_version"): _of_version("purged version {} of"),
-    ("join", "membership"): _joined,
-    ("leave", "membership"): _left,
-    ("delete", "membership"): lambda entry: Phrase("removed the member", entry.resource_label),
-    ("update", "membership"): _new_role,
-    ("invite", "invitation"): _invited,
-    ("update", "invitation"): _updated_invitation,
-    ("delete", "invitation"): lambda entry: Phrase(
-        "withdrew the invitation of", entry.resource_label
-    ),
-    ("grant", "user"): _permissions("gave", "to"),
-    ("revoke", "user"): _permissions("took", "from"),
-    ("view", "audit_log"): lambda entry: Phrase("looked at the log of", entry.resource_label),
-    ("export", "audit_log"): _exported,
-    ("end_export", "audit_log"): _ended_export,
-}
+def _count(fact: Any, was: Any, became: Any, noun: str) -> str:
+    """A number of things; of a list that changed, how many came and went."""
+    if isinstance(was, list) and isinstance(became, list):
+        fact = len(set(map(str, was)) ^ set(map(str, became)))
+    if not isinstance(fact, int):
+        return ""
+    nouns = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{fact:,} {noun if fact == 1 else nouns}"

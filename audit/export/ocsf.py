@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from audit import policy
 from audit.entry import as_json, bulk_json
 from audit.models import Entry, reason_in, recorded
-from audit.policy import ActorType, Interface, Result, Severity
+from audit.policy import ActorType, Interface, OcsfClass, Result, Severity
 
 VERSION = "1.5.0"
 
@@ -29,7 +29,7 @@ class EventClass(NamedTuple):
     """A class of the schema. `activities`: our actions as activity ids; any other is OTHER."""
 
     uid: int
-    name: str
+    name: OcsfClass
     category_uid: int
     category_name: str
     names: Mapping[int, str]
@@ -45,17 +45,17 @@ _APPLICATION = (6, "Application Activity")
 
 ACCOUNT = EventClass(
     3001,
-    "Account Change",
+    OcsfClass.ACCOUNT,
     *_IAM,
     {1: "Create", 3: "Password Change", 4: "Password Reset", 6: "Delete"},
     {"create": 1, "change_password": 3, "reset_password": 4, "delete": 6},
 )
 AUTHENTICATION = EventClass(
-    3002, "Authentication", *_IAM, {1: "Logon", 2: "Logoff"}, {"sign_in": 1, "sign_out": 2}
+    3002, OcsfClass.AUTHENTICATION, *_IAM, {1: "Logon", 2: "Logoff"}, {"sign_in": 1, "sign_out": 2}
 )
 ENTITY = EventClass(
     3004,
-    "Entity Management",
+    OcsfClass.ENTITY,
     *_IAM,
     {1: "Create", 2: "Read", 3: "Update", 4: "Delete"},
     {
@@ -68,35 +68,33 @@ ENTITY = EventClass(
 )
 USER_ACCESS = EventClass(
     3005,
-    "User Access Management",
+    OcsfClass.USER_ACCESS,
     *_IAM,
     {1: "Assign Privileges", 2: "Revoke Privileges"},
     {"grant": 1, "revoke": 2, "update": 1},
 )
 GROUP = EventClass(
     3006,
-    "Group Management",
+    OcsfClass.GROUP,
     *_IAM,
     {3: "Add User", 4: "Remove User"},
     {"create": 3, "join": 3, "delete": 4, "leave": 4},
 )
 API = EventClass(
     6003,
-    "API Activity",
+    OcsfClass.API,
     *_APPLICATION,
     {1: "Create", 2: "Read", 3: "Update", 4: "Delete"},
     {"POST": 1, "GET": 2, "HEAD": 2, "PUT": 3, "PATCH": 3, "DELETE": 4},
 )
 
+_CLASSES = {
+    found.name: found for found in (ACCOUNT, API, AUTHENTICATION, ENTITY, GROUP, USER_ACCESS)
+}
 CLASSES: Mapping[tuple[str, str], EventClass] = {
-    ("*", "endpoint"): API,
-    ("sign_in", "user"): AUTHENTICATION,
-    ("sign_out", "user"): AUTHENTICATION,
-    ("grant", "user"): USER_ACCESS,
-    ("revoke", "user"): USER_ACCESS,
-    ("*", "user"): ACCOUNT,
-    ("update", "membership"): USER_ACCESS,  # the role, which is all that changes of one
-    ("*", "membership"): GROUP,  # of the organization's members
+    (event.action, name): _CLASSES[event.ocsf]
+    for name, spec in policy.TYPES.items()
+    for event in spec.events
 }
 """(action, resource type) → class. "*" is any action; what is not listed is ENTITY."""
 

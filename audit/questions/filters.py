@@ -33,18 +33,7 @@ POSITION = ("cursor", "before", "after", "per_page")
 ELSEWHERE = ("format", "page")
 """Parameters that others read."""
 
-TYPE_ALIASES = {
-    "member": "membership",
-    "key": "key_version",
-    "encryption_key": "key_version",
-    "apikey": "api_key",
-    "api-key": "api_key",
-    "token": "access_token",
-    "access-token": "access_token",
-    "env": "environment",
-    "org": "organization",
-}
-"""What people call resource types besides their names."""
+TYPE_ALIASES = policy.type_aliases()
 
 MOST_STREAMS = 50
 """Keys whose entries are read each by itself. More than these have entries all over the log, and

@@ -10,6 +10,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from audit import policy
 from audit.entry import references
 from audit.models import Entry
 from audit.policy import ActorType
@@ -24,7 +25,7 @@ ENDS = "delete,purge,leave"
 """Actions after which a thing is no more."""
 COUNTS = "counts"
 """The parameter of an actor's page that comes with what is counted."""
-CONTAINERS = frozenset({"project", "target", "environment"})
+CONTAINERS = frozenset(spec.name for spec in policy.RESOURCES if spec.is_path)
 """What things are kept in."""
 MOST_LISTED = 50
 """Things below another, or of its name, that its history lists."""

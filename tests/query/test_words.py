@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit import policy
 from audit.entry import differences, sentences, user_agents
 from audit.models import Entry
 
@@ -69,8 +70,8 @@ PAIRS = st.none() | st.tuples(st.none() | SANE | st.booleans(), st.none() | st.l
 
 
 @given(
-    st.sampled_from([*{action for action, _ in sentences._SPECIAL}, "brew"]),
-    st.sampled_from([*{type_name for _, type_name in sentences._SPECIAL}, "teapot"]),
+    st.sampled_from([*(action.name for action in policy.ACTIONS), "brew"]),
+    st.sampled_from([*policy.TYPES, "teapot"]),
     SANE,
     st.dictionaries(st.sampled_from(["role", "permissions", "is_active", "key_version"]), PAIRS),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from audit import policy
 from audit.questions.filters import POSITION, EntryFilter
 
 KEYWORDS: dict[str, str] = {
@@ -101,28 +102,8 @@ NOUNS = {
     if noun != "invitation"  # which is a thing as well
 }
 
-_SECRETS = ("secret", "secret_version")
 TYPES: dict[str, Sequence[str]] = {
-    form: types
-    for word, types in (
-        ("project", ("project",)),
-        ("target", ("target",)),
-        ("environment", ("environment",)),
-        ("secret", _SECRETS),
-        ("invitation", ("invitation",)),
-        ("member", ("membership",)),
-        ("membership", ("membership",)),
-        ("user", ("user",)),
-        ("account", ("user",)),
-        ("organization", ("organization",)),
-        ("api key", ("api_key",)),
-        ("access token", ("access_token",)),
-        ("encryption key", ("key_version",)),
-        ("key", ("key_version", "api_key")),
-        ("audit log", ("audit_log",)),
-        ("log", ("audit_log",)),
-    )
-    for form in (word, f"{word}s")
+    form: types for word, types in policy.spoken_types().items() for form in (word, f"{word}s")
 }
 
 INTERFACES = {
