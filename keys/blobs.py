@@ -7,6 +7,7 @@ the key (and says so in the log), and never keeps.
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,11 +28,12 @@ SHORTEST_BLOB = crypto.NONCE_BYTES + crypto.TAG_BYTES
 @dataclass(frozen=True)
 class Blob:
     """What a level can hold: `content` is under version `key_version`. facts: what was done to it
-    on arrival, worth recording."""
+    on arrival, worth recording. plaintext: where the server could open it."""
 
     content: bytes = field(repr=False)
     key_version: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+    plaintext: bytes | None = field(default=None, repr=False)
 
     @property
     def size_bytes(self) -> int:
@@ -70,14 +72,14 @@ def arriving(
         # Encrypted it is longer, and clients must be able to send back what they were given.
         encrypted = crypto.encrypt(data_key, sent.encode())
         _check_length(text_length(encrypted), "Encrypted, the content")
-        return Blob(encrypted, version.version, {"plaintext_upload": True})
-    if _opens(data_key, content) is not None:
-        return Blob(content, version.version)
+        return Blob(encrypted, version.version, {"plaintext_upload": True}, sent.encode())
+    plaintext = _opens(data_key, content)
+    if plaintext is not None:
+        return Blob(content, version.version, plaintext=plaintext)
     plaintext = _opens(data_keys.padded_key(version), content)
     if plaintext is not None:
-        return Blob(
-            crypto.encrypt(data_key, plaintext), version.version, {"legacy_derivation": True}
-        )
+        encrypted = crypto.encrypt(data_key, plaintext)
+        return Blob(encrypted, version.version, {"legacy_derivation": True}, plaintext)
     raise ContentUndecryptableError(
         f"The project's active key (version {version.version}) does not open the content; fetch"
         " the key and encrypt again."
@@ -111,6 +113,15 @@ def opened_by(data_key: bytes, content: bytes | memoryview[int]) -> bytes:
     if plaintext is None:
         raise ContentUndecryptableError("The key does not open the stored content.")
     return plaintext
+
+
+def is_same(blob: Blob, version: KeyVersion, content: bytes | memoryview[int]) -> bool:
+    """Whether what is stored under a version has the plaintext of a blob that arrived under it.
+    False wherever the server cannot tell."""
+    if blob.plaintext is None:
+        return False
+    held = _opens(data_keys.data_key(version), bytes(content))
+    return held is not None and hmac.compare_digest(held, blob.plaintext)
 
 
 def moved(content: bytes | memoryview[int], old: KeyVersion, new: KeyVersion) -> bytes:

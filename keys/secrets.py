@@ -30,6 +30,13 @@ class Opened(NamedTuple):
     plaintext: bytes | None = None
 
 
+class Stored(NamedTuple):
+    """The row of a level's blob, and whether anything changed in it."""
+
+    secret: Secret
+    is_changed: bool = True
+
+
 def read(levels: Iterable[Level]) -> list[Opened]:
     """The blobs of `levels` (of one project), those without one left out. Each reveal is announced
     before anything is returned."""
@@ -67,10 +74,11 @@ def store(
     author: Author,
     key_proof: str | None = None,
     no_backup: bool = False,
-) -> Secret:
-    """Put what a client sent in the place of the level's blob; returns the blob's row.
+) -> Stored:
+    """Put what a client sent in the place of the level's blob.
 
-    What was there becomes a version, unless `no_backup` or the project keeps none. Raises the
+    What was there becomes a version, unless `no_backup` or the project keeps none. Where the server
+    has the key and the level holds the same already, nothing changes. Raises the
     errors of `keys.errors` that `keys.blobs.arriving` names, and NoActiveKeyError.
     """
     warm_up(level)
@@ -78,10 +86,16 @@ def store(
     blob = blobs.arriving(
         sent, version, key_proof=key_proof, is_strict=level.project.strict_encryption
     )
+    held = locked(level)
+    if (
+        held is not None
+        and held.key_version == version.version
+        and blobs.is_same(blob, version, held.content)
+    ):
+        return Stored(held, is_changed=False)
     with act(Verb.STORE, no_backup=no_backup or None, **blob.facts):
-        return put(
-            level, blob, SecretVersion.Action.UPDATE, author=author, keeps_backup=not no_backup
-        )
+        action = SecretVersion.Action.UPDATE
+        return Stored(_replace(held, level, blob, action, author, keeps_backup=not no_backup))
 
 
 @transaction.atomic
@@ -113,11 +127,23 @@ def put(
     action: str,
     *,
     author: Author,
-    keeps_backup: bool = True,
     metadata: dict[str, Any] | None = None,
 ) -> Secret:
     """Make `blob` the level's, keeping what it replaces as a version of `action`."""
-    secret = locked(level)
+    return _replace(locked(level), level, blob, action, author, metadata=metadata)
+
+
+def _replace(
+    secret: Secret | None,
+    level: Level,
+    blob: Blob,
+    action: str,
+    author: Author,
+    *,
+    keeps_backup: bool = True,
+    metadata: dict[str, Any] | None = None,
+) -> Secret:
+    """`put`, with the level's row locked already."""
     if secret is None:
         [number] = numbering.take(level.project.organization_id)
         return Secret.objects.create(

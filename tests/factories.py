@@ -142,7 +142,7 @@ class SecretFactory(DjangoModelFactory[Secret]):
     def _create(cls, model_class: type[Secret], level: Level, plaintext: bytes) -> Secret:
         key = data_keys.data_key(retrieval.active(level.project))
         blob = blobs.to_text(crypto.encrypt(key, plaintext))
-        return secrets.store(level, blob, author=authors.SYSTEM)
+        return secrets.store(level, blob, author=authors.SYSTEM).secret
 
 
 class ApiKeyFactory(DjangoModelFactory[Issued]):

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from dotenv_cloud.api import bodies, encryption_keys, errors, resources
 from dotenv_cloud.api.base import ApiView, data, no_content
 from dotenv_cloud.api.schema import described
-from dotenv_cloud.formats import env, merging
+from dotenv_cloud.formats import env, env_writing, merging
 from keys import blobs, secrets
 from keys.levels import Level
 from keys.secrets import Opened
@@ -169,9 +169,9 @@ class Storing(SecretsView):
                 "type": "secrets",
                 "level": level.name,
                 "source": level.slug,
-                "bytes": stored.size_bytes,
+                "bytes": stored.secret.size_bytes,
             },
-            message="Secret stored.",
+            message="Secret stored." if stored.is_changed else "Secret unchanged.",
         )
 
 
@@ -248,9 +248,9 @@ def _filtered(variables: dict[str, str], names: Sequence[str], search: str) -> d
 
 def _as_lines(variables: dict[str, str]) -> str:
     try:
-        return env.write(variables)
-    except env.UnwritableError:
-        raise _cannot_combine("A key of this project is no name that a line can hold.") from None
+        return env_writing.write(variables)
+    except env.UnwritableError as error:
+        raise _cannot_combine(f"This cannot be written as lines: {error}.") from None
 
 
 def _cannot_combine(message: str) -> errors.ApiError:

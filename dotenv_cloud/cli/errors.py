@@ -24,7 +24,7 @@ class Failure(Exception):
     """
 
     def __init__(
-        self, message: str, code: Exit = Exit.ERROR, hint: str = "", error: str = ""
+        self, message: str, code: int = Exit.ERROR, hint: str = "", error: str = ""
     ) -> None:
         super().__init__(message)
         self.message = message

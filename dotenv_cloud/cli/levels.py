@@ -10,7 +10,8 @@ from dotenv_cloud.cli import crypto, key_material, output
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.key_material import ProjectKey
-from dotenv_cloud.formats import env, merging
+from dotenv_cloud.formats import env, env_writing, merging
+from dotenv_cloud.formats.writers import WRITERS
 
 NAMES = ("project", "target", "environment")
 
@@ -91,25 +92,17 @@ def variables(level: Level, secret_format: str) -> dict[str, str]:
     """The variables of an opened level. Raises Failure for what has none."""
     text = key_material.text_of(level.plaintext or b"", level.path)
     try:
-        return merging.variables_of(text, secret_format)
+        found = merging.variables_of(text, secret_format)
     except merging.UnreadableError as error:
         raise Failure(
             f"{level.path} cannot be read as variables: {error.reason}.",
             Exit.ERROR,
             "Pull that level alone, with --level-only and no other format, to have it as it is.",
         ) from None
-
-
-def check_text(text: str, secret_format: str, where: str) -> None:
-    """Refuse a file that nobody could pull as variables again."""
-    if secret_format not in ("env", "json"):
-        return
-    try:
-        merging.variables_of(text, secret_format)
-    except merging.UnreadableError as error:
-        raise Failure(
-            f"{where}: {error.reason}.", Exit.USAGE, "Mend it, or push it as it is with --force."
-        ) from None
+    if secret_format in merging.LINES:
+        for loss in env.losses(text):
+            output.warn(f"{level.path}, {loss}; it is left out.")
+    return found
 
 
 def difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -125,10 +118,14 @@ def difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str
     return marks
 
 
-def written(variables: Mapping[str, str], writer: Any) -> str:
-    """The variables in a format. Raises Failure for a name that the format cannot hold."""
+def written(variables: Mapping[str, str], format_: str) -> str:
+    """The variables in a format. Raises Failure for a variable that the format cannot hold, and
+    says which ones of a .env file other programs would read otherwise."""
     try:
-        text: str = writer(variables)
+        text = WRITERS[format_](variables)
+        unlike = env_writing.unlike(variables) if format_ == "env" else {}
     except env.UnwritableError as error:
-        raise Failure(f"{error}.", Exit.ERROR, "Choose --format json or yaml.") from None
+        raise Failure(f"{error}.", Exit.ERROR, "Choose --format json, yaml or shell.") from None
+    for name, others in unlike.items():
+        output.warn(f"{name} cannot be written for everybody: {', '.join(others)} would differ.")
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,18 @@ from dotenv_cloud.cli.options import Command, Switch, current_options
 from dotenv_cloud.formats import merging, resolving
 from dotenv_cloud.formats.writers import WRITERS
 
-_partial_option = click.option(
+
+class FormatChoice(click.Choice[str]):
+    """The formats of `writers`, and yml for yaml."""
+
+    def __init__(self) -> None:
+        super().__init__(list(WRITERS))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("yaml" if value == "yml" else value, param, ctx)
+
+
+partial_option = click.option(
     "--allow-partial", is_flag=True, help="Leave out levels that cannot be decrypted."
 )
 
@@ -28,7 +40,7 @@ _partial_option = click.option(
     "-f",
     "--format",
     "format_",
-    type=click.Choice(list(WRITERS)),
+    type=FormatChoice(),
     help="How to write the variables.  [default: a single level as it is, several as env]",
 )
 @key_material.client_key_option
@@ -44,7 +56,7 @@ _partial_option = click.option(
     help="Merge the levels; --merge=false prints one after the other.",
 )
 @click.option("--level-only", is_flag=True, help="Only the level that the path names.")
-@_partial_option
+@partial_option
 @saving.replace_option
 @click.option("-q", "quiet", is_flag=True, help="Say nothing but data and errors.")
 def pull(
@@ -77,7 +89,7 @@ def pull(
             kept = {level.name: level.content for level in chosen}
             saving.deliver(output.json_text(kept, indent=2).encode() + b"\n", path, force=force)
             return
-        opened = _opened(api, segments[0], chosen, client_key, allow_partial)
+        opened = opened_levels(api, segments[0], chosen, client_key, allow_partial)
     if not opened:
         return
     content = _text(opened, fetched.format, format_, merge=merge, resolve=resolve)
@@ -90,14 +102,14 @@ def pull(
     "-f",
     "--format",
     "format_",
-    type=click.Choice(list(WRITERS)),
+    type=FormatChoice(),
     default="env",
     show_default=True,
     help="How to write the variables.",
 )
 @saving.output_option
 @key_material.client_key_option
-@_partial_option
+@partial_option
 @saving.replace_option
 @click.option("--template", hidden=True)
 @click.option("-q", "quiet", is_flag=True, help="Say nothing but data and errors.")
@@ -121,9 +133,9 @@ def export(
         if not fetched.levels:
             output.warn(f"{'/'.join(segments)} holds no secrets.")
             return
-        opened = _opened(api, segments[0], fetched.levels, client_key, allow_partial)
+        opened = opened_levels(api, segments[0], fetched.levels, client_key, allow_partial)
     merged = merging.merge(levels.variables(level, fetched.format) for level in opened)
-    saving.deliver(levels.written(merged, WRITERS[format_]).encode(), path, force=force)
+    saving.deliver(levels.written(merged, format_).encode(), path, force=force)
 
 
 def _be_quiet(quiet: bool) -> None:
@@ -137,7 +149,7 @@ def _chosen(fetched: Fetched, level_only: bool) -> list[Level]:
     return [fetched.deepest] if fetched.deepest else []
 
 
-def _opened(
+def opened_levels(
     api: Api, project: str, chosen: list[Level], client_key: str | None, allow_partial: bool
 ) -> list[Level]:
     needs_key = any(level.is_encrypted for level in chosen)
@@ -148,15 +160,21 @@ def _opened(
 def _text(
     opened: list[Level], secret_format: str, format_: str | None, *, merge: bool, resolve: bool
 ) -> bytes:
-    """What to write. One level stays as it is, unless another format is wanted."""
-    if len(opened) == 1 and format_ in (None, secret_format) and not resolve:
+    """What to write. One level stays as it is, unless a format is asked for."""
+    if len(opened) == 1 and format_ in _kept_by(secret_format) and not resolve:
         return opened[0].plaintext or b""
     if not merge:
         return _one_after_the_other(opened, secret_format, format_)
     merged = merging.merge(levels.variables(level, secret_format) for level in opened)
     if resolve:
-        merged = _resolved(merged)
-    return levels.written(merged, WRITERS[format_ or "env"]).encode()
+        merged = resolved(merged)
+    return levels.written(merged, format_ or "env").encode()
+
+
+def _kept_by(secret_format: str) -> tuple[str | None, ...]:
+    """The formats in which a level's text is written as it is. Lines are written anew when asked
+    for by name: a file may be in a dialect that others misread."""
+    return (None,) if secret_format in merging.LINES else (None, secret_format)
 
 
 def _one_after_the_other(opened: list[Level], secret_format: str, format_: str | None) -> bytes:
@@ -168,19 +186,22 @@ def _one_after_the_other(opened: list[Level], secret_format: str, format_: str |
         )
     texts = []
     for level in opened:
-        if format_ in (None, secret_format):
+        if format_ in _kept_by(secret_format):
             text = key_material.text_of(level.plaintext or b"", level.path)
         else:
-            text = levels.written(levels.variables(level, secret_format), WRITERS[format_ or "env"])
+            text = levels.written(levels.variables(level, secret_format), format_ or "env")
         texts.append(f"# {level.path}\n{text}" + ("" if text.endswith("\n") else "\n"))
     return "\n".join(texts).encode()
 
 
-def _resolved(merged: dict[str, str]) -> dict[str, str]:
+def resolved(merged: dict[str, str]) -> dict[str, str]:
     try:
-        return resolving.resolve(merged, os.environ)
+        resolved = resolving.resolve(merged, os.environ)
     except resolving.CycleError as error:
-        output.warn(f"Variables stand for each other in a circle ({error}); none is replaced.")
+        output.warn(f"Variables refer to each other in a circle ({error}); none is replaced.")
         return merged
     except resolving.UnsetError as error:
         raise Failure(f"{error}.", Exit.ERROR) from None
+    for name, unset in resolved.unset.items():
+        output.warn(f"{name} refers to {', '.join(unset)}, which is not set; it is left as it is.")
+    return resolved.values

@@ -16,8 +16,11 @@ from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.key_material import ProjectKey
 from dotenv_cloud.cli.levels import Level
 from dotenv_cloud.cli.options import Command, Switch
+from dotenv_cloud.formats import env, merging, readers
 
 DEFAULT_FILE = ".env"
+UNCHANGED = "Secret unchanged."
+"""What the server says when the level held the same already."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,7 +50,12 @@ def _file_option(name: str, level: str) -> Callable[[F], F]:
 @_file_option("--project", "project")
 @_file_option("--target", "target")
 @_file_option("--env", "environment")
-@click.option("-f", "--force", is_flag=True, help="Replace without asking, and check no format.")
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    help="Replace without asking, and push what is refused else.",
+)
 @key_material.client_key_option
 @click.option(
     "--encrypt",
@@ -80,9 +88,8 @@ def push(
     uploads = list(_uploads(segments, file, {k: v for k, v in several.items() if v}))
     with session.connect() as api:
         project = api.get(api.node(segments[0]))["data"]["attributes"]
-        if not force:
-            for upload in uploads:
-                _check(upload, project.get("secret_format") or "env")
+        for upload in uploads:
+            _check(upload, project.get("secret_format") or "env", force=force)
         key = key_material.fetch(api, segments[0], client_key)
         if not encrypt and key.is_client_managed:
             raise Failure(
@@ -90,9 +97,8 @@ def push(
                 Exit.KEY,
                 "Leave out --encrypt=false.",
             )
-        for upload in uploads if not force else ():
-            _confirm_replacing(api, upload, key)
-        for upload in uploads:
+        changed = [upload for upload in uploads if not _is_there(api, upload, key, force=force)]
+        for upload in changed:
             _store(api, upload, key, encrypt=encrypt, no_backup=no_backup)
 
 
@@ -125,28 +131,90 @@ def _read(file: str) -> bytes:
     return content
 
 
-def _check(upload: Upload, secret_format: str) -> None:
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_MOST_LINES = 10
+"""Lines of a file that are told one by one."""
+
+
+def _check(upload: Upload, secret_format: str, *, force: bool) -> None:
+    """Refuse a file that nobody could pull as it was meant, and say where others read it
+    otherwise. With force, what is refused is only said."""
     try:
         text = upload.content.decode()
     except UnicodeDecodeError:
-        raise Failure(
-            f"{upload.source} is not UTF-8 text.", Exit.USAGE, "Push it as it is with --force."
-        ) from None
-    levels.check_text(text, secret_format, upload.source)
+        encoding = _BYTE_ORDER_MARKS.get(upload.content[:2])
+        found = f"{encoding}, not UTF-8" if encoding else "not UTF-8 text"
+        _object(f"{upload.source} is {found}.", "Save it as UTF-8", force=force)
+        return
+    has_lines = secret_format in merging.LINES
+    if not has_lines and secret_format not in merging.WITH_VARIABLES:
+        return
+    try:
+        merging.variables_of(text, secret_format)
+    except merging.UnreadableError as error:
+        _object(f"{upload.source}: {error.reason}.", "Correct it", force=force)
+        return
+    if has_lines:
+        lost = env.losses(text)
+        if lost:
+            _object(
+                f"{upload.source} would lose text. {_listed(lost)}.",
+                "Quote values of several lines and put # before comments",
+                force=force,
+            )
+        for difference in _first(readers.differences(text)):
+            output.warn(f"{upload.source}, {difference}.")
 
 
-def _confirm_replacing(api: Api, upload: Upload, key: ProjectKey) -> None:
+def _object(message: str, remedy: str, *, force: bool) -> None:
+    if not force:
+        raise Failure(message, Exit.USAGE, f"{remedy}, or push the file as it is with --force.")
+    output.warn(message)
+
+
+def _listed(found: Sequence[object]) -> str:
+    return "; ".join(map(str, _first(found)))
+
+
+def _first(found: Sequence[object]) -> list[object]:
+    more = len(found) - _MOST_LINES
+    return [*found[:_MOST_LINES], *([f"and {more:,} more lines"] if more > 0 else [])]
+
+
+def _is_there(api: Api, upload: Upload, key: ProjectKey, *, force: bool) -> bool:
+    """Whether the level holds just this already; asks before something else is replaced.
+
+    With force nothing is asked, and only where the server has no key is anything fetched: it
+    compares for itself.
+    """
+    if force and not key.is_client_managed:
+        return False
     try:
         fetched = levels.fetch(api, upload.segments)
     except Failure as failure:
         # Who may write need not be allowed to read, there or anywhere.
         if failure.code in (Exit.ACCESS, Exit.NOT_FOUND):
-            return
+            return False
         raise
-    if key.is_client_managed:
+    if key.is_client_managed and not force:
         _try_on(fetched.levels, key)
-    if fetched.deepest is not None:
+    if fetched.deepest is None:
+        return False
+    if _plaintext(fetched.deepest, key) == upload.content:
+        output.success(f"{upload.path} holds {upload.source} already: unchanged.")
+        return True
+    if not force:
         output.confirm(f"{upload.path} holds secrets already. Replace them?", force=False)
+    return False
+
+
+def _plaintext(level: Level, key: ProjectKey) -> bytes | None:
+    """What a level holds; None if the key does not open it."""
+    try:
+        [opened] = levels.opened([level], key, allow_partial=False)
+    except Failure:
+        return None
+    return opened.plaintext
 
 
 def _try_on(held: Sequence[Level], key: ProjectKey) -> None:
@@ -184,5 +252,8 @@ def _store(api: Api, upload: Upload, key: ProjectKey, *, encrypt: bool, no_backu
             failure.message = f"{upload.source} is too large for a level ({size:,} bytes)."
             failure.hint = "A level holds 1 MiB, unless the server's settings say otherwise."
         raise
+    if answer.get("message") == UNCHANGED:
+        output.success(f"{upload.path} holds {upload.source} already: unchanged.")
+        return
     output.success(f"Pushed {upload.source} to {upload.path} ({size:,} bytes).")
     output.detail(f"stored as {answer['data'].get('bytes')} bytes")

@@ -25,6 +25,7 @@ from dotenv_cloud.cli import (
     output,
     pull,
     push,
+    running,
     secret,
     tree,
 )
@@ -79,6 +80,7 @@ for command in (
     pull.pull,
     pull.export,
     push.push,
+    running.run,
     secret.secret,
     key.key,
     node_commands.project,

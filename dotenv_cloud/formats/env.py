@@ -1,20 +1,26 @@
-"""The `.env` format as the clients of the hosted product read and write it.
+"""The `.env` format, read as the hosted product's command line reads it and written for everybody.
 
-Reading is lenient: a line without `=` is passed over. A key that is no name is an error, since
-whatever it was meant to be would be lost. Writing quotes whatever a reader could take otherwise.
+Reading: `#` starts a comment only after a space, the closing quote is the last one of its line,
+escapes are undone in and out of quotes, a line without `=` is passed over. It differs from the
+hosted product's reader where that one loses what its own writer wrote: a backslash before another
+one is a backslash (`\\\\n` is not a line break), also at the end of a quoted value. A byte order
+mark, a tab after `export` and files whose lines end with a carriage return alone are read, too.
+
+Writing: `readers` has the other programs that a value is written for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_EXPORT = re.compile(r"^export\s+")
+BLANKS = " \t\r\v\f"
+"""What is trimmed. Other white space, such as a no-break space, is part of a value."""
+_EXPORT = re.compile(r"^export[ \t]+")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
 _ESCAPED = re.compile(r"\\([nrt\\\"'])")
-_NEEDS_QUOTES = re.compile(r"[\s\"'#$&|;<>()\[\]{}*?!~`\\]")
-_TO_ESCAPE = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class FormatError(ValueError):
@@ -26,64 +32,94 @@ class FormatError(ValueError):
 
 
 class UnwritableError(ValueError):
-    """A variable that the format cannot hold, mostly as its key is no name. No value is said."""
+    """A variable that the format cannot hold. No value is in the message."""
 
-    def __init__(self, key: str, reason: str = "is no name of letters, digits and _") -> None:
+    def __init__(self, key: str, reason: str = "is not a name of letters, digits and _") -> None:
         super().__init__(f"{key if KEY.fullmatch(key) else repr(key)} {reason}")
         self.key = key
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A variable of a file, with the line it starts in (from 1)."""
+
+    key: str
+    value: str = field(repr=False)
+    line: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Text of a file that no variable holds. why: says so without quoting it."""
+
+    line: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.why}"
 
 
 def parse(text: str) -> dict[str, str]:
     """The variables of a `.env` file, in order; of a key given twice, the last value.
 
-    Raises FormatError for a key that is no name and for a quote that is never closed.
+    Raises FormatError for a key that is not a name and for a quote that is never closed.
     """
-    variables: dict[str, str] = {}
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    return {one.key: one.value for one in read(text) if isinstance(one, Assignment)}
+
+
+def losses(text: str) -> list[Loss]:
+    """What `parse` would leave out: lines without `=`, and text behind a closing quote that is not
+    a comment. Raises FormatError as `parse`."""
+    return [one for one in read(text) if isinstance(one, Loss)]
+
+
+def read(text: str) -> Iterator[Assignment | Loss]:
+    """What stands in a `.env` file, from top to bottom. Raises FormatError as `parse`."""
+    lines = lines_of(text)
     number = 0
     while number < len(lines):
-        first = number + 1
-        line = lines[number].strip()
+        first, line = number + 1, lines[number].strip(BLANKS)
         number += 1
         if not line or line.startswith("#"):
             continue
         key, equals, rest = line.partition("=")
         if not equals:
+            yield Loss(first, "it has no =, so nothing would read it")
             continue
-        key = _EXPORT.sub("", key.strip(), count=1)
+        key = _EXPORT.sub("", key.strip(BLANKS), count=1)
         if not KEY.fullmatch(key):
             raise FormatError(
-                "before the = goes a name of letters, digits and _, no digit first",
-                first,
+                "a name of letters, digits and _ goes before the =, and no digit first", first
             )
-        rest = rest.lstrip()
+        rest = rest.lstrip(BLANKS)
         if rest[:1] not in ('"', "'"):
-            variables[key] = _unescaped(_without_comment(rest))
+            yield Assignment(key, unescaped(without_comment(rest)), first)
             continue
-        # The rest as it stands in the line: what ends inside quotes may end in white space.
-        rest = lines[number - 1].partition("=")[2].lstrip()
+        # As it stands in the line: what goes on in the next one may end with a space here.
+        rest = lines[number - 1].partition("=")[2].lstrip(BLANKS)
         quote, rest = rest[0], rest[1:]
-        end = _closing(rest, quote)
-        while end is None:
+        parts: list[str] = []
+        while (end := _closing(rest, quote)) is None:
             if number == len(lines):
                 raise FormatError(f"the quote {quote} is never closed", first)
-            rest += "\n" + lines[number]
+            parts.append(rest)
+            rest = lines[number]
             number += 1
-            end = _closing(rest, quote)
-        variables[key] = _unescaped(rest[:end])
-    return variables
+        parts.append(rest[:end])
+        yield Assignment(key, unescaped("\n".join(parts)), first)
+        behind = rest[end + 1 :].strip(BLANKS)
+        if behind and not behind.startswith("#"):
+            yield Loss(number, "the text behind the closing quote belongs to no value")
 
 
-def write(variables: Mapping[str, str]) -> str:
-    """A `.env` file that `parse` reads as `variables`, sorted by key, each line ended.
-
-    Raises UnwritableError for a key that is no name.
-    """
-    return "".join(f"{key}={_quoted(variables[key])}\n" for key in names(variables))
+def lines_of(text: str) -> list[str]:
+    """The lines of a file: they end with LF or CR LF; with CR where there is no LF at all."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    return text.split("\n") if "\n" in text else text.split("\r")
 
 
 def names(variables: Mapping[str, str]) -> list[str]:
-    """The keys, sorted. Raises UnwritableError for one that is no name, which would be read as
+    """The keys, sorted. Raises UnwritableError for one that is not a name, which would be read as
     something else, or run."""
     for key in variables:
         if not KEY.fullmatch(key):
@@ -91,30 +127,27 @@ def names(variables: Mapping[str, str]) -> list[str]:
     return sorted(variables)
 
 
-def _without_comment(rest: str) -> str:
-    if rest.startswith("#"):
-        return ""
-    return re.split(r"\s#", rest, maxsplit=1)[0].rstrip()
+def without_comment(value: str) -> str:
+    """An unquoted value without the comment behind it."""
+    return value.partition(" #")[0].rstrip(BLANKS)
 
 
-def _closing(text: str, quote: str) -> int | None:
-    """Where the quote that ends `text` stands; escaped ones do not."""
-    place = 0
-    while place < len(text):
-        if text[place] == "\\":
-            place += 2
-            continue
-        if text[place] == quote:
-            return place
-        place += 1
-    return None
-
-
-def _unescaped(value: str) -> str:
+def unescaped(value: str) -> str:
+    """The value with each escape undone, from left to right."""
     return _ESCAPED.sub(lambda match: _ESCAPES[match[1]], value)
 
 
-def _quoted(value: str) -> str:
-    if not _NEEDS_QUOTES.search(value):
-        return value
-    return '"' + "".join(_TO_ESCAPE.get(character, character) for character in value) + '"'
+def _closing(text: str, quote: str) -> int | None:
+    """Where the last quote of a line stands that no backslash escapes; None if there is none."""
+    end = text.rfind(quote)
+    while end >= 0 and _is_escaped(text, end):
+        end = text.rfind(quote, 0, end)
+    return end if end >= 0 else None
+
+
+def _is_escaped(text: str, place: int) -> bool:
+    """Whether an odd number of backslashes stands before this place."""
+    first = place
+    while first and text[first - 1] == "\\":
+        first -= 1
+    return (place - first) % 2 == 1

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dotenv_cloud.formats import env
+
+LINES = ("env", "")
+WITH_VARIABLES = (*LINES, "json")
+"""Formats of projects: those that are lines of `.env`, and those that have variables."""
 
 
 class UnreadableError(ValueError):
@@ -27,7 +32,7 @@ def variables_of(text: str, secret_format: str) -> dict[str, str]:
             try:
                 return env.parse(text)
             except env.FormatError as error:
-                raise UnreadableError(f"it is no .env file ({error})") from None
+                raise UnreadableError(f"{error}") from None
         case "json":
             return _of_json(text)
         case _:
@@ -42,17 +47,27 @@ def merge(levels: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return merged
 
 
+class _Literal(str):
+    """A number as it was written: `1.10` is not 1.1 to who reads a version, `1e400` is no number
+    of Python's."""
+
+    __slots__ = ()
+
+
 def _of_json(text: str) -> dict[str, str]:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = json.loads(
+            text, parse_float=_Literal, parse_int=_Literal, parse_constant=_Literal
+        )
+        if not isinstance(document, dict):
+            raise UnreadableError("it is JSON, but not an object")
+        variables = {key: _as_text(value) for key, value in document.items()}
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"line {error.lineno}: it is not JSON") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnreadableError):
+            raise
         raise UnreadableError("it is not JSON") from None
-    if not isinstance(document, dict):
-        raise UnreadableError("it is JSON, but no object")
-    variables = {
-        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for key, value in document.items()
-    }
     try:
         for variable in variables.items():
             "".join(variable).encode()
@@ -60,3 +75,21 @@ def _of_json(text: str) -> dict[str, str]:
         # JSON may hold halves of characters, which nobody could write anywhere.
         raise UnreadableError("it holds text that is not valid Unicode") from None
     return variables
+
+
+def _as_text(value: Any) -> str:
+    """A value of a JSON object as the value of a variable: texts as they are, the rest as JSON."""
+    return str(value) if isinstance(value, str) else _as_json(value)
+
+
+def _as_json(value: Any) -> str:
+    match value:
+        case _Literal():
+            return str(value)
+        case dict():
+            pairs = (f"{_as_json(key)}: {_as_json(item)}" for key, item in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case list():
+            return f"[{', '.join(map(_as_json, value))}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)

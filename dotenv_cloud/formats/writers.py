@@ -6,12 +6,13 @@ All sorted by key. Every writer takes a mapping of names to values and returns t
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 
 import yaml
 
-from dotenv_cloud.formats import env
+from dotenv_cloud.formats import env, env_writing
 
 _SHELL = '\\"$`'
 _DOCKERFILE = '\\"$'
@@ -48,22 +49,42 @@ def as_json(variables: Mapping[str, str]) -> str:
     return json.dumps(dict(variables), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
+# Words of letters alone that YAML 1.1 or 1.2 takes for a boolean, for nothing or for a number.
+_YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
+_YAML_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes each text but plain words: what one version of YAML takes for a text is a number or a
+    date to the other (`1e3`, `0o17`, `2024-01-01`)."""
+
+
+def _quoted_unless_plain(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = _YAML_PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_Dumper.add_representer(str, _quoted_unless_plain)
+
+
 def as_yaml(variables: Mapping[str, str]) -> str:
-    """A YAML mapping of strings, quoted where they could be taken for something else."""
+    """A YAML mapping of strings, quoted where YAML 1.1 or 1.2 could take them otherwise."""
     if not variables:
         return "{}\n"
     # YAML 1.1 breaks lines at these as well; unless escaped, some are read back as a space.
     has_odd_breaks = any(_ODD_BREAKS.search(value) for value in variables.values())
-    return yaml.safe_dump(
+    return yaml.dump(
         dict(variables),
+        Dumper=_Dumper,
         allow_unicode=not has_odd_breaks,
         default_flow_style=False,
         sort_keys=True,
+        width=math.inf,
     )
 
 
 WRITERS: dict[str, Writer] = {
-    "env": env.write,
+    "env": env_writing.write,
     "json": as_json,
     "yaml": as_yaml,
     "shell": shell,

@@ -149,7 +149,7 @@ def test_raw_is_text(api: Api, level: Level) -> None:
     fill(level)
     response = api.get(f"{path()}?decrypt=true&raw=true")
     assert response["Content-Type"] == "text/plain; charset=utf-8"
-    assert response.content.decode() == 'A=p\nB=t\nC=e\nD="$A"\n'
+    assert response.content.decode() == "A=p\nB=t\nC=e\nD='$A'\n"
     assert response["X-Content-Type-Options"] == "nosniff"
 
 

@@ -67,9 +67,9 @@ def three_levels(acme: Organization) -> None:
         ("GET", "/{o}/my-app/backend/production/secrets", None, 3 + 2),
         # The active key and those that the blobs are under as well.
         ("GET", "/{o}/my-app/backend/production/secrets?decrypt=true&merge=true", None, 3 + 4),
-        # A savepoint's two; the key before and under its lock, with the lock itself; the node, the
-        # blob and a number, locked; what was there as a version and what comes, each entered.
-        ("POST", "/{o}/secrets/store", {**PRODUCTION, "content": "A=3"}, 3 + 2 + 3 + 3 + 2),
+        # Of what is there already: a savepoint's two; the key before and under its lock, with the
+        # lock itself; the node and the blob, locked.
+        ("POST", "/{o}/secrets/store", {**PRODUCTION, "content": "A=3"}, 3 + 2 + 3 + 2),
         # Counts, and reads a page.
         ("POST", "/{o}/secrets/versions", PRODUCTION, 3 + 2),
         # The version with its path, its key, the entry, and only then the content.
@@ -88,3 +88,13 @@ def test_secrets_take_few_statements(
     assert api.send(method, path, body).status_code == 200
     with django_assert_num_queries(RECOGNIZED + TRANSACTION + statements):
         assert api.send(method, path, body).status_code == 200
+
+
+def test_storing_something_else_takes_few_statements(
+    api: Api, three_levels: None, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    path = "/{o}/secrets/store"
+    assert api.send("POST", path, {**PRODUCTION, "content": "A=3"}).status_code == 200
+    # As for what is there already; then a number, what was there as a version, and what comes.
+    with django_assert_num_queries(RECOGNIZED + TRANSACTION + 3 + 2 + 3 + 2 + 3):
+        assert api.send("POST", path, {**PRODUCTION, "content": "A=4"}).status_code == 200

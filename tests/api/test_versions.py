@@ -196,8 +196,8 @@ def test_each_deed_needs_its_ability_there(
 def test_versions_of_others_are_not_there(written: Level) -> None:
     other = OrganizationFactory.create(name="Other")
     project = ProjectFactory.create(organization=other)
-    for _ in range(3):
-        secrets.store(Level(project), "A=1", author=authors.SYSTEM)
+    for number in range(3):
+        secrets.store(Level(project), f"A={number}", author=authors.SYSTEM)
     stranger = caller(other)
     assert stranger.get(f"{VERSIONS}/2").status_code == 200
     slug = written.project.organization.slug

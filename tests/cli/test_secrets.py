@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 
+from audit.models import Entry
 from dotenv_cloud.cli import crypto as cli_crypto
 from dotenv_cloud.formats import env
 from keys import crypto, rotation
-from keys.models import Secret
-from organizations.models import Project, Target
+from keys.models import Secret, SecretVersion
+from organizations.models import Organization, Project, Target
 from tests.cli.recorder import REPOSITORY, Result, Run
 from tests.factories import ApiKeyFactory, EnvironmentFactory, OrganizationFactory, UserFactory
 
@@ -97,12 +103,12 @@ def test_levels_are_merged_sorted_and_the_deepest_wins(dotenv: Run, tmp_path: Pa
         (path, "C=$B # rest\n"),
     ):
         done(dotenv("push", place, write(tmp_path / "f", text)))
-    assert dotenv("pull", path).out == 'A="one two"\nB=2\nC="$B"\n'
-    assert dotenv("pull", path, "--resolve").out == 'A="one two"\nB=2\nC=2\n'
+    assert dotenv("pull", path).out == "A='one two'\nB=2\nC='$B'\n"
+    assert dotenv("pull", path, "--resolve").out == "A='one two'\nB=2\nC=2\n"
     assert dotenv("pull", path, "--level-only").out == "C=$B # rest\n"
     assert dotenv("pull", path, "-f", "json").json == {"A": "one two", "B": "2", "C": "$B"}
     assert dotenv("pull", path, "-f", "shell").out.splitlines()[0] == 'export A="one two"'
-    assert dotenv("export", path, "-f", "yaml").out == "A: one two\nB: '2'\nC: $B\n"
+    assert dotenv("export", path, "-f", "yaml").out == 'A: "one two"\nB: "2"\nC: "$B"\n'
     apart = dotenv("pull", path, "--merge=false").out
     assert apart.startswith("# my-app\nB=1\nA=one two\n\n# my-app/backend\nB=2\n")
     kept = dotenv("pull", path, "--decrypt=false").json
@@ -118,9 +124,9 @@ def test_a_project_in_json_gives_json_back_unless_asked_otherwise(
     text = '{"B": 1, "A": "x y"}\n'
     done(dotenv("push", "settings", write(tmp_path / "f", text)))
     assert dotenv("pull", "settings").out == dotenv("pull", "settings", "-f", "json").out == text
-    assert dotenv("pull", "settings", "-f", "env").out == 'A="x y"\nB=1\n'
+    assert dotenv("pull", "settings", "-f", "env").out == "A='x y'\nB=1\n"
     done(dotenv("push", "settings/web", write(tmp_path / "f", '{"B": 2}')))
-    assert dotenv("pull", "settings/web").out == 'A="x y"\nB=2\n'
+    assert dotenv("pull", "settings/web").out == "A='x y'\nB=2\n"
     assert dotenv("pull", "settings/web", "-f", "json").json == {"A": "x y", "B": "2"}
     assert dotenv("pull", "settings/web", "--merge=false").out == (
         f'# settings\n{text}\n# settings/web\n{{"B": 2}}\n'
@@ -149,6 +155,7 @@ def test_an_empty_level_is_no_failure(dotenv: Run) -> None:
 def test_replacing_is_asked_about(dotenv: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "f", "A=1\n")
     done(dotenv("push", "my-app", file))
+    write(tmp_path / "f", "A=2\n")
     refused = dotenv("push", "my-app", file)
     assert refused.code == 2
     assert "--force" in refused.err
@@ -163,6 +170,128 @@ def test_a_file_that_nobody_could_pull_is_refused_by_its_line(dotenv: Run, tmp_p
     done(dotenv("push", "my-app", str(tmp_path / "f"), "--force"))
     missing = dotenv("push", "my-app", str(tmp_path / "nowhere"))
     assert (missing.code, "Cannot read" in missing.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("A=1\nKEY=-----BEGIN\nabc\n", "line 3: it has no ="),
+        ('A="one" two\n', "line 1: the text behind the closing quote"),
+    ],
+)
+def test_a_file_that_would_lose_text_is_refused_unless_forced(
+    dotenv: Run, tmp_path: Path, text: str, said: str
+) -> None:
+    file = write(tmp_path / "f", text)
+    refused = dotenv("push", "my-app", file)
+    assert (refused.code, said in refused.err) == (2, True)
+    assert "BEGIN" not in refused.err and "two" not in refused.err
+    assert not Secret.objects.exists()
+    forced = done(dotenv("push", "my-app", file, "--force"))
+    assert said in forced.err
+    merged = dotenv("pull", "my-app", "-f", "json")
+    assert said in merged.err and "it is left out" in merged.err
+
+
+def test_a_file_in_another_encoding_is_named(dotenv: Run, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes("A=1\r\n".encode("utf-16"))
+    refused = dotenv("push", "my-app", str(tmp_path / "f"))
+    assert (refused.code, "is UTF-16, not UTF-8" in refused.err) == (2, True)
+
+
+def test_where_others_read_a_file_otherwise_is_said_by_line(dotenv: Run, tmp_path: Path) -> None:
+    pushed = done(dotenv("push", "my-app", write(tmp_path / "f", "A=1\nB=pass#word\n")))
+    assert "line 2: B is 9 characters here. Others differ: npm dotenv: 4 characters" in pushed.err
+    assert "word" not in pushed.err
+    assert dotenv("pull", "my-app", "-f", "env").out == "A=1\nB='pass#word'\n"
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_pushing_what_is_there_already_changes_nothing(
+    dotenv: Run, vault: dict[str, str], tmp_path: Path, force: tuple[str, ...]
+) -> None:
+    file = write(tmp_path / "f", "A=1\n")
+    for project, client in (("my-app", ()), ("vault", ("--client-key", vault["key"]))):
+        done(dotenv("push", project, file, *client))
+        before = list(Secret.objects.values_list("content", "updated_at"))
+        again = done(dotenv("push", project, file, *force, *client))
+        assert "unchanged" in again.err
+        assert list(Secret.objects.values_list("content", "updated_at")) == before
+    assert not SecretVersion.objects.exists()
+    with transaction.atomic():
+        seen = Entry.objects.visible([Organization.objects.get().pk])
+        assert not seen.filter(resource_type="secret", action="update").exists()
+
+
+def test_a_value_that_no_file_holds_safely_is_named(dotenv: Run, tmp_path: Path) -> None:
+    done(dotenv("push", "my-app", write(tmp_path / "f", "A=it\\'s $(id)\n"), "--force"))
+    refused = dotenv("pull", "my-app", "-f", "env")
+    assert (refused.code, "A holds what a shell" in refused.err) == (1, True)
+    assert "$(id)" not in refused.err
+    assert dotenv("pull", "my-app", "-f", "json").json == {"A": "it's $(id)"}
+
+
+def test_references_to_nothing_are_left_with_a_warning(dotenv: Run, tmp_path: Path) -> None:
+    done(dotenv("push", "my-app", write(tmp_path / "f", "A=pa$$word\nB=x$nothing\n"), "--force"))
+    pulled = done(dotenv("pull", "my-app", "--resolve", "-f", "json"))
+    assert pulled.json == {"A": "pa$$word", "B": "x$nothing"}
+    assert "B refers to nothing, which is not set" in pulled.err
+
+
+def test_yml_is_yaml(dotenv: Run, tmp_path: Path) -> None:
+    done(dotenv("push", "my-app", write(tmp_path / "f", "A=1.10\n")))
+    assert dotenv("pull", "my-app", "-f", "yml").out == 'A: "1.10"\n'
+
+
+PRINT = "import os; print(os.environ['A'], os.environ.get('C'), end='')"
+
+
+def test_a_command_runs_with_the_merged_variables(
+    program: Run, dotenv: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(dotenv("push", "my-app", write(tmp_path / "f", "A=outer\nB=1\n")))
+    done(dotenv("push", "my-app/backend", write(tmp_path / "f", "A='two words'\nC=$B\n")))
+    (tmp_path / "f").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    command = ("--", sys.executable, "-c", PRINT)
+    assert done(program("run", "my-app/backend", *command)).out == "two words $B"
+    assert done(program("run", "my-app/backend", "-r", *command)).out == "two words 1"
+    assert sorted(tmp_path.rglob("*")) == before
+    monkeypatch.setenv("DOTENV_PATH", "my-app")
+    assert done(program("run", *command)).out == "outer None"
+    pure = done(program("run", "--pure", "--", "env"))
+    assert "DOTENV_API_KEY" not in pure.out and "A=outer" in pure.out
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("raise SystemExit(42)", 42), ("import os; os.kill(os.getpid(), 15)", 143)],
+)
+def test_the_exit_code_of_a_command_is_passed_on(program: Run, command: str, code: int) -> None:
+    assert program("run", "my-app", "--", sys.executable, "-c", command).code == code
+
+
+def test_a_command_that_is_not_there_is_said(dotenv: Run) -> None:
+    missing = dotenv("run", "my-app", "--", "no-such-command")
+    assert (missing.code, "There is no command no-such-command" in missing.err) == (127, True)
+    assert dotenv("run", "my-app").code == 2
+
+
+def test_signals_reach_the_command(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    waiting = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7));"
+        f"open({str(ready)!r}, 'w').close(); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dotenv_cloud.cli", "run", "my-app", "--"]
+        + [sys.executable, "-c", waiting]
+    )
+    deadline = time.monotonic() + 30
+    while not ready.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 7
 
 
 def test_several_files_go_to_several_levels(dotenv: Run, tmp_path: Path) -> None:

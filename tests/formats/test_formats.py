@@ -11,7 +11,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dotenv_cloud.formats import env, merging, resolving, writers
+from dotenv_cloud.formats import env, env_writing, merging, resolving, writers
 
 KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -21,7 +21,7 @@ VARIABLES = st.dictionaries(KEYS, VALUES, max_size=6)
 @given(VARIABLES)
 @example({"A": "\x85", "B": "a\x85", "C": "a \u2028 b", "D": "\n\u2029"})
 def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
-    assert env.parse(env.write(variables)) == variables
+    assert env.parse(env_writing.write(variables)) == variables
     assert json.loads(writers.as_json(variables)) == variables
     assert yaml.safe_load(writers.as_yaml(variables)) == variables
 
@@ -73,7 +73,8 @@ def test_a_shell_takes_what_is_written_for_it(variables: dict[str, str]) -> None
         ("A=export this", {"A": "export this"}),
         ("  A = 1  ", {"A": "1"}),
         ("A=", {"A": ""}),
-        ("A=# nothing", {"A": ""}),
+        ("A=# all", {"A": "# all"}),
+        ("A=a\t# all", {"A": "a\t# all"}),
         ("A=1 # one", {"A": "1"}),
         ("A=1#one", {"A": "1#one"}),
         ("# A=1", {}),
@@ -110,7 +111,7 @@ def test_a_refusal_quotes_no_value() -> None:
 
 
 def test_a_key_that_a_shell_would_run_is_not_written() -> None:
-    for writer in (writers.shell, writers.dockerfile, env.write):
+    for writer in (writers.shell, writers.dockerfile, env_writing.write):
         with pytest.raises(env.UnwritableError):
             writer({"A; rm -rf /": "1"})
 
@@ -137,14 +138,24 @@ def test_dockerfile_escapes_the_backslash_first() -> None:
         ("${NONE:+a}", ""),
         ("${NONE:-$B}", "b"),
         (r"\$B", "$B"),
-        ("$NONE", ""),
+        ("$EMPTY", ""),
+        ("a$NONE", "a$NONE"),
+        ("${NONE}", "${NONE}"),
+        ("pa$$word", "pa$$word"),
+        ("pa$$B", "pa$$B"),
         ("$C", "b!"),
         ("100 $", "100 $"),
     ],
 )
 def test_references_stand_for_values(value: str, expected: str) -> None:
     variables = {"A": value, "B": "b", "C": "${B}!", "EMPTY": ""}
-    assert resolving.resolve(variables, {"HOME": "/home/ada"})["A"] == expected
+    assert resolving.resolve(variables, {"HOME": "/home/ada"}).values["A"] == expected
+
+
+def test_references_to_nothing_are_left_and_said() -> None:
+    found = resolving.resolve({"A": "x$bc$bc", "B": "${A}${NOPE}", "C": "pa$$word"}, {})
+    assert found.values == {"A": "x$bc$bc", "B": "x$bc$bc${NOPE}", "C": "pa$$word"}
+    assert found.unset == {"A": ["bc"], "B": ["NOPE", "bc"]}
 
 
 def test_circles_and_missing_ones_are_said() -> None:
@@ -165,6 +176,12 @@ def test_the_last_level_wins() -> None:
     [
         ("A=1", "env", {"A": "1"}),
         ('{"A": "1", "B": 2, "C": [true]}', "json", {"A": "1", "B": "2", "C": "[true]"}),
+        ('{"A": 1.10, "B": 1e400, "C": -0}', "json", {"A": "1.10", "B": "1e400", "C": "-0"}),
+        (
+            '{"A": {"b": [1.50, "é", null]}, "C": false}',
+            "json",
+            {"A": '{"b": [1.50, "é", null]}', "C": "false"},
+        ),
     ],
 )
 def test_a_level_has_variables_by_its_format(
@@ -188,3 +205,30 @@ def test_a_level_has_variables_by_its_format(
 def test_a_level_without_variables_says_so(text: str, secret_format: str) -> None:
     with pytest.raises(merging.UnreadableError):
         merging.variables_of(text, secret_format)
+
+
+YAML_TRAPS = ["1e3", "0o17", "017", "0x1F", "1_000", "+1", ".5", "1.10", "~", "null", "NaN", ".inf"]
+YAML_TRAPS += [
+    "yes",
+    "NO",
+    "on",
+    "Off",
+    "y",
+    "n",
+    "true",
+    "2024-01-01",
+    "12:30:45",
+    "1:2",
+    "=",
+    "<<",
+]
+
+
+@pytest.mark.parametrize("value", YAML_TRAPS)
+def test_yaml_quotes_what_either_version_takes_for_something_else(value: str) -> None:
+    assert writers.as_yaml({"A": value}) == f'A: "{value}"\n'
+
+
+@pytest.mark.parametrize("key", ["NO", "y", "ON", "Null"])
+def test_yaml_quotes_keys_too(key: str) -> None:
+    assert writers.as_yaml({key: "plain-text"}) == f'"{key}": plain-text\n'

@@ -373,7 +373,7 @@ def test_numbers_count_within_an_organization(level: Level) -> None:
     secrets.store(level, sealed(level.project, b"A=1"), author=ADA)
     other = OrganizationFactory.create(name="Other")
     project = ProjectFactory.create(organization=other)
-    assert secrets.store(Level(project), sealed(project, b"A=1"), author=ADA).number == 1
+    assert secrets.store(Level(project), sealed(project, b"A=1"), author=ADA).secret.number == 1
 
 
 def test_a_key_that_may_not_be_the_servers_is_refused(client_project: Project) -> None:

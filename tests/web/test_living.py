@@ -42,7 +42,8 @@ def test_the_thing_of_an_entry_is_linked(
     project = ProjectFactory.create(organization=acme, name="Shop")
     target = TargetFactory.create(project=project, name="Web")
     environment = EnvironmentFactory.create(target=target, name="Live")
-    secret = secrets.store(Level(project, target, environment), "A=1", author=authors.SYSTEM)
+    level = Level(project, target, environment)
+    secret = secrets.store(level, "A=1", author=authors.SYSTEM).secret
     secrets.store(Level(project, target, environment), "A=2", author=authors.SYSTEM)
     key = ApiKeyFactory.create(organization=acme).api_key
     member = MembershipFactory.create(organization=acme, auditor=True)
