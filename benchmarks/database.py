@@ -15,26 +15,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _COPY = """
-CREATE TABLE {table} (LIKE organizations_environment INCLUDING ALL);
+CREATE TABLE {table} (LIKE {original} INCLUDING ALL);
 DO $$
 DECLARE c record;
 BEGIN
     FOR c IN SELECT conname, pg_get_constraintdef(oid) AS body FROM pg_constraint
-             WHERE conrelid = 'organizations_environment'::regclass AND contype = 'f'
+             WHERE conrelid = '{original}'::regclass AND contype = 'f'
     LOOP
-        EXECUTE format('ALTER TABLE {table} ADD CONSTRAINT %I %s', c.conname, c.body);
-    END LOOP;
-    -- A row that goes is looked for in the tables below it, which are empty here and there.
-    FOR c IN SELECT conname, pg_get_constraintdef(oid) AS body, conrelid::regclass AS below,
-                    format('{table}_below_%s', row_number() OVER (ORDER BY oid)) AS copied
-             FROM pg_constraint
-             WHERE confrelid = 'organizations_environment'::regclass AND contype = 'f'
-    LOOP
-        EXECUTE format('CREATE TABLE %I (LIKE %s INCLUDING ALL)', c.copied, c.below);
-        EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I %s', c.copied, c.conname,
-                       replace(c.body, 'organizations_environment', '{table}'));
+        EXECUTE format('ALTER TABLE {table} ADD CONSTRAINT %I %s', c.conname,
+                       replace(c.body, 'organizations_environment(', '{environment}('));
     END LOOP;
 END $$;
+"""
+_BELOW = """
+SELECT DISTINCT conrelid::regclass::text FROM pg_constraint
+WHERE confrelid = 'organizations_environment'::regclass AND contype = 'f'
 """
 
 
@@ -106,18 +101,29 @@ def _exempt_what_is_measured_beside() -> None:
 def make_subjects() -> None:
     """Make the copies' tables, what the packages need for theirs, and an inbox for hand-written
     entries."""
-    from django.apps import apps
     from django.db import connections
 
     from audit.ledger import roles
     from benchmarks.settings import WITH_PACKAGES
-    from benchmarks.subjects.models import EnvironmentCopy
+    from benchmarks.subjects.models import BELOW, family
+    from organizations.models import Environment
 
     owner = connections["owner"]
     with owner.cursor() as cursor:
-        for model in apps.get_app_config("subjects").get_models():
-            if issubclass(model, EnvironmentCopy):
-                cursor.execute(_COPY.format(table=model._meta.db_table))
+        cursor.execute(_BELOW)
+        found = {table for (table,) in cursor.fetchall()}
+        copied = {model._meta.db_table for model in BELOW[Environment]}
+        if found != copied:
+            raise RuntimeError(f"benchmarks.subjects copies {copied}, but below are {found}")
+        for environment in BELOW.keys() - {Environment}:
+            for original, model in family(environment):
+                cursor.execute(
+                    _COPY.format(
+                        table=model._meta.db_table,
+                        original=original._meta.db_table,
+                        environment=environment._meta.db_table,
+                    )
+                )
         cursor.execute("CREATE TABLE bench_inbox (LIKE audit_inbox INCLUDING ALL)")
         # Here the application says by hand what changed.
         cursor.execute("ALTER TABLE bench_inbox DROP CONSTRAINT audit_inbox_rows_are_the_databases")
@@ -130,9 +136,11 @@ def _make_histories() -> None:
     import pgtrigger
     from django.db import connections
 
-    from benchmarks.subjects import models
+    from benchmarks.subjects.models import PgHistory, SimpleHistory, family
 
     with connections["owner"].schema_editor() as editor:
-        editor.create_model(models.SimpleHistory.history.model)
-        editor.create_model(models.PgHistory.pgh_event_models["insert"])  # type: ignore[attr-defined]
+        for _, model in family(SimpleHistory):
+            editor.create_model(model.history.model)
+        for _, model in family(PgHistory):
+            editor.create_model(model.pgh_event_models["insert"])
     pgtrigger.install(database="owner")

@@ -1,8 +1,8 @@
 """The same writes beside other audit packages: `python -m benchmarks.packages`.
 
 How long one takes, how many statements, how many bytes an entry, and what of each way to change a
-row was recorded. A run of its own: some of the packages listen to every save of every model, and
-would slow down what they are not compared with. Needs `make venv-bench`.
+row was recorded. Every contender has the same tables, keys and dependents, writes through the same
+calls of Django, and is listened to by its own package alone. Needs `make venv-bench`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import database
 from benchmarks.report import Report, describe_machine
 from benchmarks.timing import Contender, race
-from benchmarks.world import OPERATIONS, World, as_request
+from benchmarks.world import World, as_request, create, update
 
 ENTRIES = 2_000
 """Of how many updates the bytes an entry are told."""
@@ -78,33 +78,77 @@ def _events() -> str:
     return str(events["insert"]._meta.db_table)
 
 
+def listen_to_their_own() -> None:
+    """django-easy-audit listens to every model, which would slow down the others' writes too."""
+    from django.db.models import signals
+    from easyaudit.signals import model_signals
+
+    from benchmarks.subjects.models import EasyAudit, Unaudited, family
+
+    signals.m2m_changed.disconnect(dispatch_uid="easy_audit_signals_m2m_changed")
+    for name in ("pre_save", "post_save", "post_delete"):
+        signal = getattr(signals, name)
+        signal.disconnect(dispatch_uid=f"easy_audit_signals_{name}")
+        for _, model in family(EasyAudit):
+            signal.connect(getattr(model_signals, name), sender=model)
+        if signal.has_listeners(Unaudited):
+            raise RuntimeError(f"{name} of the unaudited copy is listened to")
+
+
+# -- One row
+
+
+def delete(row: Any) -> None:
+    """With what is below it, as Django finds it: what listens to deletions hears of each."""
+    from django.db import transaction
+
+    with transaction.atomic():
+        row.delete()
+
+
+@dataclass(frozen=True)
+class Deed:
+    """A write of one row, and how the row is made for it beforehand."""
+
+    make: Callable[[World, type[Any]], Any]
+    run: Callable[[Any], None]
+
+
+DEEDS = {
+    "create": Deed(World.new, create),
+    "update": Deed(World.saved, update),
+    "delete": Deed(World.saved, delete),
+    "delete with its secret": Deed(World.holding, delete),
+}
+
+
 # -- Time
 
 
 def times(world: World, packages: Sequence[Package], report: Report, repetitions: int) -> None:
     report.heading("One row in its transaction")
-    for name, operation in OPERATIONS.items():
+    for name, deed in DEEDS.items():
+        before = {package.name: _number_of_entries(package) for package in packages}
         timings = race(
-            [_contender(world, package, name, operation) for package in packages],
+            [_contender(world, package, deed) for package in packages],
             repetitions,
             repetitions // 10,
         )
         report.timings(name, timings)
+        for package in packages[1:]:
+            if _number_of_entries(package) - before[package.name] < repetitions:
+                raise RuntimeError(f"{package.name} did not record every {name}")
         for package in packages[2:]:
             ratio = timings["ours"].median / timings[package.name].median
             report.ratio(f"{name}: ours / {package.name}", ratio, 1.0)
 
 
-def _contender(
-    world: World, package: Package, name: str, operation: Callable[[Any], None]
-) -> Contender:
-    make = world.new if name == "create" else world.saved
-
+def _contender(world: World, package: Package, deed: Deed) -> Contender:
     def run(row: Any) -> None:
         with package.acting(world):
-            operation(row)
+            deed.run(row)
 
-    return Contender(package.name, lambda: make(package.model), run)
+    return Contender(package.name, lambda: deed.make(world, package.model), run)
 
 
 # -- Statements
@@ -114,13 +158,13 @@ def statements(world: World, packages: Sequence[Package], report: Report) -> Non
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    report.heading("Statements: a save, an update and a delete of one row, each")
+    report.heading("Statements: " + ", ".join(DEEDS))
     for package in packages:
         counts = []
-        for name, operation in OPERATIONS.items():
-            row = (world.new if name == "create" else world.saved)(package.model)
+        for deed in DEEDS.values():
+            row = deed.make(world, package.model)
             with package.acting(world), CaptureQueriesContext(connection) as queries:
-                operation(row)
+                deed.run(row)
             counts.append(len([q for q in queries if "SAVEPOINT" not in q["sql"]]))
         report.figure(f"{package.name:<54}", " ".join(f"{n:3}" for n in counts), 0, None)
 
@@ -282,6 +326,16 @@ def _entries(package: Package) -> list[str]:
         return [text for (text,) in cursor.fetchall()]
 
 
+def _number_of_entries(package: Package) -> int:
+    from django.db import connections
+
+    if not package.tables:
+        return 0
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {package.tables[0]}")
+        return int(cursor.fetchone()[0])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.packages", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=400, help="of each write (400)")
@@ -292,6 +346,7 @@ def main() -> int:
     report = Report()
     with database.temporary():
         database.make_subjects()
+        listen_to_their_own()
         describe_machine()
         world, packages = World(), contestants()
         with as_request(world):

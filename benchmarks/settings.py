@@ -24,6 +24,10 @@ if WITH_PACKAGES:
     INSTALLED_APPS += ["auditlog", "simple_history", "pgtrigger", "pghistory", "easyaudit"]
     PGTRIGGER_MIGRATIONS = False
     PGTRIGGER_INSTALL_ON_MIGRATE = False
-    DJANGO_EASY_AUDIT_REGISTERED_CLASSES = ["subjects.EasyAudit"]
+    DJANGO_EASY_AUDIT_REGISTERED_CLASSES = [
+        "subjects.EasyAudit",
+        "subjects.EasyAuditSecret",
+        "subjects.EasyAuditSecretVersion",
+    ]
     DJANGO_EASY_AUDIT_WATCH_AUTH_EVENTS = False
     DJANGO_EASY_AUDIT_WATCH_REQUEST_EVENTS = False

@@ -47,6 +47,26 @@ class World:
         row.save()
         return row
 
+    def holding(self, model: type[EnvironmentCopy | Environment]) -> Any:
+        """One that holds a secret, with two versions of what it held before."""
+        from benchmarks.subjects.models import BELOW
+        from keys.models import Secret, SecretVersion
+
+        row, below = self.saved(model), BELOW[model]
+        level = {
+            "organization_id": self.organization.pk,
+            "project_id": self.project.pk,
+            "target_id": self.target.pk,
+            "environment_id": row.pk,
+            "content": b"0" * 400,
+            "size_bytes": 536,
+            "key_version": 1,
+        }
+        below[Secret].objects.create(number=next(_number), **level)
+        for _ in range(2):
+            below[SecretVersion].objects.create(number=next(_number), action="update", **level)
+        return row
+
 
 def create(row: Any) -> None:
     from django.db import transaction
@@ -64,7 +84,7 @@ def update(row: Any) -> None:
 
 
 def delete(row: Any) -> None:
-    """Without looking for what is below it, which the copies of the table have not."""
+    """The row alone, without Django's looking for what is below it."""
     from django.db import transaction
 
     with transaction.atomic():
