@@ -9,18 +9,21 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import pytest
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.test import Client
 
+from audit.export import download
 from audit.models import Entry
 from audit.questions import saved_views, tenant_scope
 from keys import access_tokens, client_keys, crypto, retrieval, rotation, secrets
@@ -96,6 +99,7 @@ class Sent:
     at: other names than the scene's for parts of the path.
     first: what happens just before, in the same transaction.
     visited: the address that the browser comes from, which left something in its session.
+    within: what holds meanwhile.
     """
 
     body: Any = None
@@ -104,6 +108,7 @@ class Sent:
     at: Mapping[str, str] = field(default_factory=dict)
     first: Callable[[Scene], None] | None = None
     visited: Callable[[Scene], str] | None = None
+    within: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 # -- The scene
@@ -243,7 +248,8 @@ def left_by(scene: Scene, method: str, path: str, sent: Sent) -> Left:
         if sent.first is not None or sent.visited is not None:
             known = frozenset(_ids())
         where = address(scene, path, sent.at) + (f"?{sent.query}" if sent.query else "")
-        response = client.generic(method, where, **_given(scene, method, sent, is_api=is_api))
+        with sent.within():
+            response = client.generic(method, where, **_given(scene, method, sent, is_api=is_api))
         if response.streaming:
             b"".join(response.streaming_content)  # type: ignore[attr-defined]
         tenant_scope.enter(tenant_scope.EVERYTHING)
@@ -549,7 +555,26 @@ def _suspend(scene: Scene) -> None:
     scene.organization.save()
 
 
+@contextmanager
+def _exports_are_taken() -> Iterator[None]:
+    """By others, all that may run at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download, "MOST_AT_ONCE", 0)
+        yield
+
+
+_FULL = Sent(within=_exports_are_taken)
+
 BESIDES: dict[str, Besides] = {
+    "an export while too many run": Besides(
+        "GET", f"{_PAGE}/activity/export", _FULL, _denied("too_many_exports")
+    ),
+    "an export of the admin while too many run": Besides(
+        "GET", "/admin/audit/entry/export", _FULL, _denied("too_many_exports")
+    ),
+    "an export by a call while too many run": Besides(
+        "GET", f"{_API_PAGE}/audit/entries/export", _FULL, _denied("too_many_exports")
+    ),
     "a stranger's look at a page": Besides(
         "GET", f"{_PAGE}/projects", Sent(by="stranger"), _denied("not_found")
     ),
