@@ -301,6 +301,7 @@ LONG = (
     "test_run.py",
     "promises/test_auditor_changes_nothing.py",
     "promises/test_measured_coverage.py",
+    "test_adding_a_model.py",
     "cli/test_secrets.py",
     "web/test_who_sees_what.py",
     "compat/test_clients.py",
