@@ -9,7 +9,7 @@ that each may carry. The guards in the database and docs/audit-coverage.md are g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -702,21 +702,27 @@ def actions_of(spec: Resource, operation: Operation) -> list[str]:
     return [operation.value, *verbs]
 
 
-def allowed_context(action_name: str, facts: Mapping[str, object]) -> dict[str, object]:
-    """Those of `facts` that an entry of this action may carry."""
+def checked_context(action_name: str, facts: Mapping[str, object]) -> dict[str, object]:
+    """`facts` as an entry of this action carries them, without those that are None.
+
+    Raises ValueError for one that it may not carry, which would be lost in silence.
+    """
     known = _ACTIONS.get(action_name)
-    allowed = (*known.context, *ALWAYS_ALLOWED) if known else ALWAYS_ALLOWED
-    return {name: facts[name] for name in allowed if facts.get(name) is not None}
+    _refuse_unknown(action_name, facts, known.context if known else ())
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def check_facts(verb: Verb, facts: Mapping[str, object]) -> None:
     """Raise ValueError for a fact that no entry of an act of `verb` may carry. A verb that is no
     action, such as `store`, is recorded as creates, updates and deletes."""
     names = [verb.value] if verb.value in _ACTIONS else [operation.value for operation in Operation]
-    allowed = {fact for name in names for fact in _ACTIONS[name].context}
-    unknown = sorted(facts.keys() - allowed - {*ALWAYS_ALLOWED})
+    _refuse_unknown(verb, facts, [fact for name in names for fact in _ACTIONS[name].context])
+
+
+def _refuse_unknown(of: str, facts: Mapping[str, object], allowed: Sequence[str]) -> None:
+    unknown = sorted(facts.keys() - {*allowed, *ALWAYS_ALLOWED})
     if unknown:
         raise ValueError(
-            f"an entry of '{verb}' cannot carry {', '.join(unknown)}; audit/policy.py lists what"
-            " it can"
+            f"an entry of '{of}' cannot carry {', '.join(unknown)}; audit/policy.py lists what it"
+            " can"
         )

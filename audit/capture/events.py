@@ -35,7 +35,7 @@ def record(
 
     organization_id: the tenant, `ulid.NIL` for the platform itself, or TO_EACH_ORGANIZATION.
     person_id: whose the resource is, when it goes to each organization and is no person itself.
-    facts: context; only what the policy lists for `action` is kept.
+    facts: context, of what the policy lists for `action`; ValueError for another.
     Raises whatever the database raises: what cannot be recorded must not happen.
     """
     draft = Draft(resource_id, organization_id, resource_label, person_id=person_id)

@@ -67,7 +67,7 @@ def insert(
         sql, params = _insert_one(drafts[0], common)
     else:
         common = common_values(action, resource_type, facts, result, actor)
-        own = [policy.allowed_context(action, dict(draft.facts)) for draft in drafts]
+        own = [policy.checked_context(action, draft.facts) for draft in drafts]
         sql, params = _insert_many(drafts, common, own)
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -83,7 +83,7 @@ def common_values(
     """Parameters for COMMON_VALUES: who, from where, what."""
     who, origin = actor or context.actor(), context.origin()
     told = {"command": origin.command or None, "access_token": origin.access_token or None}
-    allowed = policy.allowed_context(action, {**told, **facts})
+    checked = policy.checked_context(action, {**told, **facts})
     return [
         who.type.value,
         who.id,
@@ -95,7 +95,7 @@ def common_values(
         clean(origin.user_agent, 512),
         origin.request_id,
         origin.interface.value,
-        _json(allowed),
+        _json(checked),
     ]
 
 

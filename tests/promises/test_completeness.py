@@ -24,9 +24,11 @@ from django.urls import path
 from guardian.shortcuts import assign_perm, remove_perm
 
 from audit import context
+from audit.capture.events import record
 from audit.context import Actor, Origin
 from audit.policy import ActorType, Interface
 from keys.models import ApiKey, KeyVersion
+from organizations import ulid
 from organizations.models import Environment, Organization, Project, Target, User
 from organizations.signals import Verb, act
 from tests.factories import (
@@ -617,6 +619,14 @@ def test_an_unknown_verb_or_fact_is_an_error() -> None:
     with pytest.raises(ValueError, match="an entry of 'rotate' cannot carry password"):  # noqa: SIM117
         with act(Verb.ROTATE, password="not in the policy"):
             pass
+    with pytest.raises(ValueError, match="an entry of 'view' cannot carry colour"):
+        record(
+            "view",
+            resource_type="audit_log",
+            resource_label="all",
+            organization_id=ulid.NIL,
+            colour="red",
+        )
 
 
 def test_each_type_is_called_by_its_path(organization: Organization, new_entries: New) -> None:
