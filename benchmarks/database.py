@@ -144,3 +144,14 @@ def _make_histories() -> None:
         for _, model in family(PgHistory):
             editor.create_model(model.pgh_event_models["insert"])
     pgtrigger.install(database="owner")
+
+
+def server_seconds() -> float:
+    """How long the server's process behind Django's connection has computed."""
+    from django.db import connections
+
+    connection = connections["default"]
+    connection.ensure_connection()
+    pid = connection.connection.info.backend_pid
+    nanoseconds = Path(f"/proc/{pid}/schedstat").read_text().split()[0]
+    return int(nanoseconds) / 1e9

@@ -24,6 +24,15 @@ class Report:
     def ratio(self, what: str, value: float, budget: float | None) -> None:
         self.figure(f"{what:<54}", f"{value:6.2f}", value, budget)
 
+    def compare(
+        self, what: str, timings: dict[str, Timing], base: str, budget: float | None
+    ) -> None:
+        """The ratio of `audited` to `base`, and that of the server's own time beside it."""
+        audited, other = timings["audited"], timings[base]
+        self.ratio(f"{what}: audited / {base}", audited.median / other.median, budget)
+        if audited.server is not None and other.server:
+            self.ratio(f"{what}: the same of the server", audited.server / other.server, None)
+
     def at_least(self, what: str, value: float, budget: float | None) -> None:
         print(f"  {what:<54} {value:6.2f}", end="" if budget else "\n", flush=True)
         if budget:

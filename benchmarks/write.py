@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import time
 import uuid
@@ -22,10 +23,14 @@ from benchmarks.world import OPERATIONS, World, as_request, contender
 
 ROWS = 10_000
 COMMIT_ROWS = 20_000
-AUDITED_TO_HAND_WRITTEN = 1.15
-AUDITED_TO_UNAUDITED = 1.6
-BULK = 2.0
-GUARD_SECONDS = 0.5
+CHANGES_OF_ONE_ROW = 2_000
+
+AUDITED_TO_HAND_WRITTEN = 1.0
+AUDITED_TO_UNAUDITED = 1.25
+BULK_CREATE = 1.3
+UPDATE_OF_MANY = 1.8
+MANY_UPDATES = 1.5
+SIGNAL_SHARE = 0.02
 
 
 class HandWriting:
@@ -111,23 +116,46 @@ def single_rows(world: World, report: Report, repetitions: int) -> None:
                 contender(world, "hand-written INSERT", HandWritten, name, getattr(by_hand, name)),
                 contender(world, "audited", Environment, name, operation),
             ]
-            timings = race(contenders, repetitions, repetitions // 10)
+            timings = race(contenders, repetitions, repetitions // 10, database.server_seconds)
             report.timings(name, timings)
-            audited = timings["audited"].median
             # The budgets are meant for commits as they are in production.
             durable = setting == "on"
-            report.ratio(
-                f"{name}: audited / hand-written",
-                audited / timings["hand-written INSERT"].median,
-                AUDITED_TO_HAND_WRITTEN if durable else None,
-            )
-            report.ratio(
-                f"{name}: audited / unaudited",
-                audited / timings["unaudited"].median,
-                AUDITED_TO_UNAUDITED if durable else None,
-            )
+            by_hand_budget = AUDITED_TO_HAND_WRITTEN if durable else None
+            report.compare(name, timings, "hand-written INSERT", by_hand_budget)
+            report.compare(name, timings, "unaudited", AUDITED_TO_UNAUDITED if durable else None)
+            if name == "update" and durable:
+                saving = timings["audited"].median
     with connection.cursor() as cursor:
         cursor.execute("RESET synchronous_commit")
+    signal(report, saving)
+
+
+def signal(report: Report, saving: float) -> None:
+    """What announcing a write and making its words cost of a save, which takes `saving` seconds."""
+    from audit.capture import words
+    from organizations.models import Environment
+    from organizations.signals import Operation, words_for
+
+    def seconds(run: Callable[[], object], times: int = 20_000) -> float:
+        started = time.perf_counter()
+        for _ in range(times):
+            run()
+        return (time.perf_counter() - started) / times
+
+    report.heading("The signal")
+    rounds = [
+        (
+            seconds(lambda: words_for(Environment, Operation.UPDATE)),
+            seconds(lambda: words.of_write(Environment)),
+        )
+        for _ in range(9)
+    ]
+    announced, made = (statistics.median(each) for each in zip(*rounds, strict=True))
+    sending = announced - made
+    text = "sending rows_written, of an audited save"
+    shown = f"{sending * 1e6:6.2f} µs, {sending / saving:.2%}"
+    report.figure(f"{text:<54}", shown, sending / saving, SIGNAL_SHARE)
+    print(f"  {'making the words':<54} {made * 1e6:6.2f} µs, {made / saving:.2%}")
 
 
 def bulk(world: World, report: Report, repetitions: int) -> None:
@@ -155,38 +183,81 @@ def bulk(world: World, report: Report, repetitions: int) -> None:
         with transaction.atomic():
             model.objects.filter(target_id=world.target.pk).update(description="Changed at once")
 
-    for name, prepare, run in (("bulk_create", rows, create), ("update", stored, update)):
+    for name, prepare, run, budget in (
+        ("bulk_create", rows, create, BULK_CREATE),
+        ("update", stored, update, UPDATE_OF_MANY),
+    ):
         contenders = [
             Contender("unaudited", partial(prepare, Unaudited), run),
             Contender("audited", partial(prepare, Environment), run),
         ]
-        timings = race(contenders, repetitions, 1)
+        timings = race(contenders, repetitions, 1, database.server_seconds)
         report.timings(name, timings)
-        ratio = timings["audited"].median / timings["unaudited"].median
-        report.ratio(f"{name}: audited / unaudited", ratio, BULK)
+        report.compare(name, timings, "unaudited", budget)
     for model in (Unaudited, Environment):
         _clear(model)
 
 
-def commit(world: World, report: Report, repetitions: int) -> None:
-    """The guard's share of committing 20,000 audited rows: how long its checks alone take."""
-    from django.db import connection, transaction
+def one_row(world: World, report: Report, repetitions: int) -> None:
+    """The same row changed 2,000 times in one transaction."""
+    from django.db import transaction
 
+    from benchmarks.subjects.models import Unaudited
     from organizations.models import Environment
 
-    report.heading(f"Commit of {COMMIT_ROWS:,} audited rows in one transaction")
-    seconds = []
-    for _ in range(repetitions):
-        _clear(Environment)
+    report.heading(f"{CHANGES_OF_ONE_ROW:,} changes of one row in one transaction")
+
+    def prepare(model: Any) -> Any:
+        _clear(model)
+        return world.saved(model)
+
+    def change(row: Any) -> None:
+        rows = type(row).objects.filter(pk=row.pk)
         with transaction.atomic():
-            Environment.objects.bulk_create([world.new(Environment) for _ in range(COMMIT_ROWS)])
-            with connection.cursor() as cursor:
-                started = time.perf_counter()
-                cursor.execute("SET CONSTRAINTS audit_guard, audit_guard_update IMMEDIATE")
-                seconds.append(time.perf_counter() - started)
-    median = sorted(seconds)[len(seconds) // 2]
-    report.figure(f"{'the guard checks them in':<54}", f"{median:6.2f} s", median, GUARD_SECONDS)
-    _clear(Environment)
+            for n in range(CHANGES_OF_ONE_ROW):
+                rows.update(name=f"Change {n}")
+
+    contenders = [
+        Contender("unaudited", partial(prepare, Unaudited), change),
+        Contender("audited", partial(prepare, Environment), change),
+    ]
+    timings = race(contenders, repetitions, 1, database.server_seconds)
+    report.timings("update", timings)
+    report.compare("many updates", timings, "unaudited", MANY_UPDATES)
+
+
+def commit(world: World, report: Report, repetitions: int) -> None:
+    """What is left to do when 20,000 audited rows commit: of auditing, nothing."""
+    from django.db import connection, transaction
+
+    from audit import policy
+    from benchmarks.subjects.models import Unaudited
+    from organizations.models import Environment
+
+    report.heading(f"Commit of {COMMIT_ROWS:,} rows in one transaction")
+    seconds: dict[Any, list[float]] = {Unaudited: [], Environment: []}
+    for _ in range(repetitions):
+        for model, times in seconds.items():
+            _clear(model)
+            with transaction.atomic():
+                model.objects.bulk_create([world.new(model) for _ in range(COMMIT_ROWS)])
+                with connection.cursor() as cursor:
+                    started = time.perf_counter()
+                    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                    times.append(time.perf_counter() - started)
+    for model, times in seconds.items():
+        _clear(model)
+        name = "audited" if model is Environment else "unaudited"
+        print(f"  {f'deferred checks, {name}':<54} {statistics.median(times):6.3f} s")
+    tables = [spec.model_class()._meta.db_table for spec in policy.AUDITED]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_trigger WHERE tgrelid = ANY (%s::text[]::regclass[])"
+            " AND tgdeferrable AND NOT tgisinternal",
+            [tables],
+        )
+        [deferred] = cursor.fetchone()
+    report.figure(f"{'deferred triggers of auditing':<54}", f"{deferred:6}", deferred, 0)
 
 
 def statements(world: World, report: Report) -> None:
@@ -220,7 +291,7 @@ def statements(world: World, report: Report) -> None:
             with transaction.atomic(), CaptureQueriesContext(connection) as queries:
                 deed(model)
             counts.append(len([q for q in queries if "SAVEPOINT" not in q["sql"]]))
-        report.figure(f"{name:<54}", f"{counts[1] - counts[0]:6}", counts[1] - counts[0], 1)
+        report.figure(f"{name:<54}", f"{counts[1] - counts[0]:6}", counts[1] - counts[0], 0)
 
 
 def _clear(model: Any) -> None:
@@ -251,7 +322,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.write", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=400, help="of single rows (400)")
     parser.add_argument("--bulk-repetitions", type=int, default=7, help="of 10,000 rows (7)")
-    parser.add_argument("--only", choices=["single", "bulk", "commit"])
+    parser.add_argument("--only", choices=["single", "bulk", "one-row", "commit"])
     options = parser.parse_args()
     report = Report()
     with database.temporary():
@@ -264,6 +335,8 @@ def main() -> int:
                 single_rows(world, report, options.repetitions)
             if options.only in (None, "bulk"):
                 bulk(world, report, options.bulk_repetitions)
+            if options.only in (None, "one-row"):
+                one_row(world, report, options.bulk_repetitions)
             if options.only in (None, "commit"):
                 commit(world, report, options.bulk_repetitions)
     return report.conclude()
