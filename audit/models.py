@@ -13,6 +13,7 @@ from audit import policy
 from audit.entry.references import Reference
 from audit.questions.querysets import EntryQuerySet
 from organizations import ulid
+from organizations.labels import LabelField
 from organizations.models import Organization
 from organizations.models.base import Timestamped
 
@@ -140,7 +141,7 @@ class SavedView(Timestamped):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views"
     )
-    name = models.CharField(max_length=80)
+    name = LabelField(max_length=80)
     query = models.TextField()
     is_shared = models.BooleanField(default=False)
 

@@ -55,7 +55,7 @@ def enter_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> No
 def enter_failed_sign_in(credentials: dict[str, Any], **kwargs: Any) -> None:
     """The account is named only if it exists: people type passwords where the e-mail belongs."""
     typed = str(credentials.get("username") or credentials.get("email") or "")
-    user = User.objects.filter(email__iexact=typed).first()
+    user = User.objects.with_email(typed)
     if user is not None:
         reason = "wrong_password" if user.is_active else "inactive"
         _about_person("sign_in", user, Result.FAILED, reason=reason)

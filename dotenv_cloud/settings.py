@@ -218,6 +218,7 @@ TEMPLATES = [
         "DIRS": [_templates if _templates.is_dir() else BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["organizations.templatetags.labels"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -234,7 +235,7 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
 ]
-# Unique without regard to case, by a constraint on Lower(email) that the check does not see.
+# Unique in its canonical form, by a constraint on another field that the check does not see.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 ANONYMOUS_USER_NAME = None  # guardian shall make no user of its own
 LOGIN_URL = "sign_in"
@@ -271,6 +272,9 @@ RATE_LIMITS: dict[str, environment.Limit] = {
         "sign_in_account": "10/900",
         "sign_in_address": "30/900",
         "password_reset": "5/3600",
+        "password_reset_address": "20/3600",
+        "invitation_person": "30/3600",
+        "invitation_organization": "100/3600",
     }.items()
 }
 

@@ -9,6 +9,7 @@ from django import forms
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, transaction
 
+from organizations.labels import FSI, PDI, isolated
 from organizations.membership_access import announce
 from organizations.models import Organization
 from organizations.permissions import NotHeldError
@@ -67,12 +68,13 @@ class ConfirmForm(PageForm):
     def __init__(self, *args: Any, names: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.names = names
-        self.fields["confirm"].label = f"To confirm, type {names[0]}"
+        self.fields["confirm"].label = f"To confirm, type {isolated(names[0])}"
 
     def clean_confirm(self) -> str:
-        typed: str = self.cleaned_data["confirm"]
+        # Copied from the page, the marks around it may come along.
+        typed: str = self.cleaned_data["confirm"].strip(FSI + PDI)
         if typed not in self.names:
-            raise ValidationError(f"This is not “{self.names[0]}”. Nothing was deleted.")
+            raise ValidationError(f"This is not “{isolated(self.names[0])}”. Nothing was deleted.")
         return typed
 
 

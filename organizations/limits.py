@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import ipaddress
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -41,6 +42,19 @@ class Limited:
             "X-RateLimit-Reset": str(int(self.reset_at.timestamp())),
         }
         return headers if self.allowed else {**headers, "Retry-After": str(self.retry_after)}
+
+
+def network(ip: str | None) -> str:
+    """What is counted together: an IPv4 address, or the /64 of an IPv6 one, as whoever has one of
+    those addresses has all 2^64."""
+    if ip is None:
+        return "unknown"
+    address = ipaddress.ip_address(ip)
+    if isinstance(address, ipaddress.IPv4Address):
+        return ip
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def hit(scope: str, key: str) -> Limited:

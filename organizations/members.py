@@ -12,12 +12,12 @@ from typing import NamedTuple
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
-from django.core.validators import validate_email
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from organizations import clock, permissions, roles
+from organizations import clock, emails, permissions, roles
+from organizations.labels import isolated
 from organizations.models import Invitation, Membership, Organization, User
 from organizations.models.organization import INVITATION_LIFETIME
 from organizations.permissions import NotHeldError
@@ -55,13 +55,10 @@ def invite(
 
     granter: the abilities of whoever invites. Raises ValidationError naming the field.
     """
-    email = User.objects.normalize_email(email.strip())
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise ValidationError({"email": "Enter a valid e-mail address."}) from None
+    email = emails.valid(email)
+    form = emails.canonical(email)
     _refuse_more_than_held(role, granter)
-    if Membership.objects.filter(organization=organization, user__email__iexact=email).exists():
+    if Membership.objects.filter(organization=organization, user__canonical_email=form).exists():
         raise ValidationError({"email": f"{email} is already a member."})
     token = secrets.token_urlsafe(32)
     values = {
@@ -73,7 +70,7 @@ def invite(
     with act(Verb.INVITE):
         invitation = (
             Invitation.objects.select_for_update()
-            .filter(organization=organization, email__iexact=email, accepted_at=None)
+            .filter(organization=organization, canonical_email=form, accepted_at=None)
             .first()
         )
         if invitation is None:
@@ -98,7 +95,7 @@ def send_invitation(invited: Invited) -> None:
             "expires_at": invitation.expires_at,
         },
     )
-    subject = f"Join {invitation.organization.name} on dotEnv Cloud"
+    subject = f"Join {isolated(invitation.organization.name)} on dotEnv Cloud"
     transaction.on_commit(
         lambda: send_mail(subject, body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
     )
@@ -127,7 +124,7 @@ def take(invitation: Invitation) -> Invitation:
 def accept(invitation: Invitation, user: User) -> Membership:
     """Join by invitation; the invitation must be to the person's own address."""
     invitation = take(invitation)
-    if invitation.email.lower() != user.email.lower():
+    if invitation.canonical_email != user.canonical_email:
         raise ValidationError(
             f"This invitation was sent to {invitation.email}; sign in with that address."
         )

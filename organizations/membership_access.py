@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from organizations.hierarchy import find_node
+from organizations.labels import isolated
 from organizations.models import Organization, OrganizationUserObjectPermission, User
 from organizations.signals import access_denied
 
@@ -63,7 +64,9 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
                 refuse(request, any_of[0])
             if not found.is_active and request.method not in ("GET", "HEAD", "OPTIONS"):
                 announce(request, 403, "organization_inactive")
-                raise PermissionDenied(f"{found.name} is {found.status}: nothing changes in it.")
+                raise PermissionDenied(
+                    f"{isolated(found.name)} is {found.status}: nothing changes in it."
+                )
             if organization != found.slug and request.method == "GET":
                 match = request.resolver_match
                 canonical = reverse(match.view_name, kwargs={**kwargs, "organization": found.slug})

@@ -28,7 +28,7 @@ def confirm(request: Any, password: str) -> None:
     An attempt counts like one at signing in, and before the password is looked at: of any number
     at once, no more than the limit are looked at. A refusal is announced.
     """
-    limited = limits.hit("sign_in_account", request.user.email)
+    limited = limits.hit("sign_in_account", request.user.canonical_email)
     if not limited.allowed:
         announce(request, 429, "rate_limited")
         minutes = -(-limited.retry_after // 60)
@@ -38,4 +38,4 @@ def confirm(request: Any, password: str) -> None:
     if not request.user.check_password(password):
         announce(request, 422, "wrong_password")
         raise ValidationError({"password": "This is not your password."})
-    limits.take_back("sign_in_account", request.user.email)
+    limits.take_back("sign_in_account", request.user.canonical_email)

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from organizations import creation, members, permissions, roles, ulid
 from organizations.forms import ConfirmForm, InviteForm, NewOrganizationForm, RoleForm, SettingsForm
+from organizations.labels import isolated
 from organizations.membership_access import organization_page, require
 from organizations.models import Invitation, Membership
 from organizations.pages import page_of
@@ -32,7 +33,7 @@ def create(request: Any) -> HttpResponse:
             ),
         )
         if made is not None:
-            messages.success(request, f"{made.name} was made, and is yours.")
+            messages.success(request, f"{isolated(made.name)} was made, and is yours.")
             return redirect("organization", made.slug)
     return render(
         request, "organizations/new.html", {"form": form}, status=422 if form.errors else 200
@@ -88,7 +89,7 @@ def delete(request: Any) -> HttpResponse:
     form = ConfirmForm(given, names=(found.name, found.slug))
     if request.method == "POST" and form.is_valid():
         creation.delete_organization(found)
-        messages.success(request, f"{found.name} was deleted with all it owned.")
+        messages.success(request, f"{isolated(found.name)} was deleted with all it owned.")
         return redirect("organizations")
     context = {
         "section": "settings",
@@ -169,7 +170,7 @@ def member(request: Any, member: str) -> HttpResponse:
                 form.add_error(None, "Tick the box to confirm.")
             elif action == "leave" and is_self:
                 members.remove(membership)
-                messages.success(request, f"You left {request.organization.name}.")
+                messages.success(request, f"You left {isolated(request.organization.name)}.")
                 return redirect("home")
             elif action == "remove":
                 require(request, "member:delete")

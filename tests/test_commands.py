@@ -55,7 +55,7 @@ def test_an_owner_who_exists_is_asked_for_no_password(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "stdin", "why"),
     [
-        (("Acme", "--owner", "nobody"), PASSWORD, "valid email address"),
+        (("Acme", "--owner", "nobody"), PASSWORD, "valid e-mail address"),
         (("Acme", "--owner", "olivia@acme.example"), "short", "too short"),
         (("Acme", "--owner", "olivia@acme.example", "--slug", "a b"), PASSWORD, "slug|letters"),
     ],

@@ -22,6 +22,7 @@ from django.db.models import QuerySet
 from audit.entry import as_json
 from audit.models import Entry, reason_in, recorded, unrecorded
 from organizations import ulid
+from organizations.labels import isolated
 
 Row = tuple[Any, ...]
 """Texts and None, as COLUMNS."""
@@ -235,23 +236,38 @@ def cells(rows: Sequence[Row]) -> list[tuple[str | None, ...]]:
 @lru_cache(_KEPT)
 def _changes_cells(text: str) -> tuple[str, str]:
     fields, values = _parts_of_changes(text)
-    return values if values != "{}" else "", _harmless(" ".join(fields))
+    return _as_escapes(values) if values != "{}" else "", _harmless(" ".join(fields))
 
 
 @lru_cache(_KEPT)
 def _context_cells(text: str) -> tuple[str, str]:
     context, reason = _context(text)
-    return context if context != "{}" else "", _harmless(reason)
+    return _as_escapes(context) if context != "{}" else "", _harmless(reason)
 
 
+_DRIVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Control characters but for tabs and ends of lines: ESC begins what a terminal obeys."""
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _FORMULA = re.compile(r"[\s'\"]*[=+\-@＝＋－＠]|[ '\"]*[\t\r\n]")
 """What some spreadsheet may take for a formula: full-width signs too, and after quotes or white
 space that it drops (OWASP, CSV injection). It matches what it matches with an apostrophe before it
 as well, so dropping that one gives back the text: see docs/review.md."""
 
 
+def _as_escapes(text: str) -> str:
+    """JSON in which what changes the direction is written as an escape."""
+    if text.isascii():
+        return text
+    return _REORDERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet takes for a formula, that drives no terminal, and that keeps its
+    direction to itself."""
+    if not text.isprintable():
+        text = _DRIVING.sub("", text)
+    if not text.isascii():
+        text = isolated(text)
     if text[:1].isalnum() or not _FORMULA.match(text):
         return text
     return f"'{text}"

@@ -19,6 +19,7 @@ from audit.entry.references import is_gone, look_up
 from audit.entry.sentences import as_words
 from audit.models import Entry
 from organizations import ulid
+from organizations.labels import isolated
 from organizations.models import Organization
 
 WITH_HISTORY = ("user", "api_key")
@@ -50,7 +51,7 @@ class Columns:
 
     @admin.display(description="actor")
     def who(self, entry: Entry) -> str:
-        return self._of_actor(entry, entry.actor_label)
+        return self._of_actor(entry, isolated(entry.actor_label))
 
     @admin.display(description="action")
     def done(self, entry: Entry) -> str:
@@ -58,7 +59,9 @@ class Columns:
 
     @admin.display(description="resource")
     def what(self, entry: Entry) -> str:
-        return self._of_resource(entry, f"{entry.resource_type_label} {entry.resource_label}")
+        return self._of_resource(
+            entry, f"{entry.resource_type_label} {isolated(entry.resource_label)}"
+        )
 
     @admin.display(description="result")
     def shown_result(self, entry: Entry) -> str:
@@ -82,18 +85,20 @@ class Columns:
     @admin.display(description="organization")
     def organization(self, entry: Entry) -> str:
         found = self._organizations.get(entry.organization_id)
-        return found.name if found else ulid.to_text(entry.organization_id)
+        return isolated(found.name) if found else ulid.to_text(entry.organization_id)
 
     @admin.display(description="actor")
     def actor(self, entry: Entry) -> str:
         key = f" {ulid.to_text(entry.actor_id)}" if entry.actor_id else ""
-        text = self._of_actor(entry, f"{entry.actor_label} ({entry.actor_type}{key})")
+        text = self._of_actor(entry, f"{isolated(entry.actor_label)} ({entry.actor_type}{key})")
         return self._with_row(entry, "actor", text)
 
     @admin.display(description="resource")
     def resource(self, entry: Entry) -> str:
         key = f" ({ulid.to_text(entry.resource_id)})" if entry.resource_id else ""
-        text = self._of_resource(entry, f"{entry.resource_type_label} {entry.resource_label}{key}")
+        text = self._of_resource(
+            entry, f"{entry.resource_type_label} {isolated(entry.resource_label)}{key}"
+        )
         return self._with_row(entry, "resource", text)
 
     @admin.display(description="what changed")
@@ -106,7 +111,7 @@ class Columns:
 
     @admin.display(description="user agent")
     def user_agent(self, entry: Entry) -> str:
-        return entry.user_agent or "–"
+        return isolated(entry.user_agent) or "–"
 
     @admin.display(description="request")
     def request(self, entry: Entry) -> str:

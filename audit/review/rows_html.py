@@ -20,6 +20,7 @@ from audit.models import Entry
 from audit.policy import ActorType, Result
 from audit.review.grouping import Group
 from organizations import ulid
+from organizations.labels import isolated
 
 _KINDS: dict[str, str] = {
     ActorType.API_KEY: "(API key)",
@@ -69,7 +70,7 @@ class Rows:
         )
 
     def _who(self, entry: Entry) -> str:
-        name = escape(entry.actor_label)
+        name = escape(isolated(entry.actor_label))
         if entry.actor_id:
             address = f"{self.here}history/actor/{ulid.to_text(entry.actor_id)}"
             name = f'<a {_thing(entry, "actor")} href="{address}">{name}</a>'
@@ -78,7 +79,7 @@ class Rows:
 
     def _what(self, entry: Entry) -> str:
         told = sentences.phrase(entry)
-        name = escape(told.name)
+        name = escape(isolated(told.name))
         if name and entry.resource_id:
             address = f"{self.here}history/resource/{ulid.to_text(entry.resource_id)}"
             name = f' <a {_thing(entry, "resource")} href="{address}">{name}</a>'
@@ -101,8 +102,8 @@ def _moved(entry: Entry) -> str:
     if not (found.shown or found.others):
         return ""
     shown = "".join(
-        f"<span>{escape(each.name)} <del>{escape(each.before)}</del>"
-        f" → <ins>{escape(each.after)}</ins></span> "
+        f"<span>{escape(each.name)} <del>{escape(isolated(each.before))}</del>"
+        f" → <ins>{escape(isolated(each.after))}</ins></span> "
         for each in found.shown
     )
     return f'<div class="moved">{shown}{escape(", ".join(found.others))}</div>'

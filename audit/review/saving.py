@@ -16,6 +16,7 @@ from audit.questions import saved_views
 from audit.questions.filters import EntryFilter, canonical
 from organizations import ulid
 from organizations.forms import PageForm
+from organizations.labels import isolated
 from organizations.membership_access import organization_page, require
 
 SHARING = "organization:update"
@@ -67,7 +68,7 @@ def views_page(request: Any) -> HttpResponse:
                 ),
             )
             if made is not None:
-                messages.success(request, f"The view “{made.name}” is saved.")
+                messages.success(request, f"The view “{isolated(made.name)}” is saved.")
                 return redirect(f"{reverse('activity', args=[organization.slug])}?{made.query}")
         query = str(request.POST.get("query", ""))
     changeable = saved_views.changeable_by(request.user, organization, may_share=may_share)
@@ -92,7 +93,7 @@ def view_page(request: Any, view: str) -> HttpResponse:
     page = redirect("saved_views", request.organization.slug)
     if request.method == "POST" and request.POST.get("action") == "delete":
         saved_views.delete(found)
-        messages.success(request, f"The view “{found.name}” is deleted.")
+        messages.success(request, f"The view “{isolated(found.name)}” is deleted.")
         return page
     if request.method == "POST":
         if "is_shared" in request.POST:
@@ -104,7 +105,7 @@ def view_page(request: Any, view: str) -> HttpResponse:
                 return True
 
             if form.attempt(request, work):
-                messages.success(request, f"The view “{found.name}” is changed.")
+                messages.success(request, f"The view “{isolated(found.name)}” is changed.")
                 return page
     context = {"section": "activity", "form": form, "view": found, "name": given["name"]}
     return render(request, "audit/view.html", context, status=422 if form.errors else 200)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from audit import context
-from audit.capture.events import record_once_a_minute
+from audit.capture.events import TO_EACH_ORGANIZATION, record, record_once_a_minute
 from audit.policy import Result
 from audit.review import time_zones
-from organizations import limits
+from organizations import labels, limits
+from organizations.emails import canonical
 from organizations.models import Membership, User
 from organizations.signals import Verb, act
 
@@ -41,9 +43,9 @@ class SignInForm(auth_forms.AuthenticationForm):
         )
 
     def clean(self) -> dict[str, Any]:
-        account = str(self.cleaned_data.get("username", "")).strip().lower()
+        account = canonical(str(self.cleaned_data.get("username", "")))
         counts = (
-            ("sign_in_address", context.origin().ip or "unknown"),
+            ("sign_in_address", limits.network(context.origin().ip)),
             ("sign_in_account", account),
         )
         counted: list[tuple[str, str]] = []
@@ -70,7 +72,7 @@ def _take_back(counted: list[tuple[str, str]]) -> None:
 
 def _enter_refusal(account: str, scope: str) -> None:
     """In the log of each organization of the person, if there is one, as a failure would be."""
-    user = User.objects.filter(email__iexact=account).first()
+    user = User.objects.with_email(account)
     if user is None:
         return  # the platform's log has the refusal in any case
     organizations = Membership.objects.filter(user=user).values_list("organization_id", flat=True)
@@ -100,6 +102,31 @@ class ChangePasswordForm(auth_forms.PasswordChangeForm):
             return super().save(commit)
 
 
+class ResetPasswordForm(auth_forms.PasswordResetForm):
+    def get_users(self, email: str) -> list[User]:
+        """The one whose address it is, if a link would be of use."""
+        user = User.objects.with_email(email)
+        return [user] if user and user.is_active and user.has_usable_password() else []
+
+    def send_link(self) -> None:
+        """Enter that a link was asked for, and mail it; nothing, if there is no such account."""
+        for user in self.get_users(self.cleaned_data["email"]):
+            record(
+                "reset_password",
+                resource_type="user",
+                resource_id=user.pk,
+                resource_label=user.email,
+                organization_id=TO_EACH_ORGANIZATION,
+            )
+        self.save(
+            domain_override=settings.BASE_URL.partition("://")[2],
+            use_https=settings.BASE_URL.startswith("https:"),
+            email_template_name="accounts/email/reset.txt",
+            subject_template_name="accounts/email/reset_subject.txt",
+            extra_email_context={"base_url": settings.BASE_URL},
+        )
+
+
 class SetPasswordForm(auth_forms.SetPasswordForm):
     def save(self, commit: bool = True) -> Any:
         with transaction.atomic(), act(Verb.CHANGE_PASSWORD):
@@ -109,7 +136,7 @@ class SetPasswordForm(auth_forms.SetPasswordForm):
 class JoinForm(forms.Form):
     """Name and password of somebody who joins without an account."""
 
-    name = forms.CharField(max_length=150, label="Your name")
+    name = forms.CharField(max_length=150, label="Your name", validators=[labels.check])
     password = forms.CharField(
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),

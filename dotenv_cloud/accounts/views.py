@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, views
 from django.contrib.auth.decorators import login_required
 from django.contrib.messages.views import SuccessMessageMixin
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
@@ -20,7 +27,6 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from audit import context
-from audit.capture.events import TO_EACH_ORGANIZATION, record
 from audit.context import Actor
 from audit.policy import ActorType
 from audit.review import time_zones
@@ -29,7 +35,11 @@ from keys import access_tokens
 from keys.forms import AccessTokenForm
 from keys.models import AccessToken
 from organizations import limits, members, ulid
+from organizations.emails import canonical
+from organizations.labels import isolated
 from organizations.models import Invitation, Membership, Organization, User
+
+logger = logging.getLogger(__name__)
 
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
@@ -60,11 +70,11 @@ class ChangePassword(SuccessMessageMixin, views.PasswordChangeView):  # type: ig
 
 
 class ResetPassword(views.PasswordResetView):
-    """The answer is the same whether or not the account exists."""
+    """The answer is the same, and as fast, whether or not the account exists: whatever depends on
+    that is done when the answer has been given."""
 
     template_name = "accounts/password.html"
-    email_template_name = "accounts/email/reset.txt"
-    subject_template_name = "accounts/email/reset_subject.txt"
+    form_class = forms.ResetPasswordForm
     success_url = reverse_lazy("password_reset_done")
     extra_context = {
         "heading": "Reset your password",
@@ -73,20 +83,38 @@ class ResetPassword(views.PasswordResetView):
     }
 
     def form_valid(self, form: Any) -> HttpResponse:
-        email = form.cleaned_data["email"]
-        if not limits.hit("password_reset", email).allowed:
-            # No more mail for this hour; the answer is still the same.
-            return redirect(str(self.success_url))
-        for user in User.objects.filter(email__iexact=email, is_active=True):
-            record(
-                "reset_password",
-                resource_type="user",
-                resource_id=user.pk,
-                resource_label=user.email,
-                organization_id=TO_EACH_ORGANIZATION,
-            )
-        self.extra_email_context = {"base_url": settings.BASE_URL}
-        return super().form_valid(form)
+        limited = limits.hit("password_reset_address", limits.network(context.origin().ip))
+        if not limited.allowed:
+            message = "Too many links were asked for from this address. Try again later."
+            response = render(self.request, "429.html", {"message": message}, status=429)
+            response["Retry-After"] = str(limited.retry_after)
+            return response
+        answer = AnswerFirst(str(self.success_url))
+        # For an account that was asked about too often, no more mail for this hour.
+        if limits.hit("password_reset", canonical(form.cleaned_data["email"])).allowed:
+            answer.then = form.send_link
+        return answer
+
+
+class AnswerFirst(HttpResponseRedirect):
+    """A redirect that does something once it has been sent, for whoever asked and from there."""
+
+    then: Callable[[], None] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._origin, self._who = context.origin(), context.actor()
+
+    def close(self) -> None:
+        then, self.then = self.then, None
+        if then is not None:
+            try:
+                with context.acting_from(self._origin, self._who), transaction.atomic():
+                    then()
+            except Exception:
+                # Nobody waits for it any more, and it may hold an address.
+                logger.exception("what follows an answer failed")
+        super().close()
 
 
 class ResetPasswordSent(views.PasswordResetDoneView):
@@ -114,7 +142,7 @@ class ChooseNewPassword(views.PasswordResetConfirmView):
             return self.render_to_response(self.get_context_data(form=None), status=409)
         response = super().form_valid(form)
         # Whoever has just shown that the mail is theirs need not wait for others' attempts.
-        limits.forget("sign_in_account", form.user.email)
+        limits.forget("sign_in_account", form.user.canonical_email)
         return response
 
 
@@ -192,15 +220,15 @@ def leave(request: Any, membership: str) -> HttpResponse:
         raise Http404("You have no such membership.")
     name, error = found.organization.name, ""
     if not request.POST.get("sure"):
-        error = f"Tick the box to confirm that you leave {name}."
+        error = f"Tick the box to confirm that you leave {isolated(name)}."
     else:
         try:
             members.remove(found)
         except ValidationError as refused:
-            error = f"{name}: {' '.join(refused.messages)}"
+            error = f"{isolated(name)}: {' '.join(refused.messages)}"
     if error:
         return _show_profile(request, _profile_form(request), 422, error)
-    messages.success(request, f"You left {name}.")
+    messages.success(request, f"You left {isolated(name)}.")
     return redirect("profile")
 
 
@@ -234,10 +262,10 @@ def revoke_access_token(request: Any, access_token: str) -> HttpResponse:
     if found is None:
         raise Http404("You have no such access token.")
     if not request.POST.get("sure"):
-        error = f"Tick the box to confirm that {found.name} stops working."
+        error = f"Tick the box to confirm that {isolated(found.name)} stops working."
         return _show_profile(request, _profile_form(request), 422, error)
     access_tokens.revoke(found)
-    messages.success(request, f"The access token {found.name} was revoked.")
+    messages.success(request, f"The access token {isolated(found.name)} was revoked.")
     return redirect("profile")
 
 
@@ -249,9 +277,9 @@ def invitation(request: HttpRequest, token: str) -> HttpResponseBase:
     found = members.find_invitation(token)
     if found is None or not found.is_open:
         return _not_open(request, found)
-    if request.user.is_authenticated and request.user.email.lower() != found.email.lower():
+    if request.user.is_authenticated and request.user.canonical_email != found.canonical_email:
         return render(request, "accounts/invitation_of_another.html", {"invitation": found})
-    has_account = User.objects.filter(email__iexact=found.email).exists()
+    has_account = User.objects.with_email(found.email) is not None
     is_theirs = request.user.is_authenticated
     form = None if has_account else forms.JoinForm(found.email, request.POST or None)
     if request.method == "POST" and (is_theirs or (form and form.is_valid())):

@@ -27,7 +27,7 @@ class TokenAuthentication(BaseAuthentication):
     many, a right one gets the same answer."""
 
     def authenticate(self, request: Request) -> tuple[Principal, Any] | None:
-        address = context.origin().ip or "unknown"
+        address = limits.network(context.origin().ip)
         header = request.headers.get("Authorization", "")
         token = _find(header, address)
         if token is None or token.is_limited:  # type: ignore[union-attr]

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models import F, Q
 
+from organizations.labels import LabelField
 from organizations.models.base import Timestamped
 from organizations.models.hierarchy import Project
 from organizations.models.organization import Organization
@@ -52,7 +53,7 @@ class KeyVersion(Timestamped):
     master_key_version = models.PositiveIntegerField()
     key_check_salt = models.BinaryField()
     key_check_iterations = models.PositiveIntegerField()
-    key_hint = models.CharField(max_length=100, blank=True)
+    key_hint = LabelField(max_length=100, blank=True)
     history_policy = models.CharField(
         max_length=10, choices=Project.HistoryPolicy, default=Project.HistoryPolicy.KEEP
     )

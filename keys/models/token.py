@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from organizations import clock
+from organizations.labels import LabelField
 from organizations.models.base import Timestamped
 
 
@@ -15,7 +16,7 @@ class Token(Timestamped):
     `seen_from`: the addresses it was last used from, so that another one is noticed.
     """
 
-    name = models.CharField(max_length=100)
+    name = LabelField(max_length=100)
     token_hash = models.BinaryField(max_length=32, unique=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)

@@ -15,6 +15,7 @@ from keys.abilities import Scope
 from keys.forms import ApiKeyForm
 from keys.models import ApiKey
 from organizations import ulid
+from organizations.labels import isolated
 from organizations.membership_access import announce, organization_page, require
 from organizations.pages import page_of
 from organizations.permissions import NotHeldError
@@ -74,7 +75,7 @@ def change_api_key(request: Any, api_key: str) -> HttpResponse:
             request, lambda: api_keys.update(found, changes, granter=request.abilities)
         )
         if changed is not None:
-            messages.success(request, f"The key {changed.name} was changed.")
+            messages.success(request, f"The key {isolated(changed.name)} was changed.")
             return redirect("api_key", request.organization.slug, changed.ulid)
     return _form(request, asked, found)
 
@@ -160,7 +161,7 @@ def api_key(request: Any, api_key: str) -> HttpResponse:
             return render(request, "keys/token.html", {"section": "api_keys", "issued": issued})
     elif action == "revoke":
         api_keys.revoke(found)
-        messages.success(request, f"The key {found.name} was revoked.")
+        messages.success(request, f"The key {isolated(found.name)} was revoked.")
         return redirect("api_keys", organization=request.organization.slug)
     elif request.method == "POST":
         error = "Choose what to do."

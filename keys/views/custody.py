@@ -23,6 +23,7 @@ from keys.forms import GiveKeyForm, ShowKeyForm, TakeKeyForm
 from keys.views.finding import find_project
 from keys.views.rules import explain
 from organizations import passwords
+from organizations.labels import isolated
 from organizations.membership_access import organization_page, require
 from organizations.models import Project
 
@@ -78,7 +79,8 @@ def _to_clients(request: Any, project: Project) -> HttpResponse:
         else:
             messages.success(
                 request,
-                f"The key of {project.name} is your programs’ own now: this server forgot it.",
+                f"The key of {isolated(project.name)} is your programs’ own now:"
+                " this server forgot it.",
             )
             return redirect("project", request.organization.slug, project.slug)
     return _page(request, "keys/give_key.html", project, form)
@@ -95,7 +97,7 @@ def _to_server(request: Any, project: Project) -> HttpResponse:
         except RuleError as refused:
             form.add_error("key", explain(request, refused))
         else:
-            messages.success(request, f"This server holds the key of {project.name} now.")
+            messages.success(request, f"This server holds the key of {isolated(project.name)} now.")
             return redirect("project", request.organization.slug, project.slug)
     return _page(request, "keys/take_key.html", project, form)
 

@@ -15,6 +15,7 @@ from keys.levels import Level
 from keys.views.finding import find_environment, find_project, find_target
 from keys.views.pages import deletion, node_form
 from organizations.hierarchy import create_environment, create_target, update_node
+from organizations.labels import isolated
 from organizations.membership_access import organization_page
 from organizations.models import Environment
 from organizations.pages import page_of
@@ -47,9 +48,9 @@ def new_target(request: Any, project: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         made = form.attempt(request, lambda: create_target(parent, **form.given))
         if made is not None:
-            messages.success(request, f"The target {made.name} was made.")
+            messages.success(request, f"The target {isolated(made.name)} was made.")
             return redirect("project", request.organization.slug, parent.slug)
-    heading = f"New target of {parent.name}"
+    heading = f"New target of {isolated(parent.name)}"
     return node_form(request, form, heading=heading, button="Make the target", project=parent)
 
 
@@ -61,7 +62,7 @@ def change_target(request: Any, project: str, target: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         changed = form.attempt(request, lambda: update_node(found, form.changes))
         if changed is not None:
-            messages.success(request, f"The target {changed.name} was changed.")
+            messages.success(request, f"The target {isolated(changed.name)} was changed.")
             return redirect("project", request.organization.slug, found.project.slug)
     heading = f"Change {found.path}"
     return node_form(request, form, heading=heading, button="Save", project=found.project)
@@ -81,7 +82,7 @@ def new_environment(request: Any, project: str, target: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         made = form.attempt(request, lambda: create_environment(parent, **form.given))
         if made is not None:
-            messages.success(request, f"The environment {made.name} was made.")
+            messages.success(request, f"The environment {isolated(made.name)} was made.")
             return redirect("target", request.organization.slug, parent.project.slug, parent.slug)
     heading, button = f"New environment of {parent.path}", "Make the environment"
     return node_form(
@@ -98,7 +99,7 @@ def change_environment(request: Any, project: str, target: str, environment: str
     if request.method == "POST" and form.is_valid():
         changed = form.attempt(request, lambda: update_node(found, form.changes))
         if changed is not None:
-            messages.success(request, f"The environment {changed.name} was changed.")
+            messages.success(request, f"The environment {isolated(changed.name)} was changed.")
             return redirect("target", request.organization.slug, parent.project.slug, parent.slug)
     heading = f"Change {found.path}"
     return node_form(

@@ -12,6 +12,7 @@ from keys import tree
 from keys.deletion import delete_node
 from keys.forms import NodeForm
 from organizations.forms import ConfirmForm
+from organizations.labels import isolated
 from organizations.models import Environment, Project, Target
 
 
@@ -44,7 +45,9 @@ def deletion(request: Any, node: Project | Target | Environment, what: str) -> H
     slug = request.organization.slug
     if request.method == "POST" and form.is_valid():
         delete_node(node)
-        messages.success(request, f"The {what} {node.name} was deleted with all below it.")
+        messages.success(
+            request, f"The {what} {isolated(node.name)} was deleted with all below it."
+        )
         match node:
             case Project():
                 return redirect("projects", slug)

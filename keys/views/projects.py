@@ -17,6 +17,7 @@ from keys.projects import create_project
 from keys.views.finding import find_project
 from keys.views.pages import deletion, node_form
 from organizations.hierarchy import update_node
+from organizations.labels import isolated
 from organizations.membership_access import organization_page
 from organizations.models import Project, Target
 from organizations.pages import page_of
@@ -60,7 +61,9 @@ def create(request: Any) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         made = form.attempt(request, lambda: create_project(request.organization, **form.given))
         if made is not None:
-            messages.success(request, f"The project {made.name} was made, with a key of its own.")
+            messages.success(
+                request, f"The project {isolated(made.name)} was made, with a key of its own."
+            )
             return redirect("project", request.organization.slug, made.slug)
     return node_form(request, form, heading="New project", button="Make the project")
 
@@ -73,9 +76,9 @@ def change(request: Any, project: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         changed = form.attempt(request, lambda: update_node(found, form.changes))
         if changed is not None:
-            messages.success(request, f"The project {changed.name} was changed.")
+            messages.success(request, f"The project {isolated(changed.name)} was changed.")
             return redirect("project", request.organization.slug, changed.slug)
-    heading = f"Change {found.name}"
+    heading = f"Change {isolated(found.name)}"
     return node_form(request, form, heading=heading, button="Save", project=found)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import models
 
+from organizations.labels import DescriptionField, LabelField
 from organizations.models.base import Timestamped
 from organizations.models.organization import Organization
 from organizations.slugs import NodeSlugField
@@ -33,9 +34,9 @@ class Project(Timestamped):
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, related_name="projects"
     )
-    name = models.CharField(max_length=100)
+    name = LabelField(max_length=100)
     slug = NodeSlugField()
-    description = models.TextField(max_length=1000, blank=True)
+    description = DescriptionField(max_length=1000, blank=True)
     secret_format = models.CharField(max_length=10, choices=SecretFormat, default=SecretFormat.ENV)
     storage_mode = models.CharField(max_length=10, choices=StorageMode, default=StorageMode.SERVER)
     history_policy = models.CharField(
@@ -68,9 +69,9 @@ class Project(Timestamped):
 class Target(Timestamped):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="targets")
-    name = models.CharField(max_length=100)
+    name = LabelField(max_length=100)
     slug = NodeSlugField()
-    description = models.TextField(max_length=1000, blank=True)
+    description = DescriptionField(max_length=1000, blank=True)
 
     class Meta:
         ordering = ("name", "id")
@@ -101,9 +102,9 @@ class Environment(Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="environments")
-    name = models.CharField(max_length=100)
+    name = LabelField(max_length=100)
     slug = NodeSlugField()
-    description = models.TextField(max_length=1000, blank=True)
+    description = DescriptionField(max_length=1000, blank=True)
     # One of the four, or a word of the user's own: choices help a form, they bind nothing.
     status = models.CharField(max_length=50, default=Status.DEVELOPMENT)
     is_production = models.BooleanField(default=False)

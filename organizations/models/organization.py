@@ -7,10 +7,11 @@ import datetime as dt
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 from guardian.models import UserObjectPermissionBase
 
 from organizations import clock, roles
+from organizations.emails import CanonicalEmailField
+from organizations.labels import LabelField
 from organizations.models.base import Timestamped
 from organizations.slugs import OrganizationSlugField
 
@@ -24,7 +25,7 @@ class Organization(Timestamped):
         LOCKED = "locked", "Locked"
         CANCELLED = "cancelled", "Cancelled"
 
-    name = models.CharField(max_length=100)
+    name = LabelField(max_length=100)
     slug = OrganizationSlugField()
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     # Versions of secrets older than this many days stay listed, locked; null locks none.
@@ -95,6 +96,7 @@ class Invitation(Timestamped):
         Organization, on_delete=models.CASCADE, related_name="invitations"
     )
     email = models.EmailField("e-mail", max_length=254)
+    canonical_email = CanonicalEmailField()
     role = models.CharField(max_length=20, choices=roles.Role)
     invited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -108,8 +110,7 @@ class Invitation(Timestamped):
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(
-                "organization",
-                Lower("email"),
+                fields=("organization", "canonical_email"),
                 condition=Q(accepted_at=None),
                 name="organizations_invitation_open_once",
             ),

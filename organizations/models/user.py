@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
 
+from organizations import emails
+from organizations.emails import CanonicalEmailField
+from organizations.labels import LabelField
 from organizations.models.base import NextNumber, Timestamped
 
 
@@ -16,11 +18,15 @@ class UserManager(BaseUserManager["User"]):
     use_in_migrations = True
 
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email__iexact=username)
+        return self.get(canonical_email=emails.canonical(username or ""))
+
+    def with_email(self, address: str) -> User | None:
+        """Whose address it is, however it is spelled."""
+        return self.filter(canonical_email=emails.canonical(address)).first()
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         """Create a person with the hash of `password`, or none usable when it is None."""
-        user = self.model(email=self.normalize_email(email).strip(), **fields)
+        user = self.model(email=emails.valid(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -39,7 +45,8 @@ class User(Timestamped, AbstractBaseUser, PermissionsMixin):
         unique=True, editable=False, db_default=NextNumber("organizations_user_number")
     )
     email = models.EmailField("e-mail", max_length=254)
-    name = models.CharField(max_length=150, blank=True)
+    canonical_email = CanonicalEmailField()
+    name = LabelField(max_length=150, blank=True)
     is_staff = models.BooleanField("may enter admin", default=False)
     is_active = models.BooleanField("active", default=True)
 
@@ -53,7 +60,7 @@ class User(Timestamped, AbstractBaseUser, PermissionsMixin):
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(
-                Lower("email"),
+                fields=["canonical_email"],
                 name="organizations_user_email",
                 violation_error_message="Somebody with this e-mail already exists.",
             )

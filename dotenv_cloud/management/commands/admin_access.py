@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from organizations.emails import canonical
 from organizations.models import User
 
 
@@ -23,7 +24,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         allowed = not options["withdraw"]
         with transaction.atomic():
-            user = User.objects.select_for_update().filter(email__iexact=options["email"]).first()
+            user = (
+                User.objects.select_for_update()
+                .filter(canonical_email=canonical(options["email"]))
+                .first()
+            )
             if user is None:
                 raise CommandError(f"Nobody signs in with {options['email']}; invite them first.")
             if user.is_staff != allowed:

@@ -9,10 +9,9 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.validators import validate_email
 from django.db import transaction
 
-from organizations import creation
+from organizations import creation, emails
 from organizations.models import User
 
 
@@ -25,10 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--slug", help="its name in addresses; derived from the name otherwise")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        email = User.objects.normalize_email(options["owner"].strip())
         try:
-            validate_email(email)
-            owner = User.objects.filter(email__iexact=email).first()
+            email = emails.valid(options["owner"])
+            owner = User.objects.with_email(email)
             password = _password(email) if owner is None else None
             with transaction.atomic():
                 owner = owner or User.objects.create_user(email, password)

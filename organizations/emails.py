@@ -1,0 +1,48 @@
+"""One form of an e-mail address, by which accounts are found, counted, invited and reset.
+
+Case folding as PostgreSQL's and as Python's differ (`ı`, `ſ`), so the form is made here alone and
+stored beside the address: no look-up folds anything itself.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import models
+
+LONGEST = 254
+
+
+def canonical(address: str) -> str:
+    """NFKC, case folded, and NFKC again, as folding can take it apart (Unicode, section 3.13)."""
+    folded = unicodedata.normalize("NFKC", address.strip()).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def valid(address: str) -> str:
+    """The address as it is kept and written to. Raises ValidationError."""
+    name, at, domain = unicodedata.normalize("NFC", address.strip()).rpartition("@")
+    address = f"{name}{at}{domain.lower()}"
+    try:
+        validate_email(address)
+        validate_email(canonical(address))
+    except ValidationError:
+        raise ValidationError({"email": "Enter a valid e-mail address."}) from None
+    return address
+
+
+class CanonicalEmailField(models.CharField):  # type: ignore[type-arg]
+    """The canonical form of the row's `email`, kept in step with it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", LONGEST)
+        kwargs.setdefault("editable", False)
+        super().__init__(**kwargs)
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        form = canonical(model_instance.email)  # type: ignore[attr-defined]
+        setattr(model_instance, self.attname, form)
+        return form

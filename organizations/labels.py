@@ -1,0 +1,124 @@
+"""What people call things: tidied and checked where it is stored, kept to itself where it is shown.
+
+A label is one line that people can see. Whoever stores one stores it through these fields, which
+trim it, compose it (NFC), and refuse what would break a header, a terminal or a line apart.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+_REORDERING = "\u202a-\u202e\u2066-\u2069"
+"""Embeddings, overrides and isolates: what comes after a name must not be at its mercy."""
+_REFUSED = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_REORDERING}\ud800-\udfff]")
+_REFUSED_IN_TEXT = re.compile(_REFUSED.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+_INVISIBLE = ("Cf", "Zs", "Zl", "Zp", "Cc")
+
+FSI, PDI = "\u2068", "\u2069"
+
+
+def tidy(text: str) -> str:
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def check(text: str) -> None:
+    """Raise ValidationError unless the text is a line that can be seen."""
+    if _REFUSED.search(text):
+        raise ValidationError(
+            "Use one line, without control characters or characters that change the direction.",
+            code="control_characters",
+        )
+    if text and all(unicodedata.category(character) in _INVISIBLE for character in text):
+        raise ValidationError("Use a name that can be seen.", code="invisible")
+
+
+def check_text(text: str) -> None:
+    """Raise ValidationError unless the text, which may have lines and tabs, can be shown."""
+    if _REFUSED_IN_TEXT.search(text):
+        raise ValidationError(
+            "Do not use control characters or characters that change the direction.",
+            code="control_characters",
+        )
+
+
+class _Checked:
+    """The one door: forms, `save`, `bulk_create` and `QuerySet.update` pass it."""
+
+    name: str
+    attname: str
+    default_validators: list[Any]
+
+    def tidied(self, value: Any) -> Any:
+        return tidy(value) if isinstance(value, str) else value
+
+    def to_python(self, value: Any) -> Any:
+        return self.tidied(super().to_python(value))  # type: ignore[misc]
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.tidied(super().pre_save(model_instance, add))  # type: ignore[misc]
+        setattr(model_instance, self.attname, value)
+        return value
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        value = self.tidied(value)
+        if isinstance(value, str):
+            try:
+                for validate in self.default_validators:
+                    validate(value)
+            except ValidationError as error:
+                raise ValidationError({self.name: error.messages}) from None
+        return super().get_db_prep_save(value, connection)  # type: ignore[misc]
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, _, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        return name, f"django.db.models.{self.plain}", args, kwargs  # type: ignore[attr-defined]
+
+
+class LabelField(_Checked, models.CharField):  # type: ignore[type-arg]
+    """A name."""
+
+    plain = "CharField"
+    default_validators = [check]
+
+
+class DescriptionField(_Checked, models.TextField):  # type: ignore[type-arg]
+    """A text of several lines."""
+
+    plain = "TextField"
+    default_validators = [check_text]
+
+    def tidied(self, value: Any) -> Any:
+        return tidy(value).replace("\r\n", "\n") if isinstance(value, str) else value
+
+
+# -- Where it is shown
+
+_TURNS = frozenset(("R", "AL", "AN", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+_OPENING = frozenset(("LRI", "RLI", "FSI"))
+
+
+def isolated(text: object) -> str:
+    """The text so that what stands beside it is read in its own order (Unicode, annex 9).
+
+    Unchanged unless something in it runs from right to left or says so; labels of the log may be
+    older than any rule here.
+    """
+    text = str(text)
+    if text.isascii() or not any(unicodedata.bidirectional(one) in _TURNS for one in text):
+        return text
+    kept: list[str] = []
+    still_open = 0
+    for character in text:
+        kind = unicodedata.bidirectional(character)
+        if kind == "PDI":
+            if not still_open:
+                continue  # it would end the isolation around it
+            still_open -= 1
+        still_open += kind in _OPENING
+        kept.append(character)
+    return f"{FSI}{''.join(kept)}{PDI * still_open}{PDI}"
