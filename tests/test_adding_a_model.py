@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import NamedTuple
 
 import pytest
@@ -70,7 +71,8 @@ class Copy:
             text = file.read_text()
             begins = re.search(rf"^{step.name}\b[^=\n]*= [\[({{]\n", text, re.MULTILINE)
             assert begins, f"{path} has no list {step.name}"
-            file.write_text(text[: begins.end()] + step.code + text[begins.end() :])
+            item = indent(dedent(step.code).strip().removesuffix(","), "    ") + ",\n"
+            file.write_text(text[: begins.end()] + item + text[begins.end() :])
 
     def run(self, *command: str) -> tuple[int, str]:
         done = subprocess.run(
