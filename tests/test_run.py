@@ -146,6 +146,8 @@ def test_it_says_how_to_get_in_and_answers(serve: Callable[[], Run], data_dir: P
 def test_later_runs_share_the_data_and_a_killed_one_leaves_no_process_behind(
     serve: Callable[[], Run], data_dir: Path
 ) -> None:
+    serve().end(signal.SIGTERM)  # has made the demo, unless a test before has
+    assert_all_end(data_dir)
     first, second = serve(), serve()
     for run in (first, second):
         assert "Making the demo" not in run.said
