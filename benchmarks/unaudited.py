@@ -1,6 +1,6 @@
-"""What gunicorn serves to tell what auditing costs: the service without it.
+"""What gunicorn serves to show what auditing costs: the service without it.
 
-Not the middleware, not the backend that writes entries with rows, not the entries of reading. The
+Not the middleware, not the words that go with each write, not the entries of reading. The
 guards are switched off in the database (`benchmarks.service`). No one could run it by mistake: the
 guards of any other database refuse each of its changes.
 """
@@ -21,8 +21,12 @@ def _make_application() -> Any:
     from django.core.wsgi import get_wsgi_application
 
     made = get_wsgi_application()
+    from audit import receivers
     from audit.questions import reading
+    from organizations.signals import rows_written
 
+    if not rows_written.disconnect(receivers.say_who_writes):
+        raise RuntimeError("nobody answered the backend: the audited service would say nothing")
     reading.record_in_each_once_a_minute = _nothing  # type: ignore[attr-defined]
     return made
 

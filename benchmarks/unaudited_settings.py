@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dotenv_cloud.settings import *  # noqa: F403
-from dotenv_cloud.settings import DATABASES, MIDDLEWARE
+from dotenv_cloud.settings import MIDDLEWARE
 
-DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith("audit.middleware.")]
