@@ -70,7 +70,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 def make_token(world: object, abilities: Sequence[str] = ABILITIES) -> str:
     """An API key of the world's organization."""
     from keys import api_keys
+    from organizations.grants import Grant
 
     organization = world.organization  # type: ignore[attr-defined]
     granted = frozenset(abilities)
-    return api_keys.create(organization, "Bench", abilities, granter=granted).token
+    return api_keys.create(organization, "Bench", abilities, granter=Grant(granted)).token

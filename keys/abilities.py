@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 
-from organizations import roles, ulid
+from organizations import roles
+from organizations.grants import LEVELS, Scope
 
 READ_ONLY = ("secret:read", "project:read", "target:read", "environment:read", "organization:read")
 PULL = (*READ_ONLY, "key:retrieve")
@@ -69,8 +68,6 @@ def effective(abilities: Iterable[str]) -> frozenset[str]:
     return (held - {"*"}) | roles.WILDCARD if "*" in held else held
 
 
-LEVELS = ("project", "target", "environment")
-
 SCOPABLE: dict[str, range] = {
     **{a: range(1, 4) for a in roles.ALL if a.split(":")[0] in ("secret", "key")},
     **{
@@ -101,63 +98,3 @@ def check_scopes(scopes: Iterable[Scope], held: frozenset[str]) -> None:
         if scope.depth not in SCOPABLE[scope.permission]:
             needed = " and ".join(LEVELS[: SCOPABLE[scope.permission].start])
             raise ValidationError({where: f"{scope.permission} is narrowed by {needed}."})
-
-
-@dataclass(frozen=True)
-class Scope:
-    """One permission narrowed to a node and everything below it."""
-
-    permission: str
-    project: uuid.UUID
-    target: uuid.UUID | None = None
-    environment: uuid.UUID | None = None
-
-    @property
-    def depth(self) -> int:
-        return sum(getattr(self, level) is not None for level in LEVELS)
-
-    def stored(self) -> dict[str, str]:
-        """As `ApiKey.scopes` holds it."""
-        nodes = {level: getattr(self, level) for level in LEVELS}
-        return {"permission": self.permission} | {
-            level: ulid.to_text(key) for level, key in nodes.items() if key is not None
-        }
-
-    @classmethod
-    def parse(cls, stored: Mapping[str, str]) -> Scope:
-        """The scope that `ApiKey.scopes` holds."""
-        nodes = {name: ulid.parse(stored[name]) for name in LEVELS if stored.get(name)}
-        return cls(stored["permission"], **nodes)
-
-    def covers(
-        self,
-        project: uuid.UUID,
-        target: uuid.UUID | None = None,
-        environment: uuid.UUID | None = None,
-    ) -> bool:
-        """Whether the node with this path lies in the scope."""
-        if self.project != project:
-            return False
-        if self.target is not None and self.target != target:
-            return False
-        return self.environment is None or self.environment == environment
-
-    def leads_to(
-        self,
-        project: uuid.UUID,
-        target: uuid.UUID | None = None,
-        environment: uuid.UUID | None = None,
-    ) -> bool:
-        """Whether the node with this path lies in the scope, or above something that does."""
-        return (
-            self.project == project
-            and (target is None or self.target in (None, target))
-            and (environment is None or self.environment in (None, environment))
-        )
-
-    def contains(self, other: Scope) -> bool:
-        """Whether everything that `other` covers lies in this one too."""
-        return all(
-            getattr(self, level) is None or getattr(self, level) == getattr(other, level)
-            for level in LEVELS
-        )

@@ -12,11 +12,10 @@ from django.db.models import Expression
 
 from keys import abilities as ability_lists
 from keys import tokens
-from keys.abilities import Scope
 from keys.models import ApiKey
 from organizations import clock
+from organizations.grants import Grant, Scope, refuse_more_than_held
 from organizations.models import Organization, User
-from organizations.permissions import NotHeldError
 from organizations.signals import Verb, act
 
 
@@ -33,17 +32,13 @@ def create(
     name: str,
     abilities: Iterable[str],
     *,
-    granter: frozenset[str],
-    granter_scopes: Sequence[Scope] = (),
-    granter_inherits: bool = True,
+    granter: Grant,
     expires_at: dt.datetime | None = None,
     scopes: Sequence[Scope] = (),
     inherit_parents: bool = True,
     created_by: User | None = None,
 ) -> Issued:
-    """Make a key. granter, granter_scopes, granter_inherits: the abilities of whoever makes it, the
-    nodes that some of them are narrowed to, and whether the levels above those are read too; the
-    key cannot exceed them.
+    """Make a key. granter: what whoever makes it holds; the key cannot exceed that.
 
     Raises ValidationError naming the field.
     """
@@ -58,12 +53,7 @@ def create(
         expires_at=tokens.in_future(expires_at),
         created_by=created_by,
     )
-    refuse_more_than_held(
-        api_key,
-        granter=granter,
-        granter_scopes=granter_scopes,
-        granter_inherits=granter_inherits,
-    )
+    _check(api_key, granter)
     api_key.full_clean(exclude=["number"])
     api_key.save(force_insert=True)
     return Issued(api_key, token)
@@ -74,15 +64,14 @@ def update(
     api_key: ApiKey,
     changes: Mapping[str, Any],
     *,
-    granter: frozenset[str],
-    granter_scopes: Sequence[Scope] = (),
-    granter_inherits: bool = True,
+    granter: Grant,
 ) -> ApiKey:
     """Change any of name, abilities, expires_at, scopes (of Scope), inherit_parents.
 
     Who changes what the key may do needs to hold it. Raises ValidationError naming the field.
     """
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
+    _refuse_out_of_place(api_key, granter)
     for name, value in changes.items():
         match name:
             case "abilities":
@@ -97,12 +86,7 @@ def update(
                 raise ValidationError({name: "This field cannot be changed."})
         setattr(api_key, name, value)
     if {"abilities", "scopes", "inherit_parents", "expires_at"} & set(changes):
-        refuse_more_than_held(
-            api_key,
-            granter=granter,
-            granter_scopes=granter_scopes,
-            granter_inherits=granter_inherits,
-        )
+        _check(api_key, granter)
     api_key.full_clean(exclude=["number"])
     if changes:
         api_key.save(force_update=True)
@@ -110,9 +94,13 @@ def update(
 
 
 @transaction.atomic
-def rotate(api_key: ApiKey) -> Issued:
-    """Give a key another secret; the old one dies at once."""
+def rotate(api_key: ApiKey, *, granter: Grant) -> Issued:
+    """Give a key another secret, which is as much as giving the key; the old one dies at once.
+
+    Raises NotHeldError."""
+    # Locked before it is looked at, or it could be widened between look and leap.
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
+    _check(api_key, granter)
     token = tokens.new(api_key.organization_id)
     api_key.token_hash = tokens.digest(token)
     api_key.rotated_at = clock.now()
@@ -122,8 +110,10 @@ def rotate(api_key: ApiKey) -> Issued:
 
 
 @transaction.atomic
-def revoke(api_key: ApiKey) -> None:
-    """Delete a key; its token stops working at once."""
+def revoke(api_key: ApiKey, *, granter: Grant) -> None:
+    """Delete a key; its token stops working at once. Whoever may revoke may revoke a key that can
+    do more than they, as one that has leaked cannot wait; only not one of places beyond theirs."""
+    _refuse_out_of_place(api_key, granter)
     api_key.delete()
 
 
@@ -135,32 +125,22 @@ def recognize(token: str, **asked: Expression) -> ApiKey | None:
     return mine.annotate(**asked).order_by().first()
 
 
-def refuse_more_than_held(
-    api_key: ApiKey,
-    *,
-    granter: frozenset[str],
-    granter_scopes: Sequence[Scope] = (),
-    granter_inherits: bool = True,
-) -> None:
-    """Raise NotHeldError if the key can do what the granter cannot: more abilities, or one
-    that the granter holds for some nodes only, for others or for the levels above them."""
-    held = ability_lists.effective(api_key.abilities)
-    missing = held - granter
-    if missing:
-        raise NotHeldError(
-            {"abilities": f"You cannot grant what you do not hold: {', '.join(sorted(missing))}."}
-        )
-    scopes = [Scope.parse(stored) for stored in api_key.scopes]
-    ability_lists.check_scopes(scopes, held)
-    for ability in sorted(held & {scope.permission for scope in granter_scopes}):
-        mine = [scope for scope in granter_scopes if scope.permission == ability]
-        given = [scope for scope in scopes if scope.permission == ability]
-        if not given or not all(any(m.contains(g) for m in mine) for g in given):
-            raise NotHeldError(
-                {"scoped_permissions": f"You hold {ability} for some nodes only; narrow it so too."}
-            )
-        reads_above = api_key.inherit_parents and not granter_inherits
-        if reads_above and ability.startswith("secret:") and any(m.depth > 1 for m in mine):
-            raise NotHeldError(
-                {"inherit_parents": f"You hold {ability} without the levels above; use false."}
-            )
+def held_by(api_key: ApiKey) -> Grant:
+    """What a key holds, and where."""
+    return Grant(
+        ability_lists.effective(api_key.abilities),
+        tuple(Scope.parse(scope) for scope in api_key.scopes),
+        api_key.inherit_parents,
+        api_key.pk,
+    )
+
+
+def _check(api_key: ApiKey, granter: Grant) -> None:
+    given = held_by(api_key)
+    ability_lists.check_scopes(given.scopes, given.abilities)
+    refuse_more_than_held(granter, given)
+
+
+def _refuse_out_of_place(api_key: ApiKey, granter: Grant) -> None:
+    """Raise NotHeldError if the key reaches nodes that the granter's own abilities do not."""
+    refuse_more_than_held(granter, held_by(api_key).shared_with(granter), "api_key")

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from keys.abilities import Scope, effective
+from keys.abilities import effective
 from keys.levels import Level
 from keys.models import ApiKey
 from organizations import roles
 from organizations.forms import ConfirmForm, PageForm
+from organizations.grants import Scope
 from organizations.models import Environment, Project, Target
 from organizations.passwords import PasswordField
 

@@ -11,8 +11,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from keys.abilities import LEVELS, SCOPABLE, Scope
+from keys.abilities import SCOPABLE
 from organizations import ulid
+from organizations.grants import LEVELS, Scope
 from organizations.hierarchy import find_node
 from organizations.models import Environment, Organization, Project, Target
 

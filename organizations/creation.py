@@ -7,7 +7,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from organizations import members, permissions, roles
+from organizations import members, permissions
+from organizations.grants import EVERYTHING, Grant, refuse_more_than_held
 from organizations.models import Organization, User
 from organizations.roles import Role
 from organizations.slugs import RESERVED_ORGANIZATION, free_slug, slugify
@@ -41,14 +42,28 @@ def create_organization(name: str, *, owner: User, slug: str | None = None) -> O
     return organization
 
 
+SWITCHED = frozenset({"key:retrieve"})
+LOCKED = frozenset({"secret:history", "secret:restore"})
+DELETED = frozenset(
+    {"project:delete", "target:delete", "environment:delete", "secret:write", "secret:purge"}
+)
+"""What acts on the whole organization would do in each of its nodes."""
+
+
+def _here(granter: Grant, abilities: frozenset[str]) -> Grant:
+    """Of these abilities those that are held, for the whole organization: so that an ability for
+    some nodes does not reach all of them by the way of the organization."""
+    return Grant(abilities & granter.abilities)
+
+
 CHANGEABLE = frozenset({"name", "slug", "history_retention_days", "member_key_retrieve"})
 
 
 @transaction.atomic
 def update_organization(
-    organization: Organization, *, granter: frozenset[str] = roles.ALL, **changes: Any
+    organization: Organization, *, granter: Grant = EVERYTHING, **changes: Any
 ) -> Organization:
-    """Change any of CHANGEABLE. granter: the abilities of whoever changes it.
+    """Change any of CHANGEABLE. granter: what whoever changes it holds.
 
     Turning `member_key_retrieve` gives or takes that permission at once, in the same transaction.
     Raises ValidationError naming the field, and as `create_organization`.
@@ -60,14 +75,16 @@ def update_organization(
     slug = changes.get("slug", organization.slug)
     if slug != organization.slug and Organization.objects.filter(slug=slug).exists():
         raise SlugTakenError(slug)
-    was_on = organization.member_key_retrieve
+    was_on, kept_days = organization.member_key_retrieve, organization.history_retention_days
     for name, value in changes.items():
         setattr(organization, name, value)
     organization.full_clean()
-    if organization.member_key_retrieve and not was_on and "key:retrieve" not in granter:
-        raise permissions.NotHeldError(
-            {"member_key_retrieve": "You cannot grant what you do not hold: key:retrieve."}
-        )
+    if organization.member_key_retrieve != was_on:
+        switched = Grant(SWITCHED) if organization.member_key_retrieve else _here(granter, SWITCHED)
+        refuse_more_than_held(granter, switched, "member_key_retrieve")
+    if organization.history_retention_days != kept_days:
+        # It locks and unlocks versions everywhere.
+        refuse_more_than_held(granter, _here(granter, LOCKED), "history_retention_days")
     organization.save(force_update=True)
     if organization.member_key_retrieve != was_on:
         permissions.follow_switch(organization)
@@ -75,6 +92,9 @@ def update_organization(
 
 
 @transaction.atomic
-def delete_organization(organization: Organization) -> None:
-    """Delete an organization and all it owns; each row leaves an entry of its own, which stay."""
+def delete_organization(organization: Organization, *, granter: Grant = EVERYTHING) -> None:
+    """Delete an organization and all it owns; each row leaves an entry of its own, which stay.
+
+    Raises NotHeldError when the granter may delete, or write, in some of it only."""
+    refuse_more_than_held(granter, _here(granter, DELETED), "organization")
     organization.delete()

@@ -9,10 +9,10 @@ from django import forms
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, transaction
 
+from organizations.grants import NotHeldError
 from organizations.labels import FSI, PDI, isolated
 from organizations.membership_access import announce
 from organizations.models import Organization
-from organizations.permissions import NotHeldError
 from organizations.roles import Role
 
 Made = TypeVar("Made")

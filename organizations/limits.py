@@ -12,6 +12,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
@@ -71,6 +72,22 @@ def hit(scope: str, key: str) -> Limited:
         )
         hits, ends_at = cursor.fetchone()
     return _limited(scope, hits, ends_at)
+
+
+class LimitedError(ValidationError):
+    """There were too many of something; `limited` says until when."""
+
+    def __init__(self, limited: Limited, what: str) -> None:
+        minutes = -(-limited.retry_after // 60)
+        super().__init__(f"{what}. Try again in {minutes} minute{'' if minutes == 1 else 's'}.")
+        self.limited = limited
+
+
+def require(scope: str, key: str, what: str) -> None:
+    """Count one. Raises LimitedError, whose message begins with `what`, when it is one too many."""
+    limited = hit(scope, key)
+    if not limited.allowed:
+        raise LimitedError(limited, what)
 
 
 def check(scope: str, key: str) -> Limited:

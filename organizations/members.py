@@ -16,11 +16,11 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from organizations import clock, emails, permissions, roles
+from organizations import clock, emails, limits, permissions, roles
+from organizations.grants import Grant, NotHeldError, refuse_more_than_held
 from organizations.labels import isolated
 from organizations.models import Invitation, Membership, Organization, User
 from organizations.models.organization import INVITATION_LIFETIME
-from organizations.permissions import NotHeldError
 from organizations.signals import Verb, act
 
 
@@ -49,17 +49,21 @@ def invite(
     role: str,
     *,
     invited_by: User | None,
-    granter: frozenset[str],
+    granter: Grant,
 ) -> Invited:
     """Invite an address; a new invitation replaces an open one to the same address.
 
-    granter: the abilities of whoever invites. Raises ValidationError naming the field.
+    granter: what whoever invites holds. Raises ValidationError naming the field, and
+    LimitedError after too many.
     """
     email = emails.valid(email)
     form = emails.canonical(email)
     _refuse_more_than_held(role, granter)
     if Membership.objects.filter(organization=organization, user__canonical_email=form).exists():
         raise ValidationError({"email": f"{email} is already a member."})
+    if granter.holder is not None:
+        limits.require("invitation_person", str(granter.holder), "Too many invitations")
+    limits.require("invitation_organization", str(organization.pk), "Too many invitations")
     token = secrets.token_urlsafe(32)
     values = {
         "role": role,
@@ -73,7 +77,9 @@ def invite(
             .filter(organization=organization, canonical_email=form, accepted_at=None)
             .first()
         )
-        if invitation is None:
+        if invitation is not None:
+            _refuse_more_than_held(invitation.role, granter)  # it is taken away
+        else:
             invitation = Invitation(organization=organization, email=email)
         for name, value in values.items():
             setattr(invitation, name, value)
@@ -135,13 +141,14 @@ def accept(invitation: Invitation, user: User) -> Membership:
 
 
 @transaction.atomic
-def withdraw(invitation: Invitation) -> None:
-    """Take an invitation back; its link stops working."""
+def withdraw(invitation: Invitation, *, granter: Grant) -> None:
+    """Take an invitation back; its link stops working. Raises NotHeldError."""
+    _refuse_more_than_held(invitation.role, granter)
     invitation.delete()
 
 
 @transaction.atomic
-def change_role(membership: Membership, role: str, *, granter: frozenset[str]) -> Membership:
+def change_role(membership: Membership, role: str, *, granter: Grant) -> Membership:
     """Give a member another role. Raises ValidationError for the last owner, or when the granter
     holds less than either role carries."""
     membership = _locked(membership)
@@ -157,7 +164,7 @@ def change_role(membership: Membership, role: str, *, granter: frozenset[str]) -
 
 
 @transaction.atomic
-def remove(membership: Membership, *, granter: frozenset[str] | None = None) -> None:
+def remove(membership: Membership, *, granter: Grant | None = None) -> None:
     """End a membership. `granter` None: the member leaves of their own accord."""
     membership = _locked(membership)
     _refuse_last_owner(membership)
@@ -191,15 +198,18 @@ def _refuse_last_owner(membership: Membership) -> None:
         )
 
 
-def _refuse_more_than_held(role: str, granter: frozenset[str]) -> None:
-    missing = roles.permissions_of(role) - granter
-    if missing:
+def _refuse_more_than_held(role: str, granter: Grant) -> None:
+    """A role is held in the whole organization."""
+    try:
+        refuse_more_than_held(granter, Grant(roles.permissions_of(role)), "role")
+    except NotHeldError as error:
+        label = roles.Role(role).label
         raise NotHeldError(
             {
-                "role": f"You cannot give or take the role {roles.Role(role).label}:"
-                f" it holds more than you do ({', '.join(sorted(missing)[:3])}…)."
+                "role": f"You cannot give or take the role {label}: it holds more than you do."
+                f" {' '.join(error.messages)}"
             }
-        )
+        ) from None
 
 
 def _hash(token: str) -> bytes:

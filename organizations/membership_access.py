@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from organizations.grants import Grant
 from organizations.hierarchy import find_node
 from organizations.labels import isolated
 from organizations.models import Organization, OrganizationUserObjectPermission, User
@@ -27,6 +28,7 @@ class OrganizationRequest(HttpRequest):
 
     organization: Organization
     abilities: frozenset[str]
+    grant: Grant
 
 
 def find_belonging(user: User, reference: str) -> tuple[Organization, frozenset[str]] | None:
@@ -60,6 +62,7 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
                 )
                 raise Http404("There is no such organization.")
             found, abilities = request.organization, request.abilities = place
+            request.grant = Grant(abilities, holder=request.user.pk)
             if any_of and abilities.isdisjoint(any_of):
                 refuse(request, any_of[0])
             if not found.is_active and request.method not in ("GET", "HEAD", "OPTIONS"):

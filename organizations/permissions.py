@@ -10,15 +10,10 @@ import uuid
 from collections.abc import Iterable
 
 from django.contrib.auth.models import Permission
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from organizations import roles
 from organizations.models import Membership, Organization, OrganizationUserObjectPermission, User
-
-
-class NotHeldError(ValidationError):
-    """Somebody was about to give, or to take, more than they hold themselves."""
 
 
 def abilities_of(user: User, organization: Organization) -> frozenset[str]:

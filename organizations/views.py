@@ -67,9 +67,7 @@ def settings(request: Any) -> HttpResponse:
         if form.is_valid():
             changed = form.attempt(
                 request,
-                lambda: creation.update_organization(
-                    found, granter=request.abilities, **form.changes
-                ),
+                lambda: creation.update_organization(found, granter=request.grant, **form.changes),
             )
             if changed is not None:
                 messages.success(request, "The settings were saved.")
@@ -88,7 +86,7 @@ def delete(request: Any) -> HttpResponse:
     given = request.POST if request.method == "POST" else None
     form = ConfirmForm(given, names=(found.name, found.slug))
     if request.method == "POST" and form.is_valid():
-        creation.delete_organization(found)
+        creation.delete_organization(found, granter=request.grant)
         messages.success(request, f"{isolated(found.name)} was deleted with all it owned.")
         return redirect("organizations")
     context = {
@@ -140,7 +138,7 @@ def _invite(request: Any, form: InviteForm) -> bool:
             form.cleaned_data["email"],
             form.cleaned_data["role"],
             invited_by=request.user,
-            granter=request.abilities,
+            granter=request.grant,
         )
     except ValidationError as error:
         form.refuse(request, error)
@@ -174,7 +172,7 @@ def member(request: Any, member: str) -> HttpResponse:
                 return redirect("home")
             elif action == "remove":
                 require(request, "member:delete")
-                members.remove(membership, granter=request.abilities)
+                members.remove(membership, granter=request.grant)
                 messages.success(request, f"{membership.user} was removed.")
                 return _to_members(request)
             else:
@@ -197,7 +195,7 @@ def member(request: Any, member: str) -> HttpResponse:
 
 def _change_role(request: Any, membership: Membership, form: RoleForm) -> bool:
     try:
-        members.change_role(membership, form.cleaned_data["role"], granter=request.abilities)
+        members.change_role(membership, form.cleaned_data["role"], granter=request.grant)
     except ValidationError as error:
         form.refuse(request, error)
         return False
@@ -214,7 +212,7 @@ def withdraw_invitation(request: Any, invitation: str) -> HttpResponse:
     ).first()
     if found is None:
         raise Http404("There is no such invitation.")
-    members.withdraw(found)
+    members.withdraw(found, granter=request.grant)
     messages.success(request, f"The invitation of {found.email} was withdrawn.")
     return _to_members(request)
 

@@ -21,12 +21,12 @@ from factory.declarations import (
 from factory.django import DjangoModelFactory
 
 from keys import api_keys, authors, blobs, crypto, data_keys, projects, retrieval, secrets
-from keys.abilities import Scope
 from keys.api_keys import Issued
 from keys.client_keys import FEWEST_ITERATIONS, ClientKey
 from keys.levels import Level
 from keys.models import ApiKey, Secret
-from organizations import creation, hierarchy, members, roles
+from organizations import creation, hierarchy, members
+from organizations.grants import EVERYTHING, Scope
 from organizations.models import Environment, Membership, Organization, Project, Target, User
 from organizations.roles import Role
 
@@ -165,7 +165,7 @@ class ApiKeyFactory(DjangoModelFactory[Issued]):
     organization = SubFactory(OrganizationFactory)
     name = "ci"
     abilities: Iterable[str] = ("*",)
-    granter = roles.ALL
+    granter = EVERYTHING
 
     @classmethod
     def _create(cls, model_class: type[ApiKey], **fields: Any) -> Issued:

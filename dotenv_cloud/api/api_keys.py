@@ -9,12 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dotenv_cloud.api import bodies, errors, resources
-from dotenv_cloud.api.base import ApiView, ReadAs, data, locked, no_content, unchanged
+from dotenv_cloud.api.base import ApiView, data, no_content
 from dotenv_cloud.api.schema import described
 from keys import api_keys
-from keys.abilities import LEVELS, Scope
 from keys.models import ApiKey
 from organizations import hierarchy, ulid
+from organizations.grants import LEVELS, Scope
 from organizations.models import Environment, Project, Target
 
 _Nodes = dict[tuple[str, ...], Project | Target | Environment | None]
@@ -25,20 +25,12 @@ class _ApiKeyView(ApiView):
     def keys(self) -> QuerySet[ApiKey]:
         return ApiKey.objects.filter(organization=self.organization).select_related("created_by")
 
-    def key(self, read_as: ReadAs = unchanged) -> ApiKey:
+    def key(self) -> ApiKey:
         key = ulid.parse_or_none(self.kwargs["api_key"])
-        found: ApiKey | None = read_as(self.keys().filter(pk=key)).first() if key else None
+        found: ApiKey | None = self.keys().filter(pk=key).first() if key else None
         if found is None:
             raise errors.not_found("API key")
         return found
-
-    def granter(self) -> dict[str, Any]:
-        """What the caller holds, and can give."""
-        return {
-            "granter": self.principal.abilities,
-            "granter_scopes": self.principal.scopes,
-            "granter_inherits": self.principal.inherits_parents,
-        }
 
     def read(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
         body = bodies.read(request, bodies.ApiKeyBody, partial=partial)
@@ -88,7 +80,7 @@ class ApiKeys(_ApiKeyView):
     def post(self, request: Request, organization: str) -> Response:
         issued = api_keys.create(
             self.organization,
-            **self.granter(),
+            granter=self.principal.grant,
             created_by=self.principal.person,
             **self.read(request),
         )
@@ -128,7 +120,7 @@ class OneApiKey(_ApiKeyView):
         changed = api_keys.update(
             self.key(),
             self.read(request, partial=True),
-            **self.granter(),
+            granter=self.principal.grant,
         )
         return data(resources.api_key(changed), success=True)
 
@@ -140,7 +132,7 @@ class OneApiKey(_ApiKeyView):
 
     @described("Revoke an API key", status=204)
     def delete(self, request: Request, organization: str, api_key: str) -> Response:
-        api_keys.revoke(self.key())
+        api_keys.revoke(self.key(), granter=self.principal.grant)
         return no_content()
 
 
@@ -150,9 +142,7 @@ class ApiKeyRotation(_ApiKeyView):
     @described("Give an API key another secret", answer="IssuedApiKey")
     def post(self, request: Request, organization: str, api_key: str) -> Response:
         self._require("api-token:delete")
-        key = self.key(locked)  # or it could be widened between look and leap
-        api_keys.refuse_more_than_held(key, **self.granter())
-        issued = api_keys.rotate(key)
+        issued = api_keys.rotate(self.key(), granter=self.principal.grant)
         shown = resources.api_key(issued.api_key)
         return Response(
             {

@@ -20,9 +20,9 @@ from rest_framework.views import APIView
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.bodies import JsonBody
 from dotenv_cloud.api.principal import Principal
-from keys.abilities import LEVELS
 from keys.levels import Level
 from organizations import hierarchy, limits
+from organizations.grants import LEVELS
 from organizations.models import Environment, Organization, Project, Target
 
 SUNSET = dt.datetime(2027, 12, 31, tzinfo=dt.UTC)

@@ -22,8 +22,8 @@ from rest_framework.response import Response
 from audit.export.download import RETRY_SECONDS, TooManyExportsError
 from keys.errors import RotationMismatchError, RuleError
 from organizations.creation import SlugTakenError
-from organizations.limits import Limited
-from organizations.permissions import NotHeldError
+from organizations.grants import NotHeldError
+from organizations.limits import Limited, LimitedError
 from organizations.signals import access_denied
 
 logger = logging.getLogger(__name__)
@@ -200,12 +200,8 @@ def _translate(exception: Exception) -> ApiError | None:
             return exception
         case SlugTakenError():
             return ApiError(409, "slug_taken", " ".join(exception.messages))
-        case NotHeldError():
-            refused = invalid(_messages(exception))
-            refused.is_refusal, refused.reason = True, "not_held"
-            return refused
         case ValidationError():
-            return invalid(_messages(exception))
+            return _of_validation(exception)
         case exceptions.ParseError():
             return ApiError(400, "malformed_json", "The body is not valid JSON.")
         case exceptions.UnsupportedMediaType():
@@ -232,6 +228,15 @@ def _translate(exception: Exception) -> ApiError | None:
         case IntegrityError():
             return _of_conflict(exception)
     return None
+
+
+def _of_validation(error: ValidationError) -> ApiError:
+    if isinstance(error, LimitedError):
+        return rate_limited(error.limited, str(error.message).partition(".")[0])
+    refused = invalid(_messages(error))
+    if isinstance(error, NotHeldError):
+        refused.is_refusal, refused.reason = True, "not_held"
+    return refused
 
 
 def _of_conflict(error: IntegrityError) -> ApiError | None:

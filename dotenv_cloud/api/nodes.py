@@ -12,10 +12,10 @@ from dotenv_cloud.api import bodies, paging, resources
 from dotenv_cloud.api.base import ApiView, data, locked, no_content
 from dotenv_cloud.api.schema import described
 from keys import deletion
-from keys.abilities import Scope
 from keys.models import Secret
 from keys.projects import create_project
 from organizations import hierarchy
+from organizations.grants import Scope
 from organizations.models import Environment, Project, Target
 
 

@@ -62,7 +62,7 @@ class OneOrganization(ApiView):
     def patch(self, request: Request, organization: str) -> Response:
         body = bodies.read(request, bodies.OrganizationChange, partial=True)
         changed = creation.update_organization(
-            self.organization, granter=self.principal.abilities, **body
+            self.organization, granter=self.principal.grant, **body
         )
         return data(resources.organization(changed))
 
@@ -72,7 +72,7 @@ class OneOrganization(ApiView):
 
     @described("Delete an organization and all it owns", status=204)
     def delete(self, request: Request, organization: str) -> Response:
-        creation.delete_organization(self.organization)
+        creation.delete_organization(self.organization, granter=self.principal.grant)
         return no_content()
 
 
@@ -115,7 +115,7 @@ class Members(ApiView):
             body["email"],
             body["role"],
             invited_by=self.principal.user,
-            granter=self.principal.abilities,
+            granter=self.principal.grant,
         )
         members.send_invitation(invited)
         return data(resources.invitation(invited.invitation), 201, message="Invitation sent.")
@@ -139,13 +139,13 @@ class OneMember(ApiView):
     def patch(self, request: Request, organization: str, member: str) -> Response:
         body = bodies.read(request, bodies.MemberChange)
         changed = members.change_role(
-            self._membership(member), body["role"], granter=self.principal.abilities
+            self._membership(member), body["role"], granter=self.principal.grant
         )
         return data(resources.member(changed))
 
     @described("Remove a member", status=204)
     def delete(self, request: Request, organization: str, member: str) -> Response:
-        members.remove(self._membership(member), granter=self.principal.abilities)
+        members.remove(self._membership(member), granter=self.principal.grant)
         return no_content()
 
     def _membership(self, reference: str) -> Membership:

@@ -6,10 +6,10 @@ import uuid
 from dataclasses import dataclass, field, replace
 
 from keys import abilities, authors
-from keys.abilities import Scope
 from keys.authors import Author
 from keys.models import ApiKey
 from organizations import ulid
+from organizations.grants import Grant, Scope
 from organizations.membership_access import find_belonging
 from organizations.models import Organization, User
 
@@ -53,6 +53,11 @@ class Principal:
         mine, key = self.caller.organization, ulid.parse_or_none(reference)
         is_mine = key == mine.pk if key else reference.lower() == mine.slug
         return self if is_mine else None
+
+    @property
+    def grant(self) -> Grant:
+        """What the caller holds, and so can give."""
+        return Grant(self.abilities, self.scopes, self.inherits_parents, self.caller.pk)
 
     @property
     def limited_as(self) -> uuid.UUID:

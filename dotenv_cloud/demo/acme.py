@@ -204,12 +204,12 @@ class Acme:
         self.keys[name] = issued.api_key
 
     def rotate_api_key(self, who: Person, name: str) -> None:
-        with person(who):
-            api_keys.rotate(self.keys[name])
+        with person(who) as user:
+            api_keys.rotate(self.keys[name], granter=held_by(user, self.organization))
 
     def revoke_api_key(self, who: Person, name: str) -> None:
-        with person(who):
-            api_keys.revoke(self.keys.pop(name))
+        with person(who) as user:
+            api_keys.revoke(self.keys.pop(name), granter=held_by(user, self.organization))
 
     def change_role(self, who: Person, role: Role) -> None:
         with person(OLIVIA) as owner:
@@ -344,8 +344,9 @@ class Acme:
             )
 
     def withdraw_invitation(self) -> None:
-        with person(OLIVIA):
-            members.withdraw(self.organization.invitations.get(email="olga@acme.example"))
+        with person(OLIVIA) as owner:
+            invitation = self.organization.invitations.get(email="olga@acme.example")
+            members.withdraw(invitation, granter=held_by(owner, self.organization))
 
     def password_after_attack(self) -> None:
         sign_in(OLIVIA)

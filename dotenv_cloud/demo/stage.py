@@ -22,6 +22,7 @@ from audit.policy import ActorType, Interface
 from keys import tokens
 from keys.models import ApiKey
 from organizations import clock, permissions, ulid
+from organizations.grants import Grant
 from organizations.models import Organization, User
 
 CLI = "dotenv-cli/0.1.0"
@@ -127,8 +128,8 @@ def _actor_of(user: User) -> Actor:
     return Actor(ActorType.USER, user.pk, user.email)
 
 
-def held_by(user: User, organization: Organization) -> frozenset[str]:
-    return permissions.abilities_of(user, organization)
+def held_by(user: User, organization: Organization) -> Grant:
+    return Grant(permissions.abilities_of(user, organization))
 
 
 # -- Signing in: the receivers of what Django announces, without Django's own, which would write

@@ -11,14 +11,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from keys import abilities, api_keys, narrowing
-from keys.abilities import Scope
 from keys.forms import ApiKeyForm
 from keys.models import ApiKey
 from organizations import ulid
+from organizations.grants import NotHeldError, Scope
 from organizations.labels import isolated
 from organizations.membership_access import announce, organization_page, require
 from organizations.pages import page_of
-from organizations.permissions import NotHeldError
 
 
 @require_GET
@@ -48,7 +47,7 @@ def create_api_key(request: Any) -> HttpResponse:
                 request.organization,
                 given["name"],
                 given["abilities"],
-                granter=request.abilities,
+                granter=request.grant,
                 expires_at=asked.form.expires_at,
                 scopes=asked.scopes or (),
                 # Says something about scopes alone.
@@ -72,7 +71,7 @@ def change_api_key(request: Any, api_key: str) -> HttpResponse:
     if asked.scopes is not None:
         changes = asked.form.changes(asked.scopes)
         changed = asked.form.attempt(
-            request, lambda: api_keys.update(found, changes, granter=request.abilities)
+            request, lambda: api_keys.update(found, changes, granter=request.grant)
         )
         if changed is not None:
             messages.success(request, f"The key {isolated(changed.name)} was changed.")
@@ -125,11 +124,9 @@ def _form(request: Any, asked: Asked, api_key: ApiKey | None) -> HttpResponse:
     return render(request, "keys/api_key_form.html", context, status=422 if is_wrong else 200)
 
 
-def _find(request: Any, reference: str, *, locked: bool = False) -> ApiKey:
+def _find(request: Any, reference: str) -> ApiKey:
     key = ulid.parse_or_none(reference) or ulid.NIL
     mine = ApiKey.objects.filter(organization=request.organization, pk=key)
-    if locked:
-        mine = mine.select_for_update(of=("self",))
     found = mine.select_related("created_by").first()
     if found is None:
         raise Http404("There is no such API key.")
@@ -142,8 +139,7 @@ def _find(request: Any, reference: str, *, locked: bool = False) -> ApiKey:
 def api_key(request: Any, api_key: str) -> HttpResponse:
     """One key: what it may do; rotate or revoke it."""
     action = request.POST.get("action")
-    # Locked to be rotated, or it could be widened between look and leap.
-    found = _find(request, api_key, locked=action == "rotate")
+    found = _find(request, api_key)
     error = ""
     if action in ("rotate", "revoke"):
         require(request, "api-token:delete")
@@ -152,15 +148,14 @@ def api_key(request: Any, api_key: str) -> HttpResponse:
     elif action == "rotate":
         require(request, "api-token:create")
         try:
-            api_keys.refuse_more_than_held(found, granter=request.abilities)
+            issued = api_keys.rotate(found, granter=request.grant)
         except NotHeldError as refused:
             announce(request, 422, "not_held")
             error = " ".join(refused.messages)
         else:
-            issued = api_keys.rotate(found)
             return render(request, "keys/token.html", {"section": "api_keys", "issued": issued})
     elif action == "revoke":
-        api_keys.revoke(found)
+        api_keys.revoke(found, granter=request.grant)
         messages.success(request, f"The key {isolated(found.name)} was revoked.")
         return redirect("api_keys", organization=request.organization.slug)
     elif request.method == "POST":

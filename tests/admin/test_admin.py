@@ -19,7 +19,8 @@ from keys import access_tokens, rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
 from keys.models import AccessToken, ApiKey, KeyVersion, Secret, SecretVersion
-from organizations import members, roles
+from organizations import members
+from organizations.grants import EVERYTHING
 from organizations.models import Invitation, Organization, Project, User
 from tests.factories import (
     PASSWORD,
@@ -65,7 +66,7 @@ def make_contents(organization: Organization, name: str) -> list[str]:
         f"{name.lower()}-guest@example.org",
         "member",
         invited_by=owner,
-        granter=roles.ALL,
+        granter=EVERYTHING,
     )
     laptop = access_tokens.create(owner, f"{name} laptop")
     saved_views.save(organization, owner, f"{name} view", "action=delete", is_shared=False)

@@ -12,6 +12,7 @@ import pytest
 from keys import api_keys
 from keys.models import ApiKey
 from organizations import clock, roles
+from organizations.grants import EVERYTHING
 from organizations.models import Organization
 from tests.api.conftest import Api, ApiWith, Told
 from tests.factories import ApiKeyFactory
@@ -266,7 +267,7 @@ def test_a_key_that_is_revoked_while_it_is_changed_is_not_there(
     update = api_keys.update
 
     def revoked_meanwhile(found: ApiKey, *given: Any, **more: Any) -> ApiKey:
-        api_keys.revoke(ApiKey.objects.get(pk=found.pk))
+        api_keys.revoke(ApiKey.objects.get(pk=found.pk), granter=EVERYTHING)
         return update(found, *given, **more)
 
     monkeypatch.setattr(api_keys, "update", revoked_meanwhile)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from keys import client_keys, crypto
-from keys.abilities import Scope
 from keys.models import KeyVersion, Secret, SecretVersion
+from organizations.grants import Scope
 from organizations.models import Organization, Project
 from tests.api.conftest import Api, caller
 from tests.factories import ProjectFactory

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from keys import crypto, custody
-from keys.abilities import Scope
 from keys.models import KeyVersion
+from organizations.grants import Scope
 from organizations.models import Organization
 from tests.api.conftest import Api
 from tests.factories import ProjectFactory, TargetFactory

@@ -14,6 +14,7 @@ from dotenv_cloud.environment import Limit
 from keys import access_tokens
 from keys.models import AccessToken
 from organizations import clock, members, roles
+from organizations.grants import EVERYTHING
 from organizations.models import Membership, Organization, User
 from organizations.roles import Role
 from tests.api.conftest import ADDRESS, Api, Told
@@ -125,9 +126,9 @@ def test_a_role_counts_from_the_moment_it_is_given_and_no_longer(
     api = calling(dora, acme)
     assert api.delete("/{o}/shop").status_code == 403
     membership = Membership.objects.get(user=dora)
-    members.change_role(membership, "auditor", granter=roles.ALL)
+    members.change_role(membership, "auditor", granter=EVERYTHING)
     assert api.get("/{o}/shop/encryption-key").status_code == 403
-    members.change_role(membership, "owner", granter=roles.ALL)
+    members.change_role(membership, "owner", granter=EVERYTHING)
     assert api.get("/{o}/shop/encryption-key").status_code == 200
     members.remove(membership)
     assert api.get("/{o}/shop/encryption-key").status_code == 404

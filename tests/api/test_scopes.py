@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from keys.abilities import Scope
 from keys.levels import Level
+from organizations.grants import Scope
 from organizations.models import Environment, Organization, Project
 from tests.api.conftest import Api, ApiWith, Told
 from tests.factories import EnvironmentFactory, ProjectFactory, TargetFactory

@@ -14,7 +14,8 @@ from audit.questions import saved_views
 from keys import rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
-from organizations import hierarchy, members, roles
+from organizations import hierarchy, members
+from organizations.grants import EVERYTHING
 from organizations.models import Organization, User
 from tests.browser.chromium import FLAGS, find
 from tests.factories import (
@@ -136,7 +137,7 @@ def scene(transactional_db: None) -> Scene:
     issued = ApiKeyFactory.create(organization=acme, name="ci")
     view = saved_views.save(acme, owner, "Deletions", "action=delete", is_shared=True)
     invited = members.invite(
-        acme, "new@acme.example", "member", invited_by=owner, granter=roles.ALL
+        acme, "new@acme.example", "member", invited_by=owner, granter=EVERYTHING
     )
     return Scene(
         acme,

@@ -25,6 +25,7 @@ from keys.authors import SYSTEM
 from keys.levels import Level
 from keys.models import AccessToken, ApiKey, KeyVersion, Secret, SecretVersion
 from organizations import members, roles
+from organizations.grants import EVERYTHING
 from organizations.models import Invitation, Organization, User
 from organizations.roles import Role
 from tests.factories import (
@@ -135,7 +136,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
     issued = ApiKeyFactory.create(organization=organization, name="deploy")
     laptop = access_tokens.create(developer.user, "laptop")
     invited = members.invite(
-        organization, "new@example.org", "developer", invited_by=None, granter=roles.ALL
+        organization, "new@example.org", "developer", invited_by=None, granter=EVERYTHING
     )
     view = saved_views.save(
         organization, developer.user, "Deletions", "action=delete", is_shared=True

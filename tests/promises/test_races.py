@@ -21,7 +21,8 @@ from django.test import Client
 from audit.models import Entry, SavedView
 from keys import access_tokens, secret_versions
 from keys.levels import Level
-from organizations import members, roles
+from organizations import members
+from organizations.grants import EVERYTHING
 from organizations.models import Organization, User
 from tests.factories import (
     ApiKeyFactory,
@@ -189,7 +190,7 @@ PAGES: dict[str, tuple[Callable[[World], Any], str, dict[str, str]]] = {
     "invitation": (
         lambda w: (
             members.invite(
-                w.acme, "new@example.org", "member", invited_by=w.owner, granter=roles.ALL
+                w.acme, "new@example.org", "member", invited_by=w.owner, granter=EVERYTHING
             ).invitation
         ),
         "/o/acme/invitations/{id}/withdraw",
@@ -218,7 +219,7 @@ def test_one_is_told_that_they_deleted_it_on_a_page(world: World, at_once: Any, 
 
 def test_one_joins_by_a_link_that_several_use(world: World, at_once: Any) -> None:
     invited = members.invite(
-        world.acme, "new@example.org", "member", invited_by=world.owner, granter=roles.ALL
+        world.acme, "new@example.org", "member", invited_by=world.owner, granter=EVERYTHING
     )
     values = {"name": "Nina", "password": NEW_PASSWORD}
     path = f"/invitations/{invited.token}"
@@ -237,7 +238,7 @@ def test_one_joins_by_a_link_that_somebody_uses_in_several_windows(
 ) -> None:
     person = MembershipFactory.create().user
     invited = members.invite(
-        world.acme, person.email, "member", invited_by=world.owner, granter=roles.ALL
+        world.acme, person.email, "member", invited_by=world.owner, granter=EVERYTHING
     )
     answers = at_once(
         invited.invitation,

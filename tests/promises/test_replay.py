@@ -20,7 +20,8 @@ from audit import policy
 from audit.ledger import sealing
 from keys import api_keys, rotation, tokens
 from keys.models import ApiKey, KeyVersion
-from organizations import clock, members, roles, ulid
+from organizations import clock, members, ulid
+from organizations.grants import EVERYTHING
 from organizations.models import Environment, Membership, Organization, Project, Target
 from tests.factories import (
     ApiKeyFactory,
@@ -192,11 +193,11 @@ def do_to_api_key(organization: Organization, step: str, which: int, name: str) 
             key.abilities, key.expires_at = ["project:read"], clock.now()
             key.save()
         case "rotate_key" if key:
-            api_keys.rotate(key)
+            api_keys.rotate(key, granter=EVERYTHING)
         case "use" if key:
             tokens.note_use(key, "203.0.113.9")
         case "revoke" if key:
-            api_keys.revoke(key)
+            api_keys.revoke(key, granter=EVERYTHING)
 
 
 def do_to_organization(organization: Organization, step: str, which: int, name: str) -> None:
@@ -208,7 +209,7 @@ def do_to_organization(organization: Organization, step: str, which: int, name: 
             )
         case "change_role" if member:
             role = ("admin", "auditor", "member", "api_user")[which]
-            members.change_role(member, role, granter=roles.ALL)
+            members.change_role(member, role, granter=EVERYTHING)
         case "leave" if member:
             members.remove(member)
         case "rename":

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from organizations import creation, members, permissions, roles
+from organizations.grants import EVERYTHING, Grant
 from organizations.models import (
     Membership,
     Organization,
@@ -47,7 +48,7 @@ def test_a_new_role_is_told_with_the_effective_difference(
 ) -> None:
     membership = MembershipFactory.create(organization=organization, auditor=True)
     before = len(new_entries())
-    members.change_role(membership, "billing_manager", granter=roles.ALL)
+    members.change_role(membership, "billing_manager", granter=EVERYTHING)
     told = {entry.action: entry.changes for entry in new_entries()[before:]}
     assert told["update"] == {"role": ["auditor", "billing_manager"]}
     auditor, billing = roles.PERMISSIONS[Role.AUDITOR], roles.PERMISSIONS[Role.BILLING_MANAGER]
@@ -63,7 +64,7 @@ def test_permissions_that_were_given_beside_the_role_go_with_it(organization: Or
         content_object=organization,
         permission=Permission.objects.get(codename="key:rotate"),
     )
-    members.change_role(membership, "billing_manager", granter=roles.ALL)
+    members.change_role(membership, "billing_manager", granter=EVERYTHING)
     held = permissions.abilities_of(membership.user, organization)
     assert held == roles.PERMISSIONS[Role.BILLING_MANAGER]
 
@@ -75,7 +76,7 @@ def test_who_was_removed_while_inactive_holds_nothing_when_active_again(
     person = membership.user
     person.is_active = False
     person.save()
-    members.remove(membership, granter=roles.ALL)
+    members.remove(membership, granter=EVERYTHING)
     person.is_active = True
     person.save()
     assert permissions.abilities_of(person, organization) == frozenset()
@@ -96,7 +97,7 @@ def test_the_last_owner_cannot_leave_or_step_down(organization: Organization) ->
     owner = owner_of(organization)
     for attempt in (
         lambda: members.remove(owner),
-        lambda: members.change_role(owner, "member", granter=roles.ALL),
+        lambda: members.change_role(owner, "member", granter=EVERYTHING),
     ):
         with pytest.raises(ValidationError, match="last owner"):
             attempt()
@@ -130,14 +131,16 @@ def test_nobody_grants_or_takes_more_than_they_hold(organization: Organization) 
     admin = roles.PERMISSIONS[Role.ADMIN]
     member = MembershipFactory.create(organization=organization, role="member")
     with pytest.raises(ValidationError, match="holds more than you do"):
-        members.invite(organization, "x@example.org", "owner", invited_by=None, granter=admin)
+        members.invite(
+            organization, "x@example.org", "owner", invited_by=None, granter=Grant(admin)
+        )
     with pytest.raises(ValidationError, match="holds more than you do"):
-        members.change_role(member, "owner", granter=admin)
+        members.change_role(member, "owner", granter=Grant(admin))
     with pytest.raises(ValidationError, match="holds more than you do"):
         members.remove(
-            MembershipFactory.create(organization=organization, role="owner"), granter=admin
+            MembershipFactory.create(organization=organization, role="owner"), granter=Grant(admin)
         )
-    members.change_role(member, "developer", granter=admin)
+    members.change_role(member, "developer", granter=Grant(admin))
 
 
 def test_who_leaves_keeps_nothing(organization: Organization, new_entries: New) -> None:
@@ -150,7 +153,7 @@ def test_who_leaves_keeps_nothing(organization: Organization, new_entries: New) 
 
 def test_an_invitation_joins_once_and_only_its_own_address(organization: Organization) -> None:
     invited = members.invite(
-        organization, "New@Example.org", "developer", invited_by=None, granter=roles.ALL
+        organization, "New@Example.org", "developer", invited_by=None, granter=EVERYTHING
     )
     found = members.find_invitation(invited.token)
     assert found is not None
@@ -167,7 +170,7 @@ def test_an_invitation_joins_once_and_only_its_own_address(organization: Organiz
 
 def test_a_second_invitation_replaces_the_first(organization: Organization) -> None:
     first, second = (
-        members.invite(organization, "a@example.org", role, invited_by=None, granter=roles.ALL)
+        members.invite(organization, "a@example.org", role, invited_by=None, granter=EVERYTHING)
         for role in ("member", "developer")
     )
     assert members.find_invitation(first.token) is None
@@ -220,11 +223,11 @@ def test_who_joins_or_changes_role_gets_what_the_switch_says(organization: Organ
     creation.update_organization(organization, member_key_retrieve=False)
     joined = MembershipFactory.create(organization=organization, role="member")
     demoted = MembershipFactory.create(organization=organization, role="developer")
-    members.change_role(demoted, "api_user", granter=roles.ALL)
+    members.change_role(demoted, "api_user", granter=EVERYTHING)
     for membership in (joined, demoted):
         held = permissions.abilities_of(membership.user, organization)
         assert "key:retrieve" not in held
-    members.change_role(joined, "developer", granter=roles.ALL)
+    members.change_role(joined, "developer", granter=EVERYTHING)
     assert "key:retrieve" in permissions.abilities_of(joined.user, organization)
 
 
@@ -239,9 +242,9 @@ def test_the_switch_is_one_organizations_own(organization: Organization) -> None
 
 def test_nobody_turns_on_what_they_do_not_hold(organization: Organization) -> None:
     few = roles.ALL - {"key:retrieve"}
-    creation.update_organization(organization, granter=few, member_key_retrieve=False)
+    creation.update_organization(organization, granter=Grant(few), member_key_retrieve=False)
     with pytest.raises(ValidationError, match="do not hold"):
-        creation.update_organization(organization, granter=few, member_key_retrieve=True)
+        creation.update_organization(organization, granter=Grant(few), member_key_retrieve=True)
     organization.refresh_from_db()
     assert organization.member_key_retrieve is False
 

@@ -31,7 +31,8 @@ from keys.authors import SYSTEM
 from keys.levels import Level
 from keys.models import Secret, SecretVersion
 from keys.projects import create_project
-from organizations import creation, limits, members, roles
+from organizations import creation, limits, members
+from organizations.grants import EVERYTHING
 from organizations.models import Organization, Project, User
 from organizations.read_only_admin import ReadOnlyAdmin
 from organizations.ulid import NIL
@@ -134,7 +135,7 @@ def make_scene() -> Scene:
     weak = ApiKeyFactory.create(organization=organization, name="weak", abilities=["project:read"])
     laptop = access_tokens.create(owner, "laptop")
     invited = members.invite(
-        organization, "new@example.org", "developer", invited_by=None, granter=roles.ALL
+        organization, "new@example.org", "developer", invited_by=None, granter=EVERYTHING
     )
     view = saved_views.save(organization, owner, "Deletions", "action=delete", is_shared=True)
     proof = client_keys.ClientKey.parse(**_proof(CLIENT_KEY))
@@ -363,7 +364,7 @@ def _add_member(scene: Scene) -> None:
 
 def _switch_off(scene: Scene) -> None:
     _add_member(scene)
-    creation.update_organization(scene.organization, granter=roles.ALL, member_key_retrieve=False)
+    creation.update_organization(scene.organization, granter=EVERYTHING, member_key_retrieve=False)
 
 
 def _make_empty(scene: Scene) -> None:

@@ -13,7 +13,8 @@ from django.core import mail
 from django.db import connection, connections
 from django.test import Client
 
-from organizations import clock, members, roles
+from organizations import clock, members
+from organizations.grants import EVERYTHING
 from organizations.models import Organization, User
 from tests.factories import PASSWORD, UserFactory
 from tests.web.conftest import ADDRESS, AGENT, Browser, Entries
@@ -236,7 +237,7 @@ def test_asking_to_reset_tells_nobody_which_accounts_exist(
 
 
 def invite(acme: Organization, owner: User, email: str, role: str = "developer") -> str:
-    invited = members.invite(acme, email, role, invited_by=owner, granter=roles.ALL)
+    invited = members.invite(acme, email, role, invited_by=owner, granter=EVERYTHING)
     return f"/invitations/{invited.token}"
 
 

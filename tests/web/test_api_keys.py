@@ -13,8 +13,9 @@ from django.db import OperationalError, connections, transaction
 from django.test import Client
 
 from keys import abilities, api_keys
-from keys.abilities import Scope
 from keys.models import ApiKey
+from organizations import grants
+from organizations.grants import Scope
 from organizations.models import Environment, Organization, User
 from tests.factories import ApiKeyFactory, EnvironmentFactory
 from tests.web.conftest import Browser, Entries
@@ -209,7 +210,7 @@ def test_a_key_is_not_widened_between_the_question_who_may_rotate_it_and_the_rot
     acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = ApiKeyFactory.create(organization=acme, abilities=["secret:read"]).api_key
-    refuse = api_keys.refuse_more_than_held
+    refuse = grants.refuse_more_than_held
     outcome: list[Any] = []
 
     def widen() -> None:

@@ -17,6 +17,7 @@ from audit.entry import bulk_json
 from audit.models import Entry
 from keys import access_tokens
 from organizations import creation, emails, hierarchy
+from organizations.grants import Grant
 from organizations.labels import FSI, PDI, DescriptionField, LabelField, isolated
 from organizations.models import Organization, Project, User
 from tests.factories import (
@@ -50,7 +51,7 @@ def doors(acme: Organization, owner: User) -> dict[str, Callable[[str], Any]]:
     return {
         "organization": lambda name: creation.create_organization(name, owner=owner),
         "organization changed": lambda name: creation.update_organization(
-            acme, granter=frozenset(), name=name
+            acme, granter=Grant(frozenset()), name=name
         ),
         "project": lambda name: ProjectFactory.create(organization=acme, name=name),
         "project changed": lambda name: hierarchy.update_node(project, {"name": name}),

@@ -10,7 +10,8 @@ from django.core import mail
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from organizations import members, roles
+from organizations import members
+from organizations.grants import EVERYTHING
 from organizations.models import Invitation, Membership, Organization, User
 from tests.factories import MembershipFactory
 from tests.web.conftest import ADDRESS, AGENT, Browser, Entries
@@ -165,7 +166,9 @@ def test_a_removed_member_sees_nothing_any_more(
 def test_a_withdrawn_invitation_does_not_work(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
-    invited = members.invite(acme, "new@example.org", "member", invited_by=owner, granter=roles.ALL)
+    invited = members.invite(
+        acme, "new@example.org", "member", invited_by=owner, granter=EVERYTHING
+    )
     withdraw = f"/o/acme/invitations/{invited.invitation.ulid}/withdraw"
     client = browser(owner)
     assert client.get(withdraw).status_code == 405

@@ -14,7 +14,8 @@ from audit.questions import saved_views
 from keys import rotation
 from keys.levels import Level
 from keys.models import SecretVersion
-from organizations import members, roles
+from organizations import members
+from organizations.grants import EVERYTHING
 from organizations.models import Organization, User
 from tests.factories import (
     ApiKeyFactory,
@@ -42,7 +43,9 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
     member = MembershipFactory.create(organization=acme, role="developer")
     key = ApiKeyFactory.create(organization=acme).api_key
     view = saved_views.save(acme, owner, "Deletions", "action=delete", is_shared=True)
-    invited = members.invite(acme, "new@example.org", "member", invited_by=owner, granter=roles.ALL)
+    invited = members.invite(
+        acme, "new@example.org", "member", invited_by=owner, granter=EVERYTHING
+    )
     return [
         "/o/acme/activity",
         "/o/acme/activity?action=delet",
@@ -148,7 +151,7 @@ def more(acme: Organization) -> None:
         MembershipFactory.create(organization=acme, role="developer")
         ApiKeyFactory.create(organization=acme, name=f"key {number}")
         members.invite(
-            acme, f"more{number}@example.org", "member", invited_by=None, granter=roles.ALL
+            acme, f"more{number}@example.org", "member", invited_by=None, granter=EVERYTHING
         )
 
 

@@ -12,7 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.test import Client
 
-from organizations import limits, members, roles
+from organizations import limits, members
+from organizations.grants import EVERYTHING
 from organizations.models import Invitation, Organization, User
 from tests.factories import PASSWORD, UserFactory
 from tests.web.conftest import Browser, Entries
@@ -58,7 +59,9 @@ def test_no_second_account_and_no_second_invitation_by_another_spelling(
             User.objects.create_user(spelling)
 
     def invite(email: str) -> Invitation:
-        return members.invite(acme, email, "member", invited_by=owner, granter=roles.ALL).invitation
+        return members.invite(
+            acme, email, "member", invited_by=owner, granter=EVERYTHING
+        ).invitation
 
     assert len({invite(spelling).pk for spelling in SPELLINGS[:3]}) == 1
     members.accept(invite("iris@example.org"), iris)
