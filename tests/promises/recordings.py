@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.db import connection
 
 from audit.capture import refusals
+from organizations import signals
 
 APPS = ("audit", "organizations", "keys", "dotenv_cloud")
 WITHOUT = ("migrations", "demo", "cli")
@@ -41,6 +43,10 @@ NAMES = {
 SENT = {"access_denied", "content_revealed", "token_used"}
 """Signals that are entered as they are sent."""
 OF_REFUSALS = {"collect", "enter"}
+
+
+UnderWay = list[tuple[str, int]]
+"""File and line of each call that is under way."""
 
 
 class Call(NamedTuple):
@@ -77,6 +83,11 @@ def _calls_in(node: ast.AST, path: str, function: str) -> Iterator[Call]:
             if _records(called):
                 assert child.end_lineno is not None
                 yield Call(path, function, called, child.lineno, child.end_lineno)
+        if isinstance(child, ast.withitem) and isinstance(child.context_expr, ast.Call):
+            opened = child.context_expr
+            if ast.unparse(opened.func) == "act":
+                assert opened.end_lineno is not None
+                yield Call(path, function, ast.unparse(opened), opened.lineno, opened.end_lineno)
         yield from _calls_in(child, path, function)
 
 
@@ -103,9 +114,9 @@ def _under_way() -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def watched(hear: Callable[[list[tuple[str, int]]], bool]) -> Iterator[None]:
-    """Inside, `hear` is told the calls under way whenever something is recorded, or a refusal is
-    collected to be; if it answers False, that is dropped."""
+def watched(hear: Callable[[UnderWay], bool]) -> Iterator[None]:
+    """Inside, `hear` is told the calls under way whenever something is recorded, a refusal
+    is collected to be, or an act begins; if it answers False, that is dropped."""
 
     def execute(run: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         is_event = "audit_inbox" in str(sql) and "INSERT INTO audit_" in str(sql)
@@ -121,8 +132,20 @@ def watched(hear: Callable[[list[tuple[str, int]]], bool]) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch, connection.execute_wrapper(execute):
         patch.setattr(refusals, "collect", collect_or_not)
+        patch.setattr(signals, "_current", _Acts(signals._current, hear))
         yield
 
 
-def is_in(call: Call, under_way: list[tuple[str, int]]) -> bool:
+class _Acts:
+    """Stands for the variable that holds the act under way; an act that is dropped is none."""
+
+    def __init__(self, acts: ContextVar[Any], hear: Callable[[UnderWay], bool]) -> None:
+        self.get, self.reset = acts.get, acts.reset
+        self._acts, self._hear = acts, hear
+
+    def set(self, begun: Any) -> Any:
+        return self._acts.set(begun if self._hear(list(_under_way())) else None)
+
+
+def is_in(call: Call, under_way: UnderWay) -> bool:
     return any(path == call.path and call.first <= line <= call.last for path, line in under_way)
