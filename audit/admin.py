@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -117,12 +117,9 @@ class EntryAdmin(ReadOnlyAdmin):
             shown.key,
         )
 
-    def readable(self, request: Any) -> list[Organization]:
-        """The organizations whose log the person may read; asked once a request."""
-        if not hasattr(request, "readable_organizations"):
-            request.readable_organizations = list(reading.readable_organizations(request.user))
-        found: list[Organization] = request.readable_organizations
-        return found
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        readable = {organization.pk for organization in self.readable(request)}
+        return obj.organization_id in readable if isinstance(obj, Entry) else bool(readable)
 
     def chosen(self, request: HttpRequest) -> list[Organization]:
         """The one asked for, or all; none when the one asked for is not readable."""

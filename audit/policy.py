@@ -182,6 +182,7 @@ class Part:
     field: the name of that field in entries; value: the column that is listed.
     name: SQL of what the listed value is called, over `v`, its row in the table `names`.
     label, joins, organization: as for Resource, `r` having `key` and `organization` alone.
+    concerns: SQL of organizations that a link of a person, `r`, concerns beside the person's own.
     """
 
     model: str
@@ -194,6 +195,7 @@ class Part:
     label: str
     joins: str
     organization: str = ""
+    concerns: str = ""
 
     def model_class(self) -> type[Model]:
         return model_named(self.model)
@@ -241,6 +243,10 @@ RESOURCES: tuple[Resource, ...] = (
         "organization",
         "organizations.Organization",
         words=Words(typed=("org",)),
+        sentences=(
+            Sentence("grant", "gave groups {group_permissions:permission} in []"),
+            Sentence("revoke", "took {group_permissions:permission} in [] from groups"),
+        ),
         recorded=("name", "slug", "status", "history_retention_days", "member_key_retrieve"),
         label="r.slug",
         organization="id",
@@ -510,6 +516,18 @@ PARTS: tuple[Part, ...] = (
         organization="content_object_id",
     ),
     Part(
+        "organizations.OrganizationGroupObjectPermission",
+        of="organization",
+        key="content_object_id",
+        field="group_permissions",
+        value="permission_id",
+        name="(SELECT g.name FROM auth_group g WHERE g.id = r.group_id) || ': ' || v.codename",
+        names="auth_permission",
+        label="t.slug",
+        joins="LEFT JOIN organizations_organization t ON t.id = r.content_object_id",
+        organization="content_object_id",
+    ),
+    Part(
         "organizations.User.groups",
         of="user",
         key="user_id",
@@ -519,6 +537,11 @@ PARTS: tuple[Part, ...] = (
         names="auth_group",
         label="u.email",
         joins=_OF_USER,
+        # Whoever joins a group may do something wherever the group may, a member there or not.
+        concerns=(
+            "SELECT p.content_object_id FROM organizations_organizationgroupobjectpermission p"
+            " WHERE p.group_id = r.group_id"
+        ),
     ),
     Part(
         "organizations.User.user_permissions",
@@ -537,7 +560,7 @@ UNAUDITED: dict[str, Exempt] = {
     "audit.Entry": Exempt("the log itself"),
     "auth.Permission": Exempt("what permissions are called; written by migrate"),
     "auth.Group": Exempt(
-        "a group's name; who belongs to it is entered as `groups` of a user", Use.WRITE
+        "a group's name; who is in it and what it may do are entered, each by that name", Use.WRITE
     ),
     "auth.Group.permissions": Exempt(
         "would hold for the whole site, where nothing asks it", Use.REFUSED

@@ -13,6 +13,7 @@ from organizations.models import (
     Invitation,
     Membership,
     Organization,
+    OrganizationGroupObjectPermission,
     OrganizationUserObjectPermission,
     Project,
     Target,
@@ -141,7 +142,7 @@ class EnvironmentAdmin(ReadOnlyAdmin):
 
 @admin.register(OrganizationUserObjectPermission)
 class PermissionAdmin(ReadOnlyAdmin):
-    """What each member may do, as it is enforced."""
+    """What each person was given, by their role."""
 
     tenant = "content_object"
     list_display = ("user", "permission_name", "content_object")
@@ -152,4 +153,20 @@ class PermissionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="permission")
     def permission_name(self, row: OrganizationUserObjectPermission) -> str:
+        return str(row.permission.codename)
+
+
+@admin.register(OrganizationGroupObjectPermission)
+class GroupPermissionAdmin(ReadOnlyAdmin):
+    """What each group was given: whoever is in it may do that too."""
+
+    tenant = "content_object"
+    list_display = ("group", "permission_name", "content_object")
+    list_select_related = ("group", "permission", "content_object")
+    search_fields = ("group__name", "permission__codename")
+    fields = ("group", "permission_name", "content_object")
+    readonly_fields = ("permission_name",)
+
+    @admin.display(description="permission")
+    def permission_name(self, row: OrganizationGroupObjectPermission) -> str:
         return str(row.permission.codename)

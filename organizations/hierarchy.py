@@ -166,7 +166,12 @@ def _siblings(node: Model) -> QuerySet[Any]:
 
 def find_node(siblings: QuerySet[Any], reference: str) -> Any | None:
     """The node among `siblings` with this ULID (any case) or slug."""
+    return called(siblings, reference).first()
+
+
+def called(siblings: QuerySet[Any], reference: str) -> QuerySet[Any]:
+    """The same as rows: one, or none."""
     key = ulid.parse_or_none(reference)
     if key:
-        return siblings.filter(pk=key).first()
-    return siblings.filter(slug=reference).first() if PATTERN.fullmatch(reference) else None
+        return siblings.filter(pk=key)
+    return siblings.filter(slug=reference) if PATTERN.fullmatch(reference) else siblings.none()

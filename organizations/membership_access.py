@@ -7,17 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.postgres.expressions import ArraySubquery
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from organizations import permissions
 from organizations.grants import Grant
-from organizations.hierarchy import find_node
+from organizations.hierarchy import called
 from organizations.labels import isolated
-from organizations.models import Organization, OrganizationUserObjectPermission, User
+from organizations.models import Organization, User
 from organizations.signals import access_denied
 
 View = Callable[..., HttpResponseBase]
@@ -32,15 +31,14 @@ class OrganizationRequest(HttpRequest):
 
 
 def find_belonging(user: User, reference: str) -> tuple[Organization, frozenset[str]] | None:
-    """The organization with this ULID or slug, and what `user` may do there right now, in one
-    statement. None when there is no such organization, or nothing in it for this person."""
-    held = OrganizationUserObjectPermission.objects.filter(
-        user_id=user.pk, content_object_id=OuterRef("pk")
-    ).values("permission__codename")
-    found = find_node(Organization.objects.annotate(held=ArraySubquery(held)), reference.lower())
-    if found is None or not found.held or not user.is_active:
-        return None
-    return found, frozenset(found.held)
+    """The organization with this ULID or slug, and what `user` may do there right now. None when
+    there is no such organization, or nothing in it for this person: these two take the same one
+    statement, so that time does not tell which it was. Otherwise there are two."""
+    asked = called(Organization.objects.all(), reference.lower())
+    with permissions.prepared():
+        found = permissions.organizations_of(user, asked).first()
+    abilities = permissions.abilities_of(user, found) if found else frozenset()
+    return (found, abilities) if found and abilities else None
 
 
 def organization_page(*any_of: str) -> Callable[[View], View]:

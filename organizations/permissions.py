@@ -1,36 +1,116 @@
-"""What a person may do in an organization: the one place that asks, and that keeps it in step.
+"""What a person may do in an organization: the one place that asks django-guardian, and that keeps
+its rows in step with memberships.
 
-Permissions are django-guardian object permissions; a membership's role decides them, and they
-change in the transaction that changes the role.
+Guardian decides: a person holds what was given to them on the organization and what was given to a
+group that they are in. A membership's role decides what is given to the person, in the transaction
+that changes the role; permissions of groups are given and taken with guardian's `assign_perm` and
+`remove_perm`, and no role takes them away.
+
+Of guardian's functions those are used that treat a superuser as anybody else. `get_perms` and
+`ObjectPermissionChecker.has_perm` would let one into every organization.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
-from django.contrib.auth.models import Permission
-from django.db.models import QuerySet
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.db.models import Prefetch, QuerySet
+from guardian.shortcuts import get_group_perms, get_objects_for_user, get_user_perms
 
 from organizations import roles
-from organizations.models import Membership, Organization, OrganizationUserObjectPermission, User
+from organizations.models import (
+    Membership,
+    Organization,
+    OrganizationGroupObjectPermission,
+    OrganizationUserObjectPermission,
+    User,
+)
 
 
 def abilities_of(user: User, organization: Organization) -> frozenset[str]:
-    """The abilities that `user` holds on `organization`; none for an inactive person.
+    """The abilities that `user` holds on `organization`, in their own name or by a group; none for
+    an inactive person. One statement.
 
     Being a superuser adds nothing: nobody sees into an organization without belonging to it.
     """
-    return _held(user.pk, organization.pk) if user.is_active else frozenset()
+    if not user.is_active:
+        return frozenset()
+    own, by_groups = get_user_perms(user, organization), get_group_perms(user, organization)
+    with prepared():
+        return frozenset(own.union(by_groups))
 
 
 def organizations_with(user: User, ability: str) -> QuerySet[Organization]:
-    """The organizations on which `user` holds `ability`."""
+    """The organizations on which `user` holds `ability`, in their own name or by a group."""
+    return _organizations(user, [ability], Organization.objects.all())
+
+
+def organizations_of(
+    user: User, among: QuerySet[Organization] | None = None
+) -> QuerySet[Organization]:
+    """The organizations (of those in `among`) on which `user` holds anything at all."""
+    return _organizations(user, [], Organization.objects.all() if among is None else among)
+
+
+def _organizations(
+    user: User, abilities: list[str], among: QuerySet[Organization]
+) -> QuerySet[Organization]:
     if not user.is_active:
         return Organization.objects.none()
-    return Organization.objects.filter(
-        user_permissions__user=user, user_permissions__permission__codename=ability
+    found: QuerySet[Organization] = get_objects_for_user(
+        user,
+        abilities,
+        among,
+        any_perm=True,  # without an ability: whatever it is
+        with_superuser=False,
+        accept_global_perms=False,
     )
+    return found
+
+
+class GroupGrant(NamedTuple):
+    """What a group may do in an organization, and whom it lets."""
+
+    name: str
+    abilities: list[str]
+    people: list[User]
+
+
+def group_grants(organization: Organization) -> list[GroupGrant]:
+    """What groups may do in an organization, by name. Two statements."""
+    given: dict[int, list[str]] = {}
+    rows = OrganizationGroupObjectPermission.objects.filter(content_object=organization)
+    for group, codename in rows.values_list("group_id", "permission__codename"):
+        given.setdefault(group, []).append(codename)
+    in_them = Prefetch("user_set", User.objects.order_by("email"), to_attr="people")
+    groups: QuerySet[Any] = Group.objects.filter(pk__in=given).order_by("name")
+    return [
+        GroupGrant(group.name, sorted(given[group.pk]), group.people)
+        for group in groups.prefetch_related(in_them)
+    ]
+
+
+def with_groups(
+    memberships: QuerySet[Membership], organization: Organization
+) -> QuerySet[Membership]:
+    """Memberships of an organization, their users with `groups_here`: those of their groups that
+    may do something there."""
+    granting = Group.objects.filter(organizationgroupobjectpermission__content_object=organization)
+    return memberships.prefetch_related(
+        Prefetch("user__groups", granting.distinct().order_by("name"), to_attr="groups_here")
+    )
+
+
+def prepared() -> AbstractContextManager[None]:
+    """For what is asked at each request, with other values: planning it takes longer than to look
+    the answer up."""
+    database: Any = connection
+    return database.preparing() if database.can_prepare else nullcontext()
 
 
 def of_role(organization: Organization, role: str) -> frozenset[str]:
@@ -72,6 +152,8 @@ def revoke_all(membership: Membership) -> None:
 
 
 def _held(user_id: uuid.UUID, organization_id: uuid.UUID) -> frozenset[str]:
+    """What was given to a person themselves. Guardian's functions would not say so of one who is
+    inactive."""
     return frozenset(
         OrganizationUserObjectPermission.objects.filter(
             user_id=user_id, content_object_id=organization_id

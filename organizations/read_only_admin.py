@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest
 from django.urls import URLPattern
 from django.utils.functional import cached_property
 
+from organizations.models import Organization
 from organizations.permissions import organizations_with
 from organizations.signals import access_denied
 
@@ -43,9 +44,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     change_form_template = "admin/read_only_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        user: Any = request.user
-        readable = organizations_with(user, "audit:read")
+        readable = [organization.pk for organization in self.readable(request)]
         return super().get_queryset(request).filter(**{f"{self.tenant}__in": readable})
+
+    def readable(self, request: Any) -> list[Organization]:
+        """The organizations whose log the person may read; guardian is asked once a request."""
+        if not hasattr(request, "readable_organizations"):
+            request.readable_organizations = list(organizations_with(request.user, "audit:read"))
+        found: list[Organization] = request.readable_organizations
+        return found
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """What the filters at the side ask. By any other column one could guess what the pages
@@ -59,10 +66,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return [url for url in super().get_urls() if url.name and url.name.endswith(kept)]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return True  # the site lets staff in and nobody else
+        return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return True  # of what `get_queryset` yields
+        """Of a row: its organization's log is readable. Of the model: there is a readable log."""
+        if obj is None:
+            return bool(self.readable(request))
+        return self.get_queryset(request).filter(pk=obj.pk).exists()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

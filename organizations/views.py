@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -106,11 +107,7 @@ def member_list(request: Any) -> HttpResponse:
         require(request, "member:create")
         if form.is_valid() and _invite(request, form):
             return _to_members(request)
-    memberships = (
-        Membership.objects.filter(organization=request.organization)
-        .select_related("user")
-        .order_by("user__email", "id")
-    )
+    memberships = _memberships(request).order_by("user__email", "id")
     invitations = Invitation.objects.filter(
         organization=request.organization, accepted_at=None
     ).select_related("invited_by")
@@ -122,6 +119,7 @@ def member_list(request: Any) -> HttpResponse:
             "page": page_of(request, memberships),
             "invitations": invitations,
             "form": form,
+            "groups": permissions.group_grants(request.organization),
             "roles": [
                 (role, sorted(permissions.of_role(request.organization, role)))
                 for role in roles.Role
@@ -185,7 +183,7 @@ def member(request: Any, member: str) -> HttpResponse:
         {
             "section": "members",
             "membership": membership,
-            "abilities": sorted(permissions.of_role(request.organization, membership.role)),
+            "abilities": sorted(permissions.abilities_of(membership.user, request.organization)),
             "is_self": is_self,
             "form": form,
         },
@@ -219,14 +217,15 @@ def withdraw_invitation(request: Any, invitation: str) -> HttpResponse:
 
 def _membership(request: Any, reference: str) -> Membership:
     key = ulid.parse_or_none(reference) or ulid.NIL
-    found = (
-        Membership.objects.filter(organization=request.organization, pk=key)
-        .select_related("user")
-        .first()
-    )
+    found: Membership | None = _memberships(request).filter(pk=key).first()
     if found is None:
         raise Http404("There is no such member.")
     return found
+
+
+def _memberships(request: Any) -> QuerySet[Membership]:
+    here = Membership.objects.filter(organization=request.organization).select_related("user")
+    return permissions.with_groups(here, request.organization)
 
 
 def _to_members(request: Any) -> HttpResponse:

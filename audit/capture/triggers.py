@@ -93,14 +93,13 @@ _PAIR = "audit_old AS was, audit_new AS r"
 
 # A person's rows go to each organization the person belongs to and to those left in this
 # transaction; to the platform's own log too when none is left.
-_ORGANIZATIONS = f"""
-    CROSS JOIN LATERAL (
+_OWN = f"""
         SELECT m.organization_id FROM organizations_membership m WHERE m.user_id = r.{{person}}
         UNION SELECT l.organization_id FROM audit_left l
             WHERE l.person_id = r.{{person}} AND l.xid = pg_current_xact_id()
         UNION ALL SELECT '{ulid.NIL}'::uuid WHERE NOT EXISTS (
-            SELECT FROM organizations_membership m WHERE m.user_id = r.{{person}})
-    ) AS o (organization_id)"""
+            SELECT FROM organizations_membership m WHERE m.user_id = r.{{person}})"""
+_ORGANIZATIONS = f" CROSS JOIN LATERAL ({_OWN}) AS o (organization_id)"
 
 _NOTE_LEAVING = """
 CREATE OR REPLACE TRIGGER audit_note_leaving BEFORE DELETE ON organizations_membership
@@ -233,11 +232,20 @@ def _row_function(spec: Resource, model: type[Model], operation: Operation, func
 def _link_function(spec: Part, operation: Operation, function: str) -> str:
     """Rows of a link table are values of a field of what they belong to: one entry a resource."""
     rows = "audit_new" if operation is Operation.INSERT else "audit_old"
-    grouped = ", ".join(f"r.{c}" for c in filter(None, (spec.key, spec.organization)))
+    organization = f"r.{spec.organization}" if spec.organization else "o.organization_id"
+    organizations = "" if spec.organization else _ORGANIZATIONS.format(person=spec.key)
+    grouped = ", ".join(dict.fromkeys(f"r.{c}" for c in (spec.key, spec.organization) if c))
+    each = ""
+    if spec.concerns:
+        # Of each link, and so before they are put together: each organization reads of its own.
+        own = _OWN.format(person=spec.key)
+        each = f" CROSS JOIN LATERAL ({own} UNION {spec.concerns}) AS o (organization_id)"
+        grouped += ", o.organization_id"
+        organization, organizations = "r.organization_id", ""
     name = f"COALESCE({spec.name}, r.{spec.value}::text)"
     source = (
         f'(SELECT {grouped}, jsonb_agg({name} ORDER BY {name} COLLATE "C") AS audit_names'
-        f" FROM {rows} AS r {spec.name_join} GROUP BY {grouped}) AS r"
+        f" FROM {rows} AS r {spec.name_join}{each} GROUP BY {grouped}) AS r"
     )
     pair = (
         "audit_names, '[]'::jsonb" if operation is Operation.DELETE else "'[]'::jsonb, audit_names"
@@ -249,8 +257,8 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
         key=spec.key,
         label=spec.label,
         joins=spec.joins,
-        organization=f"r.{spec.organization}" if spec.organization else "o.organization_id",
-        organizations="" if spec.organization else _ORGANIZATIONS.format(person=spec.key),
+        organization=organization,
+        organizations=organizations,
         source=source,
         action=f"'{action}'",
         context="plain",

@@ -1,26 +1,18 @@
-"""Who may read the log, and the entries that reading it leaves."""
+"""The entries that reading the log leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import QuerySet
-
 from audit.capture.events import record, record_in_each_once_a_minute
 from audit.models import Entry
 from audit.policy import Result
 from audit.questions import filters as questions
 from audit.redaction import clean
-from organizations.models import Organization, User
-from organizations.permissions import organizations_with
+from organizations.models import Organization
 
 LONGEST_DESCRIPTION = 2000
-
-
-def readable_organizations(user: User) -> QuerySet[Organization]:
-    """The organizations whose log `user` may read."""
-    return organizations_with(user, "audit:read")
 
 
 def note_view(

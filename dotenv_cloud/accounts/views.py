@@ -34,10 +34,10 @@ from dotenv_cloud.accounts import forms
 from keys import access_tokens
 from keys.forms import AccessTokenForm
 from keys.models import AccessToken
-from organizations import limits, members, ulid
+from organizations import limits, members, permissions, ulid
 from organizations.emails import canonical
 from organizations.labels import isolated
-from organizations.models import Invitation, Membership, Organization, User
+from organizations.models import Invitation, Membership, User
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def organizations(request: HttpRequest) -> HttpResponse:
 
 
 def _mine(request: Any) -> Any:
-    return Organization.objects.filter(memberships__user=request.user).order_by("name")
+    return permissions.organizations_of(request.user).order_by("name")
 
 
 @login_required

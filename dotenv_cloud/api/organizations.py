@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from dotenv_cloud.api import bodies, errors, paging, resources
 from dotenv_cloud.api.base import ApiView, data, no_content
 from dotenv_cloud.api.schema import described
-from organizations import creation, members, ulid
+from organizations import creation, members, permissions, ulid
 from organizations.models import Membership, Organization, User
 from organizations.roles import Role
 
@@ -24,7 +24,7 @@ class Organizations(ApiView):
         if self.principal.user is None:
             mine = Organization.objects.filter(pk=self.organization.pk)
         else:
-            mine = Organization.objects.filter(memberships__user=self.principal.user)
+            mine = permissions.organizations_of(self.principal.user)
         return paging.collection(request, mine, resources.organization)
 
     @described(
@@ -100,12 +100,17 @@ class CurrentPrincipal(ApiView):
         return Response(resources.principal(who, [(self.organization, Role.API_USER)]))
 
 
+def _members(organization: Organization) -> QuerySet[Membership]:
+    here = Membership.objects.filter(organization=organization).select_related("user")
+    return permissions.with_groups(here, organization)
+
+
 class Members(ApiView):
     abilities: ClassVar = {"GET": "member:read", "POST": "member:create"}
 
     @described("List the members", answer="MemberList")
     def get(self, request: Request, organization: str) -> Response:
-        return paging.collection(request, self._memberships(), resources.member)
+        return paging.collection(request, _members(self.organization), resources.member)
 
     @described("Invite somebody by e-mail", body=bodies.MemberBody, answer="Invitation", status=201)
     def post(self, request: Request, organization: str) -> Response:
@@ -119,9 +124,6 @@ class Members(ApiView):
         )
         members.send_invitation(invited)
         return data(resources.invitation(invited.invitation), 201, message="Invitation sent.")
-
-    def _memberships(self) -> QuerySet[Membership]:
-        return Membership.objects.filter(organization=self.organization).select_related("user")
 
 
 class OneMember(ApiView):
@@ -138,10 +140,8 @@ class OneMember(ApiView):
     @described("Give a member another role", body=bodies.MemberChange, answer="Member")
     def patch(self, request: Request, organization: str, member: str) -> Response:
         body = bodies.read(request, bodies.MemberChange)
-        changed = members.change_role(
-            self._membership(member), body["role"], granter=self.principal.grant
-        )
-        return data(resources.member(changed))
+        members.change_role(self._membership(member), body["role"], granter=self.principal.grant)
+        return data(resources.member(self._membership(member)))
 
     @described("Remove a member", status=204)
     def delete(self, request: Request, organization: str, member: str) -> Response:
@@ -150,13 +150,7 @@ class OneMember(ApiView):
 
     def _membership(self, reference: str) -> Membership:
         key = ulid.parse_or_none(reference)
-        found = (
-            Membership.objects.filter(organization=self.organization, pk=key)
-            .select_related("user")
-            .first()
-            if key
-            else None
-        )
+        found = _members(self.organization).filter(pk=key).first() if key else None
         if found is None:
             raise errors.not_found("member")
         return found

@@ -98,11 +98,13 @@ def principal(who: dict[str, Any], places: Sequence[tuple[Organization, str]]) -
 
 
 def member(row: Membership) -> dict[str, Any]:
+    """row: read by `permissions.with_groups`."""
     attributes = {
         "user_id": row.user.ulid,
         "email": row.user.email,
         "name": row.user.name,
         "role": row.role,
+        "groups": [group.name for group in row.user.groups_here],  # type: ignore[attr-defined]
         **_times(row),
     }
     return _resource("members", row.ulid, attributes)

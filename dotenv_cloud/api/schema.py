@@ -68,7 +68,7 @@ _ORGANIZATION = _resource(
     member_key_retrieve=_FLAG,
     **_TIMES,
 )
-_MEMBER = _resource(user_id=_TEXT, email=_TEXT, name=_TEXT, role=_TEXT, **_TIMES)
+_MEMBER = _resource(user_id=_TEXT, email=_TEXT, name=_TEXT, role=_TEXT, groups=_TEXTS, **_TIMES)
 _INVITATION = _resource(
     email=_TEXT, role=_TEXT, expires_at=_TIME, accepted_at=_MAYBE_TIME, **_TIMES
 )

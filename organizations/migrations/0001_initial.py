@@ -383,6 +383,36 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="OrganizationGroupObjectPermission",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "content_object",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="group_permissions",
+                        to="organizations.organization",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.group"),
+                ),
+                (
+                    "permission",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="auth.permission"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "permission of a group",
+                "verbose_name_plural": "permissions of groups",
+                "abstract": False,
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
             name="Project",
             fields=[
                 (
@@ -622,6 +652,10 @@ class Migration(migrations.Migration):
         migrations.AlterUniqueTogether(
             name="organizationuserobjectpermission",
             unique_together={("user", "permission", "content_object")},
+        ),
+        migrations.AlterUniqueTogether(
+            name="organizationgroupobjectpermission",
+            unique_together={("group", "permission", "content_object")},
         ),
         migrations.AddConstraint(
             model_name="project",

@@ -7,6 +7,7 @@ from organizations.models.organization import (
     Invitation,
     Membership,
     Organization,
+    OrganizationGroupObjectPermission,
     OrganizationUserObjectPermission,
 )
 from organizations.models.user import User
@@ -16,6 +17,7 @@ __all__ = [
     "Invitation",
     "Membership",
     "Organization",
+    "OrganizationGroupObjectPermission",
     "OrganizationUserObjectPermission",
     "Project",
     "Target",

@@ -7,7 +7,7 @@ import datetime as dt
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from guardian.models import UserObjectPermissionBase
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from organizations import clock, roles
 from organizations.emails import CanonicalEmailField
@@ -128,10 +128,7 @@ class Invitation(Timestamped):
 
 
 class OrganizationUserObjectPermission(UserObjectPermissionBase):
-    """A permission of a person on an organization (django-guardian, direct foreign key).
-
-    Permissions are never given to groups, so there is no twin for them.
-    """
+    """A permission of a person on an organization (django-guardian, direct foreign key)."""
 
     id = models.BigAutoField(primary_key=True)
     content_object = models.ForeignKey(
@@ -141,4 +138,20 @@ class OrganizationUserObjectPermission(UserObjectPermissionBase):
     class Meta(UserObjectPermissionBase.Meta):
         abstract = False
         verbose_name = "permission"
+        default_permissions = ()
+
+
+class OrganizationGroupObjectPermission(GroupObjectPermissionBase):
+    """A permission of a group on an organization: whoever is in the group holds it, a member or
+    not. No role follows it; it is given and taken with django-guardian's functions."""
+
+    id = models.BigAutoField(primary_key=True)
+    content_object = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="group_permissions"
+    )
+
+    class Meta(GroupObjectPermissionBase.Meta):
+        abstract = False
+        verbose_name = "permission of a group"
+        verbose_name_plural = "permissions of groups"
         default_permissions = ()

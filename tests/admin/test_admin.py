@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from guardian.shortcuts import assign_perm
 
 from audit.models import Entry
 from audit.questions import saved_views, tenant_scope
@@ -70,6 +72,7 @@ def make_contents(organization: Organization, name: str) -> list[str]:
     )
     laptop = access_tokens.create(owner, f"{name} laptop")
     saved_views.save(organization, owner, f"{name} view", "action=delete", is_shared=False)
+    assign_perm("audit:read", Group.objects.create(name=f"{name} operators"), organization)
     hidden = [bytes(issued.api_key.token_hash), bytes(invited.invitation.token_hash)]
     hidden.append(bytes(laptop.access_token.token_hash))
     hidden += [bytes(row.content) for row in Secret.objects.filter(project=project)]
@@ -310,11 +313,10 @@ def test_a_superuser_sees_no_more_than_their_memberships(world: World) -> None:
     client = Client()
     client.force_login(root)
     for model in MODELS:
-        page = client.get(changelist(model))
-        assert page.status_code == 200
-        assert list(list_on(page).result_list) == []
+        assert client.get(changelist(model)).status_code == 403
+    assert "changelist" not in client.get(reverse("admin:index")).content.decode()
     project = Project.objects.filter(organization=world.ours).get()
-    assert client.get(change(Project, project.pk)).status_code == 404
+    assert client.get(change(Project, project.pk)).status_code == 403
     assert client.post(change(Project, project.pk), {"name": "Mine"}).status_code == 403
 
 
@@ -324,6 +326,6 @@ def test_staff_without_the_right_to_read_the_log_see_nothing(world: World) -> No
     client = Client()
     client.force_login(developer)
     for model in MODELS:
-        assert list(list_on(client.get(changelist(model))).result_list) == []
+        assert client.get(changelist(model)).status_code == 403
     api_key = ApiKey.objects.filter(organization=world.ours).get()
-    assert client.get(change(ApiKey, api_key.pk)).status_code == 404
+    assert client.get(change(ApiKey, api_key.pk)).status_code == 403

@@ -306,14 +306,14 @@ def test_a_token_used_after_its_end_is_entered_where_its_person_belongs(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whose_token_it_is_and_what_they_may_do_takes_four_statements(
+def test_whose_token_it_is_and_what_they_may_do_takes_five_statements(
     acme: Organization, dora: User, shop: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """No API key, but a person; the organization with what they may do there; its count. Then the
-    project, in a transaction."""
+    """No API key, but a person; the organization, if they may do anything there, and what, which is
+    guardian's answer; its count. Then the project, in a transaction."""
     api = calling(dora, acme)
     api.get("/{o}/shop")
-    with django_assert_num_queries(4 + 3):
+    with django_assert_num_queries(5 + 3):
         assert api.get("/{o}/shop").status_code == 200
 
 

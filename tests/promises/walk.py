@@ -19,9 +19,11 @@ from urllib.parse import urlencode
 import pytest
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.test import Client
+from guardian.shortcuts import assign_perm
 
 from audit.export import download
 from audit.models import Entry
@@ -130,6 +132,7 @@ def make_scene() -> Scene:
             secrets.store(level, f"TOKEN={number}", author=SYSTEM)
     new_member = partial(MembershipFactory.create, organization=organization)
     membership = new_member(role="developer")
+    assign_perm("audit:read", Group.objects.create(name="operators"), organization)
     issued = ApiKeyFactory.create(organization=organization, name="deploy", created_by=owner)
     calling = ApiKeyFactory.create(organization=organization, name="caller", created_by=owner)
     weak = ApiKeyFactory.create(organization=organization, name="weak", abilities=["project:read"])

@@ -14,7 +14,7 @@ from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import reading
 from audit.questions.filters import EntryFilter
-from organizations import roles
+from organizations import permissions, roles
 from organizations.models import Organization, User
 from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
 
@@ -41,15 +41,15 @@ def test_whoever_holds_audit_read_may_read(acme: Organization, role: str) -> Non
     OrganizationFactory.create(name="Elsewhere")
     person = MembershipFactory.create(organization=acme, role=role).user
     may = "audit:read" in roles.permissions_of(role)
-    assert list(reading.readable_organizations(person)) == ([acme] if may else [])
+    assert list(permissions.organizations_with(person, "audit:read")) == ([acme] if may else [])
 
 
 def test_superusers_and_people_who_left_read_nothing(acme: Organization, owner: User) -> None:
     root = User.objects.create_superuser("root@example.org", "a long password")
-    assert list(reading.readable_organizations(root)) == []
+    assert list(permissions.organizations_with(root, "audit:read")) == []
     owner.is_active = False
     owner.save()
-    assert list(reading.readable_organizations(owner)) == []
+    assert list(permissions.organizations_with(owner, "audit:read")) == []
 
 
 def test_a_view_is_entered_with_its_question(acme: Organization, owner: User) -> None:

@@ -166,14 +166,16 @@ def queries(client: Client, address: str) -> int:
     ("address", "expected"),
     [
         # A log shorter than a page is looked through beyond its last month too: one query more.
-        # The last but one of each list of entries looks up which things of it are still there.
-        ("/o/acme/activity", 14),
-        ("/o/acme/activity?q=my", 15),
-        ("/o/acme/projects", 5),
-        ("/o/acme/projects/my-app", 9),
-        ("/o/acme/projects/my-app/keys", 20),
-        ("/o/acme/members", 6),
-        ("/o/acme/api-keys", 5),
+        # The last but one of each list of entries looks up which things of it are still there. The
+        # fourth of each page of an organization asks guardian what the reader may do there.
+        ("/o/acme/activity", 15),
+        ("/o/acme/activity?q=my", 16),
+        ("/o/acme/projects", 6),
+        ("/o/acme/projects/my-app", 10),
+        ("/o/acme/projects/my-app/keys", 21),
+        # Members' groups, and the groups that may do something here.
+        ("/o/acme/members", 9),
+        ("/o/acme/api-keys", 6),
         ("/profile", 5),
     ],
 )
@@ -197,8 +199,8 @@ def test_a_longer_list_takes_no_more_queries(
         # that is kept takes a switch on and one off; on the page of an entry there are two. A list
         # looks up in one query what of it is still there; the page of an entry reads the actor, the
         # resource, and for the links the actor's membership and the resource's project.
-        (5, {"activity": 14, "activity/{entry}": 19, "projects/my-app/keys": 20}),
-        (60, {"activity": 13, "activity/{entry}": 19, "projects/my-app/keys": 15}),
+        (5, {"activity": 15, "activity/{entry}": 20, "projects/my-app/keys": 21}),
+        (60, {"activity": 14, "activity/{entry}": 20, "projects/my-app/keys": 16}),
     ],
 )
 def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(
