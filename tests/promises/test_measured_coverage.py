@@ -66,10 +66,10 @@ def test_refusals_and_uses_are_recorded_wherever_they_happen(scene: Scene) -> No
 BY_OTHER_TESTS = {
     # How an export ends that fails midway: tests/web/test_export.py.
     ("audit/export/download.py", "__next__"),
-    # Acts of which only the facts are recorded: tests/api/test_secrets.py.
+    # Acts of which only the facts are recorded: tests/promises/test_secrets.py.
     ("keys/secrets.py", "store"),
     ("keys/secrets.py", "delete"),
-    # What no request does: tests/promises/test_keys.py.
+    # What no request does: tests/promises/test_completeness.py.
     ("keys/master_key.py", "rewrap_all"),
 }
 

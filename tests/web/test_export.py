@@ -82,24 +82,33 @@ def test_an_export_that_is_cut_off_says_how_many_left(
     assert ended.context["count"] == left
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("it broke"), "broken"),
+        (formats.RemovedMeanwhileError("it has a gap"), "removed_meanwhile"),
+    ],
+)
 def test_an_export_that_breaks_says_so(
     client: Client,
     acme: Organization,
     environments: None,
     entries: Entries,
     monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    reason: str,
 ) -> None:
     answer = iter(client.get(EXPORT, {"type": "environment"}))
     next(answer)
 
     def broken(rows: Any) -> Any:
-        raise ValueError("broken")
+        raise error
 
     monkeypatch.setattr("audit.entry.bulk_json.canonical", broken)
-    with pytest.raises(ValueError, match="broken"):
+    with pytest.raises(type(error), match=str(error)):
         next(answer)
     [ended] = entries(acme, action="end_export")
-    assert (ended.result, ended.reason, ended.context["count"]) == ("failed", "broken", 5)
+    assert (ended.result, ended.reason, ended.context["count"]) == ("failed", reason, 5)
 
 
 def test_how_many_there_are_is_told_as_far_as_it_is_counted(
