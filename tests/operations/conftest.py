@@ -206,6 +206,20 @@ class Site:
         return {name: float(value) for name, value in lines}
 
 
+GAPLESS = """
+SELECT bool_and(n = size AND first = 1 AND last = size) FROM (
+    SELECT l.size, count(e.seq) AS n, min(e.seq) AS first, max(e.seq) AS last
+    FROM audit_log AS l JOIN audit_ledger AS e USING (organization_id) GROUP BY 1, organization_id
+) AS logs
+"""
+EMPTY = "SELECT count(*) = 0 FROM audit_inbox"
+
+
+def assert_sealed_without_a_gap(site: Site) -> None:
+    wait_until(lambda: site.query(EMPTY) == (True,))
+    assert site.query(GAPLESS) == (True,)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if settings.EMBEDDED_SERVER is None:

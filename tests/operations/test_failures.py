@@ -11,22 +11,9 @@ import psycopg
 import pytest
 
 from dotenv_cloud.demo import embedded
-from tests.operations.conftest import Site, wait_until
+from tests.operations.conftest import Site, assert_sealed_without_a_gap, wait_until
 
 pytestmark = pytest.mark.timeout(300)
-
-GAPLESS = """
-SELECT bool_and(n = size AND first = 1 AND last = size) FROM (
-    SELECT l.size, count(e.seq) AS n, min(e.seq) AS first, max(e.seq) AS last
-    FROM audit_log AS l JOIN audit_ledger AS e USING (organization_id) GROUP BY 1, organization_id
-) AS logs
-"""
-EMPTY = "SELECT count(*) = 0 FROM audit_inbox"
-
-
-def assert_sealed_without_a_gap(site: Site) -> None:
-    wait_until(lambda: site.query(EMPTY) == (True,))
-    assert site.query(GAPLESS) == (True,)
 
 
 @pytest.fixture
@@ -97,28 +84,3 @@ def test_a_clock_that_jumps_back_changes_times_and_no_numbers(site: Site) -> Non
         ["Before the jump", "After the jump"],
         ["After the jump", "Before the jump"],
     )
-
-
-def test_the_replica_takes_over(site: Site) -> None:
-    """Last of all: there is no way back from it."""
-    assert site.rename("Before the failover").status_code == 200
-    site.catch_up()
-    site.stop("web")
-    site.stop("sealer", signal.SIGKILL)
-    site.stop_database(site.primary)
-    embedded._run(
-        site.replica, site.user, "pg_ctl", "promote", f"--pgdata={site.replica.cluster}", "--wait"
-    )
-    site.primary, site.replica = site.replica, site.primary
-    try:
-        site.start_sealer()
-        site.start_web()
-        assert site.newest_change() == "Before the failover"
-        assert site.rename("After the failover").status_code == 200
-        assert site.newest_change() == "After the failover"
-        assert_sealed_without_a_gap(site)
-    finally:
-        site.stop("web")
-        site.stop("sealer", signal.SIGKILL)
-        site.stop_database(site.primary)
-        site.primary, site.replica = site.replica, site.primary
