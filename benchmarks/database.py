@@ -125,8 +125,6 @@ def make_subjects() -> None:
                     )
                 )
         cursor.execute("CREATE TABLE bench_inbox (LIKE audit_inbox INCLUDING ALL)")
-        # Here the application says by hand what changed.
-        cursor.execute("ALTER TABLE bench_inbox DROP CONSTRAINT audit_inbox_rows_are_the_databases")
     if WITH_PACKAGES:
         _make_histories()
     roles.grant(owner)

@@ -71,7 +71,7 @@ _INSERT = """
     SELECT (words.head || to_hex(words.tail + row_number() OVER ()))::uuid,
         words.actor_type, words.actor_id, words.actor_label, words.interface, words.ip,
         words.user_agent, words.request_id, {organization}, '{type}', r.{key},
-        COALESCE({label}, audit_last_name({organization}, '{type}', r.{key}), ''),
+        left(COALESCE({label}, audit_last_name({organization}, '{type}', r.{key}), ''), 500),
         {action}, {context}, {changes}
     FROM {source}
     {joins}{organizations}{where};

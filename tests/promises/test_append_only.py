@@ -114,7 +114,7 @@ def test_the_application_role_cannot(application_connection: Connection, stateme
 def test_the_application_role_cannot_pose_as_the_database(
     application_connection: Connection, values: str
 ) -> None:
-    with pytest.raises(errors.CheckViolation):
+    with pytest.raises(errors.InsufficientPrivilege, match="audit_events_only"):
         application_connection.execute(insert(COLUMNS, values))  # type: ignore[call-overload]
 
 
@@ -123,7 +123,7 @@ def test_the_application_role_cannot_enter_that_a_row_changed(
     application_connection: Connection, action: str
 ) -> None:
     """An entry with changes, or with an action of rows, is proof that a row changed."""
-    with pytest.raises(errors.CheckViolation):
+    with pytest.raises(errors.InsufficientPrivilege, match="audit_events_only"):
         application_connection.execute(
             insert(COLUMNS, re.sub(r"\baction\b", f"'{action}'", COLUMNS))  # type: ignore[call-overload]
         )
@@ -148,7 +148,7 @@ def test_an_entry_that_could_not_be_sealed_or_shown_is_refused(
         statement = insert(COLUMNS, re.sub(rf"\b{column}\b", value, COLUMNS))
     else:
         statement = insert(f"{COLUMNS}, {column}", f"{COLUMNS}, {value}")
-    with pytest.raises(errors.CheckViolation):
+    with pytest.raises(errors.InsufficientPrivilege, match="audit_can_be_sealed"):
         application_connection.execute(statement)  # type: ignore[call-overload]
 
 

@@ -243,15 +243,15 @@ FORGERIES = [
     refused(
         "an entry of an update without changes",
         forged("update", "project", "my-app"),
-        why="audit_inbox_rows_are_the_databases",
-        error=errors.CheckViolation,
+        why="audit_events_only",
+        error=errors.InsufficientPrivilege,
     ),
     *(
         refused(
             f"an entry that a {action} happened",
             forged(action, "membership", "bob@example.org"),
-            why="audit_inbox_rows_are_the_databases",
-            error=errors.CheckViolation,
+            why="audit_events_only",
+            error=errors.InsufficientPrivilege,
         )
         for action in ("create", "delete", "grant", "revoke", "join", "change_password", "rotate")
     ),
@@ -681,7 +681,7 @@ BAD_WORDS = [
     refused(
         "words that no index could hold",
         said(rename("B"), actor_label="x" * 2001),
-        why="audit_inbox_can_be_sealed",
+        why="could not be sealed",
         error=errors.CheckViolation,
     ),
 ]

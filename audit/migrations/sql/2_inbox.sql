@@ -25,20 +25,25 @@ CREATE TABLE audit_inbox (
     interface text NOT NULL,
     user_agent text NOT NULL DEFAULT '',
     changes jsonb NOT NULL DEFAULT '{}',
-    context jsonb NOT NULL DEFAULT '{}',
-    -- Only the triggers of audited tables, which run as the owner, speak for the database, and say
-    -- that a row changed: an entry with changes is proof of them.
-    CONSTRAINT audit_inbox_database_is_the_owner CHECK (
-        (actor_type <> 'database' AND interface <> 'database') OR current_user = '{owner}'),
-    CONSTRAINT audit_inbox_rows_are_the_databases CHECK (
-        (changes = '{}' AND NOT audit_is_of_row(action)) OR current_user = '{owner}'),
-    -- One entry that does not fit the ledger's indexes would hold up the sealing of all others.
-    CONSTRAINT audit_inbox_can_be_sealed CHECK (
-        octet_length(resource_label) <= 2000 AND octet_length(actor_label) <= 2000
-        AND greatest(octet_length(actor_type), octet_length(action), octet_length(resource_type),
-            octet_length(result), octet_length(interface)) <= 100
-        AND jsonb_typeof(changes) = 'object' AND jsonb_typeof(context) = 'object')
+    context jsonb NOT NULL DEFAULT '{}'
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+
+-- What the application may enter itself, and that it fits. The owner, as whom the triggers of audited
+-- tables enter what changed, is exempt from policies: as constraints, which are made ready anew for
+-- each statement, these took a third of the time of an entry.
+ALTER TABLE audit_inbox ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_write ON audit_inbox FOR INSERT WITH CHECK (true);
+-- Only the triggers say that a row changed, and speak for the database: an entry with changes is
+-- proof of them.
+CREATE POLICY audit_events_only ON audit_inbox AS RESTRICTIVE FOR INSERT WITH CHECK (
+    changes = '{}' AND NOT audit_is_of_row(action)
+    AND actor_type <> 'database' AND interface <> 'database');
+-- One entry that does not fit the ledger's indexes would hold up the sealing of all others.
+CREATE POLICY audit_can_be_sealed ON audit_inbox AS RESTRICTIVE FOR INSERT WITH CHECK (
+    octet_length(resource_label) <= 2000 AND octet_length(actor_label) <= 2000
+    AND greatest(octet_length(actor_type), octet_length(action), octet_length(resource_type),
+        octet_length(result), octet_length(interface)) <= 100
+    AND jsonb_typeof(context) = 'object');
 
 CREATE INDEX audit_inbox_sealing ON audit_inbox (xid);
 -- Read backwards, as ids grow: each new one goes to the right edge.
@@ -56,7 +61,7 @@ CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
         result text, interface text, user_agent text, changes jsonb, context jsonb);
 END;
 
--- Whether the application may enter it itself, as the constraints of the inbox say.
+-- Whether the application may enter it itself, as the policies of the inbox say.
 CREATE FUNCTION audit_is_enterable(entry jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE BEGIN ATOMIC
     SELECT num_nulls(e.organization_id, e.actor_type, e.actor_label, e.action, e.resource_type,

@@ -42,10 +42,8 @@ LANGUAGE sql STABLE PARALLEL SAFE
     RETURN array_position(readable, organization) IS NOT NULL
         OR current_setting('audit.organizations', true) = '*';
 
-ALTER TABLE audit_inbox ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_inbox FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
-CREATE POLICY audit_write ON audit_inbox FOR INSERT WITH CHECK (true);
 CREATE POLICY audit_sealing ON audit_inbox TO "{sealer}" USING (true);
 
 ALTER TABLE audit_ledger ENABLE ROW LEVEL SECURITY;
