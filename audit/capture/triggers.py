@@ -171,8 +171,10 @@ def _stays(spec: Resource | Part, model: type[Model]) -> str:
 def _row_function(spec: Resource, model: type[Model], operation: Operation, function: str) -> str:
     fields = policy.columns(model)
     recorded = policy.recorded_columns(spec)
-    others = [c for c in fields if c not in recorded and c not in spec.silent]
     key = str(model._meta.pk.column)
+    # What never changes need not be compared.
+    passed_over = {*recorded, *spec.silent, key, spec.organization}
+    others = [c for c in fields if c not in passed_over]
     shared = {
         "columns": _COLUMNS,
         "type": spec.name,

@@ -21,24 +21,27 @@ DECLARE
     reason text;
     made text;
     words audit_words;
+    nobody CONSTANT audit_words := ROW(NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, '{}',
+                                       NULL, NULL, NULL);
 BEGIN
     IF starts_with(said, extract(epoch FROM statement_timestamp())::text) THEN
-        words := jsonb_populate_record(NULL::audit_words, substr(said, 18)::jsonb);
-        words.user_agent := COALESCE(words.user_agent, '');
-        words.context := COALESCE(words.context, '{}');
-        -- Asked here: the triggers run as the owner, whom no policy of the inbox keeps from it.
-        IF words.actor_type = 'database' OR words.interface = 'database' THEN
-            RAISE EXCEPTION 'audit: a statement cannot act as the database'
-                USING ERRCODE = 'check_violation';
-        END IF;
-        IF octet_length(words.actor_label) > 2000 OR octet_length(words.actor_type) > 100
-            OR octet_length(words.interface) > 100 OR jsonb_typeof(words.context) <> 'object' THEN
-            RAISE EXCEPTION 'audit: the words of this statement could not be sealed'
-                USING ERRCODE = 'check_violation';
-        END IF;
-        IF words.at IS NOT NULL AND NOT pg_has_role(session_user, current_user, 'USAGE') THEN
-            RAISE EXCEPTION 'audit: only the owner of the tables may choose the time of an entry'
-                USING ERRCODE = 'insufficient_privilege';
+        words := jsonb_populate_record(nobody, substr(said, 18)::jsonb);
+        -- Asked here: the triggers run as the owner, whom no policy of the inbox keeps from it. One
+        -- condition, as each costs a save half a microsecond.
+        IF words.actor_type = 'database' OR words.interface = 'database' OR words.at IS NOT NULL
+            OR octet_length(words.actor_label) > 2000 OR octet_length(words.actor_type) > 100
+            OR octet_length(words.interface) > 100 OR jsonb_typeof(words.context) <> 'object'
+        THEN
+            IF words.actor_type = 'database' OR words.interface = 'database' THEN
+                RAISE EXCEPTION 'audit: a statement cannot act as the database'
+                    USING ERRCODE = 'check_violation';
+            ELSIF words.at IS NULL THEN
+                RAISE EXCEPTION 'audit: the words of this statement could not be sealed'
+                    USING ERRCODE = 'check_violation';
+            ELSIF NOT pg_has_role(session_user, current_user, 'USAGE') THEN
+                RAISE EXCEPTION 'audit: only the owner of the tables may choose the time of an entry'
+                    USING ERRCODE = 'insufficient_privilege';
+            END IF;
         END IF;
     ELSE
         reason := btrim(COALESCE(current_setting('audit.reason', true), ''));
