@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from audit import policy
+from audit.entry.actors import described
 from audit.entry.references import Reference
 from audit.questions.querysets import EntryQuerySet
 from organizations import ulid
@@ -60,13 +61,18 @@ class Entry(models.Model):
         verbose_name_plural = "entries"
 
     def __str__(self) -> str:
-        return f"{self.actor_label} {self.action_label} {self.resource_label}"
+        return f"{self.actor_described} {self.action_label} {self.resource_label}"
 
     def save(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("entries are never changed; record what happened instead")
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("entries are never deleted")
+
+    @property
+    def actor_described(self) -> str:
+        """The actor with its kind, for people to read."""
+        return described(self.actor_type, self.actor_label)
 
     @property
     def ulid(self) -> str:

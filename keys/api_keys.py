@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from django.db.models import Expression
 from keys import abilities as ability_lists
 from keys import tokens
 from keys.models import ApiKey
-from organizations import clock
+from organizations import clock, emails
 from organizations.grants import Grant, Scope, refuse_more_than_held
 from organizations.models import Organization, User
 from organizations.signals import Verb, act
@@ -42,6 +43,7 @@ def create(
 
     Raises ValidationError naming the field.
     """
+    _refuse_misleading(name)
     token = tokens.new(organization.pk)
     api_key = ApiKey(
         organization=organization,
@@ -72,6 +74,8 @@ def update(
     """
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
     _refuse_out_of_place(api_key, granter)
+    if "name" in changes:
+        _refuse_misleading(changes["name"])
     for name, value in changes.items():
         match name:
             case "abilities":
@@ -133,6 +137,20 @@ def held_by(api_key: ApiKey) -> Grant:
         api_key.inherit_parents,
         api_key.pk,
     )
+
+
+RESERVED = frozenset(("api_key", "api key", *("anonymous", "database", "system", "user")))
+"""What kinds of actors are called, in any case."""
+
+
+def _refuse_misleading(name: str) -> None:
+    """Raise ValidationError for a name that reads as somebody else in the log."""
+    seen = (one for one in emails.canonical(name) if unicodedata.category(one) != "Cf")
+    form = "".join(seen)
+    if form in RESERVED or emails.is_address(form):
+        raise ValidationError(
+            {"name": "Do not name a key like an e-mail address or a kind of actor."}
+        )
 
 
 def _check(api_key: ApiKey, granter: Grant) -> None:

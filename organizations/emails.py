@@ -34,6 +34,14 @@ def valid(address: str) -> str:
     return address
 
 
+def is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
+
+
 class CanonicalEmailField(models.CharField):  # type: ignore[type-arg]
     """The canonical form of the row's `email`, kept in step with it."""
 

@@ -15,7 +15,9 @@ from django.db import models
 
 _REORDERING = "\u202a-\u202e\u2066-\u2069"
 """Embeddings, overrides and isolates: what comes after a name must not be at its mercy."""
-_REFUSED = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_REORDERING}\ud800-\udfff]")
+_UNSEEN = "\u00ad\u200b\u2060-\u2064\ufeff"
+"""Characters of no width that no script needs between its letters."""
+_REFUSED = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_UNSEEN}{_REORDERING}\ud800-\udfff]")
 _REFUSED_IN_TEXT = re.compile(_REFUSED.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _INVISIBLE = ("Cf", "Zs", "Zl", "Zp", "Cc")
 
@@ -30,7 +32,8 @@ def check(text: str) -> None:
     """Raise ValidationError unless the text is a line that can be seen."""
     if _REFUSED.search(text):
         raise ValidationError(
-            "Use one line, without control characters or characters that change the direction.",
+            "Use one line, without control characters and without characters that are not seen or"
+            " that change the direction.",
             code="control_characters",
         )
     if text and all(unicodedata.category(character) in _INVISIBLE for character in text):
@@ -41,7 +44,8 @@ def check_text(text: str) -> None:
     """Raise ValidationError unless the text, which may have lines and tabs, can be shown."""
     if _REFUSED_IN_TEXT.search(text):
         raise ValidationError(
-            "Do not use control characters or characters that change the direction.",
+            "Do not use control characters, or characters that are not seen or that change the"
+            " direction.",
             code="control_characters",
         )
 

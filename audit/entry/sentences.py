@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from audit import policy
 from audit.models import Entry
-from audit.policy import Result
+from audit.policy import ActorType, Result
 
 
 class Phrase(NamedTuple):
@@ -73,7 +73,7 @@ def _is_about_actor(entry: Entry) -> bool:
 def _fits(where: str, entry: Entry) -> bool:
     """Whether the entry is one that the sentence is about; see `policy.Sentence`."""
     if where == "own":
-        return entry.actor_label == entry.resource_label
+        return (entry.actor_type, entry.actor_label) == (ActorType.USER, entry.resource_label)
     if where in (Result.FAILED, Result.DENIED):
         return entry.result == where
     field, _, value = where.partition("=")

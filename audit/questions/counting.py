@@ -16,6 +16,7 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from audit import policy
+from audit.entry.actors import described
 from audit.ledger import replica
 from audit.models import Entry
 from audit.questions.periods import start_of_day
@@ -270,7 +271,7 @@ def facets(queryset: QuerySet[Entry]) -> Facets:
         cursor.execute(_FACETS.format(sql=sql), params)
         for actor_type, actor_id, action, resource_type, label, count in cursor.fetchall():
             actor = ulid.to_text(actor_id) if actor_id else actor_type
-            labels.setdefault(actor, label)
+            labels.setdefault(actor, described(actor_type, label))
             counters["actor"][actor] += count
             counters["action"][action] += count
             counters["type"][resource_type] += count

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit.entry.actors import described
 from audit.entry.references import is_gone, look_up
 from audit.entry.sentences import as_words
 from audit.models import Entry
@@ -51,7 +52,7 @@ class Columns:
 
     @admin.display(description="actor")
     def who(self, entry: Entry) -> str:
-        return self._of_actor(entry, isolated(entry.actor_label))
+        return self._of_actor(entry, described(entry.actor_type, entry.actor_label))
 
     @admin.display(description="action")
     def done(self, entry: Entry) -> str:

@@ -70,7 +70,7 @@ def named(shown: Iterable[Chip], entries: Iterable[Entry]) -> list[Chip]:
     names: dict[UUID, str] = {}
     for entry in entries:  # newest first, and the newest name is the one to tell
         for key, label in (
-            (entry.actor_id, entry.actor_label),
+            (entry.actor_id, entry.actor_described),
             (entry.resource_id, entry.resource_label),
         ):
             if key and label:

@@ -15,17 +15,13 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
 from audit.entry import field_changes, references, sentences
+from audit.entry.actors import kind_of
 from audit.entry.as_json import rfc3339
 from audit.models import Entry
-from audit.policy import ActorType, Result
+from audit.policy import Result
 from audit.review.grouping import Group
 from organizations import ulid
 from organizations.labels import isolated
-
-_KINDS: dict[str, str] = {
-    ActorType.API_KEY: "(API key)",
-    ActorType.DATABASE: "(past the application)",
-}
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,8 @@ class Rows:
         if entry.actor_id:
             address = f"{self.here}history/actor/{ulid.to_text(entry.actor_id)}"
             name = f'<a {_thing(entry, "actor")} href="{address}">{name}</a>'
-        kind = _KINDS.get(entry.actor_type)
-        return f'{name} <span class="soft">{kind}</span>' if kind else name
+        kind = kind_of(entry.actor_type, entry.actor_label)
+        return f'{name} <span class="soft">({escape(kind)})</span>' if kind else name
 
     def _what(self, entry: Entry) -> str:
         told = sentences.phrase(entry)

@@ -351,7 +351,10 @@ def _print_narrow(rows: Sequence[Sequence[str]]) -> None:
 
 
 def _label(actor: Mapping[str, Any]) -> str:
-    return str(actor["label"] or actor["type"])
+    """`api_key:ci`, `system`: never without the kind, as an API key may be called anything. It
+    comes first, so that it is there where the column is cut."""
+    kind, label = str(actor["type"]), str(actor["label"])
+    return f"{kind}:{label}" if label and label != kind else kind
 
 
 def _sum_up(count: int, reader: _Reader, zone_name: str) -> None:

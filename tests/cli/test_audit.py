@@ -69,7 +69,7 @@ def test_a_table_has_a_line_an_entry_when_piped(signed_in: Server, dotenv: Run) 
     assert line.split() == [
         "2026-11-18",
         "00:30:05",
-        "jane.doe@example.org",
+        "user:jane.doe@example.org",
         "delete",
         "environment",
         "my-app/backend/production",
@@ -91,7 +91,7 @@ def test_80_columns_show_the_same_on_two_lines(signed_in: Server, terminal: Term
         [
             "2026-11-18",
             "00:30:05",
-            "jane.doe@example.org",
+            "user:jane.doe@example…",
             "delete",
             "my-app/backend/production",
         ],

@@ -122,7 +122,7 @@ def test_what_is_asked_for_by_its_id_is_called_by_its_name(
     project = acme.projects.get()
     client_of_owner.get(ACTIVITY)  # so that there is something that the owner did
     for name, label, value, key in (
-        ("actor", "by", owner.email, owner.ulid),
+        ("actor", "by", rf"{owner.email} \(user\)", owner.ulid),
         ("resource", "resource", project.slug, project.ulid),
     ):
         told = client_of_owner.get(ACTIVITY, {name: key}).content.decode()

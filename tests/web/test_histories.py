@@ -168,7 +168,7 @@ def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_cam
     address = f"/o/acme/history/actor/{api_key.ulid}"
     page = text(client_of_owner.get(address))
     assert page.startswith("Activity What ci did API key")
-    assert "owner@example.org created API key ci" in page
+    assert "owner@example.org (user) created API key ci" in page
     assert "audit:read, project:read" in page or "project:read, audit:read" in page
     assert "From where, and what most often" in page
     counted = text(client_of_owner.get(address, {"counts": "1"}))

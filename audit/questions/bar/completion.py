@@ -191,10 +191,10 @@ def _names(organization: Organization, kind: str, typed: str) -> list[tuple[str,
             },
         )
         rows = cursor.fetchall()
-    kinds: dict[str, str] = {}
+    kinds: dict[str, list[str]] = {}
     for label, type_name in sorted(rows):
-        kinds.setdefault(label, policy.RESOURCE_TYPES.get(type_name, type_name))
+        kinds.setdefault(label, []).append(policy.RESOURCE_TYPES.get(type_name, type_name))
     best = sorted(
         kinds, key=lambda label: (not label.lower().startswith(typed.lower()), len(label), label)
     )
-    return [(label, kinds[label]) for label in best[:MOST_SUGGESTIONS]]
+    return [(label, ", ".join(kinds[label])) for label in best[:MOST_SUGGESTIONS]]
