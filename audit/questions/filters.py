@@ -107,35 +107,25 @@ class _EntryForm(forms.Form):
 
     def _resolve_time(self, values: Mapping[str, Any]) -> None:
         asked = self.asked
-        starts: list[dt.datetime | None] = []
-        ends: list[dt.datetime | None] = []
         try:
             asked.zone = periods.time_zone(values.get("tz") or "UTC")
         except ValueError as error:
             self._refuse("tz", str(error))
             return
-        readers: dict[str, Callable[[str], tuple[dt.datetime | None, dt.datetime | None]]] = {
-            "since": lambda text: (periods.resolve_since(text, asked.now, asked.zone), None),
-            "until": lambda text: (None, periods.resolve_until(text, asked.now, asked.zone)),
-            "when": lambda text: periods.resolve(text, asked.now, asked.zone),
-        }
-        for name, read in readers.items():
+        named: dict[str, periods.Period] = {}
+        for name in periods.TIMES:
             if not values.get(name):
                 continue
             try:
-                start, end = read(values[name])
+                named[name] = periods.read(name, values[name], asked.now, asked.zone)
             except periods.UnknownPeriodError as error:
                 self._refuse(name, str(error))
-            else:
-                starts.append(start)
-                ends.append(end)
-        asked.period = periods.Period(
-            max(filter(None, starts), default=None), min(filter(None, ends), default=None)
-        )
+        asked.period = periods.common(named.values())
         since, until = asked.period
         if since is not None and until is not None and since >= until:
-            given = ", ".join(name for name in readers if values.get(name))
-            asked.notes.append(f"{given}: no time is left, as it begins only when it is over.")
+            asked.notes.append(
+                f"{', '.join(named)}: no time is left, as it begins only when it is over."
+            )
 
     def _look_names_up(self, values: Mapping[str, Any]) -> None:
         organizations, types = self.asked.organization_ids, values["type"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 EXAMPLES = (
@@ -48,6 +48,27 @@ def time_zone(name: str) -> zoneinfo.ZoneInfo:
         raise ValueError(
             f"{name!r} is not a time zone. Use an IANA name such as Europe/Berlin or UTC."
         ) from None
+
+
+TIMES = ("since", "until", "when")
+"""The parameters of a question that name a time."""
+
+
+def read(parameter: str, text: str, now: dt.datetime, tz: dt.tzinfo) -> Period:
+    """The period that `text` names as one of TIMES. Raises UnknownPeriodError."""
+    if parameter == "since":
+        return Period(resolve_since(text, now, tz), None)
+    if parameter == "until":
+        return Period(None, resolve_until(text, now, tz))
+    return resolve(text, now, tz)
+
+
+def common(periods: Collection[Period]) -> Period:
+    """The time that lies in all of them. It ends before it begins where there is none."""
+    return Period(
+        max((period.since for period in periods if period.since), default=None),
+        min((period.until for period in periods if period.until), default=None),
+    )
 
 
 def resolve(text: str, now: dt.datetime, tz: dt.tzinfo) -> Period:

@@ -12,9 +12,10 @@ from django.http import QueryDict
 from audit.models import Entry
 from audit.questions import periods
 from audit.questions.bar.telling import tell_period
-from audit.questions.bar.vocabulary import LABELS, TIMES
+from audit.questions.bar.vocabulary import LABELS
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter
+from audit.questions.periods import TIMES
 from organizations import ulid
 
 MOST = 4  # of one parameter
@@ -86,15 +87,10 @@ def _named(chip: Chip, names: Mapping[UUID, str]) -> Chip:
 
 def _exact(name: str, text: str, now: dt.datetime, zone: dt.tzinfo) -> str:
     """The instants that a word of time means; empty for what is none."""
+    if name not in TIMES:
+        return ""
     try:
-        if name == "since":
-            period = periods.Period(periods.resolve_since(text, now, zone), None)
-        elif name == "until":
-            period = periods.Period(None, periods.resolve_until(text, now, zone))
-        elif name == "when":
-            period = periods.resolve(text, now, zone)
-        else:
-            return ""
+        period = periods.read(name, text, now, zone)
     except periods.UnknownPeriodError:
         return ""  # the filter says so
     return tell_period(period, zone)

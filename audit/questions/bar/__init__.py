@@ -19,7 +19,8 @@ from audit.questions.bar import checking, words
 from audit.questions.bar.compilation import Compilation
 from audit.questions.bar.telling import as_text
 from audit.questions.bar.tokens import read
-from audit.questions.bar.vocabulary import CHANGES, TIMES
+from audit.questions.bar.vocabulary import CHANGES
+from audit.questions.periods import TIMES
 from organizations import clock
 
 __all__ = ["CHANGES", "LONGEST_QUESTION", "Question", "as_text", "compile"]

@@ -10,8 +10,8 @@ from audit.questions import periods
 from audit.questions.bar.compilation import Compilation
 from audit.questions.bar.telling import tell, tell_period
 from audit.questions.bar.tokens import quoted
-from audit.questions.bar.vocabulary import TIMES
 from audit.questions.filters import EntryFilter
+from audit.questions.periods import TIMES
 
 
 def check(made: Compilation) -> None:

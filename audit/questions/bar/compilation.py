@@ -28,10 +28,6 @@ class Compilation:
     def resolve(self, name: str, text: str) -> periods.Period | None:
         """The period that `text` means as `since`, `until` or `when`; None if it is no time."""
         try:
-            if name == "since":
-                return periods.Period(periods.resolve_since(text, self.now, self.zone), None)
-            if name == "until":
-                return periods.Period(None, periods.resolve_until(text, self.now, self.zone))
-            return periods.resolve(text, self.now, self.zone)
+            return periods.read(name, text, self.now, self.zone)
         except periods.UnknownPeriodError:
             return None

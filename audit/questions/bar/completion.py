@@ -17,8 +17,9 @@ from audit.ledger import replica
 from audit.questions import tenant_scope
 from audit.questions.bar.phrases import FORMS
 from audit.questions.bar.tokens import in_quotes, quoted
-from audit.questions.bar.vocabulary import KEYWORDS, LABELS, TIMES
+from audit.questions.bar.vocabulary import KEYWORDS, LABELS
 from audit.questions.filters import EntryFilter
+from audit.questions.periods import TIMES
 from organizations.models import Organization
 
 MOST_NAMES = 5000

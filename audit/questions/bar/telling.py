@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from audit.questions import periods
 from audit.questions.bar.tokens import in_quotes, quoted
-from audit.questions.bar.vocabulary import LABELS, TIMES
+from audit.questions.bar.vocabulary import LABELS
 from audit.questions.fields import split
 from audit.questions.filters import ELSEWHERE, POSITION
+from audit.questions.periods import TIMES
 
 
 def as_text(params: Mapping[str, Sequence[str]]) -> str:

@@ -216,5 +216,3 @@ LABELS = {
     "q": "name contains",
 }
 """How a parameter is called in what was understood."""
-
-TIMES = ("since", "until", "when")

@@ -19,11 +19,11 @@ from audit.questions.bar.vocabulary import (
     KEYWORDS,
     NOUNS,
     PHRASES,
-    TIMES,
     UNANSWERABLE,
 )
 from audit.questions.fields import join, suggest
 from audit.questions.filters import EntryFilter
+from audit.questions.periods import TIMES
 
 _LONGEST_TIME = 4  # words, such as "7 days ago"
 
