@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring as _string
-from typing import Any
+from typing import NamedTuple
 
 from django.db import connections
 from django.db.models import QuerySet
@@ -24,30 +24,43 @@ from audit.models import Entry, reason_in, recorded, unrecorded
 from organizations import ulid
 from organizations.labels import isolated
 
-Row = tuple[Any, ...]
-"""Texts and None, as COLUMNS."""
 
-COLUMNS = {
-    "id": "encode(uuid_send(id), 'hex')",
-    "organization_id": "encode(uuid_send(organization_id), 'hex')",
-    "actor_type": "actor_type",
-    "actor_id": "encode(uuid_send(actor_id), 'hex')",
-    "actor_label": "actor_label",
-    "action": "action",
-    "resource_type": "resource_type",
-    "resource_id": "encode(uuid_send(resource_id), 'hex')",
-    "resource_label": "resource_label",
-    "result": "result",
+class Row(NamedTuple):
+    """An entry as the database writes it: texts, ids in hexadecimal digits. The columns of the log
+    in order; whoever reads entries by the thousand reads these."""
+
+    id: str
+    organization_id: str
+    actor_type: str
+    actor_id: str | None
+    actor_label: str
+    action: str
+    resource_type: str
+    resource_id: str | None
+    resource_label: str
+    result: str
+    ip: str | None
+    user_agent: str
+    request_id: str | None
+    interface: str
+    changes: str
+    context: str
+    seq: str | None
+    resource_seq: str | None
+    actor_seq: str | None
+
+
+_AS_TEXT = {
+    **{
+        name: f"encode(uuid_send({name}), 'hex')"
+        for name in ("id", "organization_id", "actor_id", "resource_id", "request_id")
+    },
     "ip": "host(ip)",
-    "user_agent": "user_agent",
-    "request_id": "encode(uuid_send(request_id), 'hex')",
-    "interface": "interface",
-    "changes": "changes::text",
-    "context": "context::text",
-    "seq": "seq::text",
-    "resource_seq": "resource_seq::text",
-    "actor_seq": "actor_seq::text",
+    **{
+        name: f"{name}::text" for name in ("changes", "context", "seq", "resource_seq", "actor_seq")
+    },
 }
+COLUMNS = {name: _AS_TEXT.get(name, name) for name in Row._fields}
 """Of a Row, in order, and what the database makes of each."""
 
 CELLS = (
@@ -84,8 +97,7 @@ def read(queryset: QuerySet[Entry]) -> list[Row]:
     texts = ", ".join(COLUMNS.values())
     with connections[queryset.db].cursor() as cursor:
         cursor.execute(f"SELECT {texts} FROM ({sql}) AS e ORDER BY id", parameters)
-        rows: list[Row] = cursor.fetchall()
-    return rows
+        return list(map(Row._make, cursor.fetchall()))
 
 
 # -- Canonical JSON
@@ -95,40 +107,20 @@ def canonical(rows: Sequence[Row]) -> list[str]:
     """The canonical line of each row, without its end."""
     written = []
     for row, key, actor, resource, request in with_ids(rows):
-        (
-            digits,
-            organization_id,
-            actor_type,
-            actor_id,
-            actor_label,
-            action,
-            resource_type,
-            resource_id,
-            resource_label,
-            result,
-            ip,
-            user_agent,
-            request_id,
-            interface,
-            changes,
-            context,
-            seq,
-            resource_seq,
-            actor_seq,
-        ) = row
-        context_json, reason = _context(context)
+        context, reason = _context(row.context)
         written.append(
-            f"{{{_action(action)},"
-            f'"actor":{{"id":{_quoted(actor) if actor_id else "null"},'
-            f'"label":{_string(actor_label)},"type":{_string(actor_type)}}},'
-            f'"actor_seq":{actor_seq or "null"},{changes_of(changes)},"context":{context_json},'
-            f'"id":"{key}",{_origin(interface, ip, organization_id)},"reason":{_string(reason)},'
-            f'"request_id":{_quoted(request) if request_id else "null"},'
-            f'"resource":{{"id":{_quoted(resource) if resource_id else "null"},'
-            f'"label":{_string(resource_label)},"type":{_string(resource_type)}}},'
-            f'"resource_seq":{resource_seq or "null"},"result":{_string(result)},'
-            f'"seq":{seq or "null"},{_severity(action, result)},"time":"{_time(digits)}",'
-            f'"user_agent":{_string(user_agent)}}}'
+            f"{{{_action(row.action)},"
+            f'"actor":{{"id":{_quoted(actor) if row.actor_id else "null"},'
+            f'"label":{_string(row.actor_label)},"type":{_string(row.actor_type)}}},'
+            f'"actor_seq":{row.actor_seq or "null"},{changes_of(row.changes)},"context":{context},'
+            f'"id":"{key}",{_origin(row.interface, row.ip, row.organization_id)},'
+            f'"reason":{_string(reason)},'
+            f'"request_id":{_quoted(request) if row.request_id else "null"},'
+            f'"resource":{{"id":{_quoted(resource) if row.resource_id else "null"},'
+            f'"label":{_string(row.resource_label)},"type":{_string(row.resource_type)}}},'
+            f'"resource_seq":{row.resource_seq or "null"},"result":{_string(row.result)},'
+            f'"seq":{row.seq or "null"},{_severity(row.action, row.result)},'
+            f'"time":"{_time(row.id)}","user_agent":{_string(row.user_agent)}}}'
         )
     return written
 
@@ -136,8 +128,14 @@ def canonical(rows: Sequence[Row]) -> list[str]:
 def with_ids(rows: Sequence[Row]) -> Iterator[tuple[Row, str, str, str, str]]:
     """Each row, and the ULIDs of the entry, its actor, its resource and its request; of what is
     None, something that is not to be used."""
-    ids = (ulid.to_texts([row[n] or _NO_ID for row in rows]) for n in (0, 3, 7, 12))
-    return zip(rows, *ids, strict=True)
+    return zip(
+        rows,
+        ulid.to_texts([row.id for row in rows]),
+        ulid.to_texts([row.actor_id or _NO_ID for row in rows]),
+        ulid.to_texts([row.resource_id or _NO_ID for row in rows]),
+        ulid.to_texts([row.request_id or _NO_ID for row in rows]),
+        strict=True,
+    )
 
 
 def _quoted(text: str) -> str:
@@ -183,7 +181,7 @@ def _context(text: str) -> tuple[str, str]:
 
 
 def _time(digits: str) -> str:
-    """Of an id, as `presentation.rfc3339`."""
+    """Of an id, as `as_json.rfc3339`."""
     seconds, milliseconds = divmod(int(digits[:12], 16), 1000)
     return f"{_second(seconds)}.{milliseconds:03}Z"
 
@@ -206,27 +204,27 @@ def cells(rows: Sequence[Row]) -> list[tuple[str | None, ...]]:
     """The CELLS of each row."""
     table: list[tuple[str | None, ...]] = []
     for row, key, actor, resource, request in with_ids(rows):
-        context, reason = _context_cells(row[15])
+        context, reason = _context_cells(row.context)
         table.append(
             (
-                _time(row[0]),
+                _time(row.id),
                 key,
-                row[16],
-                organization(row[1]),
-                _harmless(row[2]),
-                actor if row[3] else None,
-                _harmless(row[4]),
-                _harmless(row[5]),
-                _harmless(row[6]),
-                resource if row[7] else None,
-                _harmless(row[8]),
-                _harmless(row[9]),
+                row.seq,
+                organization(row.organization_id),
+                _harmless(row.actor_type),
+                actor if row.actor_id else None,
+                _harmless(row.actor_label),
+                _harmless(row.action),
+                _harmless(row.resource_type),
+                resource if row.resource_id else None,
+                _harmless(row.resource_label),
+                _harmless(row.result),
                 reason,
-                row[10],
-                _harmless(row[11]),
-                request if row[12] else None,
-                _harmless(row[13]),
-                *_changes_cells(row[14]),
+                row.ip,
+                _harmless(row.user_agent),
+                request if row.request_id else None,
+                _harmless(row.interface),
+                *_changes_cells(row.changes),
                 context,
             )
         )

@@ -138,7 +138,7 @@ class Download(Iterator[str]):
         self._enter_end(Result.FAILED, reason="cut_off")
 
     def _note(self, rows: Sequence[Row]) -> None:
-        self._sent.update(row[1] for row in rows)
+        self._sent.update(row.organization_id for row in rows)
 
     def _enter_end(self, result: Result, reason: str = "") -> None:
         if self._has_ended:

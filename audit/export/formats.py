@@ -114,7 +114,7 @@ def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:
         removals = now
         if rows:
             yield rows
-            position = rows[-1][0]
+            position = rows[-1].id
         if len(rows) < size:
             return
         size = CHUNK

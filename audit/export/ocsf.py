@@ -131,62 +131,41 @@ def events(rows: Sequence[bulk_json.Row]) -> list[str]:
 
 
 def _event(row: bulk_json.Row, key: str, actor: str, resource: str, request: str) -> str:
-    (
-        digits,
-        organization_id,
-        actor_type,
-        actor_id,
-        actor_label,
-        action,
-        resource_type,
-        resource_id,
-        resource_label,
-        result,
-        ip,
-        user_agent,
-        request_id,
-        interface,
-        changes,
-        context,
-        seq,
-        resource_seq,
-        actor_seq,
-    ) = row
-    organization = bulk_json.organization(organization_id)
-    request = request if request_id else ""
-    resource = resource if resource_id else ""
-    is_endpoint = resource_type == "endpoint"
-    method = resource_label.partition(" ")[0] if is_endpoint else ""
-    kept_changes = changes if resource_type in ("user", "membership") else ""
+    organization = bulk_json.organization(row.organization_id)
+    request = request if row.request_id else ""
+    resource = resource if row.resource_id else ""
+    is_endpoint = row.resource_type == "endpoint"
+    method = row.resource_label.partition(" ")[0] if is_endpoint else ""
+    kept_changes = row.changes if row.resource_type in ("user", "membership") else ""
     parts = (
-        _kind(action, resource_type, result, method),
-        _actor(actor_type, actor if actor_id else "", actor_label, context),
-        _entity(resource_type, resource, resource_label)
-        if class_of(action, resource_type) is ENTITY
+        _kind(row.action, row.resource_type, row.result, method),
+        _actor(row.actor_type, actor if row.actor_id else "", row.actor_label, row.context),
+        _entity(row.resource_type, resource, row.resource_label)
+        if class_of(row.action, row.resource_type) is ENTITY
         else _subject(
-            action,
-            resource_type,
+            row.action,
+            row.resource_type,
             resource,
-            resource_label,
+            row.resource_label,
             organization,
             kept_changes,
             request if is_endpoint else "",
         ),
-        _origin(ip, interface, user_agent, request),
-        _told(result, context),
-        _metadata(key, organization, action, request, seq),
-        f'"message":{_string(_message(actor_label, action, resource_label))}',
-        f'"time":{int(digits[:12], 16)}',
+        _origin(row.ip, row.interface, row.user_agent, request),
+        _told(row.result, row.context),
+        _metadata(key, organization, row.action, request, row.seq),
+        f'"message":{_string(_message(row.actor_label, row.action, row.resource_label))}',
+        f'"time":{int(row.id[:12], 16)}',
         _unmapped(
-            actor_type,
-            resource_type,
-            result,
-            interface,
-            changes,
-            context,
-            resource_seq,
-            actor_seq,
-            resource if resource_type in ("membership", "endpoint") else "",
+            row.actor_type,
+            row.resource_type,
+            row.result,
+            row.interface,
+            row.changes,
+            row.context,
+            row.resource_seq,
+            row.actor_seq,
+            resource if row.resource_type in ("membership", "endpoint") else "",
         ),
     )
     return "{" + ",".join(part for part in parts if part) + "}"

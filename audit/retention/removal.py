@@ -121,12 +121,11 @@ def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict
 def _lines(
     chunks: Iterator[list[bulk_json.Row]], stays: Collection[uuid.UUID]
 ) -> Iterator[tuple[uuid.UUID, int, str]]:
-    number = [*bulk_json.COLUMNS].index("seq")
     for rows in chunks:
         for row, line in zip(rows, bulk_json.canonical(rows), strict=True):
-            key = uuid.UUID(row[0])
+            key = uuid.UUID(row.id)
             if key not in stays:
-                yield key, int(row[number] or 0), line
+                yield key, int(row.seq or 0), line
 
 
 def _rows(month: Month, organization_id: uuid.UUID) -> Iterator[list[bulk_json.Row]]:
@@ -137,7 +136,7 @@ def _rows(month: Month, organization_id: uuid.UUID) -> Iterator[list[bulk_json.R
     following = sealed.filter(id__gte=month.first)
     while rows := bulk_json.read(following.order_by("id")[:CHUNK]):
         yield rows
-        following = sealed.filter(id__gt=rows[-1][0])
+        following = sealed.filter(id__gt=rows[-1].id)
 
 
 def _replace(

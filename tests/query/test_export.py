@@ -134,8 +134,9 @@ def test_the_quick_way_to_a_line_is_the_slow_way(row: Row, seq: int | None) -> N
 
 
 def as_read(entry: Entry) -> bulk_json.Row:
-    """What `lines.read` would give for it."""
-    return tuple(_text(name, getattr(entry, name)) for name in bulk_json.COLUMNS)
+    """What `bulk_json.read` would give for it."""
+    texts = (_text(name, getattr(entry, name)) for name in bulk_json.Row._fields)
+    return bulk_json.Row._make(texts)
 
 
 def _text(column: str, value: Any) -> str | None:

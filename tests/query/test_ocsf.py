@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from audit import policy
-from audit.entry import as_json, bulk_json
+from audit.entry import as_json
 from audit.export import formats, ocsf
 from audit.models import Entry
 from organizations import ulid
@@ -269,8 +269,3 @@ def resource_in(event: dict[str, Any]) -> tuple[str | None, str]:
     if unmapped["resource_type"] == "membership":
         return unmapped.get("resource_id"), label
     return subject.get("uid"), label
-
-
-def test_columns_are_those_of_a_line() -> None:
-    """`ocsf._event` takes a row apart in this order."""
-    assert [*bulk_json.COLUMNS][5:9] == ["action", "resource_type", "resource_id", "resource_label"]
