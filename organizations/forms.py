@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from django import forms
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from organizations.grants import NotHeldError
 from organizations.labels import FSI, PDI, isolated
-from organizations.membership_access import announce
+from organizations.membership_access import OrganizationRequest, PersonRequest, announce
 from organizations.models import Organization
 from organizations.roles import Role
 
@@ -32,7 +32,7 @@ class PageForm(forms.Form):
         if found and is_first and not found.widget.use_fieldset:
             found.widget.attrs["autofocus"] = True
 
-    def attempt(self, request: Any, work: Callable[[], Made]) -> Made | None:
+    def attempt(self, request: PersonRequest, work: Callable[[], Made]) -> Made | None:
         """What `work` returns, or None if the rules refuse it; then the form tells why."""
         try:
             with transaction.atomic():
@@ -45,10 +45,11 @@ class PageForm(forms.Form):
             self.add_error(None, "Somebody else just deleted it.")
         return None
 
-    def refuse(self, request: Any, error: ValidationError) -> None:
+    def refuse(self, request: PersonRequest, error: ValidationError) -> None:
         """Take in what a rule said; what is about none of the fields stands above them."""
         if isinstance(error, NotHeldError):
-            announce(request, 422, "not_held")
+            # Only inside an organization is anything granted.
+            announce(cast(OrganizationRequest, request), 422, "not_held")
         if not hasattr(error, "error_dict"):
             self.add_error(None, ValidationError(error.messages))
             return

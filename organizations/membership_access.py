@@ -22,7 +22,13 @@ from organizations.signals import access_denied
 View = Callable[..., HttpResponseBase]
 
 
-class OrganizationRequest(HttpRequest):
+class PersonRequest(HttpRequest):
+    """A request of somebody who is signed in."""
+
+    user: User
+
+
+class OrganizationRequest(PersonRequest):
     """A request inside an organization: which one, and what the person may do there."""
 
     organization: Organization
@@ -52,7 +58,9 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @functools.wraps(view)
         @login_required
-        def checked(request: Any, organization: str, **kwargs: Any) -> HttpResponseBase:
+        def checked(
+            request: OrganizationRequest, organization: str, **kwargs: Any
+        ) -> HttpResponseBase:
             place = find_belonging(request.user, organization)
             if place is None:
                 access_denied.send(
@@ -70,6 +78,7 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
                 )
             if organization != found.slug and request.method == "GET":
                 match = request.resolver_match
+                assert match is not None
                 canonical = reverse(match.view_name, kwargs={**kwargs, "organization": found.slug})
                 asked = request.GET.urlencode()
                 return redirect(f"{canonical}?{asked}" if asked else canonical)
@@ -80,7 +89,7 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
     return decorate
 
 
-def announce(request: Any, status: int, reason: str) -> None:
+def announce(request: OrganizationRequest, status: int, reason: str) -> None:
     """Announce that somebody was kept from something on a page of an organization."""
     access_denied.send(
         organization_page,
@@ -91,13 +100,13 @@ def announce(request: Any, status: int, reason: str) -> None:
     )
 
 
-def refuse(request: Any, ability: str) -> None:
+def refuse(request: OrganizationRequest, ability: str) -> None:
     """Announce that the ability is missing, and answer 403."""
     announce(request, 403, "insufficient_permissions")
     raise PermissionDenied(f"This needs {ability}, which your role does not have.")
 
 
-def require(request: Any, ability: str) -> None:
+def require(request: OrganizationRequest, ability: str) -> None:
     """403 unless the person holds `ability` on the organization of the page."""
     if ability not in request.abilities:
         refuse(request, ability)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.core.exceptions import ValidationError
 
 from organizations import limits
-from organizations.membership_access import announce
+from organizations.membership_access import OrganizationRequest, announce
 
 
 class PasswordField(forms.CharField):
@@ -22,7 +20,7 @@ class PasswordField(forms.CharField):
         )
 
 
-def confirm(request: Any, password: str) -> None:
+def confirm(request: OrganizationRequest, password: str) -> None:
     """Raise ValidationError unless this is the password of the person who is signed in.
 
     An attempt counts like one at signing in, and before the password is looked at: of any number

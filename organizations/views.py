@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
@@ -15,14 +13,19 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from organizations import creation, members, permissions, roles, ulid
 from organizations.forms import ConfirmForm, InviteForm, NewOrganizationForm, RoleForm, SettingsForm
 from organizations.labels import isolated
-from organizations.membership_access import organization_page, require
+from organizations.membership_access import (
+    OrganizationRequest,
+    PersonRequest,
+    organization_page,
+    require,
+)
 from organizations.models import Invitation, Membership
 from organizations.pages import page_of
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def create(request: Any) -> HttpResponse:
+def create(request: PersonRequest) -> HttpResponse:
     """Anybody with an account may make an organization; they own it."""
     form = NewOrganizationForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -43,7 +46,7 @@ def create(request: Any) -> HttpResponse:
 
 @require_GET
 @organization_page()
-def organization(request: Any) -> HttpResponseBase:
+def organization(request: OrganizationRequest) -> HttpResponseBase:
     """To the first page that the role opens."""
     slug = request.organization.slug
     for ability, page in (
@@ -59,7 +62,7 @@ def organization(request: Any) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("organization:read")
-def settings(request: Any) -> HttpResponse:
+def settings(request: OrganizationRequest) -> HttpResponse:
     """Name, slug and what holds for all projects; changed by who may."""
     found = request.organization
     form = SettingsForm(request.POST if request.method == "POST" else None, organization=found)
@@ -81,7 +84,7 @@ def settings(request: Any) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("organization:delete")
-def delete(request: Any) -> HttpResponse:
+def delete(request: OrganizationRequest) -> HttpResponse:
     """Ask for the name, then delete the organization with all it owns."""
     found = request.organization
     given = request.POST if request.method == "POST" else None
@@ -101,7 +104,7 @@ def delete(request: Any) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("member:read")
-def member_list(request: Any) -> HttpResponse:
+def member_list(request: OrganizationRequest) -> HttpResponse:
     form = InviteForm(request.POST or None)
     if request.method == "POST":
         require(request, "member:create")
@@ -129,7 +132,7 @@ def member_list(request: Any) -> HttpResponse:
     )
 
 
-def _invite(request: Any, form: InviteForm) -> bool:
+def _invite(request: OrganizationRequest, form: InviteForm) -> bool:
     try:
         invited = members.invite(
             request.organization,
@@ -148,7 +151,7 @@ def _invite(request: Any, form: InviteForm) -> bool:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("member:read")
-def member(request: Any, member: str) -> HttpResponse:
+def member(request: OrganizationRequest, member: str) -> HttpResponse:
     """Change the role of a member, or remove them; both after this page has asked."""
     membership = _membership(request, member)
     is_self = membership.user_id == request.user.pk
@@ -191,7 +194,7 @@ def member(request: Any, member: str) -> HttpResponse:
     )
 
 
-def _change_role(request: Any, membership: Membership, form: RoleForm) -> bool:
+def _change_role(request: OrganizationRequest, membership: Membership, form: RoleForm) -> bool:
     try:
         members.change_role(membership, form.cleaned_data["role"], granter=request.grant)
     except ValidationError as error:
@@ -203,7 +206,7 @@ def _change_role(request: Any, membership: Membership, form: RoleForm) -> bool:
 
 @require_POST
 @organization_page("member:create")
-def withdraw_invitation(request: Any, invitation: str) -> HttpResponse:
+def withdraw_invitation(request: OrganizationRequest, invitation: str) -> HttpResponse:
     key = ulid.parse_or_none(invitation) or ulid.NIL
     found = Invitation.objects.filter(
         organization=request.organization, pk=key, accepted_at=None
@@ -215,7 +218,7 @@ def withdraw_invitation(request: Any, invitation: str) -> HttpResponse:
     return _to_members(request)
 
 
-def _membership(request: Any, reference: str) -> Membership:
+def _membership(request: OrganizationRequest, reference: str) -> Membership:
     key = ulid.parse_or_none(reference) or ulid.NIL
     found: Membership | None = _memberships(request).filter(pk=key).first()
     if found is None:
@@ -223,10 +226,10 @@ def _membership(request: Any, reference: str) -> Membership:
     return found
 
 
-def _memberships(request: Any) -> QuerySet[Membership]:
+def _memberships(request: OrganizationRequest) -> QuerySet[Membership]:
     here = Membership.objects.filter(organization=request.organization).select_related("user")
     return permissions.with_groups(here, request.organization)
 
 
-def _to_members(request: Any) -> HttpResponse:
+def _to_members(request: OrganizationRequest) -> HttpResponse:
     return redirect("members", organization=request.organization.slug)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import ResolverMatch
+from rest_framework.request import Request
 
 from audit.capture.events import record_once_a_minute
 from audit.coverage.routes import readable
@@ -34,8 +34,10 @@ class Refusal:
     organization_id: uuid.UUID
 
 
-def collect(request: Any, status: int, reason: str, organization_id: uuid.UUID | None) -> None:
-    """Remember a refusal. `request` may be Django's or the REST framework's."""
+def collect(
+    request: HttpRequest | Request, status: int, reason: str, organization_id: uuid.UUID | None
+) -> None:
+    """Remember a refusal of a page or of the API."""
     plain: HttpRequest = getattr(request, "_request", request)
     refusal = Refusal(status, reason, organization_id or ulid.NIL)
     plain.__dict__.setdefault("_refusals", []).append(refusal)

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.http import HttpRequest, HttpResponseBase
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +93,10 @@ def databases() -> dict[str, str]:
 class ReplicaMiddleware:
     """Around all that may read the log, the rendering of answers included."""
 
-    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         reading = _Reading()
         token = _reading.set(reading)
         try:

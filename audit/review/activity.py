@@ -18,7 +18,7 @@ from audit.questions.asking import ask
 from audit.questions.filters import EntryFilter
 from audit.retention import holds
 from audit.review import chart, chips, facets, saving, time_zones, watching
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 
 RECENCIES = (
     ("today", "Today"),
@@ -36,7 +36,7 @@ COUNTS = "counts"
 
 @require_GET
 @organization_page("audit:read")
-def activity(request: Any) -> HttpResponse:
+def activity(request: OrganizationRequest) -> HttpResponse:
     """The log: what was asked, when it happened, and the entries, newest first."""
     organization = request.organization
     given: QueryDict = request.GET.copy()
@@ -108,7 +108,7 @@ def activity(request: Any) -> HttpResponse:
 
 @require_GET
 @organization_page("audit:read")
-def counts(request: Any) -> HttpResponse:
+def counts(request: OrganizationRequest) -> HttpResponse:
     """The chart and the facets of a question, which the page of activity asks for once its list
     is there: they take longer than the list."""
     organization = request.organization
@@ -122,7 +122,9 @@ def counts(request: Any) -> HttpResponse:
     return render(request, "audit/counts.html", context)
 
 
-def _counts(request: Any, given: QueryDict, asked: EntryFilter, total: int) -> dict[str, Any]:
+def _counts(
+    request: OrganizationRequest, given: QueryDict, asked: EntryFilter, total: int
+) -> dict[str, Any]:
     path = reverse("activity", args=[request.organization.slug])
     bars = chart.bars(path, given, asked)
     is_narrowed = bool(chips.narrowing(asked))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from audit.questions import reading
 from audit.questions.bar import LONGEST_QUESTION, completion
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 
 
 @require_GET
 @organization_page("audit:read")
-def complete(request: Any) -> HttpResponse:
+def complete(request: OrganizationRequest) -> HttpResponse:
     """Suggestions for the end of `ask`, as options of a listbox, each with the place in the text
     from which it replaces what was typed. Names of the log are told, so that it was read is
     entered, once a minute."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -19,7 +18,7 @@ from audit.questions.asking import ask, without_position
 from audit.questions.filters import EntryFilter
 from audit.review import living
 from organizations import ulid
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Organization
 
 AROUND = 3
@@ -37,7 +36,7 @@ class Neighbours:
 
 @require_GET
 @organization_page("audit:read")
-def entry(request: Any, entry: str) -> HttpResponse:
+def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
     """One entry whole, and the way to what is related."""
     organization = request.organization
     key = ulid.parse_or_none(entry)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from audit.export import download, formats
 from audit.questions.asking import ask
-from organizations.membership_access import announce, organization_page
+from organizations.membership_access import OrganizationRequest, announce, organization_page
 
 
 @require_GET
 @organization_page("audit:export")
-def export_entries(request: Any) -> Any:
+def export_entries(request: OrganizationRequest) -> Any:
     """The entries of the same question, as a file."""
     name = request.GET.get("format", "ndjson")
     organization = request.organization
@@ -32,7 +32,7 @@ def export_entries(request: Any) -> Any:
         return too_many(request, full)
 
 
-def too_many(request: Any, full: download.TooManyExportsError) -> HttpResponse:
+def too_many(request: HttpRequest, full: download.TooManyExportsError) -> HttpResponse:
     """The page that says so, for this page and the admin's."""
     answer = render(request, "429.html", {"message": str(full)}, status=429)
     answer["Retry-After"] = str(download.RETRY_SECONDS)

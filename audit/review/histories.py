@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -18,7 +17,7 @@ from audit.questions import counting, name_index, paging, reading
 from audit.questions.asking import ask
 from audit.questions.filters import EntryFilter
 from organizations import ulid
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Organization
 
 ENDS = "delete,purge,leave"
@@ -35,7 +34,7 @@ OF_A_KEY = 10
 
 @require_GET
 @organization_page("audit:read")
-def resource_history(request: Any, resource: str) -> HttpResponse:
+def resource_history(request: OrganizationRequest, resource: str) -> HttpResponse:
     """All that happened to a thing: when it was made and by whom, whether it is gone, what was or
     is below it, and each entry, newest first."""
     organization = request.organization
@@ -67,7 +66,7 @@ def resource_history(request: Any, resource: str) -> HttpResponse:
 
 @require_GET
 @organization_page("audit:read")
-def actor_history(request: Any, actor: str) -> HttpResponse:
+def actor_history(request: OrganizationRequest, actor: str) -> HttpResponse:
     """All that a person or an API key did, first and last; of a key also who made it and what it
     may do. From where and what most is counted when asked for, which the page does by itself."""
     organization = request.organization
@@ -122,7 +121,7 @@ def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:
     return asked
 
 
-def _page(request: Any, params: dict[str, str]) -> tuple[EntryFilter, paging.Page]:
+def _page(request: OrganizationRequest, params: dict[str, str]) -> tuple[EntryFilter, paging.Page]:
     """The question, and the part of its answer that the address asks for."""
     given = request.GET.copy()
     given.pop(COUNTS, None)

@@ -14,13 +14,13 @@ from audit.questions import paging, reading
 from audit.questions.asking import ask
 from keys import key_versions, reencryption
 from keys.views.finding import find_project
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Organization
 
 
 @require_GET
 @organization_page("key:retrieve", "audit:read")
-def key_history(request: Any, project: str) -> HttpResponse:
+def key_history(request: OrganizationRequest, project: str) -> HttpResponse:
     """The versions of a project's key and, for who reads the log, what happened to them."""
     found = find_project(request, project)
     versions = key_versions.of_project(found)

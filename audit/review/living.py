@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import Model
 from django.urls import reverse
 
 from audit.models import Entry
 from keys.models import ApiKey, KeyVersion, Secret, SecretVersion
+from organizations.membership_access import OrganizationRequest
 from organizations.models import (
     Environment,
     Invitation,
@@ -26,7 +27,7 @@ class Page(NamedTuple):
     address: str
 
 
-def page_of(entry: Entry, name: str, request: Any) -> str:
+def page_of(entry: Entry, name: str, request: OrganizationRequest) -> str:
     """The address of the page of an entry's "actor" or "resource" as it is today; empty when it is
     gone, has no page, or the reader may not open it.
 

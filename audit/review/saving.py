@@ -17,7 +17,7 @@ from audit.questions.filters import EntryFilter, canonical
 from organizations import ulid
 from organizations.forms import PageForm
 from organizations.labels import isolated
-from organizations.membership_access import organization_page, require
+from organizations.membership_access import OrganizationRequest, organization_page, require
 
 SHARING = "organization:update"
 """Who may change settings may say what all see."""
@@ -47,7 +47,7 @@ class NewViewForm(ViewForm):
 
 @require_http_methods(["GET", "POST"])
 @organization_page("audit:read")
-def views_page(request: Any) -> HttpResponse:
+def views_page(request: OrganizationRequest) -> HttpResponse:
     """The views one sees; with a question in the address, a form that keeps it too."""
     organization = request.organization
     may_share = SHARING in request.abilities
@@ -84,7 +84,7 @@ def views_page(request: Any) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @organization_page("audit:read")
-def view_page(request: Any, view: str) -> HttpResponse:
+def view_page(request: OrganizationRequest, view: str) -> HttpResponse:
     """One view, to rename, to share or to delete."""
     found = _find(request, view)
     given = {"name": found.name, "is_shared": found.is_shared}
@@ -111,7 +111,7 @@ def view_page(request: Any, view: str) -> HttpResponse:
     return render(request, "audit/view.html", context, status=422 if form.errors else 200)
 
 
-def listed(request: Any, asked: EntryFilter) -> dict[str, Any]:
+def listed(request: OrganizationRequest, asked: EntryFilter) -> dict[str, Any]:
     """The views beside the question bar, and where this question, if it is one, is saved."""
     views = list(saved_views.visible_to(request.user, request.organization))
     is_one = asked.is_valid() and bool(asked.params.keys() - {"tz"})
@@ -124,7 +124,7 @@ def listed(request: Any, asked: EntryFilter) -> dict[str, Any]:
     }
 
 
-def _find(request: Any, view: str) -> SavedView:
+def _find(request: OrganizationRequest, view: str) -> SavedView:
     """A view that the person may change. One that is only shared with them answers 403."""
     organization, key = request.organization, ulid.parse_or_none(view)
     seen = key and saved_views.visible_to(request.user, organization).filter(pk=key).first()

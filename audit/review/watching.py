@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.db.models import Q
 from django.http import HttpResponse, QueryDict
@@ -14,7 +13,7 @@ from audit.models import Entry
 from audit.questions import paging, reading
 from audit.questions.asking import ask
 from audit.questions.filters import POSITION, EntryFilter
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import User
 
 MOST = 100
@@ -22,7 +21,7 @@ MOST = 100
 
 @require_GET
 @organization_page("audit:read")
-def new_entries(request: Any) -> HttpResponse:
+def new_entries(request: OrganizationRequest) -> HttpResponse:
     """How many entries answer the question of a page and are not on it, in words: those after
     `after`, the page's oldest, less the `shown` of them that it has.
 

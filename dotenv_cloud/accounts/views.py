@@ -37,6 +37,7 @@ from keys.models import AccessToken
 from organizations import limits, members, permissions, ulid
 from organizations.emails import canonical
 from organizations.labels import isolated
+from organizations.membership_access import PersonRequest
 from organizations.models import Invitation, Membership, User
 
 logger = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ class PasswordWasReset(views.PasswordResetCompleteView):
 
 
 @login_required
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: PersonRequest) -> HttpResponse:
     """To the only organization, or to the choice."""
     mine = list(_mine(request)[:2])
     if len(mine) == 1:
@@ -161,17 +162,17 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-def organizations(request: HttpRequest) -> HttpResponse:
+def organizations(request: PersonRequest) -> HttpResponse:
     return render(request, "organizations/choose.html", {"organizations": _mine(request)})
 
 
-def _mine(request: Any) -> Any:
+def _mine(request: PersonRequest) -> Any:
     return permissions.organizations_of(request.user).order_by("name")
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def profile(request: Any) -> HttpResponse:
+def profile(request: PersonRequest) -> HttpResponse:
     """Name and time zone, the way to another password, where one belongs, and one's tokens."""
     time_zone = time_zones.remembered(request) or "UTC"
     # The form writes into its instance before it knows whether that is valid.
@@ -187,13 +188,13 @@ def profile(request: Any) -> HttpResponse:
     return _show_profile(request, form, 422 if form.errors else 200)
 
 
-def _profile_form(request: Any) -> forms.ProfileForm:
+def _profile_form(request: PersonRequest) -> forms.ProfileForm:
     zone = time_zones.remembered(request) or "UTC"
     return forms.ProfileForm(instance=request.user, time_zone=zone)
 
 
 def _show_profile(
-    request: Any, form: forms.ProfileForm, status: int, error: str = ""
+    request: PersonRequest, form: forms.ProfileForm, status: int, error: str = ""
 ) -> HttpResponse:
     memberships = Membership.objects.filter(user=request.user).select_related("organization")
     return render(
@@ -211,7 +212,7 @@ def _show_profile(
 
 @login_required
 @require_POST
-def leave(request: Any, membership: str) -> HttpResponse:
+def leave(request: PersonRequest, membership: str) -> HttpResponse:
     """End one's own membership, whatever the role allows besides."""
     key = ulid.parse_or_none(membership) or ulid.NIL
     mine = Membership.objects.filter(user=request.user).select_related("organization")
@@ -235,7 +236,7 @@ def leave(request: Any, membership: str) -> HttpResponse:
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def create_access_token(request: Any) -> HttpResponse:
+def create_access_token(request: PersonRequest) -> HttpResponse:
     form = AccessTokenForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
@@ -256,7 +257,7 @@ def create_access_token(request: Any) -> HttpResponse:
 
 @login_required
 @require_POST
-def revoke_access_token(request: Any, access_token: str) -> HttpResponse:
+def revoke_access_token(request: PersonRequest, access_token: str) -> HttpResponse:
     key = ulid.parse_or_none(access_token) or ulid.NIL
     found = AccessToken.objects.filter(user=request.user, pk=key).first()
     if found is None:

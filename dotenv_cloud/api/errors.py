@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.export.download import RETRY_SECONDS, TooManyExportsError
@@ -189,7 +190,7 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response:
     return Response(error.body(), status=error.status, headers=error.headers)
 
 
-def _organization_of(request: Any) -> uuid.UUID | None:
+def _organization_of(request: HttpRequest | Request) -> uuid.UUID | None:
     principal = getattr(getattr(request, "_request", request), "api_principal", None)
     return principal.organization.pk if principal and principal.organization else None
 

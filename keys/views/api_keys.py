@@ -16,13 +16,18 @@ from keys.models import ApiKey
 from organizations import ulid
 from organizations.grants import NotHeldError, Scope
 from organizations.labels import isolated
-from organizations.membership_access import announce, organization_page, require
+from organizations.membership_access import (
+    OrganizationRequest,
+    announce,
+    organization_page,
+    require,
+)
 from organizations.pages import page_of
 
 
 @require_GET
 @organization_page("api-token:read")
-def api_key_list(request: Any) -> HttpResponse:
+def api_key_list(request: OrganizationRequest) -> HttpResponse:
     mine = ApiKey.objects.filter(organization=request.organization).order_by("name", "id")
     page = page_of(request, mine)
     return render(request, "keys/api_keys.html", {"section": "api_keys", "page": page})
@@ -31,7 +36,7 @@ def api_key_list(request: Any) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("api-token:create")
-def create_api_key(request: Any) -> HttpResponse:
+def create_api_key(request: OrganizationRequest) -> HttpResponse:
     presets = {
         "read-only": abilities.READ_ONLY,
         "pull": abilities.PULL,
@@ -64,7 +69,7 @@ def create_api_key(request: Any) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("api-token:update")
-def change_api_key(request: Any, api_key: str) -> HttpResponse:
+def change_api_key(request: OrganizationRequest, api_key: str) -> HttpResponse:
     """Another name, other abilities, other nodes, another end: of the same token."""
     found = _find(request, api_key)
     asked = _ask(request, found)
@@ -88,7 +93,9 @@ class Asked(NamedTuple):
 
 
 def _ask(
-    request: Any, api_key: ApiKey | None = None, initial: dict[str, Any] | None = None
+    request: OrganizationRequest,
+    api_key: ApiKey | None = None,
+    initial: dict[str, Any] | None = None,
 ) -> Asked:
     granter = request.abilities
     kept = narrowing.typed(api_key.scopes) if api_key else []
@@ -96,7 +103,7 @@ def _ask(
         form = ApiKeyForm(granter=granter, api_key=api_key, initial=initial)
         return Asked(form, narrowing.rows(None, kept))
     if "more" in request.POST:
-        sent = {name: request.POST.get(name, "") for name in ("name", "expires_on")}
+        sent: dict[str, Any] = {name: request.POST.get(name, "") for name in ("name", "expires_on")}
         sent["abilities"] = request.POST.getlist("abilities")
         sent["inherit_parents"] = "inherit_parents" in request.POST
         form = ApiKeyForm(granter=granter, api_key=api_key, initial=sent)
@@ -113,7 +120,7 @@ def _ask(
     return Asked(form, rows, narrowing.scopes(request.organization, rows, held))
 
 
-def _form(request: Any, asked: Asked, api_key: ApiKey | None) -> HttpResponse:
+def _form(request: OrganizationRequest, asked: Asked, api_key: ApiKey | None) -> HttpResponse:
     is_wrong = asked.form.errors or (asked.rows.is_bound and not asked.rows.is_valid())
     context = {
         "section": "api_keys",
@@ -124,7 +131,7 @@ def _form(request: Any, asked: Asked, api_key: ApiKey | None) -> HttpResponse:
     return render(request, "keys/api_key_form.html", context, status=422 if is_wrong else 200)
 
 
-def _find(request: Any, reference: str) -> ApiKey:
+def _find(request: OrganizationRequest, reference: str) -> ApiKey:
     key = ulid.parse_or_none(reference) or ulid.NIL
     mine = ApiKey.objects.filter(organization=request.organization, pk=key)
     found = mine.select_related("created_by").first()
@@ -136,7 +143,7 @@ def _find(request: Any, reference: str) -> ApiKey:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("api-token:read")
-def api_key(request: Any, api_key: str) -> HttpResponse:
+def api_key(request: OrganizationRequest, api_key: str) -> HttpResponse:
     """One key: what it may do; rotate or revoke it."""
     action = request.POST.get("action")
     found = _find(request, api_key)

@@ -24,7 +24,7 @@ from keys.views.finding import find_project
 from keys.views.rules import explain
 from organizations import passwords
 from organizations.labels import isolated
-from organizations.membership_access import organization_page, require
+from organizations.membership_access import OrganizationRequest, organization_page, require
 from organizations.models import Project
 
 
@@ -33,7 +33,7 @@ from organizations.models import Project
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("key:rotate")
-def switch(request: Any, project: str) -> HttpResponse:
+def switch(request: OrganizationRequest, project: str) -> HttpResponse:
     """Ask for the password, then show the key to give away, or take in the one that is sent.
 
     Each is a transaction of its own: counts of passwords must not wait for it, nor go with it.
@@ -47,7 +47,7 @@ def switch(request: Any, project: str) -> HttpResponse:
     return _offer(request, found)
 
 
-def _offer(request: Any, project: Project) -> HttpResponse:
+def _offer(request: OrganizationRequest, project: Project) -> HttpResponse:
     """Show the key once, with the form in which it is pasted back."""
     form = ShowKeyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -66,7 +66,7 @@ def _offer(request: Any, project: Project) -> HttpResponse:
     return _page(request, "keys/switch_custody.html", project, form)
 
 
-def _to_clients(request: Any, project: Project) -> HttpResponse:
+def _to_clients(request: OrganizationRequest, project: Project) -> HttpResponse:
     form = GiveKeyForm(request.POST)
     if form.is_valid():
         try:
@@ -86,7 +86,7 @@ def _to_clients(request: Any, project: Project) -> HttpResponse:
     return _page(request, "keys/give_key.html", project, form)
 
 
-def _to_server(request: Any, project: Project) -> HttpResponse:
+def _to_server(request: OrganizationRequest, project: Project) -> HttpResponse:
     form = TakeKeyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -102,6 +102,6 @@ def _to_server(request: Any, project: Project) -> HttpResponse:
     return _page(request, "keys/take_key.html", project, form)
 
 
-def _page(request: Any, template: str, project: Project, form: Any) -> HttpResponse:
+def _page(request: OrganizationRequest, template: str, project: Project, form: Any) -> HttpResponse:
     context = {"section": "projects", "project": project, "form": form}
     return render(request, template, context, status=422 if form.errors else 200)

@@ -9,23 +9,26 @@ from django.http import Http404
 
 from keys.levels import Level
 from organizations.hierarchy import find_node
+from organizations.membership_access import OrganizationRequest
 from organizations.models import Environment, Project, Target
 
 
-def find_project(request: Any, reference: str) -> Project:
+def find_project(request: OrganizationRequest, reference: str) -> Project:
     projects = Project.objects.filter(organization=request.organization)
     found: Project = _find(projects.select_related("organization"), reference, "project")
     return found
 
 
-def find_target(request: Any, project: str, target: str) -> Target:
+def find_target(request: OrganizationRequest, project: str, target: str) -> Target:
     parent = find_project(request, project)
     found: Target = _find(parent.targets.all(), target, "target")
     found.project = parent
     return found
 
 
-def find_environment(request: Any, project: str, target: str, environment: str) -> Environment:
+def find_environment(
+    request: OrganizationRequest, project: str, target: str, environment: str
+) -> Environment:
     parent = find_target(request, project, target)
     found: Environment = _find(parent.environments.all(), environment, "environment")
     found.target = parent
@@ -33,7 +36,10 @@ def find_environment(request: Any, project: str, target: str, environment: str) 
 
 
 def find_level(
-    request: Any, project: str, target: str | None = None, environment: str | None = None
+    request: OrganizationRequest,
+    project: str,
+    target: str | None = None,
+    environment: str | None = None,
 ) -> Level:
     if target is None:
         return Level(find_project(request, project))

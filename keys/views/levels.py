@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -16,14 +14,14 @@ from keys.views.finding import find_environment, find_project, find_target
 from keys.views.pages import deletion, node_form
 from organizations.hierarchy import create_environment, create_target, update_node
 from organizations.labels import isolated
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Environment
 from organizations.pages import page_of
 
 
 @require_GET
 @organization_page("target:read")
-def target(request: Any, project: str, target: str) -> HttpResponse:
+def target(request: OrganizationRequest, project: str, target: str) -> HttpResponse:
     """A target with all of its environments."""
     found = find_target(request, project, target)
     may_see = "environment:read" in request.abilities
@@ -42,7 +40,7 @@ def target(request: Any, project: str, target: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("target:create")
-def new_target(request: Any, project: str) -> HttpResponse:
+def new_target(request: OrganizationRequest, project: str) -> HttpResponse:
     parent = find_project(request, project)
     form = NodeForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -56,7 +54,7 @@ def new_target(request: Any, project: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("target:update")
-def change_target(request: Any, project: str, target: str) -> HttpResponse:
+def change_target(request: OrganizationRequest, project: str, target: str) -> HttpResponse:
     found = find_target(request, project, target)
     form = NodeForm(request.POST if request.method == "POST" else None, node=found)
     if request.method == "POST" and form.is_valid():
@@ -70,13 +68,13 @@ def change_target(request: Any, project: str, target: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("target:delete")
-def delete_target(request: Any, project: str, target: str) -> HttpResponse:
+def delete_target(request: OrganizationRequest, project: str, target: str) -> HttpResponse:
     return deletion(request, find_target(request, project, target), "target")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("environment:create")
-def new_environment(request: Any, project: str, target: str) -> HttpResponse:
+def new_environment(request: OrganizationRequest, project: str, target: str) -> HttpResponse:
     parent = find_target(request, project, target)
     form = EnvironmentForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -92,7 +90,9 @@ def new_environment(request: Any, project: str, target: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("environment:update")
-def change_environment(request: Any, project: str, target: str, environment: str) -> HttpResponse:
+def change_environment(
+    request: OrganizationRequest, project: str, target: str, environment: str
+) -> HttpResponse:
     found = find_environment(request, project, target, environment)
     form = EnvironmentForm(request.POST if request.method == "POST" else None, node=found)
     parent = found.target
@@ -109,6 +109,8 @@ def change_environment(request: Any, project: str, target: str, environment: str
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("environment:delete")
-def delete_environment(request: Any, project: str, target: str, environment: str) -> HttpResponse:
+def delete_environment(
+    request: OrganizationRequest, project: str, target: str, environment: str
+) -> HttpResponse:
     found = find_environment(request, project, target, environment)
     return deletion(request, found, "environment")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -13,11 +11,12 @@ from keys.deletion import delete_node
 from keys.forms import NodeForm
 from organizations.forms import ConfirmForm
 from organizations.labels import isolated
+from organizations.membership_access import OrganizationRequest
 from organizations.models import Environment, Project, Target
 
 
 def node_form(
-    request: Any,
+    request: OrganizationRequest,
     form: NodeForm,
     *,
     heading: str,
@@ -37,7 +36,9 @@ def node_form(
     return render(request, "keys/node.html", context, status=422 if form.errors else 200)
 
 
-def deletion(request: Any, node: Project | Target | Environment, what: str) -> HttpResponse:
+def deletion(
+    request: OrganizationRequest, node: Project | Target | Environment, what: str
+) -> HttpResponse:
     """Ask for the name, then delete the node with all below it."""
     form = ConfirmForm(
         request.POST if request.method == "POST" else None, names=(node.name, node.slug)

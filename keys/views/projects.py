@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -18,7 +16,7 @@ from keys.views.finding import find_project
 from keys.views.pages import deletion, node_form
 from organizations.hierarchy import update_node
 from organizations.labels import isolated
-from organizations.membership_access import organization_page
+from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Project, Target
 from organizations.pages import page_of
 
@@ -27,7 +25,7 @@ TARGETS_PER_PAGE = 15
 
 @require_GET
 @organization_page("project:read")
-def project_list(request: Any) -> HttpResponse:
+def project_list(request: OrganizationRequest) -> HttpResponse:
     mine = Project.objects.filter(organization=request.organization).order_by("name", "id")
     page = page_of(request, tree.projects(mine))
     return render(request, "keys/projects.html", {"section": "projects", "page": page})
@@ -35,7 +33,7 @@ def project_list(request: Any) -> HttpResponse:
 
 @require_GET
 @organization_page("project:read")
-def show(request: Any, project: str) -> HttpResponse:
+def show(request: OrganizationRequest, project: str) -> HttpResponse:
     """A project: its key, and what it holds, level by level."""
     found = find_project(request, project)
     may_see = "target:read" in request.abilities
@@ -56,7 +54,7 @@ def show(request: Any, project: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("project:create")
-def create(request: Any) -> HttpResponse:
+def create(request: OrganizationRequest) -> HttpResponse:
     form = ProjectForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         made = form.attempt(request, lambda: create_project(request.organization, **form.given))
@@ -70,7 +68,7 @@ def create(request: Any) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("project:update")
-def change(request: Any, project: str) -> HttpResponse:
+def change(request: OrganizationRequest, project: str) -> HttpResponse:
     found = find_project(request, project)
     form = ProjectSettingsForm(request.POST if request.method == "POST" else None, node=found)
     if request.method == "POST" and form.is_valid():
@@ -84,5 +82,5 @@ def change(request: Any, project: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("project:delete")
-def delete(request: Any, project: str) -> HttpResponse:
+def delete(request: OrganizationRequest, project: str) -> HttpResponse:
     return deletion(request, find_project(request, project), "project")

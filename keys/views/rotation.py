@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse
@@ -16,14 +14,14 @@ from keys.forms import RotationForm
 from keys.views.finding import find_project
 from keys.views.rules import explain
 from organizations import limits
-from organizations.membership_access import announce, organization_page
+from organizations.membership_access import OrganizationRequest, announce, organization_page
 from organizations.models import Project
 
 
 @transaction.non_atomic_requests
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("key:rotate")
-def rotate(request: Any, project: str) -> HttpResponse:
+def rotate(request: OrganizationRequest, project: str) -> HttpResponse:
     """Ask, then rotate the key. That is a transaction of its own: its count must not wait for it,
     or others would wait for the count."""
     found = find_project(request, project)
@@ -46,7 +44,7 @@ def rotate(request: Any, project: str) -> HttpResponse:
     )
 
 
-def _rotate(request: Any, project: Project, history_policy: str) -> str:
+def _rotate(request: OrganizationRequest, project: Project, history_policy: str) -> str:
     """Rotate; returns why not, or nothing."""
     try:
         made = rotation.rotate(
@@ -60,7 +58,7 @@ def _rotate(request: Any, project: Project, history_policy: str) -> str:
     return ""
 
 
-def _too_often(request: Any, limited: limits.Limited) -> str:
+def _too_often(request: OrganizationRequest, limited: limits.Limited) -> str:
     """Announce that the limit of rotations, the API's and the pages' together, is reached."""
     announce(request, 429, "rate_limited")
     return (

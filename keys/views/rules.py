@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keys.errors import RuleError
-from organizations.membership_access import announce
+from organizations.membership_access import OrganizationRequest, announce
 
 
-def explain(request: Any, refused: RuleError) -> str:
+def explain(request: OrganizationRequest, refused: RuleError) -> str:
     """The sentence for the page. A refusal is announced, as the API announces it."""
     if refused.is_refusal:
         announce(request, 422, refused.code)

@@ -17,7 +17,7 @@ from keys.levels import Level
 from keys.models import KeyVersion, SecretVersion
 from keys.views.finding import find_level
 from keys.views.rules import explain
-from organizations.membership_access import organization_page, require
+from organizations.membership_access import OrganizationRequest, organization_page, require
 from organizations.pages import page_of
 
 LARGEST_NUMBER = 2**63 - 1
@@ -31,7 +31,10 @@ class Line(NamedTuple):
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("secret:history")
 def history(
-    request: Any, project: str, target: str | None = None, environment: str | None = None
+    request: OrganizationRequest,
+    project: str,
+    target: str | None = None,
+    environment: str | None = None,
 ) -> HttpResponse:
     """The versions of a level; purged after its path was typed."""
     level = find_level(request, project, target, environment)
@@ -58,7 +61,7 @@ def history(
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @organization_page("secret:history")
-def version(request: Any, version: int) -> HttpResponse:
+def version(request: OrganizationRequest, version: int) -> HttpResponse:
     """One version: restore it, or delete it; both after this page has asked."""
     found: Any = secret_versions.find(request.organization, min(version, LARGEST_NUMBER))
     if found is None:
@@ -90,13 +93,13 @@ def version(request: Any, version: int) -> HttpResponse:
     return render(request, "keys/version.html", context, status=422 if error else 200)
 
 
-def address(request: Any, level: Level) -> str:
+def address(request: OrganizationRequest, level: Level) -> str:
     """Of the page of a level's versions."""
     slugs = [request.organization.slug, *level.path.split("/")]
     return reverse(f"{level.name}_versions", args=slugs)
 
 
-def _restore(request: Any, found: SecretVersion) -> str:
+def _restore(request: OrganizationRequest, found: SecretVersion) -> str:
     """Restore; returns why not, or nothing."""
     try:
         secret_versions.restore(found, author=authors.of_user(request.user))
@@ -108,7 +111,7 @@ def _restore(request: Any, found: SecretVersion) -> str:
     return ""
 
 
-def _delete(request: Any, found: SecretVersion) -> str:
+def _delete(request: OrganizationRequest, found: SecretVersion) -> str:
     try:
         secret_versions.delete(found, force=bool(request.POST.get("force")))
     except RuleError as refused:
