@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dotenv_cloud.api import errors
+from organizations import pages
 
 LARGEST_PAGE = 100
 DEFAULT_PAGE = 25
@@ -22,8 +24,8 @@ def collection(
     """All rows without `page` and `per_page`; else that page of them. With `meta` and `links`."""
     asked = {name: request.query_params.get(name) for name in ("page", "per_page")}
     if all(value in (None, "") for value in asked.values()):
-        shown = [show(row) for row in rows]
-        return _answer(request, shown, len(shown), 1, max(len(shown), 1))
+        every = list(rows)
+        return _answer(request, Page(every, 1, Paginator(every, max(len(every), 1))), show)
     page = _number("page", asked["page"], 1, None)
     per_page = _number("per_page", asked["per_page"], DEFAULT_PAGE, LARGEST_PAGE)
     return page_of(request, rows, show, number=page, per_page=per_page)
@@ -38,11 +40,7 @@ def page_of(
     per_page: int,
 ) -> Response:
     """Page `number` of the rows, with `meta` and `links`."""
-    total = rows.count()
-    start = (number - 1) * per_page
-    return _answer(
-        request, [show(row) for row in rows[start : start + per_page]], total, number, per_page
-    )
+    return _answer(request, pages.page_numbered(rows, number, per_page), show)
 
 
 def _number(name: str, text: str | None, default: int, largest: int | None) -> int:
@@ -56,12 +54,10 @@ def _number(name: str, text: str | None, default: int, largest: int | None) -> i
     return number
 
 
-def _answer(
-    request: Request, shown: Iterable[Any], total: int, page: int, per_page: int
-) -> Response:
-    shown = list(shown)
-    last = max(1, -(-total // per_page))
-    first_shown = (page - 1) * per_page + 1
+def _answer(request: Request, page: Page[Any], show: Callable[[Any], dict[str, Any]]) -> Response:
+    shown = [show(row) for row in page]
+    last, per_page = page.paginator.num_pages, page.paginator.per_page
+    first_shown = (page.number - 1) * per_page + 1
 
     def link(number: int) -> str:
         query = request.query_params.copy()
@@ -73,18 +69,18 @@ def _answer(
         {
             "data": shown,
             "meta": {
-                "current_page": page,
+                "current_page": page.number,
                 "from": first_shown if shown else None,
                 "last_page": last,
                 "per_page": per_page,
                 "to": first_shown + len(shown) - 1 if shown else None,
-                "total": total,
+                "total": page.paginator.count,
             },
             "links": {
                 "first": link(1),
                 "last": link(last),
-                "prev": link(page - 1) if page > 1 else None,
-                "next": link(page + 1) if page < last else None,
+                "prev": link(page.number - 1) if page.has_previous() else None,
+                "next": link(page.number + 1) if page.has_next() else None,
             },
         }
     )
