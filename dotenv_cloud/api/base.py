@@ -29,6 +29,7 @@ SUNSET = dt.datetime(2027, 12, 31, tzinfo=dt.UTC)
 """When the long read-only paths of the hierarchy end."""
 
 
+_HANDLERS = {"get", "post", "put", "patch", "delete"}
 _CHILDREN = ("projects", "targets", "environments")
 
 ReadAs = Callable[[QuerySet[Any]], QuerySet[Any]]
@@ -54,17 +55,26 @@ class AlwaysJson(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class ApiView(APIView):
+class AtomicHandlers:
+    """Each handler that a view defines, `get`, `post` and so on, runs in one transaction."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method in _HANDLERS & vars(cls).keys():
+            setattr(cls, method, transaction.atomic(vars(cls)[method]))
+
+
+class ApiView(AtomicHandlers, APIView):
     """Checks in the contract's order: address → token → organization → limit → ability → node.
 
-    abilities: what each method needs; None for anybody with a token. The handler runs in one
-    transaction; authentication and limits before it, so that a rollback takes no count along.
+    abilities: what each method needs; None for anybody with a token. Authentication
+    and limits come before the handler's transaction, so that a rollback takes no count along.
     """
 
     abilities: ClassVar[Mapping[str, str | None]] = {}
     limit_scopes: ClassVar[Mapping[str, str]] = {}
     legacy = False
-    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    http_method_names = [*sorted(_HANDLERS), "head"]
     permission_classes = [IsAuthenticated]
     parser_classes = [JsonBody]
     content_negotiation_class = AlwaysJson
@@ -100,8 +110,6 @@ class ApiView(APIView):
         self._require(self.abilities["GET" if method == "head" else method.upper()])
         if method in self.limit_scopes:
             self._limit(self.limit_scopes[method])
-        # Found by the REST framework's dispatch in place of the method itself.
-        setattr(self, method, transaction.atomic(getattr(self, method)))
 
     def _enter(self, reference: str | None) -> None:
         """Go to the organization of the path; one that is not the caller's is not there. What is
