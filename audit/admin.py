@@ -154,7 +154,7 @@ class EntryAdmin(ReadOnlyAdmin):
         )
         shown = getattr(response, "context_data", None) or {}
         if "cl" in shown:
-            reading.note_views(self.chosen(request), shown["cl"].asked)
+            reading.record_views(self.chosen(request), shown["cl"].asked)
         return response  # type: ignore[no-any-return]
 
     def _settled(self, request: HttpRequest) -> HttpResponse:
@@ -211,7 +211,7 @@ class EntryAdmin(ReadOnlyAdmin):
             self.columns(request).look_up([entry], request)
             for organization in self.readable(request):
                 if organization.pk == entry.organization_id:
-                    reading.note_view(organization, entry=entry)
+                    reading.record_view(organization, entry=entry)
         return entry
 
 

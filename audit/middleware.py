@@ -52,7 +52,7 @@ def RequestContextMiddleware(get_response: Callable[[HttpRequest], Any]) -> Call
             with context.acting_from(origin):
                 response: HttpResponse = await get_response(request)
                 if refusals.are_pending(request, response.status_code):
-                    await sync_to_async(refusals.enter)(request, response.status_code)
+                    await sync_to_async(refusals.record)(request, response.status_code)
                 assert origin.request_id is not None
                 response.headers["X-Request-Id"] = ulid.to_text(origin.request_id)
                 return response
@@ -65,7 +65,7 @@ def RequestContextMiddleware(get_response: Callable[[HttpRequest], Any]) -> Call
         with context.acting_from(origin):
             response: HttpResponse = get_response(request)
             if refusals.are_pending(request, response.status_code):
-                refusals.enter(request, response.status_code)
+                refusals.record(request, response.status_code)
             assert origin.request_id is not None
             response.headers["X-Request-Id"] = ulid.to_text(origin.request_id)
             return response

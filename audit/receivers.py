@@ -41,18 +41,18 @@ def say_who_writes(sender: type[Model], operation: Operation, **kwargs: Any) -> 
 
 
 @receiver(user_logged_in)
-def enter_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
+def record_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     _about_person("sign_in", user, actor=Actor(ActorType.USER, user.pk, user.email))
 
 
 @receiver(user_logged_out)
-def enter_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
+def record_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
     if user is not None:
         _about_person("sign_out", user)
 
 
 @receiver(user_login_failed)
-def enter_failed_sign_in(credentials: dict[str, Any], **kwargs: Any) -> None:
+def record_failed_sign_in(credentials: dict[str, Any], **kwargs: Any) -> None:
     """The account is named only if it exists: people type passwords where the e-mail belongs."""
     typed = str(credentials.get("username") or credentials.get("email") or "")
     user = User.objects.with_email(typed)
@@ -89,7 +89,7 @@ def check_act(sender: type[Act], act: Act, **kwargs: Any) -> None:
 
 
 @receiver(content_revealed)
-def enter_reveal(
+def record_reveal(
     sender: type[Model],
     verb: Verb,
     revealed: Sequence[tuple[Model, Mapping[str, Any]]],
@@ -108,7 +108,7 @@ def enter_reveal(
 
 
 @receiver(token_used)
-def enter_use(sender: type[Model], token: Model, is_first: bool, **kwargs: Any) -> None:
+def record_use(sender: type[Model], token: Model, is_first: bool, **kwargs: Any) -> None:
     spec = policy.for_model(sender)
     assert isinstance(spec, policy.Resource), f"{sender} is not in the policy"
     record(

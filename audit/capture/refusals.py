@@ -1,4 +1,4 @@
-"""Refusals: collected while a request runs, entered after its transaction has ended.
+"""Refusals: collected while a request runs, recorded after its transaction has ended.
 
 Repeated refusals of the same actor at the same route within a minute are counted, not listed.
 """
@@ -58,7 +58,7 @@ def named_in(match: ResolverMatch | None) -> dict[str, str]:
     }
 
 
-def enter(request: HttpRequest, status: int) -> None:
+def record(request: HttpRequest, status: int) -> None:
     """Write the refusals of a request, in a transaction of their own."""
     collected: list[Refusal] = request.__dict__.get("_refusals", [])
     if not collected:

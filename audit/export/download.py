@@ -1,7 +1,7 @@
 """An export as an HTTP answer: page, API and admin send it, and it leaves two entries.
 
-The first is entered before anything leaves and says what was asked. The second, of the same
-request, is entered when the answer ends, and says how many entries were handed to the network and
+The first is recorded before anything leaves and says what was asked. The second, of the same
+request, is recorded when the answer ends, and says how many entries were handed to the network and
 whether that was all of them. Where the second is missing, the server itself ended.
 """
 
@@ -86,7 +86,7 @@ def answer(
     download = Download(organizations, asked.qs, name)
     count = _count(organizations, asked)
     for organization in organizations:
-        reading.note_export(organization, asked, name)
+        reading.record_export(organization, asked, name)
     response = StreamingHttpResponse(download, content_type=chosen.media_type)
     response["Content-Disposition"] = f'attachment; filename="{title}-audit.{chosen.suffix}"'
     response["Audit-Count"] = f"{count.value}{'' if count.is_exact else '+'}"
@@ -122,25 +122,25 @@ class Download(Iterator[str]):
         try:
             return next(self._parts)
         except StopIteration:
-            # Committed before the answer's own end, so who has all of it finds it entered.
-            self._enter_end(Result.SUCCESS)
+            # Committed before the answer's own end, so who has all of it finds it recorded.
+            self._record_end(Result.SUCCESS)
             raise
         except formats.RemovedMeanwhileError:
-            self._enter_end(Result.FAILED, reason="removed_meanwhile")
+            self._record_end(Result.FAILED, reason="removed_meanwhile")
             raise
         except Exception:
-            self._enter_end(Result.FAILED, reason="broken")
+            self._record_end(Result.FAILED, reason="broken")
             raise
 
     def close(self) -> None:
         """Called when the answer is over, also when its reader has gone away."""
         self._parts.close()
-        self._enter_end(Result.FAILED, reason="cut_off")
+        self._record_end(Result.FAILED, reason="cut_off")
 
     def _note(self, rows: Sequence[Row]) -> None:
         self._sent.update(row.organization_id for row in rows)
 
-    def _enter_end(self, result: Result, reason: str = "") -> None:
+    def _record_end(self, result: Result, reason: str = "") -> None:
         if self._has_ended:
             return
         self._has_ended = True
@@ -148,6 +148,6 @@ class Download(Iterator[str]):
         counts: Mapping[uuid.UUID, int] = {uuid.UUID(key): n for key, n in self._sent.items()}
         with context.acting_from(self._origin, self._who), transaction.atomic():
             for organization in self._organizations:
-                reading.note_end_of_export(
+                reading.record_end_of_export(
                     organization, self._name, counts.get(organization.pk, 0), result, reason
                 )

@@ -48,14 +48,14 @@ def lock(using: str = "sealer") -> None:
 
 
 def flush_repeats(using: str = "sealer") -> int:
-    """Enter the counts of refusals and views repeated within a minute that is over."""
+    """Record the counts of refusals and views repeated within a minute that is over."""
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT audit_flush_repeats()")
         return int(cursor.fetchone()[0])
 
 
-def enter(why: str, using: str = "sealer") -> None:
-    """Enter in the platform's own log that sealing began, and why."""
+def record_start(why: str, using: str = "sealer") -> None:
+    """Record in the platform's own log that sealing began, and why."""
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT audit_enter_sealing(%s)", [why])
 

@@ -15,26 +15,26 @@ from organizations.models import Organization
 LONGEST_DESCRIPTION = 2000
 
 
-def note_view(
+def record_view(
     organization: Organization,
     filters: Any = None,
     *,
     entry: Entry | None = None,
     is_part: bool = False,
 ) -> None:
-    """Enter that the log was read: with which question, or which entry. Again within the minute
-    is only counted. is_part: of a page that was entered; within the minute not even counted."""
-    note_views([organization], filters, entry=entry, is_part=is_part)
+    """Record that the log was read: with which question, or which entry. Again within the minute
+    is only counted. is_part: of a page that was recorded; within the minute not even counted."""
+    record_views([organization], filters, entry=entry, is_part=is_part)
 
 
-def note_views(
+def record_views(
     organizations: Sequence[Organization],
     filters: Any = None,
     *,
     entry: Entry | None = None,
     is_part: bool = False,
 ) -> None:
-    """Enter in the log of each that it was read; one statement for all of them."""
+    """Record in the log of each that it was read; one statement for all of them."""
     record_in_each_once_a_minute(
         "view",
         resource_type="audit_log",
@@ -45,8 +45,8 @@ def note_views(
     )
 
 
-def note_export(organization: Organization, filters: Any, format: str) -> None:
-    """Enter that entries leave the log; call it before the first one does."""
+def record_export(organization: Organization, filters: Any, format: str) -> None:
+    """Record that entries leave the log; call it before the first one does."""
     record(
         "export",
         resource_type="audit_log",
@@ -57,10 +57,10 @@ def note_export(organization: Organization, filters: Any, format: str) -> None:
     )
 
 
-def note_end_of_export(
+def record_end_of_export(
     organization: Organization, format: str, count: int, result: Result, reason: str = ""
 ) -> None:
-    """Enter that an export is over, and how many entries left the log in it at most."""
+    """Record that an export is over, and how many entries left the log in it at most."""
     record(
         "end_export",
         resource_type="audit_log",

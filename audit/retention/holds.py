@@ -49,7 +49,7 @@ def place(organization: Organization, reason: str, requested_by: str, using: str
         placed = cursor.fetchone()
         if placed is None:
             raise HoldError(f"{organization.slug} is under legal hold already; lift it first")
-        _enter("hold", organization, reason, requested_by, using)
+        _record("hold", organization, reason, requested_by, using)
     return Hold(*placed)
 
 
@@ -65,7 +65,7 @@ def lift(organization: Organization, reason: str, requested_by: str, using: str 
         lifted = cursor.fetchone()
         if lifted is None:
             raise HoldError(f"{organization.slug} is not under legal hold")
-        _enter("lift_hold", organization, reason, requested_by, using)
+        _record("lift_hold", organization, reason, requested_by, using)
     return Hold(*lifted)
 
 
@@ -98,7 +98,7 @@ def _said(text: str, name: str) -> str:
     return said
 
 
-def _enter(
+def _record(
     action: str, organization: Organization, reason: str, requested_by: str, using: str
 ) -> None:
     inbox.insert(

@@ -102,7 +102,7 @@ def activity(request: OrganizationRequest) -> HttpResponse:
     }
     if with_counts:
         context |= _counts(request, given, asked, total)
-    reading.note_view(organization, asked)
+    reading.record_view(organization, asked)
     return render(request, "audit/activity.html", context)
 
 
@@ -118,7 +118,7 @@ def counts(request: OrganizationRequest) -> HttpResponse:
         return HttpResponse("This is no question to the log.\n", "text/plain", status=422)
     context = {"given": given, "zone": asked.zone}
     context |= _counts(request, given, asked, counting.total(organization))
-    reading.note_view(organization, asked, is_part=True)
+    reading.record_view(organization, asked, is_part=True)
     return render(request, "audit/counts.html", context)
 
 

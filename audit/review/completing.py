@@ -20,7 +20,7 @@ def complete(request: OrganizationRequest) -> HttpResponse:
     text = request.GET.get("ask", "")[:LONGEST_QUESTION].replace("\x00", "")
     found = completion.complete(request.organization, text)
     if found.with_names:
-        reading.note_view(request.organization, is_part=True)
+        reading.record_view(request.organization, is_part=True)
     return render(
         request,
         "audit/completion.html",

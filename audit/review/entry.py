@@ -44,7 +44,7 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
     if found is None:
         raise Http404("There is no such entry.")
     references.fetch([found], [organization.pk])
-    reading.note_view(organization, entry=found)
+    reading.record_view(organization, entry=found)
     asked = ask([organization], without_position(request.GET))
     around = _next_to(found, ask([organization], {}), AROUND)
     is_narrowed = asked.is_valid() and bool(set(asked.params) - {"tz"})

@@ -45,7 +45,7 @@ def resource_history(request: OrganizationRequest, resource: str) -> HttpRespons
     newest, oldest = _ends(asked, page)
     if newest is None or oldest is None:
         raise Http404("Nothing is known of it.")
-    reading.note_view(organization, asked)
+    reading.record_view(organization, asked)
     type, path = newest.resource_type, newest.resource_label
     here = [organization.pk]
     context = {
@@ -78,7 +78,7 @@ def actor_history(request: OrganizationRequest, actor: str) -> HttpResponse:
     about = _ask(organization, {"resource": ulid.to_text(key), "exclude_action": "view"})
     about_it = paging.page(about.qs, per_page=OF_A_KEY).entries
     name, kind = _who(organization, key, newest, about_it)
-    reading.note_view(organization, asked)
+    reading.record_view(organization, asked)
     is_key = kind == ActorType.API_KEY
     context = {
         "section": "activity",

@@ -37,7 +37,7 @@ def key_history(request: OrganizationRequest, project: str) -> HttpResponse:
         context["entries"] = paging.page(asked.qs, per_page=25).entries
         references.look_up(context["entries"], [organization.pk])
         context["began"] = _beginnings(organization, found.slug)
-        reading.note_view(organization, asked)
+        reading.record_view(organization, asked)
     return render(request, "audit/key_history.html", context)
 
 

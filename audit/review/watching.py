@@ -40,7 +40,7 @@ def new_entries(request: OrganizationRequest) -> HttpResponse:
     if after is not None:
         bound &= Q(id__gt=after)
     found = asked.qs.first_entries(bound, "-id", shown + MOST)
-    reading.note_view(organization, asked, is_part=True)
+    reading.record_view(organization, asked, is_part=True)
     count = max(len(found) - shown, 0)
     return render(request, "audit/news.html", {"count": count, "is_all": count < MOST})
 

@@ -54,7 +54,7 @@ class SignInForm(auth_forms.AuthenticationForm):
             if not limited.allowed:
                 _take_back(counted)
                 self.is_limited = True
-                _enter_refusal(account, scope)
+                _record_refusal(account, scope)
                 raise ValidationError(
                     "Too many failed attempts. Try again in "
                     f"{_minutes(limited.retry_after)}, or reset your password."
@@ -70,7 +70,7 @@ def _take_back(counted: list[tuple[str, str]]) -> None:
         limits.take_back(scope, key)
 
 
-def _enter_refusal(account: str, scope: str) -> None:
+def _record_refusal(account: str, scope: str) -> None:
     """In the log of each organization of the person, if there is one, as a failure would be."""
     user = User.objects.with_email(account)
     if user is None:

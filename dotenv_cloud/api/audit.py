@@ -69,7 +69,7 @@ class Entries(_LogView):
         position = asked.form.cleaned_data
         page = paging.page_at(asked.qs, position)
         references.look_up(page.entries, [self.organization.pk])
-        reading.note_view(self.organization, asked)
+        reading.record_view(self.organization, asked)
         query = request.query_params.copy()
         for name in ("before", "after"):
             query.pop(name, None)
@@ -113,7 +113,7 @@ class OneEntry(_LogView):
         if found is None:
             raise errors.not_found("entry")
         references.look_up([found], [self.organization.pk])
-        reading.note_view(self.organization, entry=found)
+        reading.record_view(self.organization, entry=found)
         return data(_resource(found))
 
 
@@ -137,7 +137,7 @@ class Histogram(_LogView):
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
         buckets = counting.histogram(asked.qs, asked.period.since, asked.period.until, asked.zone)
-        reading.note_view(self.organization, asked)
+        reading.record_view(self.organization, asked)
         return Response(
             {
                 "data": [
@@ -158,7 +158,7 @@ class Facets(_LogView):
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
         found = counting.facets(asked.qs)
-        reading.note_view(self.organization, asked)
+        reading.record_view(self.organization, asked)
         return Response(
             {
                 "data": {

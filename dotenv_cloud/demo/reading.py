@@ -44,7 +44,7 @@ def view(
 def export(who: Person, story: Story, filters: Mapping[str, str], format: str) -> None:
     """Somebody takes a copy of the log along."""
     with person(who):
-        reading.note_export(story.organization, filters, format)
+        reading.record_export(story.organization, filters, format)
 
 
 def refuse(

@@ -145,18 +145,18 @@ def sign_up(who: Person, password: str | None) -> User:
 def sign_in(who: Person, ip: str | None = None) -> None:
     with stranger(ip or who.ip, who.browser):
         user = who.row()
-        receivers.enter_sign_in(HttpRequest(), user)
+        receivers.record_sign_in(HttpRequest(), user)
         User.objects.filter(pk=user.pk).update(last_login=clock.now(), updated_at=clock.now())
 
 
 def sign_out(who: Person) -> None:
     with person(who) as user:
-        receivers.enter_sign_out(HttpRequest(), user)
+        receivers.record_sign_out(HttpRequest(), user)
 
 
 def fail_to_sign_in(email: str, ip: str, browser: str) -> None:
     with stranger(ip, browser):
-        receivers.enter_failed_sign_in({"username": email})
+        receivers.record_failed_sign_in({"username": email})
 
 
 # -- The plan

@@ -28,21 +28,20 @@ WITHOUT = ("migrations", "demo", "cli")
 NAMES = {
     "_about_person",
     "_announce",
-    "_enter_end",
-    "_enter_refusal",
+    "_record_end",
+    "_record_refusal",
     "announce",
-    "note_end_of_export",
-    "note_export",
-    "note_view",
-    "note_views",
     "record",
     "record_each",
+    "record_end_of_export",
+    "record_export",
     "record_in_each_once_a_minute",
     "record_once_a_minute",
+    "record_view",
+    "record_views",
 }
 SENT = {"access_denied", "content_revealed", "token_used"}
 """Signals that are entered as they are sent."""
-OF_REFUSALS = {"collect", "enter"}
 
 
 UnderWay = list[tuple[str, int]]
@@ -97,7 +96,7 @@ def _records(called: str) -> bool:
     *of, name = called.split(".")
     if name == "send":
         return of[-1] in SENT
-    if name in OF_REFUSALS:
+    if name == "collect":
         return of[-1:] == ["refusals"]
     return name in NAMES
 

@@ -54,7 +54,7 @@ def test_superusers_and_people_who_left_read_nothing(acme: Organization, owner: 
 
 def test_a_view_is_entered_with_its_question(acme: Organization, owner: User) -> None:
     with context.acting_as(Actor(ActorType.USER, owner.pk, owner.email)):
-        reading.note_view(acme, QueryDict("type=environment&action=delete&cursor=&per_page=10"))
+        reading.record_view(acme, QueryDict("type=environment&action=delete&cursor=&per_page=10"))
     [entry] = entered(acme, "view")
     assert entry.resource_type == "audit_log"
     assert entry.resource_label == acme.slug
@@ -64,8 +64,8 @@ def test_a_view_is_entered_with_its_question(acme: Organization, owner: User) ->
 
 def test_a_view_again_within_the_minute_is_counted_only(acme: Organization) -> None:
     for _ in range(3):
-        reading.note_view(acme, {"action": "delete"})
-    reading.note_view(acme, {"action": "create"})
+        reading.record_view(acme, {"action": "delete"})
+    reading.record_view(acme, {"action": "create"})
     assert [entry.context["filters"] for entry in entered(acme, "view")] == [
         "action=delete",
         "action=create",
@@ -80,8 +80,8 @@ def test_a_view_of_many_logs_is_entered_in_each_by_one_statement(
     )
     for _ in range(2):
         with django_assert_num_queries(1):
-            reading.note_views([acme, other], {"action": "delete"})
-    reading.note_view(other, {"action": "delete"})
+            reading.record_views([acme, other], {"action": "delete"})
+    reading.record_view(other, {"action": "delete"})
     for organization in (acme, other):
         [entry] = entered(organization, "view")
         assert entry.resource_label == organization.slug
@@ -93,13 +93,13 @@ def test_a_view_of_many_logs_is_entered_in_each_by_one_statement(
 
 
 def test_a_view_of_no_log_enters_nothing(acme: Organization) -> None:
-    reading.note_views([], {"action": "delete"})
+    reading.record_views([], {"action": "delete"})
     assert entered(acme, "view") == []
 
 
 def test_a_view_of_one_entry_names_it(acme: Organization) -> None:
     [created] = entered(acme, "create")
-    reading.note_view(acme, entry=created)
+    reading.record_view(acme, entry=created)
     [entry] = entered(acme, "view")
     assert entry.context == {"entry": created.ulid}
 
@@ -107,7 +107,7 @@ def test_a_view_of_one_entry_names_it(acme: Organization) -> None:
 def test_every_export_is_entered(acme: Organization) -> None:
     question = EntryFilter({"actor": "owner", "format": "csv"}, Entry.objects.none())
     for _ in range(2):
-        reading.note_export(acme, question, "csv")
+        reading.record_export(acme, question, "csv")
     exports = entered(acme, "export")
     assert [entry.context for entry in exports] == [{"filters": "actor=owner", "format": "csv"}] * 2
 

@@ -107,7 +107,7 @@ def test_a_project_shows_everything_below_it(log: Organization) -> None:
 
 def test_what_changed_leaves_out_who_merely_looked(log: Organization) -> None:
     with transaction.atomic():
-        reading.note_view(log, {"action": "delete"})
+        reading.record_view(log, {"action": "delete"})
     told = answer(log, "what changed today?")
     assert "jane@example.org deleted my-app/backend/production" in told
     assert not [line for line in told if "viewed" in line]

@@ -45,7 +45,7 @@ class Command(BaseCommand):
         self._lock(wait)
         if self.stopping.is_set():
             return
-        sealing.enter("started")
+        sealing.record_start("started")
         self.stdout.write("Sealing; stop with Ctrl-C.")
         while not self.stopping.is_set():
             started = time.monotonic()
