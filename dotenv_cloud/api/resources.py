@@ -1,11 +1,20 @@
-"""What rows look like in answers. Field by field; nothing secret is reachable from here."""
+"""What rows look like in answers. Field by field; nothing secret is reachable from here.
+
+Serializers, of which the OpenAPI description is made too. Functions that put a dict together are
+left where the contract wants what no serializer says: an organization's attributes twice, a caller
+that is a person or a key, a key only where the server holds it, a level's text or its blob. Entries
+of the log are not here: `audit.entry.as_json` writes them alike in answers, exports and archives.
+"""
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar
+
+from rest_framework import serializers
 
 from dotenv_cloud.api import errors
 from keys import blobs, master_key
@@ -15,12 +24,7 @@ from keys.reencryption import Progress
 from keys.secrets import Opened
 from organizations import ulid
 from organizations.models import (
-    Environment,
-    Invitation,
-    Membership,
     Organization,
-    Project,
-    Target,
     User,
 )
 
@@ -36,23 +40,68 @@ def _resource(type_name: str, key: str, attributes: dict[str, Any]) -> dict[str,
     return {"type": type_name, "id": key, "attributes": attributes}
 
 
-def _times(row: Any) -> dict[str, str | None]:
-    return {"created_at": instant(row.created_at), "updated_at": instant(row.updated_at)}
+class Instant(serializers.DateTimeField):
+    def to_representation(self, value: Any) -> Any:
+        return instant(value)
+
+
+class Ulid(serializers.CharField):
+    def to_representation(self, value: Any) -> str:
+        return ulid.to_text(value)
+
+
+class Base64(serializers.CharField):
+    def to_representation(self, value: Any) -> str:
+        return _base64(value)
+
+
+class Shape(serializers.Serializer):
+    """What an answer says of a row, field by field; the OpenAPI description is made of it too."""
+
+    @classmethod
+    @cache
+    def _bound(cls) -> Shape:
+        """To be made for each row would take longer than to answer."""
+        return cls()
+
+    @classmethod
+    def show(cls, row: Any) -> dict[str, Any]:
+        return cls._bound().to_representation(row)
+
+
+class Resource(Shape):
+    """The attributes of a resource. type_name: its type in the contract; key: its id."""
+
+    type_name: ClassVar[str]
+    key: ClassVar[str] = "ulid"
+
+    def to_representation(self, row: Any) -> dict[str, Any]:
+        attributes = super().to_representation(row)
+        return _resource(self.type_name, str(getattr(row, self.key)), attributes)
+
+
+class OrganizationResource(Resource):
+    type_name = "organizations"
+
+    ulid = serializers.CharField()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    status = serializers.CharField()
+    plan_name = serializers.CharField(default=PLAN)
+    history_retention_days = serializers.IntegerField(allow_null=True)
+    member_key_retrieve = serializers.BooleanField()
+    created_at = Instant()
+    updated_at = Instant()
 
 
 def organization(row: Organization) -> dict[str, Any]:
     """Attributes flat beside `attributes` too: documents and SDK differ on where they are."""
-    attributes = {
-        "ulid": row.ulid,
-        "name": row.name,
-        "slug": row.slug,
-        "status": row.status,
-        "plan_name": PLAN,
-        "history_retention_days": row.history_retention_days,
-        "member_key_retrieve": row.member_key_retrieve,
-        **_times(row),
-    }
-    return {**attributes, **_resource("organizations", row.ulid, attributes)}
+    shown = OrganizationResource.show(row)
+    return {**shown["attributes"], **shown}
+
+
+def _times(row: Any) -> dict[str, str | None]:
+    return {"created_at": instant(row.created_at), "updated_at": instant(row.updated_at)}
 
 
 def person(row: User) -> dict[str, Any]:
@@ -97,101 +146,119 @@ def principal(who: dict[str, Any], places: Sequence[tuple[Organization, str]]) -
     }
 
 
-def member(row: Membership) -> dict[str, Any]:
-    """row: read by `permissions.with_groups`."""
-    attributes = {
-        "user_id": row.user.ulid,
-        "email": row.user.email,
-        "name": row.user.name,
-        "role": row.role,
-        "groups": [group.name for group in row.user.groups_here],  # type: ignore[attr-defined]
-        **_times(row),
-    }
-    return _resource("members", row.ulid, attributes)
+class GroupName(serializers.CharField):
+    def to_representation(self, value: Any) -> str:
+        return str(value.name)
 
 
-def invitation(row: Invitation) -> dict[str, Any]:
-    attributes = {
-        "email": row.email,
-        "role": row.role,
-        "expires_at": instant(row.expires_at),
-        "accepted_at": instant(row.accepted_at),
-        **_times(row),
-    }
-    return _resource("invitations", row.ulid, attributes)
+class MemberResource(Resource):
+    """Wants what `permissions.with_groups` reads."""
+
+    type_name = "members"
+
+    user_id = serializers.CharField(source="user.ulid")
+    email = serializers.CharField(source="user.email")
+    name = serializers.CharField(source="user.name")
+    role = serializers.CharField()
+    groups = serializers.ListField(source="user.groups_here", child=GroupName())
+    created_at = Instant()
+    updated_at = Instant()
 
 
-def project(row: Project) -> dict[str, Any]:
+class InvitationResource(Resource):
+    type_name = "invitations"
+
+    email = serializers.CharField()
+    role = serializers.CharField()
+    expires_at = Instant()
+    accepted_at = Instant(allow_null=True)
+    created_at = Instant()
+    updated_at = Instant()
+
+
+class ProjectResource(Resource):
     """Wants `target_count`, `environment_count` and `secret_count` annotated, unless new."""
-    secret_count = getattr(row, "secret_count", 0)
-    attributes = {
-        "ulid": row.ulid,
-        "organization_id": ulid.to_text(row.organization_id),
-        "name": row.name,
-        "slug": row.slug,
-        "description": row.description,
-        "secret_format": row.secret_format,
-        "encryption_type": row.storage_mode,
-        "storage_mode": row.storage_mode,
-        "has_secrets": secret_count > 0,
-        "secret_count": secret_count,
-        "target_count": getattr(row, "target_count", 0),
-        "environment_count": getattr(row, "environment_count", 0),
-        "metadata": row.metadata,
-        "secret_versioning": row.secret_versioning,
-        "history_policy": row.history_policy,
-        "history_retention_days": row.history_retention_days,
-        "strict_encryption": row.strict_encryption,
-        **_times(row),
-    }
-    return _resource("projects", row.ulid, attributes)
+
+    type_name = "projects"
+
+    ulid = serializers.CharField()
+    organization_id = Ulid()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    description = serializers.CharField()
+    secret_format = serializers.CharField()
+    encryption_type = serializers.CharField(source="storage_mode")
+    storage_mode = serializers.CharField()
+    has_secrets = serializers.BooleanField(source="secret_count", default=False)
+    secret_count = serializers.IntegerField(default=0)
+    target_count = serializers.IntegerField(default=0)
+    environment_count = serializers.IntegerField(default=0)
+    metadata = serializers.JSONField()
+    secret_versioning = serializers.BooleanField()
+    history_policy = serializers.CharField()
+    history_retention_days = serializers.IntegerField(allow_null=True)
+    strict_encryption = serializers.BooleanField()
+    created_at = Instant()
+    updated_at = Instant()
 
 
-def target(row: Target) -> dict[str, Any]:
-    attributes = {
-        "ulid": row.ulid,
-        "project_id": ulid.to_text(row.project_id),
-        "name": row.name,
-        "slug": row.slug,
-        "description": row.description,
-        "environment_count": getattr(row, "environment_count", 0),
-        "secret_count": getattr(row, "secret_count", 0),
-        **_times(row),
-    }
-    return _resource("targets", row.ulid, attributes)
+class TargetResource(Resource):
+    """Wants `environment_count` and `secret_count` annotated, unless new."""
+
+    type_name = "targets"
+
+    ulid = serializers.CharField()
+    project_id = Ulid()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    description = serializers.CharField()
+    environment_count = serializers.IntegerField(default=0)
+    secret_count = serializers.IntegerField(default=0)
+    created_at = Instant()
+    updated_at = Instant()
 
 
-def environment(row: Environment) -> dict[str, Any]:
-    attributes = {
-        "ulid": row.ulid,
-        "project_id": ulid.to_text(row.target.project_id),
-        "target_id": ulid.to_text(row.target_id),
-        "name": row.name,
-        "slug": row.slug,
-        "description": row.description,
-        "status": row.status,
-        "is_production": row.is_production,
-        **_times(row),
-    }
-    return _resource("environments", row.ulid, attributes)
+class EnvironmentResource(Resource):
+    type_name = "environments"
+
+    ulid = serializers.CharField()
+    project_id = Ulid(source="target.project_id")
+    target_id = Ulid()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    description = serializers.CharField()
+    status = serializers.CharField()
+    is_production = serializers.BooleanField()
+    created_at = Instant()
+    updated_at = Instant()
+
+
+member = MemberResource.show
+invitation = InvitationResource.show
+project = ProjectResource.show
+target = TargetResource.show
+environment = EnvironmentResource.show
+
+
+class KeyVersionItem(Shape):
+    """An item of the key history: never the key."""
+
+    version = serializers.CharField()
+    managed = serializers.CharField()
+    key_check_salt = Base64()
+    key_check_iterations = serializers.IntegerField()
+    is_active = serializers.BooleanField()
+    created_at = Instant()
+    rotated_at = Instant(allow_null=True)
 
 
 def key_version(row: KeyVersion, *, shows_check: bool = False) -> dict[str, Any]:
-    """An item of the key history: never the key. shows_check: tell the proof of a client's key,
-    by which clients know which key they need."""
-    check = {}
-    if shows_check and row.is_client_managed:
-        check["key_check"] = _base64(master_key.unwrap_proof(row))
-    return {
-        "version": str(row.version),
-        "managed": row.managed,
-        **check,
-        "key_check_salt": _base64(row.key_check_salt),
-        "key_check_iterations": row.key_check_iterations,
-        "is_active": row.is_active,
-        "created_at": instant(row.created_at),
-        "rotated_at": instant(row.rotated_at),
-    }
+    """shows_check: tell the proof of a client's key, by which clients know which key they need."""
+    shown = KeyVersionItem.show(row)
+    if not (shows_check and row.is_client_managed):
+        return shown
+    check = {"key_check": _base64(master_key.unwrap_proof(row))}
+    return {"version": shown["version"], "managed": shown["managed"], **check, **shown}
 
 
 def progress(of: Progress | None) -> dict[str, int] | None:
@@ -201,18 +268,20 @@ def progress(of: Progress | None) -> dict[str, int] | None:
     return {"done": of.done, "total": of.total, "remaining": of.remaining}
 
 
-def rotated_key(row: KeyVersion) -> dict[str, Any]:
-    attributes = {
-        "id": row.ulid,
-        "project_id": ulid.to_text(row.project_id),
-        "version": str(row.version),
-        "is_active": row.is_active,
-        "created_at": instant(row.created_at),
-        "managed": row.managed,
-        "key_check_salt": _base64(row.key_check_salt),
-        "key_check_iterations": row.key_check_iterations,
-    }
-    return _resource("encryption-keys", row.ulid, attributes)
+class RotatedKeyResource(Resource):
+    type_name = "encryption-keys"
+
+    id = serializers.CharField(source="ulid")
+    project_id = Ulid()
+    version = serializers.CharField()
+    is_active = serializers.BooleanField()
+    created_at = Instant()
+    managed = serializers.CharField()
+    key_check_salt = Base64()
+    key_check_iterations = serializers.IntegerField()
+
+
+rotated_key = RotatedKeyResource.show
 
 
 def key_descriptor(row: KeyVersion, key: str | None) -> dict[str, Any]:
@@ -231,27 +300,40 @@ def key_descriptor(row: KeyVersion, key: str | None) -> dict[str, Any]:
     return descriptor
 
 
-def api_key(row: ApiKey) -> dict[str, Any]:
+class ScopeItem(Shape):
+    permission = serializers.CharField()
+    project = serializers.CharField()
+    target = serializers.CharField(required=False)
+    environment = serializers.CharField(required=False)
+
+
+class CreatorItem(Shape):
+    """Clients read the id as a number."""
+
+    id = serializers.IntegerField(source="number")
+    name = serializers.CharField(source="get_full_name")
+
+
+class ApiKeyItem(Shape):
     """Flat. Of the token only the prefix, which every token of the organization shares."""
-    return {
-        "id": row.ulid,
-        "name": row.name,
-        "token_prefix": row.token_prefix,
-        "fingerprint": row.fingerprint,
-        "abilities": row.abilities,
-        "scoped_permissions": row.scopes,
-        "inherit_parents": row.inherit_parents,
-        "expires_at": instant(row.expires_at),
-        "last_used_at": instant(row.last_used_at),
-        "last_used_ip": row.last_used_ip,
-        "rotated_at": instant(row.rotated_at),
-        "created_by": (
-            {"id": row.created_by.number, "name": row.created_by.get_full_name()}
-            if row.created_by
-            else None
-        ),
-        **_times(row),
-    }
+
+    id = serializers.CharField(source="ulid")
+    name = serializers.CharField()
+    token_prefix = serializers.CharField()
+    fingerprint = serializers.CharField()
+    abilities = serializers.ListField(child=serializers.CharField())
+    scoped_permissions = ScopeItem(source="scopes", many=True)
+    inherit_parents = serializers.BooleanField()
+    expires_at = Instant(allow_null=True)
+    last_used_at = Instant(allow_null=True)
+    last_used_ip = serializers.CharField(allow_null=True)
+    rotated_at = Instant(allow_null=True)
+    created_by = CreatorItem(allow_null=True)
+    created_at = Instant()
+    updated_at = Instant()
+
+
+api_key = ApiKeyItem.show
 
 
 def level(opened: Opened) -> dict[str, Any]:
@@ -281,22 +363,37 @@ def content(row: Secret | SecretVersion) -> str:
     return blobs.to_text(row.content)
 
 
-def secret_version(row: SecretVersion, locked_reason: str | None) -> dict[str, Any]:
+class AuthorItem(Shape):
+    """Who wrote a version, as the version keeps it; null where nobody is known."""
+
+    id = serializers.IntegerField(source="author_number")
+    name = serializers.CharField(source="author_name")
+
+    def to_representation(self, row: SecretVersion) -> Any:
+        return None if row.author_number is None else super().to_representation(row)
+
+
+class SecretVersionResource(Resource):
     """What the list of versions says: no content. Wants `is_client_encrypted` annotated."""
-    has_author = row.author_number is not None
-    attributes = {
-        "action": row.action,
-        "size_bytes": row.size_bytes,
-        "is_client_encrypted": row.is_client_encrypted,  # type: ignore[attr-defined]
-        "encryption_key_version": str(row.key_version),
-        "key_version": str(row.key_version),
-        "created_at": instant(row.created_at),
-        "created_by": {"id": row.author_number, "name": row.author_name} if has_author else None,
-        "metadata": row.metadata,
-        "locked": locked_reason is not None,
-        "locked_reason": locked_reason,
-    }
-    return _resource("secret-versions", str(row.number), attributes)
+
+    type_name, key = "secret-versions", "number"
+
+    action = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+    is_client_encrypted = serializers.BooleanField()
+    encryption_key_version = serializers.CharField(source="key_version")
+    key_version = serializers.CharField()
+    created_at = Instant()
+    created_by = AuthorItem(source="*", allow_null=True)
+    metadata = serializers.JSONField()
+    locked = serializers.BooleanField(default=False)
+    locked_reason = serializers.CharField(default=None, allow_null=True)
+
+
+def secret_version(row: SecretVersion, locked_reason: str | None) -> dict[str, Any]:
+    shown = SecretVersionResource.show(row)
+    shown["attributes"] |= {"locked": locked_reason is not None, "locked_reason": locked_reason}
+    return shown
 
 
 def place(level: Level) -> dict[str, Any]:

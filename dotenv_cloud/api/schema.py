@@ -7,9 +7,11 @@ from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
 
 from audit.export.formats import FORMATS
 from audit.questions.filters import EntryFilter
+from dotenv_cloud.api import resources
 
 Handler = Callable[..., Any]
 
@@ -36,6 +38,48 @@ def _resource(**attributes: Any) -> dict[str, Any]:
     return _object(type=_TEXT, id=_TEXT, attributes=_object(**attributes))
 
 
+def shape_of(shape: type[resources.Shape]) -> dict[str, Any]:
+    """The schema of what a serializer of `resources` answers."""
+    described = _shape(shape())
+    if issubclass(shape, resources.Resource):
+        return _object(type=_TEXT, id=_TEXT, attributes=described)
+    return described
+
+
+def _shape(field: serializers.Field[Any, Any, Any, Any]) -> dict[str, Any]:
+    described = _shape_of_value(field)
+    return {**described, "nullable": True} if field.allow_null else described
+
+
+def _shape_of_value(field: serializers.Field[Any, Any, Any, Any]) -> dict[str, Any]:
+    match field:
+        case serializers.ListSerializer() | serializers.ListField():
+            assert field.child is not None
+            return _array(_shape(field.child))
+        case serializers.Serializer():
+            parts = field.fields.items()
+            return {
+                "type": "object",
+                "properties": {name: _shape(part) for name, part in parts},
+                "required": [name for name, part in parts if not _may_be_missing(part)],
+            }
+        case serializers.JSONField():
+            return {"type": "object", "additionalProperties": True}
+        case serializers.BooleanField():
+            return _FLAG
+        case serializers.IntegerField():
+            return _NUMBER
+        case serializers.DateTimeField():
+            return _TIME
+        case serializers.CharField():
+            return _TEXT
+    raise TypeError(f"no schema is known for {type(field).__name__}")
+
+
+def _may_be_missing(field: serializers.Field[Any, Any, Any, Any]) -> bool:
+    return not field.required and field.default is serializers.empty
+
+
 _META = _object(
     **{"current_page": _NUMBER, "from": _MAYBE_NUMBER, "last_page": _NUMBER},
     per_page=_NUMBER,
@@ -58,61 +102,12 @@ def _page(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 _TIMES = {"created_at": _TIME, "updated_at": _TIME}
-_ORGANIZATION = _resource(
-    ulid=_TEXT,
-    name=_TEXT,
-    slug=_TEXT,
-    status=_TEXT,
-    plan_name=_TEXT,
-    history_retention_days=_MAYBE_NUMBER,
-    member_key_retrieve=_FLAG,
-    **_TIMES,
-)
-_MEMBER = _resource(user_id=_TEXT, email=_TEXT, name=_TEXT, role=_TEXT, groups=_TEXTS, **_TIMES)
-_INVITATION = _resource(
-    email=_TEXT, role=_TEXT, expires_at=_TIME, accepted_at=_MAYBE_TIME, **_TIMES
-)
-_PROJECT = _resource(
-    ulid=_TEXT,
-    organization_id=_TEXT,
-    name=_TEXT,
-    slug=_TEXT,
-    description=_TEXT,
-    secret_format=_TEXT,
-    encryption_type=_TEXT,
-    storage_mode=_TEXT,
-    has_secrets=_FLAG,
-    secret_count=_NUMBER,
-    target_count=_NUMBER,
-    environment_count=_NUMBER,
-    metadata={"type": "object", "additionalProperties": True},
-    secret_versioning=_FLAG,
-    history_policy=_TEXT,
-    history_retention_days=_MAYBE_NUMBER,
-    strict_encryption=_FLAG,
-    **_TIMES,
-)
-_TARGET = _resource(
-    ulid=_TEXT,
-    project_id=_TEXT,
-    name=_TEXT,
-    slug=_TEXT,
-    description=_TEXT,
-    environment_count=_NUMBER,
-    secret_count=_NUMBER,
-    **_TIMES,
-)
-_ENVIRONMENT = _resource(
-    ulid=_TEXT,
-    project_id=_TEXT,
-    target_id=_TEXT,
-    name=_TEXT,
-    slug=_TEXT,
-    description=_TEXT,
-    status=_TEXT,
-    is_production=_FLAG,
-    **_TIMES,
-)
+_ORGANIZATION = shape_of(resources.OrganizationResource)
+_MEMBER = shape_of(resources.MemberResource)
+_INVITATION = shape_of(resources.InvitationResource)
+_PROJECT = shape_of(resources.ProjectResource)
+_TARGET = shape_of(resources.TargetResource)
+_ENVIRONMENT = shape_of(resources.EnvironmentResource)
 _LEVEL = _object(encrypted=_FLAG, content=_TEXT, source=_TEXT, id=_TEXT)
 _LEVELS = {"type": "object", "additionalProperties": _LEVEL}
 _VARIABLES = {"type": "object", "additionalProperties": _TEXT}
@@ -142,53 +137,10 @@ _SECRETS_META = _object(
     action=_TEXT,
     hierarchy={"type": "object", "additionalProperties": _TEXT},
 )
-_SECRET_VERSION = _resource(
-    action=_TEXT,
-    size_bytes=_NUMBER,
-    is_client_encrypted=_FLAG,
-    encryption_key_version=_TEXT,
-    key_version=_TEXT,
-    created_at=_TIME,
-    created_by={**_object(id=_NUMBER, name=_TEXT), "nullable": True},
-    metadata={"type": "object", "additionalProperties": True},
-    locked=_FLAG,
-    locked_reason=_MAYBE_TEXT,
-)
+_SECRET_VERSION = shape_of(resources.SecretVersionResource)
 _PLACE: dict[str, Any] = {"path": _TEXT, "path_ids": _TEXTS}
-_VERSION = _object(
-    version=_TEXT,
-    managed=_TEXT,
-    key_check_salt=_TEXT,
-    key_check_iterations=_NUMBER,
-    is_active=_FLAG,
-    created_at=_TIME,
-    rotated_at=_MAYBE_TIME,
-)
-_SCOPE = {
-    "type": "object",
-    "properties": {
-        "permission": _TEXT,
-        "project": _TEXT,
-        "target": _TEXT,
-        "environment": _TEXT,
-    },
-    "required": ["permission", "project"],
-}
-_API_KEY = _object(
-    id=_TEXT,
-    name=_TEXT,
-    token_prefix=_TEXT,
-    fingerprint=_TEXT,
-    abilities=_TEXTS,
-    scoped_permissions=_array(_SCOPE),
-    inherit_parents=_FLAG,
-    expires_at=_MAYBE_TIME,
-    last_used_at=_MAYBE_TIME,
-    last_used_ip=_MAYBE_TEXT,
-    rotated_at=_MAYBE_TIME,
-    created_by={**_object(id=_NUMBER, name=_TEXT), "nullable": True},
-    **_TIMES,
-)
+_VERSION = shape_of(resources.KeyVersionItem)
+_API_KEY = shape_of(resources.ApiKeyItem)
 _WHO = _object(type=_TEXT, id=_MAYBE_TEXT, label=_TEXT)
 _ENTRY = _resource(
     id=_TEXT,
@@ -275,18 +227,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ),
     "RotatedKey": _object(
         message=_TEXT,
-        data=_object(
-            key=_resource(
-                id=_TEXT,
-                project_id=_TEXT,
-                version=_TEXT,
-                is_active=_FLAG,
-                created_at=_TIME,
-                managed=_TEXT,
-                key_check_salt=_TEXT,
-                key_check_iterations=_NUMBER,
-            )
-        ),
+        data=_object(key=shape_of(resources.RotatedKeyResource)),
     ),
     "Secrets": _object(data=_SECRETS, meta=_SECRETS_META),
     # The key, and with `raw` a flat object of strings: what it is depends on what was asked.
