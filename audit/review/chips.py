@@ -11,7 +11,7 @@ from django.http import QueryDict
 
 from audit.models import Entry
 from audit.questions import periods
-from audit.questions.bar.telling import tell_period
+from audit.questions.bar.describing import tell_period
 from audit.questions.bar.vocabulary import LABELS
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter

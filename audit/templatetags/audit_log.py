@@ -15,7 +15,7 @@ from audit.entry import differences, field_changes, sentences, user_agents
 from audit.entry.as_json import rfc3339
 from audit.models import Entry
 from audit.questions import bar
-from audit.questions.bar import telling
+from audit.questions.bar import describing as telling
 from audit.questions.counting import Count
 from audit.review import grouping, time_zones
 from audit.review.rows_html import Rows

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from audit.questions import periods
 from audit.questions.bar import checking, words
 from audit.questions.bar.compilation import Compilation
-from audit.questions.bar.telling import as_text
+from audit.questions.bar.describing import as_text
 from audit.questions.bar.tokens import read
 from audit.questions.bar.vocabulary import CHANGES
 from audit.questions.periods import TIMES

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 
 from audit.questions import periods
 from audit.questions.bar.compilation import Compilation
-from audit.questions.bar.telling import tell, tell_period
+from audit.questions.bar.describing import tell, tell_period
 from audit.questions.bar.tokens import quoted
 from audit.questions.filters import EntryFilter
 from audit.questions.periods import TIMES
