@@ -1,4 +1,4 @@
-"""What a line of the list tells of an update."""
+"""What a line of the list says of an update: which fields changed, from what to what."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from audit.models import Entry
 
 SHORT = 40
-MOST_MOVES = 3
+MOST_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Move:
+class FieldChange:
     """A field that went from one value to another, as text."""
 
     name: str
@@ -22,31 +22,31 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Moves:
+class FieldChanges:
     """Some values whole, other fields by name."""
 
-    shown: list[Move]
+    shown: list[FieldChange]
     others: list[str]
 
 
-def of(entry: Entry) -> Moves:
+def of(entry: Entry) -> FieldChanges:
     """The short values that an update changed. What came or went has nothing to compare with."""
     if entry.action in ("create", "delete") or not entry.changes:
-        return Moves([], [])
+        return FieldChanges([], [])
     pairs = entry.recorded_changes
     every = [
-        Move(name, as_text(before), as_text(after))
+        FieldChange(name, as_text(before), as_text(after))
         for name, (before, after) in pairs.items()
         if before is not None or after is not None
     ]
     has_before = any(before is not None for before, _ in pairs.values())
     has_after = any(after is not None for _, after in pairs.values())
     if pairs and not (has_before and has_after):
-        return Moves([], [])
-    shown = [move for move in every if len(move.before) <= SHORT and len(move.after) <= SHORT]
-    shown = shown[:MOST_MOVES]
-    told = {move.name for move in shown}
-    return Moves(shown, [name for name in entry.changes if name not in told])
+        return FieldChanges([], [])
+    short = [one for one in every if len(one.before) <= SHORT and len(one.after) <= SHORT]
+    shown = short[:MOST_SHOWN]
+    named = {change.name for change in shown}
+    return FieldChanges(shown, [name for name in entry.changes if name not in named])
 
 
 def as_text(recorded: Any) -> str:

@@ -29,7 +29,7 @@ _LAST = uuid.UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True)
-class Places:
+class ChangedRanges:
     """Where the newest changes of some fields are.
 
     condition: what an entry above `edge` fulfils if it changed one of the fields. edge: down to
@@ -42,14 +42,14 @@ class Places:
     condition: Q
     edge: uuid.UUID | None
     from_here: Q = Q()
-    """All that this and older places are among."""
+    """All that this and older ones are among."""
     reaching: tuple[Range, ...] = ()
     """Those that go on below the edge."""
 
-    def below(self, start: uuid.UUID) -> Places:
+    def below(self, start: uuid.UUID) -> ChangedRanges:
         return of_fields(self.organization, self.fields, self.using, start)
 
-    def older(self) -> Places:
+    def older(self) -> ChangedRanges:
         """Where those from the edge down are."""
         assert self.edge is not None
         return of_fields(self.organization, self.fields, self.using, self.edge, self.reaching)
@@ -61,7 +61,7 @@ def of_fields(
     using: str,
     start: uuid.UUID | None = None,
     reaching: Sequence[Range] = (),
-) -> Places:
+) -> ChangedRanges:
     """Where `organization`'s entries changed one of `fields`, as of now.
 
     start: no newer ones are asked for. reaching: what an earlier answer had of it.
@@ -97,7 +97,7 @@ def of_fields(
     if edge is not None:
         condition &= Q(id__gt=edge)
     goes_on = tuple((first, last) for first, last in ranges if edge is not None and first <= edge)
-    return Places(organization, fields, using, condition, edge, from_here, goes_on)
+    return ChangedRanges(organization, fields, using, condition, edge, from_here, goes_on)
 
 
 Note = tuple[uuid.UUID, uuid.UUID, int]

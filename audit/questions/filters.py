@@ -21,7 +21,7 @@ from django.db.models import Q, QuerySet
 from audit import policy
 from audit.models import Entry
 from audit.questions import fields, name_index, periods
-from audit.questions.field_index import Places, of_fields
+from audit.questions.field_index import ChangedRanges, of_fields
 from audit.questions.fields import suggest
 from audit.questions.querysets import Branch, EntryQuerySet, Streams, any_of, of_requests
 from organizations import clock, ulid
@@ -265,30 +265,30 @@ class EntryFilter(django_filters.FilterSet):
         if self.errors:
             return queryset.none()
         conditions = self._conditions(self.form.cleaned_data)
-        places = self._places(queryset)
-        if places and places.edge is None:
-            conditions["places"] = places.condition
+        changed_ranges = self._changed_ranges(queryset)
+        if changed_ranges and changed_ranges.edge is None:
+            conditions["changed_ranges"] = changed_ranges.condition
         found = queryset.filter(*conditions.values())
         leading = next((name for name in _LEADING if name in conditions), None)
         branches = self._branches(leading) if leading else ()
         assert isinstance(found, EntryQuerySet)
         assert isinstance(queryset, EntryQuerySet)
         keys = sum(len(branch.keys) for branch in branches)
-        has_one_plan = places is None and _is_read_by(leading, conditions)
+        has_one_plan = changed_ranges is None and _is_read_by(leading, conditions)
         if leading and 1 < keys <= MOST_STREAMS:
             others = [each for name, each in conditions.items() if name != leading]
             rest = queryset.filter(*others)
             assert isinstance(rest, EntryQuerySet)
             found.streams = Streams(rest, conditions[leading], branches, has_one_plan)
         found.since, found.until = map(_floor, self.period)
-        found.places = places
+        found.changed_ranges = changed_ranges
         is_by_time = not conditions.keys() & _WITH_AN_INDEX
-        found.is_by_time = is_by_time and places is not None
+        found.is_by_time = is_by_time and changed_ranges is not None
         if len(queryset.visible_organizations) == 1:
             found.has_one_plan = has_one_plan and keys == (1 if leading else 0)
         return found
 
-    def _places(self, queryset: QuerySet[Entry]) -> Places | None:
+    def _changed_ranges(self, queryset: QuerySet[Entry]) -> ChangedRanges | None:
         """Where to look for changed fields, in one organization; many share no order of ids."""
         fields = self.form.cleaned_data["field"]
         assert isinstance(queryset, EntryQuerySet)

@@ -17,7 +17,7 @@ from django.db.models.expressions import RawSQL
 
 from audit.ledger import replica
 from audit.questions import tenant_scope
-from audit.questions.field_index import MOST_ROUNDS, Places
+from audit.questions.field_index import MOST_ROUNDS, ChangedRanges
 from organizations import clock, permissions, ulid
 from organizations.models import User
 
@@ -156,7 +156,7 @@ class EntryQuerySet(models.QuerySet[Any]):
     """A quicker way to the first entries of just this queryset. One made of it has none: the
     streams would not know what it adds."""
 
-    places: Places | None = None
+    changed_ranges: ChangedRanges | None = None
     """Where the newest of just this queryset are, if that is known."""
 
     has_one_plan = False
@@ -238,8 +238,8 @@ class EntryQuerySet(models.QuerySet[Any]):
         self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None
     ) -> list[Any]:
         is_descending = order.startswith("-")
-        if is_descending and self.places and self.places.edge:
-            return self._first_in_places(bound, limit, start)
+        if is_descending and self.changed_ranges and self.changed_ranges.edge:
+            return self._first_in_ranges(bound, limit, start)
         edge = _edge(start, is_descending=is_descending)
         if edge is None:
             return self._first(bound, order, limit)
@@ -251,16 +251,16 @@ class EntryQuerySet(models.QuerySet[Any]):
         # A statement that differs in its limit would be prepared for each.
         return found + self._first(bound & far, order, limit)[: limit - len(found)]
 
-    def _first_in_places(self, bound: models.Q, limit: int, start: uuid.UUID | None) -> list[Any]:
-        assert self.places is not None
-        places = self.places if start is None else self.places.below(start)
+    def _first_in_ranges(self, bound: models.Q, limit: int, start: uuid.UUID | None) -> list[Any]:
+        assert self.changed_ranges is not None
+        ranges = self.changed_ranges if start is None else self.changed_ranges.below(start)
         found: list[Any] = []
         for _ in range(MOST_ROUNDS):
-            found += self._first(bound & places.condition, "-id", limit - len(found))
-            if len(found) == limit or places.edge is None:
+            found += self._first(bound & ranges.condition, "-id", limit - len(found))
+            if len(found) == limit or ranges.edge is None:
                 return found
-            places = places.older()
-        rest = bound & places.from_here
+            ranges = ranges.older()
+        rest = bound & ranges.from_here
         return found + self._first(rest, "-id", limit - len(found))
 
     def _first(self, bound: models.Q, order: str, limit: int) -> list[Any]:

@@ -1,6 +1,7 @@
-"""The floor of a log: where retention removed entries, told to whoever asks for what lies below.
+"""The retention boundary of a log: where retention removed entries, for who asks for what lies
+before it.
 
-Read as the application's role, within the tenant scope: each organization has a floor of its own.
+Read as the application's role, within the tenant scope: each organization has its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from audit.questions.periods import Period
 
 
 @dataclass(frozen=True)
-class Floor:
+class Boundary:
     """Below `before`, only each resource's first and last change is left in the log; the rest is
     in archives, of which `manifest` names the newest. `entries` in `archives` of the months asked
     for."""
@@ -55,8 +56,8 @@ class Floor:
         )
 
 
-def reached(organizations: Collection[uuid.UUID], period: Period) -> dict[uuid.UUID, Floor]:
-    """The floors that a question for `period` reaches below. Within their tenant scope."""
+def reached(organizations: Collection[uuid.UUID], period: Period) -> dict[uuid.UUID, Boundary]:
+    """The boundaries that a question for `period` reaches beyond. Within their tenant scope."""
     if not organizations:
         return {}
     with connections[replica.database()].cursor() as cursor:
@@ -70,7 +71,7 @@ def reached(organizations: Collection[uuid.UUID], period: Period) -> dict[uuid.U
             " ORDER BY organization_id, until DESC, removed_at DESC",
             [list(organizations), *(period.since,) * 2, *(period.until,) * 2],
         )
-        return {row[0]: Floor(*row[1:]) for row in cursor.fetchall()}
+        return {row[0]: Boundary(*row[1:]) for row in cursor.fetchall()}
 
 
 def removals(organizations: Collection[uuid.UUID], using: str = "default") -> int:
@@ -83,6 +84,6 @@ def removals(organizations: Collection[uuid.UUID], using: str = "default") -> in
         return int(cursor.fetchone()[0])
 
 
-def below(organization_id: uuid.UUID, period: Period) -> Floor | None:
-    """The floor of one organization's log, if a question for `period` reaches below it."""
+def below(organization_id: uuid.UUID, period: Period) -> Boundary | None:
+    """The boundary of one organization's log, if a question for `period` reaches beyond it."""
     return reached([organization_id], period).get(organization_id)

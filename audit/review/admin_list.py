@@ -211,7 +211,7 @@ class EntryList(ChangeList):
         return replica.as_of()
 
     @property
-    def floors(self) -> Iterator[tuple[str, retention_boundary.Floor]]:
+    def floors(self) -> Iterator[tuple[str, retention_boundary.Boundary]]:
         """Each organization with the floor that the question reaches below."""
         organizations = self.asked_organizations
         found = retention_boundary.reached([o.pk for o in organizations], self.asked.period)

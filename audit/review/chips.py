@@ -11,7 +11,7 @@ from django.http import QueryDict
 
 from audit.models import Entry
 from audit.questions import periods
-from audit.questions.bar.describing import tell_period
+from audit.questions.bar.describing import describe_period
 from audit.questions.bar.vocabulary import LABELS
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter
@@ -93,4 +93,4 @@ def _exact(name: str, text: str, now: dt.datetime, zone: dt.tzinfo) -> str:
         period = periods.read(name, text, now, zone)
     except periods.UnknownPeriodError:
         return ""  # the filter says so
-    return tell_period(period, zone)
+    return describe_period(period, zone)

@@ -54,7 +54,7 @@ def _exists(entry: Entry, name: str) -> bool | None:
     return True if getattr(entry, name) else False if references.is_gone(entry, name) else None
 
 
-def _floor_notes(found: retention_boundary.Floor | None, page: paging.Page) -> list[str]:
+def _floor_notes(found: retention_boundary.Boundary | None, page: paging.Page) -> list[str]:
     """Told where it is reached: what is missing from last year surprises nobody who reads the
     newest entries."""
     if found is None or (page.next_cursor and page.entries[-1].time >= found.before):

@@ -77,7 +77,8 @@ CREATE TABLE audit_label (
 CREATE INDEX audit_label_id ON audit_label (organization_id, id);
 
 -- Which fields the entries of each block of a log changed, and between which ids: a block is 1024
--- numbers. Asked by audit/questions/field_index.py. Retention leaves it alone: a place may hold nothing any more.
+-- numbers. Asked by audit/questions/field_index.py. Retention leaves it alone: a range
+-- may hold nothing any more.
 CREATE TABLE audit_field (
     organization_id uuid NOT NULL,
     field text NOT NULL,
@@ -86,7 +87,7 @@ CREATE TABLE audit_field (
     last_id uuid NOT NULL,
     PRIMARY KEY (organization_id, field, block)
 ) WITH (fillfactor = 70);
-CREATE INDEX audit_field_place ON audit_field (organization_id, field, last_id DESC);
+CREATE INDEX audit_field_last ON audit_field (organization_id, field, last_id DESC);
 
 -- Where sealing stands. One row.
 CREATE TABLE audit_sealing (

@@ -1,4 +1,4 @@
-"""Keeping what `EntryFilter` takes of a compiled question, and telling it."""
+"""Keeping what `EntryFilter` takes of a compiled question, and describing it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from django.core.exceptions import ValidationError
 
 from audit.questions import periods
 from audit.questions.bar.compilation import Compilation
-from audit.questions.bar.describing import tell, tell_period
+from audit.questions.bar.describing import describe, describe_period
 from audit.questions.bar.tokens import quoted
 from audit.questions.filters import EntryFilter
 from audit.questions.periods import TIMES
 
 
 def check(made: Compilation) -> None:
-    """Keep what `EntryFilter` takes, and tell it; move the rest to what is unknown."""
+    """Keep what `EntryFilter` takes, and describe it; move the rest to what is unknown."""
     for name, values in list(made.params.items()):
         if name in TIMES:
             kept = _check_time(made, name, values)
         else:
             kept = [value for value in values if _is_valid(made, name, value)]
             if kept:
-                made.understood.append(tell(name, kept))
+                made.understood.append(describe(name, kept))
         if kept:
             made.params[name] = kept
         else:
@@ -39,7 +39,7 @@ def _check_time(made: Compilation, name: str, values: Sequence[str]) -> list[str
             made.unknown.append(f"{name}:{quoted(value)}: give one {name} only")
         else:
             kept.append(value)
-            made.understood.append(tell_period(period, made.zone))
+            made.understood.append(describe_period(period, made.zone))
     return kept
 
 

@@ -31,19 +31,19 @@ def as_text(params: Mapping[str, Sequence[str]]) -> str:
     return " ".join(parts)
 
 
-def tell(name: str, values: Sequence[str]) -> str:
+def describe(name: str, values: Sequence[str]) -> str:
     bare = name.removeprefix("exclude_")
     return f"{'not ' if bare != name else ''}{LABELS[bare]} {' or '.join(values)}"
 
 
-def tell_period(period: periods.Period, zone: dt.tzinfo) -> str:
-    """Exact instants, as a clock on the reader's wall shows them."""
-    parts = [f"from {tell_instant(period.since, zone)}"] if period.since else []
-    parts += [f"to before {tell_instant(period.until, zone)}"] if period.until else []
+def describe_period(period: periods.Period, zone: dt.tzinfo) -> str:
+    """Exact instants, in the reader's time zone."""
+    parts = [f"from {describe_instant(period.since, zone)}"] if period.since else []
+    parts += [f"to before {describe_instant(period.until, zone)}"] if period.until else []
     return f"{' '.join(parts)} ({zone})"
 
 
-def tell_instant(moment: dt.datetime, zone: dt.tzinfo) -> str:
+def describe_instant(moment: dt.datetime, zone: dt.tzinfo) -> str:
     """Tue 24 Nov 2026 03:31:28 +01:00."""
     local = moment.astimezone(zone)
     offset = local.strftime("%z")
