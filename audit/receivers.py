@@ -13,6 +13,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.db.models import Model
 from django.dispatch import receiver
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 from audit import policy
 from audit.capture import refusals, words
@@ -123,6 +124,10 @@ def record_use(sender: type[Model], token: Model, is_first: bool, **kwargs: Any)
 
 @receiver(access_denied)
 def collect_refusal(
-    request: Any, status: int, reason: str, organization_id: uuid.UUID | None, **kwargs: Any
+    request: HttpRequest | Request,
+    status: int,
+    reason: str,
+    organization_id: uuid.UUID | None,
+    **kwargs: Any,
 ) -> None:
     refusals.collect(request, status, reason, organization_id)

@@ -10,9 +10,7 @@ from uuid import UUID
 from django.http import QueryDict
 
 from audit.models import Entry
-from audit.questions import periods
-from audit.questions.bar.describing import describe_period
-from audit.questions.bar.vocabulary import LABELS
+from audit.questions import bar, periods
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter
 from audit.questions.periods import TIMES
@@ -57,7 +55,7 @@ def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
             for position in POSITION:
                 rest.pop(position, None)
             yield Chip(
-                name if name in TIMES else LABELS[bare],
+                name if name in TIMES else bar.LABELS[bare],
                 value,
                 f"{path}?{rest.urlencode()}",
                 _exact(name, value, asked.now, asked.zone),
@@ -93,4 +91,4 @@ def _exact(name: str, text: str, now: dt.datetime, zone: dt.tzinfo) -> str:
         period = periods.read(name, text, now, zone)
     except periods.UnknownPeriodError:
         return ""  # the filter says so
-    return describe_period(period, zone)
+    return bar.describe_period(period, zone)

@@ -15,7 +15,6 @@ from audit.entry import differences, field_changes, sentences, user_agents
 from audit.entry.as_json import rfc3339
 from audit.models import Entry
 from audit.questions import bar
-from audit.questions.bar import describing
 from audit.questions.counting import Count
 from audit.review import grouping, time_zones
 from audit.review.rows_html import Rows
@@ -66,7 +65,7 @@ def zone_name(context: template.Context) -> str:
 @register.simple_tag(takes_context=True)
 def clock_now(context: template.Context) -> str:
     """This moment in the reader's time zone, with its offset."""
-    return describing.describe_instant(clock.now(), _zone(context))
+    return bar.describe_instant(clock.now(), _zone(context))
 
 
 def _zone(context: template.Context) -> dt.tzinfo:

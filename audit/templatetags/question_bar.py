@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from django import template
 
-from audit.questions.bar.phrases import FORMS
+from audit.questions import bar
 
 register = template.Library()
 
 
 @register.simple_tag
 def question_forms() -> Sequence[str]:
-    """A question of each form, the shape that people remember."""
-    return [form.example for form in FORMS]
+    return bar.examples()

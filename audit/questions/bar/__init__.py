@@ -4,8 +4,8 @@
     who deleted the production environment last tuesday?
 
 `name:value` is a parameter, `-name:value` its exclusion. Bare words are times, `by` somebody, one
-of the forms of `forms.py`, or else words with one meaning and text to look for. What was not
-understood is said.
+of the forms of `phrases.py`, or else words with one meaning and text to look for. What was not
+understood is said. This is the room's one door; what is behind it is nobody else's.
 """
 
 from __future__ import annotations
@@ -17,13 +17,26 @@ from zoneinfo import ZoneInfo
 from audit.questions import periods
 from audit.questions.bar import checking, words
 from audit.questions.bar.compilation import Compilation
-from audit.questions.bar.describing import as_text
+from audit.questions.bar.completion import complete
+from audit.questions.bar.describing import as_text, describe_instant, describe_period
+from audit.questions.bar.phrases import FORMS
 from audit.questions.bar.tokens import read
-from audit.questions.bar.vocabulary import CHANGES
+from audit.questions.bar.vocabulary import CHANGES, LABELS
 from audit.questions.periods import TIMES
 from organizations import clock
 
-__all__ = ["CHANGES", "LONGEST_QUESTION", "Question", "as_text", "compile"]
+__all__ = [
+    "CHANGES",
+    "LABELS",
+    "LONGEST_QUESTION",
+    "Question",
+    "as_text",
+    "compile",
+    "complete",
+    "describe_instant",
+    "describe_period",
+    "examples",
+]
 
 LONGEST_QUESTION = 1000
 
@@ -36,6 +49,11 @@ class Question:
     params: dict[str, list[str]]
     understood: list[str]
     unknown: list[str]
+
+
+def examples() -> list[str]:
+    """A question of each form, the shape that people remember."""
+    return [form.example for form in FORMS]
 
 
 def compile(
