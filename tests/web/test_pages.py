@@ -37,8 +37,8 @@ def pages(acme: Organization, owner: User, entries: Entries) -> list[str]:
     """The address of every page, with something on each."""
     environment = EnvironmentFactory.create(target__project__organization=acme)
     level = Level(environment.target.project, environment.target, environment)
-    for _ in range(2):
-        SecretFactory.create(level=level)
+    for plaintext in (b"A=1", b"A=2"):
+        SecretFactory.create(level=level, plaintext=plaintext)
     version = SecretVersion.objects.get()
     member = MembershipFactory.create(organization=acme, role="developer")
     key = ApiKeyFactory.create(organization=acme).api_key
