@@ -602,7 +602,7 @@ class Action:
 ACTIONS: tuple[Action, ...] = (
     Action("create", "created", context=("plaintext_upload", "legacy_derivation")),
     Action("update", "updated", context=("plaintext_upload", "legacy_derivation", "no_backup")),
-    Action("delete", "deleted", Severity.WARNING, ("no_backup",)),
+    Action("delete", "deleted", Severity.WARNING, ("no_backup", "api_keys", "count", "heir")),
     Action("restore", "restored", Severity.NOTICE, ("version", "legacy_derivation")),
     Action("purge", "purged", Severity.WARNING),
     Action("grant", "granted permissions to", Severity.NOTICE),
@@ -622,7 +622,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("reset_password", "asked to reset the password of", Severity.NOTICE),
     Action("invite", "invited", Severity.NOTICE),
     Action("join", "joined as", Severity.NOTICE),
-    Action("leave", "left", Severity.NOTICE),
+    Action("leave", "left", Severity.NOTICE, ("api_keys", "count", "heir")),
     Action("access", "was refused", Severity.WARNING, ("status", "named")),
     Action("view", "viewed", context=("filters", "entry")),
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),

@@ -52,6 +52,16 @@ def revoke(access_token: AccessToken) -> None:
     access_token.delete()
 
 
+@transaction.atomic
+def end_all(user: User) -> int:
+    """End the tokens of somebody whose password was changed: whoever knew the old one may have made
+    them. How many there were."""
+    tokens_of_user = list(AccessToken.objects.select_for_update().filter(user=user).order_by("pk"))
+    for token in tokens_of_user:
+        token.delete()
+    return len(tokens_of_user)
+
+
 def recognize(token: str, **asked: Expression) -> AccessToken | None:
     """The access token that `token` is, expired or not, with its person; None when there is none.
     asked: what else to look up meanwhile, as attributes of it."""

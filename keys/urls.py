@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from keys.views import api_keys, custody, levels, projects, rotation, secret_versions
+from keys.views import api_keys, custody, levels, members, projects, rotation, secret_versions
 
 PROJECT = "projects/<str:project>"
 TARGET = f"{PROJECT}/targets/<str:target>"
@@ -32,6 +32,7 @@ urlpatterns = [
     path(f"{TARGET}/versions", secret_versions.history, name="target_versions"),
     path(f"{ENVIRONMENT}/versions", secret_versions.history, name="environment_versions"),
     path("versions/<int:version>", secret_versions.version, name="version"),
+    path("members/<str:member>", members.member, name="member"),
     path("api-keys", api_keys.api_key_list, name="api_keys"),
     path("api-keys/new", api_keys.create_api_key, name="create_api_key"),
     path("api-keys/<str:api_key>", api_keys.api_key, name="api_key"),

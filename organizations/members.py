@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -164,14 +165,17 @@ def change_role(membership: Membership, role: str, *, granter: Grant) -> Members
 
 
 @transaction.atomic
-def remove(membership: Membership, *, granter: Grant | None = None) -> None:
-    """End a membership. `granter` None: the member leaves of their own accord."""
+def remove(
+    membership: Membership, *, granter: Grant | None = None, facts: Mapping[str, Any] | None = None
+) -> None:
+    """End a membership; `keys.leaving` also decides about the API keys. `granter` None: the member
+    leaves of their own accord. facts: what else was decided, to be recorded with it."""
     membership = _locked(membership)
     _refuse_last_owner(membership)
     if granter is not None:
         _refuse_more_than_held(membership.role, granter)
     permissions.revoke_all(membership)
-    with act(Verb.LEAVE if granter is None else Verb.DELETE):
+    with act(Verb.LEAVE if granter is None else Verb.DELETE, **(facts or {})):
         membership.delete()
 
 

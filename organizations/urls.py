@@ -11,7 +11,6 @@ urlpatterns = [
     path("settings", views.settings, name="settings"),
     path("settings/delete", views.delete, name="delete_organization"),
     path("members", views.member_list, name="members"),
-    path("members/<str:member>", views.member, name="member"),
     path(
         "invitations/<str:invitation>/withdraw",
         views.withdraw_invitation,

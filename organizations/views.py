@@ -109,7 +109,7 @@ def member_list(request: OrganizationRequest) -> HttpResponse:
     if request.method == "POST":
         require(request, "member:create")
         if form.is_valid() and _invite(request, form):
-            return _to_members(request)
+            return to_members(request)
     memberships = _memberships(request).order_by("user__email", "id")
     invitations = Invitation.objects.filter(
         organization=request.organization, accepted_at=None
@@ -149,52 +149,7 @@ def _invite(request: OrganizationRequest, form: InviteForm) -> bool:
     return True
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@organization_page("member:read")
-def member(request: OrganizationRequest, member: str) -> HttpResponse:
-    """Change the role of a member, or remove them; both after this page has asked."""
-    membership = _membership(request, member)
-    is_self = membership.user_id == request.user.pk
-    # A POST of nothing is a form too: an unbound one takes no errors.
-    given = request.POST if request.method == "POST" else None
-    form = RoleForm(given, initial={"role": membership.role})
-    if request.method == "POST":
-        action = request.POST.get("action")
-        try:
-            if action == "role":
-                require(request, "member:update")
-                if form.is_valid() and _change_role(request, membership, form):
-                    return _to_members(request)
-            elif action in ("leave", "remove") and not request.POST.get("sure"):
-                form.add_error(None, "Tick the box to confirm.")
-            elif action == "leave" and is_self:
-                members.remove(membership)
-                messages.success(request, f"You left {isolated(request.organization.name)}.")
-                return redirect("home")
-            elif action == "remove":
-                require(request, "member:delete")
-                members.remove(membership, granter=request.grant)
-                messages.success(request, f"{membership.user} was removed.")
-                return _to_members(request)
-            else:
-                form.add_error(None, "Choose what to do.")
-        except ValidationError as error:
-            form.refuse(request, error)
-    return render(
-        request,
-        "organizations/member.html",
-        {
-            "section": "members",
-            "membership": membership,
-            "abilities": sorted(permissions.abilities_of(membership.user, request.organization)),
-            "is_self": is_self,
-            "form": form,
-        },
-        status=422 if form.errors else 200,
-    )
-
-
-def _change_role(request: OrganizationRequest, membership: Membership, form: RoleForm) -> bool:
+def change_role(request: OrganizationRequest, membership: Membership, form: RoleForm) -> bool:
     try:
         members.change_role(membership, form.cleaned_data["role"], granter=request.grant)
     except ValidationError as error:
@@ -215,10 +170,10 @@ def withdraw_invitation(request: OrganizationRequest, invitation: str) -> HttpRe
         raise Http404("There is no such invitation.")
     members.withdraw(found, granter=request.grant)
     messages.success(request, f"The invitation of {found.email} was withdrawn.")
-    return _to_members(request)
+    return to_members(request)
 
 
-def _membership(request: OrganizationRequest, reference: str) -> Membership:
+def find_membership(request: OrganizationRequest, reference: str) -> Membership:
     key = ulid.parse_or_none(reference) or ulid.NIL
     found: Membership | None = _memberships(request).filter(pk=key).first()
     if found is None:
@@ -231,5 +186,5 @@ def _memberships(request: OrganizationRequest) -> QuerySet[Membership]:
     return permissions.with_groups(here, request.organization)
 
 
-def _to_members(request: OrganizationRequest) -> HttpResponse:
+def to_members(request: OrganizationRequest) -> HttpResponse:
     return redirect("members", organization=request.organization.slug)

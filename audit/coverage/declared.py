@@ -92,9 +92,10 @@ _UPDATE_ENVIRONMENT = records("update environment")
 _UPDATE_API_KEY = records("update api_key")
 _UPDATE_ORGANIZATION = records("update organization")
 _CHANGE_ROLE = ("update membership", "grant user", "revoke user")
+_KEYS_OF_LEAVER = ("update api_key", "delete api_key")
 _GONE_MEMBER = ("delete membership", "leave membership", "revoke user")
 _RESET = records("reset_password user", note="if the account exists")
-_CHANGE_PASSWORD = records("change_password user")
+_CHANGE_PASSWORD = records("change_password user", "delete access_token")
 _SIGN_IN = records("sign_in user", "access endpoint", note="failed ones too; 429 as refused")
 
 _ORGANIZATION = "/api/v1/organizations/{organization}"
@@ -147,7 +148,9 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     "/profile/tokens/new": {"GET": _FORM, "POST": records("create access_token")},
     "/profile/tokens/{access_token}/revoke": {"POST": records("delete access_token")},
-    "/profile/leave/{membership}": {"POST": records("leave membership", "revoke user")},
+    "/profile/leave/{membership}": {
+        "POST": records("leave membership", "revoke user", "update api_key")
+    },
     "/password/reset/{uidb64}/{token}": {
         "GET": _FORM,
         "POST": _CHANGE_PASSWORD,
@@ -188,7 +191,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/members": {"GET": _MEMBERS, "POST": records("invite invitation")},
     f"{_PAGE}/members/{{member}}": {
         "GET": _MEMBERS,
-        "POST": records(*_CHANGE_ROLE, *_GONE_MEMBER[:2]),
+        "POST": records(*_CHANGE_ROLE, *_GONE_MEMBER[:2], *_KEYS_OF_LEAVER),
     },
     f"{_PAGE}/invitations/{{invitation}}/withdraw": {"POST": records("delete invitation")},
     f"{_PAGE}/projects": {"GET": _SETTINGS},
@@ -265,7 +268,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_ORGANIZATION}/members/{{member}}": {
         "GET": _MEMBERS,
         "PATCH": records(*_CHANGE_ROLE),
-        "DELETE": records("delete membership", "revoke user"),
+        "DELETE": records("delete membership", "revoke user", *_KEYS_OF_LEAVER),
     },
     # API: projects, targets, environments
     "/api/v1/{organization}/projects": {

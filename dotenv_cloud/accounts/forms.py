@@ -15,6 +15,7 @@ from audit import context
 from audit.capture.events import TO_EACH_ORGANIZATION, record, record_once_a_minute
 from audit.policy import Result
 from audit.review import time_zones
+from keys import access_tokens
 from organizations import labels, limits
 from organizations.emails import canonical
 from organizations.models import Membership, User
@@ -98,8 +99,11 @@ class ChangePasswordForm(auth_forms.PasswordChangeForm):
     """Says what is being done, so that the entry can."""
 
     def save(self, commit: bool = True) -> Any:
-        with transaction.atomic(), act(Verb.CHANGE_PASSWORD):
-            return super().save(commit)
+        with transaction.atomic():
+            with act(Verb.CHANGE_PASSWORD):
+                user = super().save(commit)
+            access_tokens.end_all(user)
+            return user
 
 
 class ResetPasswordForm(auth_forms.PasswordResetForm):
@@ -129,8 +133,11 @@ class ResetPasswordForm(auth_forms.PasswordResetForm):
 
 class SetPasswordForm(auth_forms.SetPasswordForm):
     def save(self, commit: bool = True) -> Any:
-        with transaction.atomic(), act(Verb.CHANGE_PASSWORD):
-            return super().save(commit)
+        with transaction.atomic():
+            with act(Verb.CHANGE_PASSWORD):
+                user = super().save(commit)
+            access_tokens.end_all(user)
+            return user
 
 
 class JoinForm(forms.Form):

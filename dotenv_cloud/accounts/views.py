@@ -31,8 +31,9 @@ from audit.context import Actor
 from audit.policy import ActorType
 from audit.review import time_zones
 from dotenv_cloud.accounts import forms
-from keys import access_tokens
+from keys import access_tokens, leaving
 from keys.forms import AccessTokenForm
+from keys.leaving import KeysOfLeaver
 from keys.models import AccessToken
 from organizations import limits, members, permissions, ulid
 from organizations.emails import canonical
@@ -220,16 +221,18 @@ def leave(request: PersonRequest, membership: str) -> HttpResponse:
     if found is None:
         raise Http404("You have no such membership.")
     name, error = found.organization.name, ""
+    count = 0
     if not request.POST.get("sure"):
         error = f"Tick the box to confirm that you leave {isolated(name)}."
     else:
         try:
-            members.remove(found)
+            count = leaving.remove(found, KeysOfLeaver.HAND_OVER)
         except ValidationError as refused:
             error = f"{isolated(name)}: {' '.join(refused.messages)}"
     if error:
         return _show_profile(request, _profile_form(request), 422, error)
-    messages.success(request, f"You left {isolated(name)}.")
+    keys = f" The {count} API keys you made are an owner's now." if count else ""
+    messages.success(request, f"You left {isolated(name)}.{keys}")
     return redirect("profile")
 
 

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from dotenv_cloud.api import errors
 from keys.abilities import MOST_ABILITIES, MOST_SCOPES
 from keys.client_keys import ClientKey
+from keys.leaving import KeysOfLeaver
 from organizations import roles
 from organizations.models import Project
 
@@ -184,6 +185,12 @@ class MemberBody(serializers.Serializer):
 
 class MemberChange(serializers.Serializer):
     role = RoleField()
+
+
+class LeavingBody(serializers.Serializer):
+    """What becomes of the API keys that a member made: handed over, unless they are revoked."""
+
+    api_keys = serializers.ChoiceField(list(KeysOfLeaver), required=False)
 
 
 class TextField(serializers.CharField):

@@ -11,6 +11,8 @@ from rest_framework.response import Response
 from dotenv_cloud.api import bodies, errors, paging, resources
 from dotenv_cloud.api.base import ApiView, data, no_content
 from dotenv_cloud.api.schema import described
+from keys import leaving
+from keys.leaving import KeysOfLeaver
 from organizations import creation, members, permissions, ulid
 from organizations.models import Membership, Organization, User
 from organizations.roles import Role
@@ -143,9 +145,15 @@ class OneMember(ApiView):
         members.change_role(self._membership(member), body["role"], granter=self.principal.grant)
         return data(resources.member(self._membership(member)))
 
-    @described("Remove a member", status=204)
+    @described("Remove a member", body=bodies.LeavingBody, status=204)
     def delete(self, request: Request, organization: str, member: str) -> Response:
-        members.remove(self._membership(member), granter=self.principal.grant)
+        body = bodies.read(request, bodies.LeavingBody)
+        leaving.remove(
+            self._membership(member),
+            KeysOfLeaver(body.get("api_keys") or KeysOfLeaver.HAND_OVER),
+            granter=self.principal.grant,
+            heir=self.principal.person,
+        )
         return no_content()
 
     def _membership(self, reference: str) -> Membership:

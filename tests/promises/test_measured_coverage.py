@@ -69,6 +69,8 @@ BY_OTHER_TESTS = {
     # Acts of which only the facts are recorded: tests/promises/test_secrets.py.
     ("keys/secrets.py", "store"),
     ("keys/secrets.py", "delete"),
+    # A command: tests/web/test_leaving.py.
+    ("dotenv_cloud/management/commands/changepassword.py", "handle"),
     # What no request does: tests/promises/test_completeness.py.
     ("keys/master_key.py", "rewrap_all"),
 }

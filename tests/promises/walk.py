@@ -132,6 +132,7 @@ def make_scene() -> Scene:
             secrets.store(level, f"TOKEN={number}", author=SYSTEM)
     new_member = partial(MembershipFactory.create, organization=organization)
     membership = new_member(role="developer")
+    ApiKeyFactory.create(organization=organization, name="left", created_by=membership.user)
     assign_perm("audit:read", Group.objects.create(name="operators"), organization)
     issued = ApiKeyFactory.create(organization=organization, name="deploy", created_by=owner)
     calling = ApiKeyFactory.create(organization=organization, name="caller", created_by=owner)
@@ -444,8 +445,8 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("POST", f"{_PAGE}/members"): [Sent({"email": "friend@example.org", "role": "member"})],
     ("POST", f"{_PAGE}/members/{{member}}"): [
         Sent({"action": "role", "role": "auditor"}),
-        Sent({"action": "remove", **_SURE}),
-        Sent({"action": "leave", **_SURE}, by="member"),
+        Sent({"action": "remove", "api_keys": "revoke", **_SURE}),
+        Sent({"action": "leave", "api_keys": "hand_over", **_SURE}, by="member"),
     ],
     ("POST", f"{_PAGE}/new-project"): [Sent({"name": "Another", "secret_format": "env"})],
     ("POST", f"{_PROJECT}/change"): [Sent({**_RENAMED, "history_policy": "keep"})],
@@ -486,6 +487,7 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("PATCH", _API_PAGE): [Sent(_JSON)],
     ("PUT", _API_PAGE): [Sent(_JSON)],
     ("POST", f"{_API_PAGE}/members"): [Sent({"email": "friend@example.org", "role": "member"})],
+    ("DELETE", f"{_API_PAGE}/members/{{member}}"): [Sent(), Sent({"api_keys": "revoke"})],
     ("PATCH", f"{_API_PAGE}/members/{{member}}"): [Sent({"role": "auditor"})],
     ("POST", f"{_API}/projects"): [
         Sent(_NODE),
