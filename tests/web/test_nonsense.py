@@ -51,8 +51,8 @@ def fields_of(page: str) -> dict[str, str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_form_crashes(page: str, acme: Organization, owner: User, browser: Browser) -> None:
     level = LevelFactory.create(project__organization=acme)
-    for _ in range(2):
-        SecretFactory.create(level=level)
+    for plaintext in (b"A=1", b"A=2"):
+        SecretFactory.create(level=level, plaintext=plaintext)
     key = ApiKeyFactory.create(organization=acme, abilities=["secret:read"]).api_key
     address = page.format(key=key.ulid, version=SecretVersion.objects.get().number)
     client = browser(owner)

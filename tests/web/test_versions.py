@@ -204,8 +204,8 @@ def test_a_version_of_another_organization_is_not_found(
     other: Organization, acme: Organization, owner: User, browser: Browser
 ) -> None:
     theirs = Level(ProjectFactory.create(organization=other))
-    SecretFactory.create(level=theirs)
-    SecretFactory.create(level=theirs)
+    SecretFactory.create(level=theirs, plaintext=b"A=1")
+    SecretFactory.create(level=theirs, plaintext=b"A=2")
     client = browser(owner)
     for number in (SecretVersion.objects.get().number, 2**70):
         assert client.get(f"/o/acme/versions/{number}").status_code == 404

@@ -120,8 +120,8 @@ def test_things_of_another_organization_are_not_found_in_one_s_own(
     acme: Organization, other: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     theirs = Level(ProjectFactory.create(organization=other, name="Theirs"))
-    for _ in range(2):
-        SecretFactory.create(level=theirs)
+    for plaintext in (b"A=1", b"A=2"):
+        SecretFactory.create(level=theirs, plaintext=plaintext)
     EnvironmentFactory.create(target__project=theirs.project)
     version = SecretVersion.objects.get()
     key = ApiKeyFactory.create(organization=other).api_key
