@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import errors
 
 from organizations import clock, ulid
 
@@ -43,6 +45,17 @@ class LedgerIsBusyError(RuntimeError):
     """Somebody else works on the ledger's partitions, or reads it all the time."""
 
 
+class SessionIsSharedError(LedgerIsBusyError):
+    """The connection goes through a pooler that gives a session to whoever sends a transaction."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database is reached through a pooler that shares sessions between transactions"
+            " (PgBouncer's pool_mode = transaction or statement): a lock taken there locks out"
+            " nobody; give the server's own address, or a pool with pool_mode = session"
+        )
+
+
 # -- Advisory locks
 
 
@@ -56,10 +69,44 @@ class Lock(enum.IntEnum):
 
 
 def take(lock: Lock, using: str) -> bool:
-    """Whether the session has the lock now. It keeps it until it releases it or ends."""
+    """Whether the session has the lock now. It keeps it until it releases it or ends.
+
+    Raises SessionIsSharedError where a session is not the connection's own.
+    """
+    _refuse_pooler(using)
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [int(lock)])
         return bool(cursor.fetchone()[0])
+
+
+def _refuse_pooler(using: str) -> None:
+    """A pooler by transactions has the sessions, and lends them out: the one that this connection
+    had is the next that another gets, or this one gets another the next time."""
+    ours = connections[using]
+    before = _process(ours)
+    other = ours.copy()
+    try:
+        is_lent = _process(other, "BEGIN") == before
+        # While the other holds the session that it got.
+        is_lent = is_lent or any(_process(ours) != before for _ in range(3))
+    except OperationalError as error:
+        # By statements: it has no transactions at all.
+        if not isinstance(error.__cause__, errors.ProtocolViolation):
+            raise
+        is_lent = True
+    finally:
+        other.close()
+    if is_lent:
+        raise SessionIsSharedError
+
+
+def _process(connection: BaseDatabaseWrapper, first: str = "") -> int:
+    """The server's process that answers."""
+    with connection.cursor() as cursor:
+        if first:
+            cursor.execute(first)
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
 
 
 @contextmanager

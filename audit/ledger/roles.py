@@ -1,7 +1,8 @@
 """What each of the three database roles may do; granted anew after each `migrate`.
 
 Owner: made the tables. Application: reads and writes the domain, inserts named columns into the
-inbox, reads entries through row-level security. Sealer: moves entries from inbox to ledger.
+inbox, reads entries through row-level security. Sealer: calls the owner's functions that move
+entries from inbox to ledger, and has no right to any table.
 
 Rights are given to tables that the policy page lists, and to those of the log. Others, which other
 software may have in the same schema, are left as they are.
@@ -62,6 +63,7 @@ def grant(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_flush_repeats() FROM PUBLIC")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_enter_sealing(text) FROM PUBLIC")
+        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_seal(integer) FROM PUBLIC")
         cursor.execute("REVOKE EXECUTE ON FUNCTION audit_state(integer) FROM PUBLIC")
         cursor.execute(
             "REVOKE EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz)"
@@ -117,11 +119,7 @@ def _grant_log(cursor: object, role: str) -> None:
 
 
 _SEALER = (
-    "GRANT SELECT, DELETE ON audit_inbox, audit_left TO {role}",
-    "GRANT SELECT, INSERT ON audit_ledger TO {role}",
-    "GRANT SELECT, INSERT, UPDATE ON audit_log, audit_subject, audit_count, audit_field,"
-    " audit_sealing TO {role}",
-    "GRANT SELECT, INSERT ON audit_label TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_seal(integer) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_flush_repeats() TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_enter_sealing(text) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz) TO {role}",

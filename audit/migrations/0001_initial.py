@@ -13,6 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 import organizations.clock
 import organizations.ulid
 from audit.capture import triggers
+from audit.ledger import sealing
 
 SQL = Path(__file__).parent / "sql"
 
@@ -23,8 +24,16 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
         [owner] = cursor.fetchone()
         sealer = settings.DATABASES["sealer"]["USER"]
         for file in sorted(SQL.glob("*.sql")):
-            sql = file.read_text().replace("{owner}", owner).replace("{sealer}", sealer)
-            cursor.execute(sql.replace("{row_actions}", triggers.row_actions()))
+            sql = file.read_text()
+            for name, value in {
+                "owner": owner,
+                "sealer": sealer,
+                "row_actions": triggers.row_actions(),
+                "field_block": str(sealing.FIELD_BLOCK),
+                "longest_field_name": str(sealing.LONGEST_FIELD_NAME),
+            }.items():
+                sql = sql.replace(f"{{{name}}}", value)
+            cursor.execute(sql)
 
 
 class Migration(migrations.Migration):

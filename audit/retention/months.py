@@ -68,7 +68,11 @@ def only_run() -> Iterator[None]:
             raise RetentionError(
                 f"{role} does not own the ledger; set DATABASE_OWNER_URL to the owner's role"
             )
-    if not partitions.take(Lock.RETENTION, OWNER):
+    try:
+        has_lock = partitions.take(Lock.RETENTION, OWNER)
+    except partitions.SessionIsSharedError as error:
+        raise RetentionError(str(error)) from None
+    if not has_lock:
         raise BusyError("another run of retention is at work on this database")
     try:
         yield

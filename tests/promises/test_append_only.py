@@ -73,6 +73,8 @@ def insert(columns: str, values: str) -> str:
         "SET ROLE dotenv_sealer",
         "SELECT audit_flush_repeats()",
         "SELECT audit_enter_sealing('x')",
+        "SELECT audit_seal(1)",
+        "SELECT audit_move('0', '1')",
         "SELECT audit_said()",
         "SELECT audit_last_name(gen_random_uuid(), 'user', gen_random_uuid())",
         "INSERT INTO audit_left (person_id, organization_id) VALUES (gen_random_uuid(), NULL)",
@@ -241,11 +243,72 @@ def test_time_and_transaction_of_an_entry_are_the_databases(
         "SELECT * FROM keys_keyversion",
         "UPDATE organizations_project SET name = 'x'",
         "DELETE FROM audit_log",
+        # Forging, back-dating and numbering in the ledger, and all that comes of it.
+        "INSERT INTO audit_ledger SELECT * FROM audit_ledger",
+        "INSERT INTO audit_ledger (id, seq) VALUES (audit_uuid7('2020-01-01'::timestamptz), 1)",
+        "INSERT INTO audit_ledger_default (id, seq) VALUES (audit_uuid7(), 1)",
+        "DELETE FROM audit_inbox",
+        "SELECT * FROM audit_inbox",
+        "SELECT * FROM audit_ledger",
+        "UPDATE audit_log SET size = size + 1",
+        "INSERT INTO audit_log VALUES (gen_random_uuid(), 1)",
+        "UPDATE audit_subject SET size = 0",
+        "INSERT INTO audit_label SELECT * FROM audit_label",
+        "UPDATE audit_field SET block = 0",
+        "UPDATE audit_count SET size = 0",
+        # The watermark, forwards or backwards.
+        "UPDATE audit_sealing SET lo = '9223372036854775807'",
+        "UPDATE audit_sealing SET lo = '0'",
+        "UPDATE audit_sealing SET system_identifier = 1",
+        "DELETE FROM audit_sealing",
+        "DELETE FROM audit_left",
+        "DELETE FROM audit_repeat",
+        "SELECT audit_move('0', '9223372036854775807')",
+        "SELECT audit_ensure_partitions('1000-01-01', now())",
+        "SELECT audit_ensure_partitions(now(), '9000-01-01')",
+        "SELECT audit_ensure_partitions(now(), 'infinity')",
+        "SET ROLE dotenv_owner",
+        "CREATE TEMPORARY TABLE audit_sealing (x int)",
     ],
 )
 def test_the_sealer_cannot(sealer_connection: Connection, statement: str) -> None:
     with pytest.raises(errors.InsufficientPrivilege):
         sealer_connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_the_sealer_has_no_right_to_any_table(superuser_connection: Connection) -> None:
+    rights = superuser_connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        " AND relkind IN ('r', 'p', 'v', 'S') AND CASE relkind WHEN 'S'"
+        " THEN has_sequence_privilege('dotenv_sealer', oid, 'USAGE, SELECT, UPDATE')"
+        " ELSE has_table_privilege('dotenv_sealer', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE,"
+        " REFERENCES, TRIGGER') OR has_any_column_privilege('dotenv_sealer', oid,"
+        " 'SELECT, INSERT, UPDATE, REFERENCES') END"
+    ).fetchall()
+    assert rights == []
+
+
+def test_the_sealer_calls_nothing_else_that_runs_as_the_owner(
+    superuser_connection: Connection,
+) -> None:
+    callable_by_it = superuser_connection.execute(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+        " AND has_function_privilege('dotenv_sealer', oid, 'EXECUTE') ORDER BY proname"
+    ).fetchall()
+    assert [name for (name,) in callable_by_it] == [
+        "audit_ensure_partitions",
+        "audit_enter_sealing",
+        "audit_flush_repeats",
+        "audit_seal",
+    ]
+
+
+@pytest.mark.parametrize("why", ["'because'", "NULL", "''"])
+def test_the_sealer_cannot_choose_what_is_said_of_sealing(
+    sealer_connection: Connection, why: str
+) -> None:
+    with pytest.raises(errors.CheckViolation):
+        sealer_connection.execute(f"SELECT audit_enter_sealing({why})")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,33 @@ def test_after_a_restore_everything_is_sealed_once(
     assert owner_connection.execute("SELECT incarnation FROM audit_sealing").fetchone() == (2,)
     assert_gapless(owner_connection)
     assert_every_change_has_its_entry(owner_connection, organization)
+
+
+def test_what_came_with_a_restore_is_counted(
+    organization: Organization, superuser_connection: Connection
+) -> None:
+    seal_everything()
+    ProjectFactory.create(organization=organization, name="Came with the dump")
+    [(waiting,)] = superuser_connection.execute("SELECT count(*) FROM audit_inbox").fetchall()
+    superuser_connection.execute("UPDATE audit_sealing SET system_identifier = 1")
+    said = StringIO()
+    call_command("seal", "--once", stdout=said)
+    assert f"Sealed {waiting} entr" in said.getvalue()
+
+
+def test_a_database_that_does_not_say_where_sealing_stands_says_so(
+    organization: Organization, superuser_connection: Connection, owner_connection: Connection
+) -> None:
+    superuser_connection.execute("DELETE FROM audit_sealing")
+    with pytest.raises(CommandError, match="audit_sealing has no row") as refused:
+        call_command("seal", "--once")
+    remedy = re.search(r"INSERT INTO audit_sealing \(.*?\) VALUES \(0\)", str(refused.value))
+    assert remedy is not None
+    owner_connection.execute(remedy[0])  # type: ignore[call-overload]
+    call_command("seal", "--once")
+    seal_everything()
+    assert owner_connection.execute("SELECT count(*) FROM audit_inbox").fetchone() == (0,)
+    assert_gapless(owner_connection)
 
 
 def test_a_month_without_a_partition_is_never_refused(

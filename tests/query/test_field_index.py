@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,12 +28,18 @@ ENTRIES = 600
 
 
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_blocks(monkeypatch: pytest.MonkeyPatch, owner_connection: Connection) -> Iterator[None]:
     """Blocks of four entries, of which ten are read at a time, and up to three ranges of them."""
     monkeypatch.setattr(field_index, "MOST", 10)
     monkeypatch.setattr(field_index, "MOST_RANGES", 3)
-    move = sealing._MOVE.replace(f"seq / {sealing.FIELD_BLOCK}", "seq / 4")
-    monkeypatch.setattr(sealing, "_MOVE", move)
+    [(move,)] = owner_connection.execute(
+        "SELECT pg_get_functiondef('audit_move'::regproc)"
+    ).fetchall()
+    smaller = move.replace(f"seq / {sealing.FIELD_BLOCK}", "seq / 4")
+    assert smaller != move
+    owner_connection.execute(smaller)
+    yield
+    owner_connection.execute(move)
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ class Command(BaseCommand):
                     f" {len(merged.span.partitions)} partitions; the ledger was locked for"
                     f" {merged.locked * 1000:.0f} ms."
                 )
+        except partitions.SessionIsSharedError as error:
+            raise CommandError(f"{error}.") from None
         except (packing.PackerIsBusyError, partitions.LedgerIsBusyError) as error:
             raise CommandError(f"{error}; wait until it has ended") from None
         if not count:

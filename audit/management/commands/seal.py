@@ -66,6 +66,8 @@ class Command(BaseCommand):
             except sealing.SealerIsBusyError as error:
                 if not wait:
                     raise CommandError(f"{error}; stop it first or use --wait") from None
+            except partitions.SessionIsSharedError as error:
+                raise CommandError(f"{error}.") from None
             except OperationalError:
                 if not wait:
                     raise
@@ -77,7 +79,10 @@ class Command(BaseCommand):
         sealing.flush_repeats()
         total = 0
         while not self.stopping.is_set():
-            sealed = sealing.seal()
+            try:
+                sealed = sealing.seal()
+            except sealing.NoStateError as error:
+                raise CommandError(str(error)) from None
             total += sealed.entries
             if not sealed.is_behind:
                 break

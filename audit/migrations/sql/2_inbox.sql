@@ -48,6 +48,9 @@ CREATE POLICY audit_can_be_sealed ON audit_inbox AS RESTRICTIVE FOR INSERT WITH 
 CREATE INDEX audit_inbox_sealing ON audit_inbox (xid);
 -- Read backwards, as ids grow: each new one goes to the right edge.
 CREATE INDEX audit_inbox_page ON audit_inbox (organization_id, id);
+-- It has no key by which a subscriber would find what is sealed: without this, any publication that
+-- covers it (FOR ALL TABLES) makes PostgreSQL refuse the sealer's DELETE.
+ALTER TABLE audit_inbox REPLICA IDENTITY FULL;
 
 -- An entry kept as JSON, back as a row.
 CREATE FUNCTION audit_as_row(entry jsonb) RETURNS TABLE (
@@ -106,9 +109,14 @@ $$;
 
 -- Enter in the platform's own log that sealing began, or began anew after a restore.
 CREATE FUNCTION audit_enter_sealing(why text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF why IS NULL OR why NOT IN ('started', 'new_incarnation') THEN
+        RAISE EXCEPTION 'audit: sealing begins as started or new_incarnation, not as %', why
+            USING ERRCODE = 'check_violation';
+    END IF;
     INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
         resource_label, interface, context)
     VALUES ('00000000-0000-0000-0000-000000000000', 'system', session_user, 'seal', 'audit_log',
-        'all', 'command', jsonb_build_object('reason', why))
-$$;
+        'all', 'command', jsonb_build_object('reason', why));
+END $$;

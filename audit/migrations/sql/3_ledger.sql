@@ -111,9 +111,12 @@ END $$;
 
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_inbox
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
--- Sealing moves entries; nobody else takes one out.
+-- Sealing moves entries; nobody else takes one out: only what is the owner's and called by the
+-- sealer may.
 CREATE TRIGGER audit_only_sealing BEFORE DELETE ON audit_inbox
-    FOR EACH STATEMENT WHEN (current_user <> '{sealer}') EXECUTE FUNCTION audit_refuse();
+    FOR EACH STATEMENT WHEN (current_user <> '{owner}'
+        OR NOT pg_has_role(session_user, '{sealer}', 'USAGE'))
+    EXECUTE FUNCTION audit_refuse();
 -- A count of repetitions goes up, one by one.
 CREATE TRIGGER audit_only_counting BEFORE UPDATE OF repeats ON audit_repeat
     FOR EACH ROW WHEN (NEW.repeats <> OLD.repeats + 1) EXECUTE FUNCTION audit_refuse();
@@ -126,7 +129,8 @@ CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger_default
 
 -- Make the monthly partitions from the month of `since` to the month of `until`, those that are
 -- missing; returns how many it made. A month whose entries already lie in the default partition
--- stays there. Runs as the owner, for the sealer.
+-- stays there. Runs as the owner, for the sealer, which is kept from making so many that every
+-- question is slow.
 CREATE FUNCTION audit_ensure_partitions(since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -136,6 +140,11 @@ DECLARE
     past uuid;
     made integer := 0;
 BEGIN
+    IF NOT pg_has_role(session_user, current_user, 'USAGE')
+        AND (since < now() - interval '10 years' OR until > now() + interval '10 years') THEN
+        RAISE EXCEPTION 'audit: the sealer makes partitions up to ten years from now'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     FOR month IN SELECT generate_series(
         date_trunc('month', since AT TIME ZONE 'UTC'),
         date_trunc('month', until AT TIME ZONE 'UTC'), interval '1 month')

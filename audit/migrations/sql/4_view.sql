@@ -44,24 +44,19 @@ LANGUAGE sql STABLE PARALLEL SAFE
 
 CREATE POLICY audit_tenant_scope ON audit_inbox FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
-CREATE POLICY audit_sealing ON audit_inbox TO "{sealer}" USING (true);
 
 ALTER TABLE audit_ledger ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_ledger FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
-CREATE POLICY audit_sealing ON audit_ledger TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_label ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_label FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
-CREATE POLICY audit_sealing ON audit_label TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_field ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_field FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
-CREATE POLICY audit_sealing ON audit_field TO "{sealer}" USING (true) WITH CHECK (true);
 
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_log FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
-CREATE POLICY audit_sealing ON audit_log TO "{sealer}" USING (true) WITH CHECK (true);

@@ -94,6 +94,8 @@ CREATE TABLE audit_left (
     organization_id uuid NOT NULL
 );
 CREATE INDEX audit_left_person ON audit_left (person_id, xid);
+-- As the inbox.
+ALTER TABLE audit_left REPLICA IDENTITY FULL;
 
 -- Before the row goes: one statement may end a membership and change the person, in either order.
 CREATE FUNCTION audit_note_leaving() RETURNS trigger
