@@ -126,6 +126,14 @@ def networks(texts: list[str], variable: str) -> list[Network]:
     return found
 
 
+def one_of(text: str, variable: str, words: tuple[str, ...]) -> str:
+    """One of `words`, in any case, as it is written there; or empty."""
+    for word in ("", *words):
+        if text.strip().lower() == word.lower():
+            return word
+    raise ImproperlyConfigured(f"{variable} is {text!r}. Write {' or '.join(words)}.")
+
+
 def base_url(text: str, variable: str) -> str:
     """The service's own address: scheme and host, no more, as it is served at the root."""
     parts = urlsplit(text.strip())

@@ -314,6 +314,10 @@ RETENTION_DIRECTORY = Path(_retention_directory) if _retention_directory else No
 
 # Whose X-Forwarded-… headers are believed: those of nobody, unless named here.
 TRUSTED_PROXIES = environment.networks(env.list("TRUSTED_PROXIES", default=[]), "TRUSTED_PROXIES")
+# Which header they write; the other is then dropped, as it can only be the client's.
+PROXY_HEADER = environment.one_of(
+    env.str("PROXY_HEADER", default=""), "PROXY_HEADER", ("X-Forwarded-For", "Forwarded")
+)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # kept from proxies alone
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if PRODUCTION else 0)

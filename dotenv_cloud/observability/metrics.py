@@ -43,6 +43,13 @@ SECONDS = prometheus_client.Histogram(
     registry=None,
 )
 
+UNREADABLE_HEADERS = prometheus_client.Counter(
+    "dotenv_forwarding_headers_unreadable",
+    "Requests whose client is unknown, as a proxy's X-Forwarded-For or Forwarded is unreadable.",
+    ["header"],
+    registry=None,
+)
+
 
 def count(method: str, route: str, status: int, seconds: float) -> None:
     """Count an answer and its time, by the route's template, never by its path."""
@@ -59,6 +66,7 @@ def exposition() -> bytes:
     else:
         registry.register(REQUESTS)
         registry.register(SECONDS)
+        registry.register(UNREADABLE_HEADERS)
     registry.register(_OfDatabase())
     return prometheus_client.generate_latest(registry)
 
