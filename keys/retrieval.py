@@ -22,12 +22,17 @@ class Retrieved(NamedTuple):
 
 
 def retrieve(project: Project) -> Retrieved:
-    """The active version with its key. The reveal is announced first: if it cannot be recorded,
-    nothing is revealed. Raises NoActiveKeyError."""
+    """The active version with its key, as `reveal` does. Raises NoActiveKeyError."""
     version = active(project)
+    return Retrieved(version, reveal(version))
+
+
+def reveal(version: KeyVersion) -> str | None:
+    """The key of a version; None for a client-managed one. The reveal is announced first: if it
+    cannot be recorded, nothing is revealed."""
     facts = {"key_version": version.version}
     content_revealed.send(KeyVersion, verb=Verb.RETRIEVE, revealed=[(version, facts)])
-    return Retrieved(version, None if version.is_client_managed else master_key.unwrap(version))
+    return None if version.is_client_managed else master_key.unwrap(version)
 
 
 def active(project: Project) -> KeyVersion:

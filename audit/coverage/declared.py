@@ -83,9 +83,8 @@ _DELETE_ORGANIZATION = records(
 )
 
 
-_ROTATE = records(
-    "rotate key_version", "update key_version", "rotate secret", "rotate secret_version"
-)
+_ROTATED = ("rotate key_version", "update key_version", "rotate secret", "rotate secret_version")
+_ROTATE = records(*_ROTATED)
 _UPDATE_PROJECT = records("update project")
 _UPDATE_TARGET = records("update target")
 _UPDATE_ENVIRONMENT = records("update environment")
@@ -156,6 +155,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "POST": _CHANGE_PASSWORD,
         "PUT": _FORM,
     },
+    "/oauth/authorize": {"GET": nothing("says how to sign in; the same for everybody")},
     "/invitations/{token}": {
         "GET": nothing("to what one is invited"),
         "POST": records(
@@ -307,7 +307,9 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     f"{_PROJECT}/encryption-key/history": {"GET": _HISTORY},
     f"{_PROJECT}/encryption-key/rotate": {
-        "POST": _ROTATE,
+        "POST": records(
+            *_ROTATED, "retrieve key_version", note="retrieved by who may; before the key leaves"
+        ),
     },
     # API: secrets and their versions
     f"{_PROJECT}/secrets": _READING,

@@ -31,5 +31,6 @@ urlpatterns = [
         name="password_reset_confirm",
     ),
     path("password/reset/done", views.PasswordWasReset.as_view(), name="password_reset_complete"),
+    path("oauth/authorize", views.authorize, name="authorize"),
     path("invitations/<str:token>", views.invitation, name="invitation"),
 ]

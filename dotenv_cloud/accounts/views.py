@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, views
 from django.contrib.auth.decorators import login_required
@@ -151,6 +152,13 @@ class ChooseNewPassword(views.PasswordResetConfirmView):
 class PasswordWasReset(views.PasswordResetCompleteView):
     template_name = "accounts/message.html"
     extra_context = {"heading": "Your password was changed", "lead": "Sign in with the new one."}
+
+
+@require_http_methods(["GET", "HEAD"])
+def authorize(request: HttpRequest) -> HttpResponse:
+    """Where clients of the hosted product send a browser to sign in: what to do instead. Nothing
+    that they put in the address is shown or followed."""
+    return render(request, "accounts/authorize.html", {"base_url": settings.BASE_URL})
 
 
 @login_required

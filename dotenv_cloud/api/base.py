@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.utils.http import http_date
@@ -93,6 +95,7 @@ class ApiView(AtomicHandlers, APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.limited: limits.Limited | None = None
+        self._counted_in: str | None = None
         super().initial(request, *args, **kwargs)
         if not isinstance(request.user, Principal):
             raise errors.unauthenticated(errors.NO_CALLER)
@@ -109,7 +112,8 @@ class ApiView(AtomicHandlers, APIView):
             )
         self._require(self.abilities["GET" if method == "head" else method.upper()])
         if method in self.limit_scopes:
-            self._limit(self.limit_scopes[method])
+            self._counted_in = self.limit_scopes[method]
+            self._limit(self._counted_in)
 
     def _enter(self, reference: str | None) -> None:
         """Go to the organization of the path; one that is not the caller's is not there. What is
@@ -143,6 +147,8 @@ class ApiView(AtomicHandlers, APIView):
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> Any:
         finished = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+        if finished.status_code >= 400:
+            self._take_back()
         headers = dict(errors.HEADERS)
         limited: limits.Limited | None = getattr(self, "limited", None)
         if limited is not None:
@@ -152,6 +158,15 @@ class ApiView(AtomicHandlers, APIView):
         for name, value in headers.items():
             finished[name] = value
         return finished
+
+    def _take_back(self) -> None:
+        """What was refused does not count against a limit of its own, such as that of rotations."""
+        if getattr(self, "_counted_in", None) is None or self.limited is None:
+            return
+        with suppress(DatabaseError, InterfaceError):  # it may be why this is refused
+            limits.take_back(str(self._counted_in), str(self.principal.limited_as))
+        if self.limited.allowed:
+            self.limited = replace(self.limited, remaining=self.limited.remaining + 1)
 
     # -- Nodes
 

@@ -329,7 +329,9 @@ class WordOrFlagField(serializers.CharField):
 
 
 class RetrievalBody(LevelBody):
-    action = serializers.ChoiceField(("read", "decrypt", "key:retrieve"))
+    action = serializers.ChoiceField(
+        ("read", "decrypt", "key:retrieve"), required=False, allow_null=True, allow_blank=True
+    )
     filters = FiltersBody(required=False, allow_null=True)
     merge = WordOrFlagField(required=False, allow_null=True, allow_blank=True)
     raw = serializers.BooleanField(required=False)

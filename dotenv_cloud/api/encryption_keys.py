@@ -70,12 +70,16 @@ class KeyRotation(ApiView):
     @described("Rotate the key", body=bodies.RotationBody, answer="RotatedKey")
     def post(self, request: Request, organization: str, project: str) -> Response:
         body = bodies.read(request, bodies.RotationBody)
+        found = self.project()
         made = rotation.rotate(
-            self.project(),
+            found,
             history_policy=body.get("history_policy"),
             author=self.principal.author,
         )
+        # The answer is as good as GET, so it takes the same ability, and is entered as retrieved.
+        may_have_it = self.principal.may_inside("key:retrieve", found.pk)
+        key = retrieval.reveal(made) if may_have_it else None
         return data(
-            {"key": resources.rotated_key(made)},
+            {"key": resources.rotated_key(made, key)},
             message=f"The key was rotated; version {made.version} is active.",
         )

@@ -277,11 +277,19 @@ class RotatedKeyResource(Resource):
     is_active = serializers.BooleanField()
     created_at = Instant()
     managed = serializers.CharField()
-    key_check_salt = Base64()
+    key_check_salt = Base64(required=False)
     key_check_iterations = serializers.IntegerField()
 
 
-rotated_key = RotatedKeyResource.show
+def rotated_key(row: KeyVersion, key: str | None) -> dict[str, Any]:
+    """The version that a rotation made. Without `key` there is no salt either: a client that found
+    a salt beside no key would encrypt under a key that anybody can guess."""
+    shown = RotatedKeyResource.show(row)
+    if key is None:
+        del shown["attributes"]["key_check_salt"]
+    else:
+        shown["attributes"]["key"] = key
+    return shown
 
 
 def key_descriptor(row: KeyVersion, key: str | None) -> dict[str, Any]:

@@ -227,6 +227,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ),
     "RotatedKey": _object(
         message=_TEXT,
+        # Its attributes have `key` too, for who may retrieve it.
         data=_object(key=shape_of(resources.RotatedKeyResource)),
     ),
     "Secrets": _object(data=_SECRETS, meta=_SECRETS_META),

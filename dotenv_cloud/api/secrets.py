@@ -43,7 +43,7 @@ class Asked(NamedTuple):
         if raw and merge == "false":
             merge = "true"
         if (raw or merge != "false") and not decrypt:
-            raise _cannot_combine("merge and raw need decrypt=true: only plaintext has variables.")
+            raise _cannot_combine("merge and raw need plaintext: ask for decrypt.")
         return cls(decrypt, merge, raw)
 
     @classmethod
@@ -122,9 +122,16 @@ class Retrieval(SecretsView):
     @described("Retrieve secrets or the key", body=bodies.RetrievalBody, answer="Retrieved")
     def post(self, request: Request, organization: str) -> Any:
         body = bodies.read(request, bodies.RetrievalBody)
-        action = body["action"]
+        action = body.get("action") or "read"
         self.ability = action if action == "key:retrieve" else f"secret:{action}"
         self.also_require(self.ability)
+        asked = Asked.parse(
+            {
+                "decrypt": action == "decrypt",
+                "merge": body.get("merge"),
+                "raw": body.get("raw"),
+            }
+        )
         if action == "key:retrieve":
             project = self.project_called(body["project"], in_part=True)
             return encryption_keys.described_key(project)
@@ -132,20 +139,13 @@ class Retrieval(SecretsView):
         names, search = wanted.get("names") or [], wanted.get("search") or ""
         if action == "read" and (names or search):
             raise _cannot_combine("filters.names and filters.search need the action decrypt.")
-        asked = Asked.parse(
-            {
-                # There is nothing to merge in what only clients can open.
-                "merge": body.get("merge") if action == "decrypt" else None,
-                "decrypt": action == "decrypt",
-            }
-        )
         level = self.level(body["project"], body.get("target"), body.get("environment"))
         opened = self.read(level, asked, self.ability)
         if action == "decrypt":
             found = _filtered(_merged(level, opened), names, search)
         else:
             found = {one.level.name: blobs.to_text(one.secret.content) for one in opened}
-        if body.get("raw"):
+        if asked.raw:
             return Response(found)
         return _answer(request, level, opened, asked, action, secrets=found)
 

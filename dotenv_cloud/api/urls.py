@@ -41,11 +41,13 @@ def telemetry(request: HttpRequest) -> JsonResponse:
 
 @csrf_exempt
 def oauth(request: HttpRequest, **kwargs: str) -> JsonResponse:
+    """`error_description` is what RFC 6749 (5.2) has clients read, `message` what these show."""
+    reason = (
+        "There is no browser sign-in for programs here. Create an API key or an access token in the"
+        " web pages, and sign in with it: dotenv login --api-key"
+    )
     return JsonResponse(
-        {
-            "error": "unsupported_grant_type",
-            "error_description": "This server takes tokens that are made in the browser.",
-        },
+        {"error": "unsupported_grant_type", "error_description": reason, "message": reason},
         status=400,
         headers=errors.HEADERS,
     )

@@ -34,7 +34,9 @@ def rotate(request: OrganizationRequest, project: str) -> HttpResponse:
             error, status = _rotate(request, found, form.cleaned_data["history_policy"]), 409
         else:
             error, status = _too_often(request, limited), 429
-        if not error:
+        if error:  # what was refused does not count
+            limits.take_back("rotate", str(request.organization.pk))
+        else:
             return redirect("key_history", request.organization.slug, found.slug)
     return render(
         request,

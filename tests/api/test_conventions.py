@@ -64,6 +64,25 @@ def test_every_answer_carries_the_headers(api: Api, method: str, path: str, stat
     assert_headers(response)
 
 
+@pytest.mark.parametrize("path", ["/api/oauth/token", "/api/oauth/revoke"])
+def test_answers_to_oauth_say_what_to_do(api: Api, path: str) -> None:
+    body = api.post(path, {"grant_type": "authorization_code"}).json()
+    assert body["error"] == "unsupported_grant_type"
+    assert body["message"] == body["error_description"]
+    assert "dotenv login --api-key" in body["message"]
+
+
+def test_the_page_of_oauth_says_what_to_do(client: Any) -> None:
+    """Clients open it in a browser; it follows nothing that its address says."""
+    query = {"redirect_uri": "https://evil.example.org/callback", "state": "<script>"}
+    response = client.get("/oauth/authorize", query)
+    assert response.status_code == 200
+    assert "dotenv login --api-key" in response.content.decode()
+    assert "evil.example.org" not in response.content.decode()
+    assert "<script>" not in response.content.decode()
+    assert client.post("/oauth/authorize", query).status_code == 405
+
+
 def test_an_answer_without_a_body_carries_them_too(api: Api, shop: Project) -> None:
     response = api.delete("/{o}/shop")
     assert (response.status_code, response.content) == (204, b"")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dotenv_cloud.environment import Limit
 from keys import crypto, custody
 from keys.models import KeyVersion
 from organizations.grants import Scope
@@ -50,9 +51,14 @@ def test_the_key_is_a_document_inside_a_string_with_a_number_as_version(api: Api
     assert "key_check" not in found
 
 
-def test_rotation_makes_the_next_version_and_shows_no_key(api: Api, key: str) -> None:
+def test_rotation_makes_the_next_version_and_shows_its_key_to_who_may_retrieve_it(
+    api: Api, key: str, left_by: Callable[..., list[Any]]
+) -> None:
+    api.get("/user")
     before = described(api.get(key))
-    response = api.post(f"{key}/rotate")
+    answers: list[Any] = []
+    entered = left_by(lambda: answers.append(api.post(f"{key}/rotate")))
+    [response] = answers
     assert response.status_code == 200
     made = response.json()["data"]["key"]
     assert made["type"] == "encryption-keys"
@@ -60,10 +66,37 @@ def test_rotation_makes_the_next_version_and_shows_no_key(api: Api, key: str) ->
     assert made["attributes"]["is_active"] is True
     after = described(api.get(key))
     assert after["version"] == 2
-    assert after["key"] != before["key"]
-    assert after["key_check_salt"] != before["key_check_salt"]
-    for secret in (before["key"], after["key"]):
-        assert secret not in response.content.decode()
+    for name in ("key", "key_check_salt"):
+        assert after[name] != before[name]
+        assert made["attributes"][name] == after[name]
+    assert before["key"] not in response.content.decode()
+    [retrieved] = [entry for entry in entered if entry.action == "retrieve"]
+    assert (retrieved.type, retrieved.context["key_version"]) == ("key_version", 2)
+
+
+def test_who_may_not_retrieve_the_key_gets_no_salt_either_from_a_rotation(
+    api: Api, api_with: Callable[..., Api], key: str, left_by: Callable[..., list[Any]]
+) -> None:
+    """A salt beside no key would have clients encrypt under an empty one (contract T2)."""
+    rotator = api_with("key:rotate")
+    rotator.get("/user")
+    answers: list[Any] = []
+    entered = left_by(lambda: answers.append(rotator.post(f"{key}/rotate")))
+    attributes = answers[0].json()["data"]["key"]["attributes"]
+    assert attributes["version"] == "2"
+    assert not {"key", "key_check_salt"} & set(attributes)
+    assert "retrieve" not in {entry.action for entry in entered}
+    assert described(api.get(key))["key"] not in answers[0].content.decode()
+
+
+def test_a_key_narrowed_to_another_project_gets_none_from_a_rotation(
+    api_with: Callable[..., Api], acme: Organization, key: str
+) -> None:
+    other = ProjectFactory.create(organization=acme, name="Other")
+    scopes = [Scope("key:retrieve", other.pk)]
+    narrowed = api_with("key:retrieve", "key:rotate", scopes=scopes)
+    attributes = narrowed.post(f"{key}/rotate").json()["data"]["key"]["attributes"]
+    assert not {"key", "key_check_salt"} & set(attributes)
 
 
 def test_history_lists_the_active_version_first_and_no_key(api: Api, key: str) -> None:
@@ -152,6 +185,26 @@ def test_ten_rotations_an_hour(api: Api, key: str) -> None:
     assert (response.status_code, response.json()["error"]) == (429, "rate_limited")
     assert 3500 < int(response["Retry-After"]) <= 3601
     assert described(api.get(key))["version"] == 11
+
+
+def test_refused_rotations_do_not_count(
+    api: Api, api_with: Callable[..., Api], acme: Organization, key: str, settings: Any
+) -> None:
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "rotate": Limit(2, 3600)}
+    custody.to_clients(
+        (vault := ProjectFactory.create(organization=acme, name="Vault")), custody.offer(vault)
+    )
+    for refused in (
+        api.post(f"/{acme.slug}/vault/encryption-key/rotate"),
+        api.post(f"/{acme.slug}/nowhere/encryption-key/rotate"),
+        api.post(f"{key}/rotate", {"history_policy": "burn"}),
+        api.post(f"/{acme.slug}/my-app/secrets/rotate-client-keys", {}),
+    ):
+        assert refused.status_code in (400, 404, 422)
+        assert refused["X-RateLimit-Remaining"] == "2"
+    assert api_with("key:retrieve").post(f"{key}/rotate").status_code == 403
+    statuses = [api.post(f"{key}/rotate").status_code for _ in range(4)]
+    assert statuses == [200, 200, 429, 429]
 
 
 def test_the_policy_of_a_rotation_is_entered(

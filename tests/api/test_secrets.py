@@ -204,6 +204,30 @@ def test_retrieve_answers_by_action(api: Api, level: Level, legacy: str) -> None
     assert ("Deprecation" in raw) == bool(legacy)
 
 
+@pytest.mark.parametrize("action", [{}, {"action": None}, {"action": ""}])
+def test_retrieving_without_an_action_reads(
+    acme: Organization, level: Level, action: dict[str, Any]
+) -> None:
+    fill(level)
+    response = caller(acme, "secret:read").post("/{o}/secrets/retrieve", {**place(), **action})
+    assert response.json()["meta"]["action"] == "read"
+    assert set(response.json()["data"]["secrets"]) == set(LEVELS)
+    assert caller(acme, "secret:decrypt").post("/{o}/secrets/retrieve", place()).status_code == 403
+
+
+@pytest.mark.parametrize("action", [None, "read", "key:retrieve"])
+@pytest.mark.parametrize("more", [{"merge": "true"}, {"merge": "both"}, {"raw": True}])
+def test_merging_needs_plaintext_by_post_as_by_get(
+    api: Api, level: Level, action: str | None, more: dict[str, Any]
+) -> None:
+    fill(level)
+    response = api.post("/{o}/secrets/retrieve", {**place(), "action": action, **more})
+    assert (response.status_code, response.json()["error"]) == (
+        422,
+        "invalid_parameter_combination",
+    )
+
+
 def test_retrieving_needs_the_ability_of_the_action(acme: Organization, level: Level) -> None:
     reader = caller(acme, "secret:read")
     body = {**place(), "filters": {}}
