@@ -66,6 +66,16 @@ class Book:
         if self.current == name:
             self.current = next(iter(self.accounts), None)
 
+    def rename(self, name: str, new_name: str) -> None:
+        """The order of accounts stays: what is current after one is removed depends on it."""
+        self.accounts = {
+            account.name: account
+            for held in self.accounts.values()
+            for account in [replace(held, name=new_name) if held.name == name else held]
+        }
+        if self.current == name:
+            self.current = new_name
+
     def free_name(self, wanted: str, api_url: str, organization: Organization) -> str:
         """`wanted`, numbered when another server or organization has that name already."""
         name, number = wanted, 1

@@ -75,7 +75,7 @@ def list_command(
         if path or paths or with_paths:
             raise Failure(f"{resource.capitalize()} have no path.", Exit.USAGE)
         if resource == "accounts":
-            _print_accounts(format_)
+            print_accounts(format_)
         else:
             print_organizations(format_)
         return
@@ -183,7 +183,7 @@ def _is_current(row: dict[str, Any], current: str | None) -> bool:
     return current is not None and (current.upper() == row["ulid"] or current == row["slug"])
 
 
-def _print_accounts(format_: str) -> None:
+def print_accounts(format_: str) -> None:
     book = accounts.load(current_options().accounts_file)
     shown: list[dict[str, Any]] = [
         {

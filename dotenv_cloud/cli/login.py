@@ -1,4 +1,4 @@
-"""Signing in and out, and which account is used: `login`, `logout`, `status`, `account use`."""
+"""Signing in and out, and which account is used: `init`, `login`, `logout`, `status`, `account`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from typing import Any
 
 import click
 
-from dotenv_cloud.cli import accounts, output, session
+from dotenv_cloud.cli import accounts, listing, output, session
 from dotenv_cloud.cli.accounts import Account, Organization
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.options import Command, Group, Options, current_options, format_option
+from dotenv_cloud.cli.options import (
+    Command,
+    Group,
+    Options,
+    current_options,
+    force_option,
+    format_option,
+)
 
 
 @click.command("login", cls=Command)
@@ -87,10 +94,26 @@ def login(
         output.warn("DOTENV_API_KEY is set and goes before this account; unset it.")
 
 
+@click.command("init", cls=Command)
+@force_option
+@click.pass_context
+def init(context: click.Context, force: bool) -> None:
+    """Set up this command: asks for the server and an API key, and signs in.
+
+    Accounts that are there stay. No usage data is ever sent, so there is nothing to agree to.
+    """
+    current = accounts.load(current_options().accounts_file).current
+    if current:
+        output.note(f"You are signed in already; the current account is {current}.")
+        output.confirm("Sign in with another one?", force=force)
+    context.invoke(login)
+
+
 @click.command("logout", cls=Command)
 @click.argument("name", required=False, metavar="[ACCOUNT]")
 @click.option("--all", "all_accounts", is_flag=True, help="Forget every account.")
-def logout(name: str | None, all_accounts: bool) -> None:
+@click.option("-f", "--force", is_flag=True, help="Accepted; nothing is asked.")
+def logout(name: str | None, all_accounts: bool, force: bool) -> None:
     """Forget an account, the current one unless named.
 
     The key itself goes on working: `dotenv apikeys delete` ends it.
@@ -142,9 +165,39 @@ def status(format_: str = "table") -> None:
         )
 
 
-@click.group("account", cls=Group)
+@click.group("account", cls=Group, aliases={"rm": "remove", "delete": "remove"})
 def account() -> None:
-    """Choose between accounts. `dotenv list accounts` shows them."""
+    """See your accounts, and choose between them."""
+
+
+@account.command("list")
+@format_option("table", "json", "yaml")
+def account_list(format_: str) -> None:
+    """List your accounts."""
+    listing.print_accounts(format_)
+
+
+@account.command("remove")
+@click.argument("name")
+@click.option("-f", "--force", is_flag=True, help="Accepted; nothing is asked.")
+@click.pass_context
+def account_remove(context: click.Context, name: str, force: bool) -> None:
+    """Forget the account NAME, as `dotenv logout NAME` does."""
+    context.invoke(logout, name=name)
+
+
+@account.command("rename")
+@click.argument("name")
+@click.argument("new_name")
+def account_rename(name: str, new_name: str) -> None:
+    """Call the account NAME something else."""
+    with accounts.edit(current_options().accounts_file) as book:
+        if name not in book.accounts:
+            raise session.unknown_account(name, book)
+        if new_name != name and new_name in book.accounts:
+            raise Failure(f"An account is called {new_name} already.", Exit.USAGE)
+        book.rename(name, new_name)
+    output.success(f"{name} is called {new_name} now.")
 
 
 @account.command("use")

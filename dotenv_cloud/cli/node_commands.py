@@ -10,7 +10,7 @@ import click
 from dotenv_cloud.cli import crypto, key_material, output, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.options import Group, force_option
+from dotenv_cloud.cli.options import FormatChoice, Group, force_option
 
 _name_option = click.option("--name", help="The new name.")
 _slug_option = click.option("--slug", help="The new slug: what stands in paths.")
@@ -38,10 +38,15 @@ def environment() -> None:
 @click.option("--slug", help="What stands in paths. [default: made from the name]")
 @_description_option
 @click.option(
-    "--secret-format", type=click.Choice(["env", "json", "yaml", "text"]), help="[default: env]"
+    "--secret-format",
+    "--format",
+    type=FormatChoice(["env", "json", "yaml", "text"]),
+    help="[default: env]",
 )
 @click.option(
     "--storage-mode",
+    "--storage",
+    "storage_mode",
     type=click.Choice(["server", "client"]),
     default="server",
     show_default=True,
@@ -82,6 +87,10 @@ def create_project(
         _create(api, api.node("projects"), body, "", as_json)
     if storage_mode == "client":
         output.note("Keep the key: nobody else has it, and without it the secrets are lost.")
+    else:
+        output.note(
+            "The server holds its key and can decrypt its secrets; with --storage client it cannot."
+        )
 
 
 @target.command("create")
@@ -101,25 +110,25 @@ def create_target(
 
 
 @environment.command("create")
-@click.argument("parent", metavar="PROJECT/TARGET")
+@click.argument("parent", metavar="PROJECT/TARGET", nargs=-1, required=True)
 @click.argument("name")
 @click.option("--slug", help="What stands in paths. [default: made from the name]")
 @_description_option
 @click.option("--status", help="production, staging, development, local, or a word of your own.")
 @_json_option
 def create_environment(
-    parent: str,
+    parent: tuple[str, ...],
     name: str,
     slug: str | None,
     description: str | None,
     status: str | None,
     as_json: bool,
 ) -> None:
-    """Make an environment called NAME in PROJECT/TARGET."""
+    """Make an environment called NAME in PROJECT/TARGET (or PROJECT TARGET)."""
     segments = _exactly(parent, 2)
     body = _given(name=name, slug=slug, description=description, status=status)
     with session.connect() as api:
-        _create(api, api.node(*segments, "environments"), body, parent, as_json)
+        _create(api, api.node(*segments, "environments"), body, "/".join(segments), as_json)
 
 
 @project.command("update")
@@ -149,23 +158,25 @@ def update_project(
 
 
 @target.command("update")
-@click.argument("path", metavar="PROJECT/TARGET")
+@click.argument("path", metavar="PROJECT/TARGET", nargs=-1, required=True)
 @_name_option
 @_slug_option
 @_description_option
-def update_target(path: str, name: str | None, slug: str | None, description: str | None) -> None:
+def update_target(
+    path: tuple[str, ...], name: str | None, slug: str | None, description: str | None
+) -> None:
     """Change a target."""
     _update(_exactly(path, 2), _given(name=name, slug=slug, description=description))
 
 
 @environment.command("update")
-@click.argument("path", metavar="PROJECT/TARGET/ENVIRONMENT")
+@click.argument("path", metavar="PROJECT/TARGET/ENVIRONMENT", nargs=-1, required=True)
 @_name_option
 @_slug_option
 @_description_option
 @click.option("--status", help="production, staging, development, local, or a word of your own.")
 def update_environment(
-    path: str,
+    path: tuple[str, ...],
     name: str | None,
     slug: str | None,
     description: str | None,
@@ -185,17 +196,17 @@ def delete_project(path: str, force: bool) -> None:
 
 
 @target.command("delete")
-@click.argument("path", metavar="PROJECT/TARGET")
+@click.argument("path", metavar="PROJECT/TARGET", nargs=-1, required=True)
 @force_option
-def delete_target(path: str, force: bool) -> None:
+def delete_target(path: tuple[str, ...], force: bool) -> None:
     """Delete a target with its environments and their secrets."""
     _delete(_exactly(path, 2), force)
 
 
 @environment.command("delete")
-@click.argument("path", metavar="PROJECT/TARGET/ENVIRONMENT")
+@click.argument("path", metavar="PROJECT/TARGET/ENVIRONMENT", nargs=-1, required=True)
 @force_option
-def delete_environment(path: str, force: bool) -> None:
+def delete_environment(path: tuple[str, ...], force: bool) -> None:
     """Delete an environment with its secrets."""
     _delete(_exactly(path, 3), force)
 
@@ -204,7 +215,9 @@ def _given(**options: Any) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _exactly(path: str, depth: int) -> list[str]:
+def _exactly(given: str | tuple[str, ...], depth: int) -> list[str]:
+    """The segments of a path, given whole or, as other clients take it, in parts."""
+    path = given if isinstance(given, str) else "/".join(part.strip("/") for part in given)
     segments = session.node_path(path)
     if len(segments) != depth:
         names = "/".join(("PROJECT", "TARGET", "ENVIRONMENT")[:depth])

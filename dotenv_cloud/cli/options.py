@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,11 +124,25 @@ def _with_switches_written_out(params: Sequence[click.Parameter], args: list[str
 
 
 class Group(click.Group):
+    """aliases: other names of commands, as other clients have them. Help lists none of them."""
+
     command_class = Command
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
+    def __init__(
+        self, *arguments: Any, aliases: Mapping[str, str] | None = None, **settings: Any
+    ) -> None:
         super().__init__(*arguments, **settings)
+        self.aliases = aliases or {}
         self.params.extend(_untaken(self.params, hidden=self.name != "dotenv"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, self.aliases.get(cmd_name, cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        _, command, rest = super().resolve_command(ctx, args)
+        return command.name if command else None, command, rest
 
 
 Group.group_class = Group
@@ -142,13 +156,20 @@ def _untaken(params: Sequence[click.Parameter], *, hidden: bool) -> list[click.O
     ]
 
 
+class FormatChoice(click.Choice[str]):
+    """Formats by name; `yml` is `yaml` too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("yaml" if value == "yml" else value, param, ctx)
+
+
 def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """-f/--format, with the first of `formats` as default."""
     return click.option(
         "-f",
         "--format",
         "format_",
-        type=click.Choice(formats),
+        type=FormatChoice(formats),
         default=formats[0],
         show_default=True,
         help="How to print.",

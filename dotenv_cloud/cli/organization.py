@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import click
 
 from dotenv_cloud.cli import accounts, listing, output, session
-from dotenv_cloud.cli.accounts import Organization
+from dotenv_cloud.cli.accounts import Account, Organization
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Group, current_options, format_option
 
@@ -23,6 +24,26 @@ def org() -> None:
 def org_list(format_: str, no_refresh: bool) -> None:
     """List the organizations that you belong to."""
     listing.print_organizations(format_)
+
+
+@org.command("refresh")
+def org_refresh() -> None:
+    """Ask the server again what the current account's organization is called.
+
+    Lists are always fresh; only this name and slug are kept, for `dotenv status`.
+    """
+    account = _account()
+    with session.connect() as api:
+        rows = [row["attributes"] for row in api.collection("/api/v1/organizations")]
+    found = next((row for row in rows if row["ulid"] == account.organization.ulid), None)
+    if found is None:
+        raise Failure(
+            f"{account.name} does not reach {account.organization.name} any more.",
+            Exit.NOT_FOUND,
+            "Choose another with `dotenv org use`.",
+        )
+    _keep(account, found)
+    output.success(f"{account.name} acts in {found['name']}, one of {len(rows)}.")
 
 
 @org.command("show")
@@ -41,10 +62,7 @@ def org_show(format_: str) -> None:
 @click.argument("wanted", metavar="ULID|SLUG|NAME")
 def org_use(wanted: str) -> None:
     """Have the current account act in another organization of yours."""
-    options = current_options()
-    account = session.chosen_account(options)
-    if account is None:
-        raise Failure("No account is in use.", Exit.USAGE, "Run `dotenv login`.")
+    account = _account()
     with session.connect() as api:
         rows = [row["attributes"] for row in api.collection("/api/v1/organizations")]
     matching = [
@@ -58,7 +76,18 @@ def org_use(wanted: str) -> None:
             f"Yours: {known}.",
         )
     [row] = matching
-    organization = Organization(row["ulid"], row["name"], row["slug"])
-    with accounts.edit(options.accounts_file) as book:
-        book.accounts[account.name] = replace(account, organization=organization)
+    _keep(account, row)
     output.success(f"{account.name} acts in {row['name']} now.")
+
+
+def _account() -> Account:
+    account = session.chosen_account(current_options())
+    if account is None:
+        raise Failure("No account is in use.", Exit.USAGE, "Run `dotenv login`.")
+    return account
+
+
+def _keep(account: Account, row: dict[str, Any]) -> None:
+    organization = Organization(row["ulid"], row["name"], row["slug"])
+    with accounts.edit(current_options().accounts_file) as book:
+        book.accounts[account.name] = replace(account, organization=organization)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,20 +11,9 @@ from dotenv_cloud.cli import key_material, levels, output, saving, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.levels import Fetched, Level
-from dotenv_cloud.cli.options import Command, Switch, current_options
+from dotenv_cloud.cli.options import Command, FormatChoice, Switch, current_options
 from dotenv_cloud.formats import merging, resolving
 from dotenv_cloud.formats.writers import WRITERS
-
-
-class FormatChoice(click.Choice[str]):
-    """The formats of `writers`, and yml for yaml."""
-
-    def __init__(self) -> None:
-        super().__init__(list(WRITERS))
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert("yaml" if value == "yml" else value, param, ctx)
-
 
 partial_option = click.option(
     "--allow-partial", is_flag=True, help="Leave out levels that cannot be decrypted."
@@ -40,7 +28,7 @@ partial_option = click.option(
     "-f",
     "--format",
     "format_",
-    type=FormatChoice(),
+    type=FormatChoice(list(WRITERS)),
     help="How to write the variables.  [default: a single level as it is, several as env]",
 )
 @key_material.client_key_option
@@ -102,7 +90,7 @@ def pull(
     "-f",
     "--format",
     "format_",
-    type=FormatChoice(),
+    type=FormatChoice(list(WRITERS)),
     default="env",
     show_default=True,
     help="How to write the variables.",

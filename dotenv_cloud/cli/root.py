@@ -45,6 +45,12 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
 @click.group(
     "dotenv",
     cls=Group,
+    aliases={
+        "env": "environment",
+        "orgs": "org",
+        "organization": "org",
+        "organizations": "org",
+    },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 access, 4 not found, 5 key, 6 conflict or "
     "rate limit, 7 verification failed, 130 cancelled.",
@@ -62,12 +68,14 @@ def root() -> None:
 
 
 @root.command("version")
-def version() -> None:
+@click.option("-s", "--short", is_flag=True, help="Only the number.")
+def version(short: bool) -> None:
     """Print the version of this command."""
-    click.echo(f"dotenv {client.version()}")
+    click.echo(client.version() if short else f"dotenv {client.version()}")
 
 
 for command in (
+    login.init,
     login.login,
     login.logout,
     login.status,

@@ -9,7 +9,7 @@ import click
 from dotenv_cloud.cli import listing, output, session
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.listing import Node
-from dotenv_cloud.cli.options import Command
+from dotenv_cloud.cli.options import Command, FormatChoice
 
 
 @click.command("tree", cls=Command)
@@ -19,7 +19,7 @@ from dotenv_cloud.cli.options import Command
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["tree", "json", "yaml"]),
+    type=FormatChoice(["tree", "json", "yaml"]),
     default="tree",
     show_default=True,
     help="How to print.",
@@ -71,17 +71,22 @@ def _drawn(nodes: list[Node], show_counts: bool) -> list[str]:
 @click.option("--exact", is_flag=True, help="TERM is the whole slug or name.")
 @click.option("--regex", "is_pattern", is_flag=True, help="TERM is a regular expression.")
 @click.option(
-    "--type", "kind", type=click.Choice(["project", "target", "environment"]), help="Only these."
+    "--type",
+    "kind",
+    type=click.Choice(["all", "project", "target", "environment"]),
+    default="all",
+    show_default=True,
+    help="Only these.",
 )
 @click.option(
     "--output",
     "format_",
-    type=click.Choice(["paths", "json", "yaml"]),
-    default="paths",
+    type=FormatChoice(["list", "first", "count", "json", "yaml"]),
+    default="list",
     show_default=True,
-    help="How to print.",
+    help="All paths, the first one, how many there are, or all that is known of each.",
 )
-def path(term: str, exact: bool, is_pattern: bool, kind: str | None, format_: str) -> None:
+def path(term: str, exact: bool, is_pattern: bool, kind: str, format_: str) -> None:
     """Find the paths of projects, targets and environments whose slug or name has TERM."""
     try:
         text = term if is_pattern else re.escape(term)
@@ -92,13 +97,16 @@ def path(term: str, exact: bool, is_pattern: bool, kind: str | None, format_: st
         found = [
             node
             for node in listing.everything(api)
-            if (kind is None or node.kind == f"{kind}s")
+            if kind in ("all", node.kind.removesuffix("s"))
             and any(pattern.search(node.attributes[field]) for field in ("slug", "name"))
         ]
-    if format_ != "paths":
+    if format_ == "count":
+        click.echo(len(found))
+        return
+    if format_ in ("json", "yaml"):
         output.as_data(format_, [{"path": node.path, **node.attributes} for node in found])
         return
-    for node in found:
+    for node in found[:1] if format_ == "first" else found:
         click.echo(output.safe(node.path))
     if not found:
         raise Failure(f"Nothing is called {term}.", Exit.NOT_FOUND)
