@@ -54,8 +54,9 @@ def canonical_line(attributes: dict[str, Any] | list[str]) -> str:
 
 def rfc3339(moment: dt.datetime) -> str:
     """An instant in UTC to the millisecond: 2026-11-01T14:30:00.123Z."""
-    utc = moment.astimezone(dt.UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z"
+    utc = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    # strftime writes the year 1 as "1".
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def _reference(type_name: str, key: uuid.UUID | None, label: str) -> dict[str, str | None]:

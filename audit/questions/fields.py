@@ -18,7 +18,8 @@ from django.core.exceptions import ValidationError
 from organizations import ulid
 
 MOST_VALUES = 100
-LONGEST_TEXT = 200
+LONGEST_TEXT = 500
+"""As long as a label in the log can be."""
 LARGEST_PAGE = 200
 
 
@@ -89,12 +90,27 @@ class ChoicesField(ValuesField):
 class NetworksField(ValuesField):
     def parse(self, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         try:
-            return ipaddress.ip_network(text, strict=False)
+            network = ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise ValidationError(
                 f"{text!r} is no address or network."
                 " Write 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32."
             ) from None
+        return _unmapped(network)
+
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+def _unmapped(
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The IPv4 network that an IPv4-mapped one (`::ffff:192.0.2.1`) stands for: entries have that,
+    however the client's address was written."""
+    if not isinstance(network, ipaddress.IPv6Network) or not network.subnet_of(_MAPPED):
+        return network
+    last = ipaddress.IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+    return ipaddress.IPv4Network((last, network.prefixlen - _MAPPED.prefixlen))
 
 
 class UlidsField(ValuesField):

@@ -10,6 +10,7 @@ import datetime as dt
 import re
 import zoneinfo
 from collections.abc import Callable, Collection
+from functools import cache
 from typing import NamedTuple
 
 EXAMPLES = (
@@ -19,6 +20,10 @@ EXAMPLES = (
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY = dt.timedelta(days=1)
 _MILLISECOND = dt.timedelta(milliseconds=1)
+_EARLIEST = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
+_LATEST = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)
+"""The first and the last instant that every time zone can write. What lies beyond is taken for
+these: there are no entries."""
 
 
 class Period(NamedTuple):
@@ -41,13 +46,19 @@ class UnknownPeriodError(ValueError):
 
 
 def time_zone(name: str) -> zoneinfo.ZoneInfo:
-    """The time zone called `name`. Raises ValueError."""
+    """The time zone called `name`, in any case. Raises ValueError."""
     try:
-        return zoneinfo.ZoneInfo(name)
+        return zoneinfo.ZoneInfo(_zone_names().get(name.lower(), name))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
             f"{name!r} is not a time zone. Use an IANA name such as Europe/Berlin or UTC."
         ) from None
+
+
+@cache
+def _zone_names() -> dict[str, str]:
+    """The name of each time zone, by its lower case."""
+    return {name.lower(): name for name in zoneinfo.available_timezones()}
 
 
 TIMES = ("since", "until", "when")
@@ -241,7 +252,7 @@ def _read_date(words: str, now: dt.datetime) -> Closed | None:
 
 
 _DATETIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[t ](\d{2})(:\d{2})?(:\d{2})?([.,]\d{1,6})?(z|[+-]\d{2}:?\d{2})?"
+    r"(\d{4}-\d{2}-\d{2})[t ](\d{2})(:\d{2})?(:\d{2})?([.,]\d{1,9})?(z|[+-]\d{2}:?\d{2})?"
 )
 
 
@@ -259,7 +270,7 @@ def _read_datetime(words: str, now: dt.datetime) -> Closed | None:
     text = f"{date}t{hour}{minute or ':00'}{second or ':00'}".upper()
     moment = dt.datetime.fromisoformat(text)
     if fraction:
-        moment += dt.timedelta(milliseconds=int(fraction[1:].ljust(6, "0")) // 1000)
+        moment += dt.timedelta(milliseconds=int(fraction[1:].ljust(9, "0")) // 1_000_000)
     offset = dt.datetime.fromisoformat(text + zone.upper()).tzinfo if zone else now.tzinfo
     since = _utc(moment.replace(tzinfo=offset))
     length = (
@@ -289,7 +300,15 @@ _READERS: tuple[Callable[[str, dt.datetime], Closed | None], ...] = (
 
 
 def _after(first: dt.date, unit: str) -> dt.date:
-    """The first day after the day, week, month or year that starts with `first`."""
+    """The first day after the day, week, month or year that starts with `first`; the last day that
+    can be written, when there is none."""
+    try:
+        return _following(first, unit)
+    except (ValueError, OverflowError):
+        return dt.date.max
+
+
+def _following(first: dt.date, unit: str) -> dt.date:
     if unit == "day":
         return first + _DAY
     if unit == "week":
@@ -312,4 +331,7 @@ def start_of_day(day: dt.date, tz: dt.tzinfo | None) -> dt.datetime:
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:
-    return moment.astimezone(dt.UTC)
+    try:
+        return min(max(moment.astimezone(dt.UTC), _EARLIEST), _LATEST)
+    except OverflowError:
+        return _EARLIEST if moment.year == 1 else _LATEST

@@ -175,6 +175,20 @@ def test_days_are_those_of_the_time_zone_asked_for(ask: Ask, log: Log) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("::FFFF:cb00:7107", "203.0.113.7"),
+        ("::ffff:10.0.0.0/112", "10.0.0.0/16"),
+    ],
+)
+def test_an_address_mapped_into_ipv6_finds_the_address(ask: Ask, written: str, meant: str) -> None:
+    found = {entry.id for entry in ask(ip=written).qs}
+    assert found
+    assert found == {entry.id for entry in ask(ip=meant).qs}
+
+
 def test_a_name_that_nothing_ever_had_is_noted(ask: Ask) -> None:
     question = ask(actor="nobody", q="xyzzy")
     assert found(question) == set()
@@ -210,7 +224,7 @@ def test_a_time_that_begins_when_it_is_over_is_noted(ask: Ask) -> None:
         ({"when": "7d..30d"}, "when", "swap the two ends"),
         ({"tz": "Mars"}, "tz", "Europe/Berlin"),
         ({"when": ["today", "yesterday"]}, "when", "Give it once"),
-        ({"q": "x" * 201}, "q", "at most 200 characters"),
+        ({"q": "x" * 501}, "q", "at most 500 characters"),
         ({"q": "a\x00b"}, "q", "NUL"),
         ({"actor": "a\x00b"}, "actor", "NUL"),
         ({"action": ["create"] * 101}, "action", "at most 100 values"),

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from audit.entry.as_json import rfc3339
 from audit.questions import periods
+from audit.questions.bar import describe_period
 from audit.questions.periods import Period, UnknownPeriodError, resolve
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
@@ -210,3 +212,31 @@ def test_any_other_text_is_refused_and_never_crashes(
 ) -> None:
     with contextlib.suppress(UnknownPeriodError):
         assert isinstance(resolve(text, now, tz), Period)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/Adak"])
+@pytest.mark.parametrize("year", ["0001", "9999"])
+@pytest.mark.parametrize(
+    "rest", ["", "-01", "-12", "-01-01", "-12-31", "-01-01T00:00", "-12-31T23"]
+)
+def test_the_first_and_the_last_year_can_be_asked_for_and_shown(
+    zone: str, year: str, rest: str
+) -> None:
+    tz = periods.time_zone(zone)
+    period = resolve(f"{year}{rest}", NOW, tz)
+    assert period.since is not None
+    assert period.until is not None
+    assert period.since <= period.until
+    text = describe_period(period, tz)
+    assert rfc3339(period.since)[:4] in ("0001", "0002", "9998", "9999")
+    assert zone in text
+
+
+def test_an_instant_may_have_nine_fractional_digits() -> None:
+    assert resolve("2026-11-01T10:00:00.123456789Z", NOW, BERLIN) == resolve(
+        "2026-11-01T10:00:00.123Z", NOW, BERLIN
+    )
+
+
+def test_a_time_zone_may_be_written_in_any_case() -> None:
+    assert periods.time_zone("europe/berlin") == periods.time_zone("EUROPE/BERLIN") == BERLIN
