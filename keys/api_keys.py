@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import Expression
 
 from keys import abilities as ability_lists
-from keys import tokens
-from keys.models import ApiKey
+from keys import former_tokens, tokens
+from keys.models import ApiKey, FormerToken
 from organizations import clock, emails
 from organizations.grants import Grant, Scope, refuse_more_than_held
 from organizations.models import Organization, User
@@ -106,6 +106,7 @@ def rotate(api_key: ApiKey, *, granter: Grant) -> Issued:
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
     _check(api_key, granter)
     token = tokens.new(api_key.organization_id)
+    former_tokens.keep(api_key, FormerToken.End.ROTATED)
     api_key.token_hash = tokens.digest(token)
     api_key.rotated_at = clock.now()
     with act(Verb.ROTATE):
@@ -118,6 +119,9 @@ def revoke(api_key: ApiKey, *, granter: Grant) -> None:
     """Delete a key; its token stops working at once. Whoever may revoke may revoke a key that can
     do more than they, as one that has leaked cannot wait; only not one of places beyond theirs."""
     _refuse_out_of_place(api_key, granter)
+    # As it is now: it could have been rotated since it was looked at.
+    api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
+    former_tokens.keep(api_key, FormerToken.End.REVOKED)
     api_key.delete()
 
 

@@ -14,7 +14,7 @@ from audit.context import Actor
 from audit.policy import ActorType
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.principal import Principal
-from keys import access_tokens, api_keys, tokens
+from keys import access_tokens, api_keys, former_tokens, tokens
 from keys.models import AccessToken, ApiKey
 from organizations import limits
 from organizations.models import Membership, User
@@ -68,7 +68,7 @@ def _admit(token: ApiKey | AccessToken | None, header: str) -> Principal:
     if scheme.lower() != "bearer" or not sent.strip():
         raise errors.unauthenticated("The Authorization header must be: Bearer dotenv_…")
     if token is None:
-        raise errors.unauthenticated("This token is unknown: mistyped, revoked or rotated.")
+        raise _unrecognized(sent.strip())
     if isinstance(token, AccessToken):
         return _admit_person(token)
     context.set_actor(Actor(ActorType.API_KEY, token.pk, token.name))
@@ -76,8 +76,20 @@ def _admit(token: ApiKey | AccessToken | None, header: str) -> Principal:
         raise errors.unauthenticated(
             "This API key has expired; make another or extend it.",
             [token.organization_id],
+            reason="expired",
         )
     return Principal.of(token)
+
+
+def _unrecognized(token: str) -> errors.ApiError:
+    """What a key tries that was revoked or rotated is entered in its organization's log, as that
+    key's: so one sees whether a token that leaked is still tried. Strangers belong to nobody."""
+    message = "This token is unknown: mistyped, revoked or rotated."
+    former = former_tokens.recognize(token)
+    if former is None:
+        return errors.unauthenticated(message)
+    context.set_actor(Actor(ActorType.API_KEY, former.api_key_id, former.key_name))
+    return errors.unauthenticated(message, [former.organization_id], reason=former.end)
 
 
 def _admit_person(token: AccessToken) -> Principal:
@@ -85,7 +97,9 @@ def _admit_person(token: AccessToken) -> Principal:
     context.set_actor(Actor(ActorType.USER, user.pk, user.email))
     context.set_access_token(token.ulid)
     if token.is_expired:
-        raise errors.unauthenticated("This access token has expired; make another.", _places(user))
+        raise errors.unauthenticated(
+            "This access token has expired; make another.", _places(user), reason="expired"
+        )
     if not user.is_active:
         raise errors.unauthenticated("This account has been deactivated.", _places(user))
     return Principal.of(user)

@@ -77,8 +77,11 @@ class ApiError(Exception):
         return body
 
 
-def unauthenticated(message: str, organizations: Sequence[uuid.UUID] = ()) -> ApiError:
-    return ApiError(
+def unauthenticated(
+    message: str, organizations: Sequence[uuid.UUID] = (), *, reason: str = "unauthenticated"
+) -> ApiError:
+    """reason: as the log has it; a client is told in words."""
+    refused = ApiError(
         401,
         "unauthenticated",
         message,
@@ -86,6 +89,8 @@ def unauthenticated(message: str, organizations: Sequence[uuid.UUID] = ()) -> Ap
         is_refusal=True,
         organizations=organizations,
     )
+    refused.reason = reason
+    return refused
 
 
 def rate_limited(limited: Limited, what: str) -> ApiError:

@@ -186,7 +186,7 @@ def test_revoked_and_expired_tokens_and_those_of_inactive_people_are_401(dora: U
     assert api.get("/user").status_code == 200
     with clock.at(clock.now() + dt.timedelta(hours=2)):
         response = api.get("/user")
-        assert (response.status_code, response.json()["error"]) == (401, "unauthenticated")
+        assert (response.status_code, response.json()["error"]) == (401, "expired")
         assert "expired" in response.json()["message"]
     dora.is_active = False
     dora.save()
@@ -299,7 +299,7 @@ def test_a_token_used_after_its_end_is_entered_where_its_person_belongs(
     assert {entry.organization_id for entry in left} == {acme.pk, rival.pk}
     for entry in left:
         assert (entry.action, entry.result, entry.actor) == ("access", "denied", dora.email)
-        assert (entry.context["status"], entry.context["reason"]) == (401, "unauthenticated")
+        assert (entry.context["status"], entry.context["reason"]) == (401, "expired")
 
 
 # -- How much it takes
