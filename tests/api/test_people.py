@@ -186,7 +186,7 @@ def test_revoked_and_expired_tokens_and_those_of_inactive_people_are_401(dora: U
     assert api.get("/user").status_code == 200
     with clock.at(clock.now() + dt.timedelta(hours=2)):
         response = api.get("/user")
-        assert (response.status_code, response.json()["error"]) == (401, "expired")
+        assert (response.status_code, response.json()["error"]) == (401, "unauthenticated")
         assert "expired" in response.json()["message"]
     dora.is_active = False
     dora.save()
