@@ -57,10 +57,6 @@ def set_actor(value: Actor) -> None:
     _actor.set(value)
 
 
-def set_interface(interface: Interface) -> None:
-    _origin.set(replace(_origin.get(), interface=interface))
-
-
 def set_access_token(value: str) -> None:
     _origin.set(replace(_origin.get(), access_token=value))
 

@@ -276,9 +276,6 @@ class EntryQuerySet(models.QuerySet[Any]):
         newest = self.streams.newest
         return self.filter(id__lte=newest[0].id) if newest else self.none()
 
-    def newest_first(self) -> EntryQuerySet:
-        return self.order_by("-id")
-
     def update(self, **kwargs: Any) -> int:
         raise TypeError("entries are never changed; record what happened instead")
 

@@ -18,7 +18,6 @@ Params = Mapping[str, Sequence[str]]
 
 ARTICLES = frozenset({"the", "a", "an", "all", "any", "our", "please"})
 _PLACED = "of|in|on|for|from|under|below|within|at|to|about|with"
-_QUESTION = "who|what|when|which|where|how|did|was|were|is|are|has|have|had"
 _NAMED = r"\x01\d+\x01"
 """Stands for a name in quotes, which is no word of the language whatever it says."""
 
