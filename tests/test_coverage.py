@@ -65,6 +65,7 @@ def test_what_is_mapped_and_gone_fails() -> None:
     }
     mistakes = list(declared.mistakes([Route("/a", ("GET",))], mapped))
     assert [m.split(" does")[0] for m in mistakes] == ["POST /a", "/b"]
+    assert all(mistake.endswith("audit/coverage/declared.py") for mistake in mistakes)
 
 
 def test_a_view_that_takes_anything_has_to_be_mapped_for_anything() -> None:

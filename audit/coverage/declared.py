@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from audit import policy
 from audit.coverage.routes import ANY, Route
 
-_PAGE = "audit/coverage/declared.py"
-_SAY = f"say in {_PAGE}"
+_FILE = "audit/coverage/declared.py"
+_SAY = f"say in {_FILE}"
 
 
 @dataclass(frozen=True)
@@ -394,11 +394,11 @@ def mistakes(
                 yield f"{method} {route.path} is unmapped; {_SAY} what it records"
         for method in mapped:
             if method not in route.methods and ANY not in route.methods:
-                yield f"{method} {route.path} does not exist; take it off {_PAGE}"
+                yield f"{method} {route.path} does not exist; take it off {_FILE}"
     known = {route.path for route in routes}
     for path in declared:
         if path not in known:
-            yield f"{path} does not exist; take it off audit/coverage/declared.py"
+            yield f"{path} does not exist; take it off {_FILE}"
     for path, mapped in declared.items():
         yield from _unknown_words(path, mapped)
 
