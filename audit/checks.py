@@ -205,7 +205,8 @@ def _words() -> Iterator[CheckMessage]:
         for word in sorted(words - {"*"}):
             if policy.action(word) is None:
                 yield _error(8, f"{name!r} in {PAGE}: {word!r} is not an action.")
-    twice = Counter(action.name for action in policy.ACTIONS)
-    twice.update(spec.name for spec in policy.RESOURCES)
-    for name in [name for name, count in twice.items() if count > 1]:
-        yield _error(8, f"{name!r} is defined twice in {PAGE}.")
+    actions = [action.name for action in policy.ACTIONS]
+    types = [*(spec.name for spec in policy.RESOURCES), *(spec.name for spec in policy.OTHERS)]
+    for names in (actions, types):
+        for name in [name for name, count in Counter(names).items() if count > 1]:
+            yield _error(8, f"{name!r} is defined twice in {PAGE}.")

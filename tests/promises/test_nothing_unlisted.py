@@ -146,6 +146,18 @@ def test_an_action_that_is_missing(monkeypatch: pytest.MonkeyPatch, word: str) -
     assert any(repr(word) in complaint for complaint in complaints())
 
 
+@pytest.mark.parametrize("name", ["project", "audit_log"])
+def test_a_type_that_is_defined_twice(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(policy, "OTHERS", (*policy.OTHERS, policy.Other(name)))
+    [complaint] = complaints()
+    assert complaint == f"{name!r} is defined twice in audit/policy.py."
+
+
+def test_an_action_may_be_called_as_a_type_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "ACTIONS", (*policy.ACTIONS, policy.Action("target", "aimed at")))
+    assert complaints() == []
+
+
 @override_settings(ROOT_URLCONF="tests.test_coverage")
 def test_a_route_without_a_line_is_named() -> None:
     assert any("/new/{name} (DELETE, GET) is unmapped" in complaint for complaint in complaints())
