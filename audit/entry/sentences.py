@@ -30,7 +30,7 @@ class Phrase(NamedTuple):
 def phrase(entry: Entry) -> Phrase:
     """What the entry tells. What was refused or failed is told as an attempt."""
     if entry.result != Result.SUCCESS and entry.action != "end_export":
-        return _attempt(entry)
+        return _plain(entry)
     spec = policy.TYPES.get(entry.resource_type)
     for sentence in spec.sentences if spec else ():
         if sentence.action != entry.action or not _fits(sentence.where, entry):
@@ -57,9 +57,6 @@ def _plain(entry: Entry) -> Phrase:
     if _is_about_actor(entry):
         return Phrase(verb(entry))
     return Phrase(f"{verb(entry)} {entry.resource_type_label}", entry.resource_label)
-
-
-_attempt = _plain
 
 
 def _is_about_actor(entry: Entry) -> bool:
