@@ -1,8 +1,8 @@
 """Retention: old months leave the ledger, archived first.
 
-`months` says what may go, `holds` what may not, `archive` writes and reads the files, `remainder`
-is what stays of a month, `removal` takes it out, `dropping` drops what was taken out, and `floor`
-tells who asks what is missing. All but `floor` work as the owner's role.
+`months` says what may go, `holds` what may not, `archive` writes and reads the files, `kept_rows`
+is what stays of a month, `removal` takes it out, and `dropping` drops what was taken out. All of it
+works as the owner's role; `audit.questions.retention_boundary` says what is missing to who asks.
 """
 
 from __future__ import annotations
