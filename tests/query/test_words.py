@@ -35,10 +35,16 @@ def test_what_was_done_in_words(facts: tuple[str, str, str], words: str) -> None
 
 def test_who_joined_or_was_added() -> None:
     facts: dict[str, Any] = {"changes": {"role": [None, "billing_manager"]}}
-    joined = entry("join", "membership", "ada@example.org", actor_label="ada@example.org", **facts)
-    assert str(sentences.phrase(joined)) == "joined as billing manager"
-    added = entry("join", "membership", "ada@example.org", actor_label="bo@example.org", **facts)
-    assert str(sentences.phrase(added)) == "added the member ada@example.org as billing manager"
+
+    def said_of(actor_type: str, actor: str) -> str:
+        by = {"actor_type": actor_type, "actor_label": actor}
+        return str(sentences.phrase(entry("join", "membership", "ada@example.org", **by, **facts)))
+
+    assert said_of("user", "ada@example.org") == "joined as billing manager"
+    added = "added the member ada@example.org as billing manager"
+    assert said_of("user", "bo@example.org") == added
+    # An API key may be called anything.
+    assert said_of("api_key", "ada@example.org") == added
 
 
 def test_what_was_refused_is_an_attempt() -> None:
