@@ -167,9 +167,9 @@ class EntryAdmin(ReadOnlyAdmin):
                 params.setlist(name, filled)
         typed, zone = request.GET.get("ask", ""), request.GET.get("tz", "")
         try:
-            made = bar.compile(typed, zone or "UTC", reader=_reader(request).user.email)
+            made = bar.read(typed, zone or "UTC", reader=_reader(request).user.email)
         except (ValueError, ValidationError):
-            made = bar.compile("")  # the filter says which zone does not exist
+            made = bar.read("")  # the filter says which zone does not exist
         for name, texts in made.params.items():
             params.setlist(name, texts)
         for part in made.unknown:

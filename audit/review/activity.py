@@ -150,7 +150,7 @@ def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Coun
 def _compiled(given: QueryDict, reader: str) -> bar.Question | None:
     """The typed question; None for a time zone that does not exist, which the filter refuses."""
     try:
-        return bar.compile(given.get("ask", ""), given.get("tz") or "UTC", reader=reader)
+        return bar.read(given.get("ask", ""), given.get("tz") or "UTC", reader=reader)
     except (ValueError, ValidationError):
         return None
 

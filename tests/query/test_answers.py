@@ -32,7 +32,7 @@ def acting(user: User) -> Actor:
 
 def answer(organization: Organization, text: str) -> list[str]:
     """The first page of what the question bar finds, an entry a line."""
-    compiled = bar.compile(text, "Europe/Berlin")
+    compiled = bar.read(text, "Europe/Berlin")
     assert compiled.unknown == []
     with transaction.atomic():
         entries = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]

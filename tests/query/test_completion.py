@@ -56,7 +56,7 @@ def offered(text: str) -> list[str]:
 )
 def test_it_offers_what_may_follow(typed: str, first: str) -> None:
     assert offered(typed)[0] == first
-    assert bar.compile(first).unknown == (
+    assert bar.read(first).unknown == (
         [] if not first.endswith(":") else [f"{first.split()[-1]}: say which after the colon"]
     )
 
@@ -71,7 +71,7 @@ def test_nothing_typed_is_answered_with_questions_that_one_may_ask() -> None:
 )
 def test_it_offers_nothing_that_would_not_be_understood(typed: str) -> None:
     for text in offered(typed):
-        assert bar.compile(text).unknown == []
+        assert bar.read(text).unknown == []
 
 
 def test_names_of_another_organization_are_never_offered(log: Log) -> None:
@@ -115,5 +115,5 @@ def test_whatever_is_typed_is_completed(text: str) -> None:
 
 def test_a_suggested_name_finds_its_entries(ask: Callable[..., EntryFilter]) -> None:
     for typed in ("actor:zo", "resource:app-2/prod", "actor:backup"):
-        made = bar.compile(offered(typed)[0])
+        made = bar.read(offered(typed)[0])
         assert ask(**made.params).qs.exists()

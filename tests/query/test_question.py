@@ -20,7 +20,7 @@ NOW = dt.datetime(2026, 11, 23, 12, 30, tzinfo=dt.UTC)
 
 
 def compiled(text: str, tz: str = "UTC") -> bar.Question:
-    return bar.compile(text, tz, now=NOW)
+    return bar.read(text, tz, now=NOW)
 
 
 def params(text: str) -> dict[str, list[str]]:
@@ -228,7 +228,7 @@ SPOKEN: list[tuple[str, dict[str, list[str]]]] = [
 
 @pytest.mark.parametrize(("text", "expected"), SPOKEN, ids=[text for text, _ in SPOKEN])
 def test_a_person_may_ask_in_words(text: str, expected: dict[str, list[str]]) -> None:
-    found = bar.compile(text, now=NOW, reader="me@acme.example")
+    found = bar.read(text, now=NOW, reader="me@acme.example")
     assert found.unknown == []
     found.params.pop("tz", None)
     assert found.params == expected
@@ -307,9 +307,9 @@ def test_a_time_that_is_not_understood_is_no_name(clock: str) -> None:
 
 
 def test_words_of_a_sentence_are_not_looked_for_in_silence() -> None:
-    found = bar.compile("strange attempts", now=NOW)
+    found = bar.read("strange attempts", now=NOW)
     assert "none of the ways to ask" in str(found.unknown)
-    assert bar.compile('my-app "night"', now=NOW).unknown == []
+    assert bar.read('my-app "night"', now=NOW).unknown == []
 
 
 def test_every_form_is_documented_with_what_it_means() -> None:

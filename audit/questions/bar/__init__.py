@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from audit.questions import periods
-from audit.questions.bar import checking, words
+from audit.questions.bar import checking, tokens, words
 from audit.questions.bar.compilation import Compilation
 from audit.questions.bar.completion import complete
 from audit.questions.bar.describing import as_text, describe_instant, describe_period
 from audit.questions.bar.phrases import FORMS
-from audit.questions.bar.tokens import read
 from audit.questions.bar.vocabulary import CHANGES, LABELS
 from audit.questions.periods import TIMES
 from organizations import clock
@@ -31,11 +30,11 @@ __all__ = [
     "LONGEST_QUESTION",
     "Question",
     "as_text",
-    "compile",
     "complete",
     "describe_instant",
     "describe_period",
     "examples",
+    "read",
 ]
 
 LONGEST_QUESTION = 1000
@@ -56,7 +55,7 @@ def examples() -> list[str]:
     return [form.example for form in FORMS]
 
 
-def compile(
+def read(
     text: str,
     tz: str | dt.tzinfo = "UTC",
     now: dt.datetime | None = None,
@@ -70,7 +69,7 @@ def compile(
     made = Compilation(now or clock.now(), zone, reader)
     if len(text) > LONGEST_QUESTION:
         made.unknown.append(f"everything after {LONGEST_QUESTION} characters")
-    words.take(made, list(read(text[:LONGEST_QUESTION])))
+    words.take(made, list(tokens.read(text[:LONGEST_QUESTION])))
     if made.words:
         made.add("q", [" ".join(made.words)])
     # Times are told last: who did what to which, and when.
