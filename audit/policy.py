@@ -74,10 +74,14 @@ class Use(StrEnum):
 
 @dataclass(frozen=True)
 class Exempt:
-    """A table whose changes leave no entry. reason: why nothing is hidden by that."""
+    """A table whose changes leave no entry. reason: why nothing is hidden by that.
+
+    fixed: columns that a row never changes, as entries of other tables name it by them.
+    """
 
     reason: str
     use: Use = Use.READ
+    fixed: tuple[str, ...] = ()
 
 
 class OcsfClass(StrEnum):
@@ -560,7 +564,10 @@ UNAUDITED: dict[str, Exempt] = {
     "audit.Entry": Exempt("the log itself"),
     "auth.Permission": Exempt("what permissions are called; written by migrate"),
     "auth.Group": Exempt(
-        "a group's name; who is in it and what it may do are entered, each by that name", Use.WRITE
+        "a group's name, which never changes; who is in it and what it may do are entered, each by"
+        " that name",
+        Use.WRITE,
+        fixed=("id", "name"),
     ),
     "auth.Group.permissions": Exempt(
         "would hold for the whole site, where nothing asks it", Use.REFUSED

@@ -17,7 +17,7 @@ change of sides, which cost 80 µs a save.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
@@ -118,6 +118,9 @@ def install(connection: BaseDatabaseWrapper) -> None:
             for statement in statements(spec):
                 cursor.execute(statement)
         cursor.execute(_NOTE_LEAVING)
+        for table, exempt in policy.exempt_tables().items():
+            if exempt.fixed:
+                cursor.execute(_stays(table, exempt.fixed, _called(exempt.fixed, table)))
 
 
 def row_actions() -> str:
@@ -145,26 +148,34 @@ def statements(spec: Resource | Part) -> Iterator[str]:
             f"CREATE OR REPLACE TRIGGER audit_{name.lower()} AFTER {name} ON {table}"
             f" REFERENCING {rows[operation]} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
         )
-    yield _stays(spec, model)
+    yield _stays(table, *_fixed(spec, model))
     yield (
         f"CREATE OR REPLACE TRIGGER audit_no_truncate BEFORE TRUNCATE ON {table}"
         f" FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
     )
 
 
-def _stays(spec: Resource | Part, model: type[Model]) -> str:
-    """The trigger that refuses what a row never changes. A link never changes at all."""
+def _fixed(spec: Resource | Part, model: type[Model]) -> tuple[list[str], str]:
+    """The columns that a row of an audited table never changes, its key first, and what they are
+    called. A link never changes at all."""
     key = str(model._meta.pk.column)
     if isinstance(spec, Part):
-        fixed, words = list(policy.columns(model)), f"a link of {spec.of}"
-    else:
-        fixed = list(dict.fromkeys((key, spec.organization or spec.person, *spec.fixed)))
-        words = f"the {' or '.join(c.removesuffix('_id') for c in fixed)} of {spec.name}"
+        return [key, *(c for c in policy.columns(model) if c != key)], f"a link of {spec.of}"
+    fixed = list(dict.fromkeys((key, spec.organization or spec.person, *spec.fixed)))
+    return fixed, _called(fixed, spec.name)
+
+
+def _called(fixed: Iterable[str], of: str) -> str:
+    return f"the {' or '.join(c.removesuffix('_id') for c in fixed)} of {of}"
+
+
+def _stays(table: str, fixed: Sequence[str], called: str) -> str:
+    """The trigger that refuses what a row never changes; the first of `fixed` is its key."""
     is_another = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in fixed)
     return (
-        f"CREATE OR REPLACE TRIGGER audit_stays AFTER UPDATE ON {model._meta.db_table}"
+        f"CREATE OR REPLACE TRIGGER audit_stays AFTER UPDATE ON {table}"
         f" FOR EACH ROW WHEN ({is_another})"
-        f" EXECUTE FUNCTION audit_refuse_move('{words}', '{key}')"
+        f" EXECUTE FUNCTION audit_refuse_move('{called}', '{fixed[0]}')"
     )
 
 

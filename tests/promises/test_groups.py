@@ -6,7 +6,7 @@ from copy import copy
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 from guardian.shortcuts import assign_perm, remove_perm
@@ -254,6 +254,18 @@ def test_who_joins_and_leaves_a_group_is_recorded_wherever_the_group_may_do_some
     assert told(acme, resource_type="user") == expected
     assert told(other) == expected
     assert told(third) == told(None) == []
+
+
+def test_a_group_keeps_its_name(acme: Organization, operators: Group) -> None:
+    """Else somebody could join it under another name than the one it was given permissions by."""
+    operators.name = "guests"
+    with pytest.raises(IntegrityError, match="the id or name of auth_group .* never changes"):
+        operators.save()
+    with pytest.raises(IntegrityError, match="never changes"):
+        Group.objects.filter(pk=operators.pk).update(name="guests")
+    operators.refresh_from_db()
+    operators.save()
+    assert operators.name == "operators"
 
 
 def test_each_organization_reads_of_its_own_groups_alone(
