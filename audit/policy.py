@@ -726,8 +726,9 @@ def exempt_tables() -> dict[str, Exempt]:
 
 
 def for_model(model: type[Model]) -> Resource | Part | None:
-    """How rows of `model` are audited, or None when they are not."""
-    return _by_model().get(model)
+    """How rows of `model` are audited, or None when they are not. Rows of a proxy are those of the
+    model behind it."""
+    return _by_model().get(model._meta.concrete_model or model)
 
 
 def actions_of(spec: Resource, operation: Operation) -> list[str]:

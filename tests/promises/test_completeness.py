@@ -20,6 +20,7 @@ from django.db.models import F, OuterRef, Subquery, Value
 from django.db.models.functions import Concat
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, RequestFactory
+from django.test.utils import isolate_apps
 from django.urls import path
 from guardian.shortcuts import assign_perm, remove_perm
 
@@ -330,6 +331,26 @@ def test_get_or_create_and_update_or_create_are_told(project: Project, after: Ne
     assert [(entry.action, entry.changes["name"]) for entry in after()] == [
         ("create", [None, "New"]),
         ("update", ["New", "Newer"]),
+    ]
+
+
+def test_writes_by_a_proxy_are_told_as_the_models_own(project: Project, after: New) -> None:
+    with isolate_apps("organizations"):
+
+        class Archived(Project):
+            class Meta:
+                proxy = True
+                app_label = "organizations"
+
+        archived = Archived.objects.get(pk=project.pk)
+        archived.name = "Saved"
+        archived.save()
+        Archived.objects.update(name="Updated")
+        Archived.objects.filter(pk=project.pk)._raw_delete("default")  # type: ignore[attr-defined]
+    assert [(entry.action, entry.type, entry.label) for entry in after()] == [
+        ("update", "project", "app"),
+        ("update", "project", "app"),
+        ("delete", "project", "app"),
     ]
 
 
