@@ -731,6 +731,12 @@ def for_model(model: type[Model]) -> Resource | Part | None:
     return _by_model().get(model._meta.concrete_model or model)
 
 
+def check_type(name: str) -> None:
+    """Raise ValueError for a resource type that is not listed, of which no entry can be."""
+    if name not in TYPES:
+        raise ValueError(f"'{name}' is no resource type of audit/policy.py")
+
+
 def actions_of(spec: Resource, operation: Operation) -> list[str]:
     """Every action under which `operation` on a row may be recorded."""
     verbs = sorted(named.verb.value for named in spec.verbs if named.operation is operation)
@@ -740,10 +746,13 @@ def actions_of(spec: Resource, operation: Operation) -> list[str]:
 def checked_context(action_name: str, facts: Mapping[str, object]) -> dict[str, object]:
     """`facts` as an entry of this action carries them, without those that are None.
 
-    Raises ValueError for one that it may not carry, which would be lost in silence.
+    Raises ValueError for one that it may not carry, which would be lost in silence, and for an
+    action that is not listed, which would be shown as unknown.
     """
     known = _ACTIONS.get(action_name)
-    _refuse_unknown(action_name, facts, known.context if known else ())
+    if known is None:
+        raise ValueError(f"'{action_name}' is no action of audit/policy.py")
+    _refuse_unknown(action_name, facts, known.context)
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -80,7 +80,11 @@ def common_values(
     result: Result,
     actor: context.Actor | None = None,
 ) -> list[Any]:
-    """Parameters for COMMON_VALUES: who, from where, what."""
+    """Parameters for COMMON_VALUES: who, from where, what.
+
+    Raises ValueError for an action, a type or a fact that the policy does not list.
+    """
+    policy.check_type(resource_type)
     who, origin = actor or context.actor(), context.origin()
     told = {"command": origin.command or None, "access_token": origin.access_token or None}
     checked = policy.checked_context(action, {**told, **facts})

@@ -650,6 +650,15 @@ def test_an_unknown_verb_or_fact_is_an_error() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("action", "kind", "complaint"),
+    [("sing_in", "user", "is no action of"), ("view", "projct", "is no resource type of")],
+)
+def test_an_unknown_action_or_type_is_an_error(action: str, kind: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        record(action, resource_type=kind, resource_label="all", organization_id=ulid.NIL)
+
+
 def test_each_type_is_called_by_its_path(organization: Organization, new_entries: New) -> None:
     project = ProjectFactory.create(organization=organization)
     environment = EnvironmentFactory.create(target__project=project)
