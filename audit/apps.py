@@ -37,4 +37,4 @@ def _follow_policy(using: str, verbosity: int = 1, **kwargs: Any) -> None:
         raise CommandError("\n".join(complaints))
     if verbosity and found:
         names = ", ".join(table.table for table in found)
-        print(f"  Passed over, as tables of other software: {names}")
+        print(f"  Skipped tables of other software: {names}")

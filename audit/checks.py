@@ -86,7 +86,7 @@ def _listing() -> Iterator[CheckMessage]:
             yield _error(
                 1,
                 f"{model._meta.label} is neither audited nor exempt in {PAGE}.",
-                f"{_line_for(model)}, or give the reason why its changes need no entry: "
+                f"{_line_for(model)}, or give a reason why its changes need no entry: "
                 f'UNAUDITED["{_name_of(model)}"] = Exempt("…").',
                 model,
             )
@@ -94,7 +94,7 @@ def _listing() -> Iterator[CheckMessage]:
             yield _error(
                 4,
                 f"{model._meta.label} is listed {listed[model]} times in {PAGE}.",
-                "A table is audited once, or exempt.",
+                "List it once, either as audited or as exempt.",
                 model,
             )
 
@@ -179,7 +179,7 @@ def _unrecordable(spec: Resource, model: type[Model]) -> Iterator[CheckMessage]:
                 6,
                 f"{spec.model} in {PAGE}: the values of {name!r} cannot be recorded"
                 f" ({type(field).__name__}).",
-                "Leave it out: that it changed is recorded by its name.",
+                "Remove it: a change of the field is recorded by its name.",
             )
         elif field.column in spec.silent:
             yield _error(6, f"{spec.model} in {PAGE}: {name!r} is both recorded and silent.")

@@ -64,10 +64,10 @@ class Entry(models.Model):
         return f"{self.actor_described} {self.action_label} {self.resource_label}"
 
     def save(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("entries are never changed; record what happened instead")
+        raise TypeError("entries cannot be changed; record a new entry instead")
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("entries are never deleted")
+        raise TypeError("entries cannot be deleted")
 
     @property
     def actor_described(self) -> str:

@@ -490,13 +490,13 @@ OTHERS: tuple[Other, ...] = (
         "audit_log",
         words=Words(also=("log",)),
         sentences=(
-            Sentence("view", "looked at the log of []"),
+            Sentence("view", "viewed the log of []"),
             Sentence("export", "exported the log of [] as {format}"),
             Sentence("export", "exported the log of []"),
             Sentence(
                 "end_export",
                 "received at most {count:entry} of the log of [] as {format},"
-                " then the export broke off",
+                " then the export was interrupted",
                 "failed",
             ),
             Sentence("end_export", "received {count:entry} of the log of [] as {format}"),
@@ -634,7 +634,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("invite", "invited", Severity.NOTICE),
     Action("join", "joined as", Severity.NOTICE),
     Action("leave", "left", Severity.NOTICE, ("api_keys", "count", "heir")),
-    Action("access", "was refused", Severity.WARNING, ("status", "named")),
+    Action("access", "was denied", Severity.WARNING, ("status", "named")),
     Action("view", "viewed", context=("filters", "entry")),
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),
     Action("end_export", "ended an export of", context=("format", "count")),
@@ -734,7 +734,7 @@ def for_model(model: type[Model]) -> Resource | Part | None:
 def check_type(name: str) -> None:
     """Raise ValueError for a resource type that is not listed, of which no entry can be."""
     if name not in TYPES:
-        raise ValueError(f"'{name}' is no resource type of audit/policy.py")
+        raise ValueError(f"'{name}' is not a resource type of audit/policy.py")
 
 
 def actions_of(spec: Resource, operation: Operation) -> list[str]:
@@ -751,7 +751,7 @@ def checked_context(action_name: str, facts: Mapping[str, object]) -> dict[str, 
     """
     known = _ACTIONS.get(action_name)
     if known is None:
-        raise ValueError(f"'{action_name}' is no action of audit/policy.py")
+        raise ValueError(f"'{action_name}' is not an action of audit/policy.py")
     _refuse_unknown(action_name, facts, known.context)
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -78,9 +78,9 @@ def test_a_view_that_takes_anything_has_to_be_mapped_for_anything() -> None:
 @pytest.mark.parametrize(
     ("recorded", "complaint"),
     [
-        (records("invent project"), "'invent' is no action"),
-        (records("create spaceship"), "'spaceship' is no resource type"),
-        (nothing(""), "without a reason"),
+        (records("invent project"), "'invent' is not an action"),
+        (records("create spaceship"), "'spaceship' is not a resource type"),
+        (nothing(""), "gives no reason"),
     ],
 )
 def test_words_that_the_policy_does_not_know_fail(recorded: Any, complaint: str) -> None:

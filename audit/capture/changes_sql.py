@@ -32,7 +32,7 @@ def value(field: Field[Any, Any], reference: str) -> str:
     target = field.target_field if field.is_relation else field  # type: ignore[attr-defined]
     if isinstance(target, BinaryField):
         raise TypeError(
-            f"{field} is binary, which is never recorded; take it off the policy's list"
+            f"{field} is binary and cannot be recorded; remove it from the policy's list"
         )
     if isinstance(target, UUIDField):
         return f"to_jsonb(audit_ulid({reference}))"

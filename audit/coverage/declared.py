@@ -394,11 +394,11 @@ def mistakes(
                 yield f"{method} {route.path} is unmapped; {_SAY} what it records"
         for method in mapped:
             if method not in route.methods and ANY not in route.methods:
-                yield f"{method} {route.path} does not exist; take it off {_FILE}"
+                yield f"{method} {route.path} does not exist; remove it from {_FILE}"
     known = {route.path for route in routes}
     for path in declared:
         if path not in known:
-            yield f"{path} does not exist; take it off {_FILE}"
+            yield f"{path} does not exist; remove it from {_FILE}"
     for path, mapped in declared.items():
         yield from _unknown_words(path, mapped)
 
@@ -406,12 +406,12 @@ def mistakes(
 def _unknown_words(path: str, mapped: Mapping[str, Recorded]) -> Iterator[str]:
     for method, recorded in mapped.items():
         if not recorded.entries and not recorded.note:
-            yield f"{method} {path} records nothing without a reason; give one"
+            yield f"{method} {path} records nothing and gives no reason; add one"
         for action, type_name in recorded.entries:
             if policy.action(action) is None:
-                yield f"{method} {path}: {action!r} is no action of audit/policy.py"
+                yield f"{method} {path}: {action!r} is not an action of audit/policy.py"
             if type_name not in policy.RESOURCE_TYPES:
-                yield f"{method} {path}: {type_name!r} is no resource type of audit/policy.py"
+                yield f"{method} {path}: {type_name!r} is not a resource type of audit/policy.py"
 
 
 # -- The page
@@ -427,16 +427,16 @@ def page(routes: Iterable[Route]) -> str:
         " route is missing. A test makes each request listed here, and fails when it records"
         " anything else.",
         "",
-        "What is not on this page is not recorded. Only the fields listed below are recorded with"
-        " their values; every other field that changes appears by name.",
+        "Anything that is not on this page is not recorded. Only the fields listed below are"
+        " recorded with their values; any other field that changes is recorded by name.",
         "",
         "## Rows",
         "",
-        "Every insert, update and delete, whoever makes it: each row that changes leaves an entry,"
-        " written by the same statement, or the statement is refused.",
+        "Every insert, update and delete, by any role: each changed row gets an entry, written by"
+        " the same statement, or the statement is refused.",
         "",
         "| resource | values recorded, before and after | named without values"
-        " | leaves no entry by itself | actions besides create, update, delete |",
+        " | gets no entry by itself | actions besides create, update, delete |",
         "|---|---|---|---|---|",
         *(_resource_line(spec) for spec in policy.RESOURCES),
         "",
@@ -452,7 +452,7 @@ def page(routes: Iterable[Route]) -> str:
         "",
         "## Rows that are not audited",
         "",
-        "`manage.py check` and `migrate` fail for a table that is neither above nor here.",
+        "`manage.py check` and `migrate` fail for a table that is listed neither above nor here.",
         "",
         "| table | why | what the application does with it |",
         "|---|---|---|",
@@ -475,9 +475,11 @@ def page(routes: Iterable[Route]) -> str:
         "",
         "## Routes",
         "",
-        "Besides what is listed, every answer 401, 403 and 429, and every 404 that hides something"
-        " that exists, leaves `access endpoint` (denied). Repeats within a minute are counted. The"
-        " first use of a token leaves `first_use`, a use from another address `new_address`."
+        "In addition, every response 401, 403 or 429, and every 404 that hides something that"
+        " exists, is recorded as `access endpoint` (denied). Repeats within a minute are counted."
+        " The"
+        " first use of a token is recorded as `first_use`, a use from another address as"
+        " `new_address`."
         " `*` stands for all methods that are not named.",
         "",
         "| method | route | records |",

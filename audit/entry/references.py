@@ -217,5 +217,7 @@ def _key_of_row(row: Model) -> Key:
 def _spec_of(model: type[Model]) -> Resource:
     spec = policy.for_model(model)
     if not isinstance(spec, Resource):
-        raise ValueError(f"{model.__name__} is not a resource of the policy, so no entry names it.")
+        raise ValueError(
+            f"{model.__name__} is not a resource of the policy, so no entry refers to it."
+        )
     return spec

@@ -56,12 +56,23 @@ def verb(entry: Entry) -> str:
 def _plain(entry: Entry) -> Phrase:
     if _is_about_actor(entry):
         return Phrase(verb(entry))
+    if entry.resource_type == "endpoint":
+        return Phrase(verb(entry), _request(entry))
     return Phrase(f"{verb(entry)} {entry.resource_type_label}", entry.resource_label)
 
 
 def _is_about_actor(entry: Entry) -> bool:
     """Whether the verb says it all: somebody signed in."""
     return entry.action in ("sign_in", "sign_out") and entry.resource_id == entry.actor_id
+
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def _request(entry: Entry) -> str:
+    """The request, with the names that its path gave in place of the route's placeholders."""
+    named = entry.context.get("named") or {}
+    return _PLACEHOLDER.sub(lambda part: str(named.get(part[1], part[0])), entry.resource_label)
 
 
 # -- Filling the policy's sentences

@@ -41,7 +41,7 @@ class TooManyExportsError(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "Other exports are under way. Wait until one has ended, or try again in"
+            "Too many exports are running. Wait until one has finished, or try again in"
             f" {RETRY_SECONDS} seconds."
         )
 

@@ -110,7 +110,7 @@ def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:
             now = retention_boundary.removals(organizations, queryset.db)
         if removals not in (None, now):
             # The answer ends without its end, which every client takes for a failure.
-            raise RemovedMeanwhileError("retention removed entries meanwhile; export again")
+            raise RemovedMeanwhileError("retention removed entries during the export; export again")
         removals = now
         if rows:
             yield rows

@@ -56,7 +56,7 @@ def merge(using: str = "owner") -> Iterator[Merged]:
     retention has removed a month, or whose entries came to lie in the default partition.
     Raises LedgerIsBusyError.
     """
-    retention_is_busy = LedgerIsBusyError("retention is at work on this ledger")
+    retention_is_busy = LedgerIsBusyError("retention is running on this ledger")
     with (
         packing.only_packer(using),
         partitions.only_one(Lock.RETENTION, using, retention_is_busy),
@@ -69,7 +69,9 @@ def merge(using: str = "owner") -> Iterator[Merged]:
 def _merge(span: Span, using: str) -> Merged:
     _copy(span, using)
     if _digest((span.beside,), using) != _digest(span.partitions, using):
-        raise LedgerIsBusyError(f"{span.name} got entries while it was copied; run it again")
+        raise LedgerIsBusyError(
+            f"{span.name} received entries while it was being copied; run the command again"
+        )
     entries, locked = partitions.swap(
         Swap(
             {part: f"{span.beside}_{number}" for number, part in enumerate(span.partitions)},
@@ -175,5 +177,7 @@ def _check(span: Span, using: str) -> int:
     partitions.lock_against_entries(span.partitions, using)
     entries = partitions.count(span.partitions, using)
     if entries != partitions.count((span.beside,), using):
-        raise LedgerIsBusyError(f"{span.name} got entries while it was copied; run it again")
+        raise LedgerIsBusyError(
+            f"{span.name} received entries while it was being copied; run the command again"
+        )
     return entries

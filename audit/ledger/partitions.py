@@ -253,15 +253,18 @@ def swap(exchange: Swap, using: str, before: Callable[[], Result]) -> tuple[Resu
             state = getattr(error.__cause__, "sqlstate", None)
             if state == _TOOK_TOO_LONG:
                 raise LedgerIsBusyError(
-                    f"swapping partitions took longer than {STATEMENT_TIMEOUT}, for which nobody"
-                    " could read the log; try when the machine has less to do, or see whether"
+                    f"swapping partitions took longer than {STATEMENT_TIMEOUT}, during which the"
+                    " log"
+                    " could not be read; try again when the server is less busy, or check whether"
                     " audit_ledger_default holds many entries"
                 ) from error
             if state not in _TRY_AGAIN:
                 raise
             if time.monotonic() > until:
                 reader = _longest_reader(using)
-                raise LedgerIsBusyError(f"the ledger is being read all the time{reader}") from error
+                raise LedgerIsBusyError(
+                    f"the ledger is being read without a pause{reader}"
+                ) from error
         time.sleep(1.0)
 
 

@@ -55,7 +55,7 @@ class _Reading:
                 now, replayed_at, wal = cursor.fetchone()
         except (DatabaseError, InterfaceError) as error:
             _asked_again_at = time.monotonic() + REST
-            logger.warning("the replica does not answer: %s", str(error).split("\n", 1)[0])
+            logger.warning("the replica is not responding: %s", str(error).split("\n", 1)[0])
             self.transaction.close()
             connections[REPLICA].close()
             return

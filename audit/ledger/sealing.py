@@ -52,7 +52,7 @@ def lock(using: str = "sealer") -> None:
             " SET tcp_keepalives_count = 3; SET tcp_user_timeout = '20s'"
         )
     if not partitions.take(Lock.SEALER, using):
-        raise SealerIsBusyError("another sealer is at work on this database")
+        raise SealerIsBusyError("another sealer is running on this database")
 
 
 def flush_repeats(using: str = "sealer") -> int:

@@ -41,11 +41,15 @@ class ValuesField(forms.Field):
     def clean(self, value: Sequence[str]) -> list[Any]:
         texts = [text for part in value for text in split(part)]
         if len(texts) > MOST_VALUES:
-            raise ValidationError(f"Give at most {MOST_VALUES} values; ask in parts.")
+            raise ValidationError(
+                f"Give at most {MOST_VALUES} values. Split the query into several."
+            )
         for text in texts:
             _refuse_unreadable(text)
             if not text.strip("*"):
-                raise ValidationError("Write how the name begins before the star, such as api*.")
+                raise ValidationError(
+                    "Write the beginning of the name before the star, such as api*."
+                )
         return list(dict.fromkeys(value for text in texts for value in self.parse_each(text)))
 
     def parse_each(self, text: str) -> Sequence[Any]:
@@ -83,7 +87,7 @@ class ChoicesField(ValuesField):
         word = text.lower().replace(" ", "_")
         word = self.aliases.get(word, word)
         if word not in self.choices:
-            raise ValidationError(f"{text!r} is not known here. {suggest(word, self.choices)}")
+            raise ValidationError(f"{text!r} is not a known value. {suggest(word, self.choices)}")
         return word
 
 
@@ -93,7 +97,7 @@ class NetworksField(ValuesField):
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise ValidationError(
-                f"{text!r} is no address or network."
+                f"{text!r} is not an address or a network."
                 " Write 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32."
             ) from None
         return _unmapped(network)
@@ -121,7 +125,7 @@ class UlidsField(ValuesField):
 class FieldNamesField(ValuesField):
     def parse(self, text: str) -> str:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text):
-            raise ValidationError(f"{text!r} is no name of a field. Write it like is_production.")
+            raise ValidationError(f"{text!r} is not a field name. Write it like is_production.")
         return text.lower()
 
 
@@ -133,7 +137,7 @@ class TextField(forms.Field):
     def clean(self, value: Sequence[str]) -> Any:
         texts = [text.strip() for text in value if text.strip()]
         if len(texts) > 1:
-            raise ValidationError("Give it once.")
+            raise ValidationError("Give this parameter only once.")
         if not texts:
             return self.parse_nothing()
         _refuse_unreadable(texts[0])
@@ -157,7 +161,7 @@ class CursorField(TextField):
 class PageSizeField(TextField):
     def parse(self, text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= LARGEST_PAGE:
-            raise ValidationError(f"{text!r} is no page size. Give 1 to {LARGEST_PAGE}.")
+            raise ValidationError(f"{text!r} is not a page size. Give 1 to {LARGEST_PAGE}.")
         return int(text)
 
     def parse_nothing(self) -> None:
@@ -190,7 +194,7 @@ def parse_ulid(text: str) -> uuid.UUID:
         return ulid.parse(text.strip())
     except ValueError:
         raise ValidationError(
-            f"{text!r} is no id. An id has 26 letters and digits, such as"
+            f"{text!r} is not an id. An id has 26 letters and digits, such as"
             " 01JCZ0N5XW8QK3V4T6Y7B9D2FG."
         ) from None
 
@@ -205,4 +209,4 @@ def _refuse_unreadable(text: str) -> None:
     if len(text) > LONGEST_TEXT:
         raise ValidationError(f"Give at most {LONGEST_TEXT} characters.")
     if "\x00" in text:
-        raise ValidationError("Leave the NUL character out; no name holds one.")
+        raise ValidationError("Remove the NUL character. No name contains one.")

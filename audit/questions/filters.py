@@ -101,9 +101,7 @@ class _EntryForm(forms.Form):
     def _refuse_unknown(self) -> None:
         for name in self.data:
             if name not in self.fields and name not in self.asked.known:
-                self._refuse(
-                    str(name)[:100], f"There is no such parameter. {suggest(name, [*self.fields])}"
-                )
+                self._refuse(str(name)[:100], f"Unknown parameter. {suggest(name, [*self.fields])}")
 
     def _resolve_time(self, values: Mapping[str, Any]) -> None:
         asked = self.asked
@@ -123,9 +121,7 @@ class _EntryForm(forms.Form):
         asked.period = periods.common(named.values())
         since, until = asked.period
         if since is not None and until is not None and since >= until:
-            asked.notes.append(
-                f"{', '.join(named)}: no time is left, as it begins only when it is over."
-            )
+            asked.notes.append(f"These times do not overlap: {', '.join(named)}.")
 
     def _look_names_up(self, values: Mapping[str, Any]) -> None:
         organizations, types = self.asked.organization_ids, values["type"]
@@ -146,14 +142,14 @@ class _EntryForm(forms.Form):
                 name,
                 values[name],
                 lambda text: name_index.resources(text, organizations, types),
-                "Name one further down, or give a type too.",
+                "Name a resource further down, or give a type as well.",
             )
         for name, texts in (("q", [values["q"]]), ("exclude_q", values["exclude_q"])):
             self._look_up(
                 name,
                 [text for text in texts if text],
                 lambda text: name_index.matching(text, organizations, types),
-                "Add a word, or give a type too.",
+                "Add a word, or give a type as well.",
             )
 
     def _look_up(
@@ -167,14 +163,16 @@ class _EntryForm(forms.Form):
                 self._refuse(name, f"{error} {remedy}")
                 continue
             if not one:
-                self.asked.notes.append(f"{name}: no name in this log fits {text!r}.")
+                self.asked.notes.append(f"{name}: no name in this log matches {text!r}.")
             elif one.is_part:
-                self.asked.notes.append(f"{name}: nothing is called just {text!r}; {_AS_PART}")
+                self.asked.notes.append(
+                    f"{name}: nothing has exactly the name {text!r}; {_AS_PART}"
+                )
             found |= one
         self.asked.found[name] = found
 
 
-_AS_PART = "whatever has it as a part of its path is meant."
+_AS_PART = "paths that contain it are included."
 _MORE_OF_NAME = "Write more of the name, or give the id."
 
 
@@ -186,40 +184,40 @@ class EntryFilter(django_filters.FilterSet):
     """
 
     actor = _Values(
-        "Who: an e-mail address, a part of it, the name of an API key, how any of these begins"
-        " (ja*), or an id."
+        "The actor: an e-mail address, part of one, the name of an API key, the beginning of"
+        " any of these (ja*), or an id."
     )
     actor_type = _Choices("The kind of actor.", choices=list(policy.ActorType))
     action = _Choices("What was done.", choices=_ACTIONS)
     type = _Choices("The type of the resource.", choices=_TYPES, aliases=TYPE_ALIASES)
     resource = _Values(
-        "A path and everything below it, such as my-app/production; how it begins (my-app/prod*);"
-        " if nothing is called so, whatever has that as a part of its path; or an id."
+        "A path and everything below it, such as my-app/production; the beginning of a path"
+        " (my-app/prod*); part of a path, if nothing has exactly this name; or an id."
     )
-    result = _Choices("How it ended.", choices=list(policy.Result))
-    ip = _Networks("The address it came from, or its network.")
+    result = _Choices("The result.", choices=list(policy.Result))
+    ip = _Networks("The client's IP address, or its network.")
     request = _Ulids("The id of a request.")
-    interface = _Choices("By which way.", choices=list(policy.Interface))
+    interface = _Choices("The interface that was used.", choices=list(policy.Interface))
     field = _FieldNames("A field that was changed.")
     q = _Text("Words in the name of the resource or the actor.")
-    since = _Text("Not before this moment or day.")
-    until = _Text("Before this moment, or not after this day.")
+    since = _Text("At or after this time or day.")
+    until = _Text("Before this time, or up to the end of this day.")
     when = _Text("Within this period.")
     tz = _Text("The time zone of days and times; UTC unless given.")
-    exclude_actor = _Values("Not by these.")
+    exclude_actor = _Values("None of these actors.")
     exclude_actor_type = _Choices("None of these kinds of actor.", choices=list(policy.ActorType))
     exclude_action = _Choices("None of these actions.", choices=_ACTIONS)
     exclude_type = _Choices("None of these types.", choices=_TYPES, aliases=TYPE_ALIASES)
-    exclude_resource = _Values("None of these, nor what is below them.")
+    exclude_resource = _Values("None of these resources, nor anything below them.")
     exclude_ip = _Networks("None of these addresses or networks.")
-    exclude_field = _FieldNames("Where none of these fields was changed.")
-    exclude_q = _Values("Without these words in the name of the resource or the actor.")
-    exclude_interface = _Choices("None of these ways.", choices=list(policy.Interface))
+    exclude_field = _FieldNames("Entries that changed none of these fields.")
+    exclude_q = _Values("Entries without these words in the name of the resource or the actor.")
+    exclude_interface = _Choices("None of these interfaces.", choices=list(policy.Interface))
     exclude_result = _Choices("None of these results.", choices=list(policy.Result))
     cursor = _Cursor("Entries older than this id.")
     before = _Cursor("The same as cursor.")
     after = _Cursor("Entries newer than this id.")
-    per_page = _PageSize("Entries a page, 1 to 200.")
+    per_page = _PageSize("Entries per page, 1 to 200.")
 
     class Meta:
         model = Entry

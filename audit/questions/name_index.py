@@ -260,5 +260,5 @@ def _look_up(
         )
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     if len(rows) > MOST:
-        raise TooManyNamesError(f"More than {MOST} names fit {text!r}.")
+        raise TooManyNamesError(f"More than {MOST} names match {text!r}.")
     return rows

@@ -124,7 +124,7 @@ def _closed(text: str, now: dt.datetime, tz: dt.tzinfo) -> Closed:
 
 
 def _unknown(text: str) -> UnknownPeriodError:
-    return UnknownPeriodError(f"{text!r} is not a time that is understood. Try {EXAMPLES}.")
+    return UnknownPeriodError(f"{text!r} is not a recognized time. Try {EXAMPLES}.")
 
 
 # -- Readers: each knows one way of writing, and answers None to any other

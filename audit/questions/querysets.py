@@ -277,7 +277,7 @@ class EntryQuerySet(models.QuerySet[Any]):
         return self.filter(id__lte=newest[0].id) if newest else self.none()
 
     def update(self, **kwargs: Any) -> int:
-        raise TypeError("entries are never changed; record what happened instead")
+        raise TypeError("entries cannot be changed; record a new entry instead")
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        raise TypeError("entries are never deleted")
+        raise TypeError("entries cannot be deleted")

@@ -44,7 +44,7 @@ def save(
     question = as_question(organization, query)
     owner = User.objects.select_for_update(no_key=True).get(pk=user.pk)  # counts in turn
     if SavedView.objects.filter(organization=organization, user=owner).count() >= MOST:
-        raise ValidationError(f"You keep {MOST} views already. Delete one first.")
+        raise ValidationError(f"You already have {MOST} saved views. Delete one first.")
     _refuse_taken(organization, user.pk, name)
     return SavedView.objects.create(
         organization=organization, user=user, name=name, query=question, is_shared=is_shared
@@ -65,7 +65,7 @@ def delete(view: SavedView) -> None:
 def as_question(organization: Organization, query: str) -> str:
     """A query string as it is kept: without a place in the list, and checked by the filter."""
     if len(query) > LONGEST_QUERY:
-        raise ValidationError({"query": "This question is too long to keep. Ask for less."})
+        raise ValidationError({"query": "This query is too long to save. Use fewer filters."})
     given = QueryDict(query, mutable=True)
     for name in (*POSITION, *ELSEWHERE, "counts", "ask"):
         given.pop(name, None)
@@ -75,7 +75,7 @@ def as_question(organization: Organization, query: str) -> str:
             {"query": [f"{name}: {text}" for name, texts in asked.errors.items() for text in texts]}
         )
     if not asked.params.keys() - {"tz"}:
-        raise ValidationError({"query": "Narrow the list first; this is all of the log."})
+        raise ValidationError({"query": "Add a filter first: this is the whole log."})
     return canonical(asked.params)
 
 
@@ -86,4 +86,6 @@ def _refuse_taken(
     if but is not None:
         taken = taken.exclude(pk=but.pk)
     if taken.exists():
-        raise ValidationError({"name": "There is a view of this name already. Choose another."})
+        raise ValidationError(
+            {"name": "A view with this name already exists. Choose another name."}
+        )

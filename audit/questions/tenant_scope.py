@@ -24,7 +24,7 @@ def enter(organizations: Collection[uuid.UUID] | str, using: str = "default") ->
     connection = connections[using]
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
-            "reading entries needs a transaction; wrap it in transaction.atomic()"
+            "entries can only be read inside a transaction; use transaction.atomic()"
         )
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('audit.organizations', %s, true)", [value])

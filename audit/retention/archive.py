@@ -191,13 +191,13 @@ def _verify_file(path: Path, told: File) -> None:
         numbers, count = Numbers(), 0
         for entry in _entries(path):
             if entry["organization"] != told.organization:
-                raise ArchiveError(f"{path} holds an entry of {entry['organization']}")
+                raise ArchiveError(f"{path} contains an entry of {entry['organization']}")
             numbers.add(entry["seq"])
             count += 1
     except (OSError, EOFError, ValueError) as error:
         raise ArchiveError(f"{path} cannot be read: {error}") from error
     if count != told.entries or numbers.ranges() != told.numbers:
-        raise ArchiveError(f"{path} does not hold the entries that the manifest says")
+        raise ArchiveError(f"{path} does not contain the entries that the manifest lists")
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Legal holds: while one is on an organization, retention removes none of its entries.
 
-Placed and lifted as the owner's role, with the reason and who asked for it in the organization's
+Placed and lifted as the owner's role, with the reason and who requested it in the organization's
 log, in the same transaction.
 """
 
@@ -48,7 +48,7 @@ def place(organization: Organization, reason: str, requested_by: str, using: str
         )
         placed = cursor.fetchone()
         if placed is None:
-            raise HoldError(f"{organization.slug} is under legal hold already; lift it first")
+            raise HoldError(f"{organization.slug} is already under legal hold; lift it first")
         _record("hold", organization, reason, requested_by, using)
     return Hold(*placed)
 
@@ -94,7 +94,7 @@ def has_log(organization_id: uuid.UUID, using: str = "owner") -> bool:
 def _said(text: str, name: str) -> str:
     said = clean(text, LONGEST)
     if not said:
-        raise HoldError(f"--{name} is empty; the log tells who wanted it and why")
+        raise HoldError(f"--{name} is empty; the log records who requested it and why")
     return said
 
 

@@ -73,7 +73,7 @@ def only_run() -> Iterator[None]:
     except partitions.SessionIsSharedError as error:
         raise RetentionError(str(error)) from None
     if not has_lock:
-        raise BusyError("another run of retention is at work on this database")
+        raise BusyError("another retention run is in progress on this database")
     try:
         yield
     finally:
@@ -83,7 +83,7 @@ def only_run() -> Iterator[None]:
 def cutoff(months: int) -> dt.datetime:
     """The start of the oldest month that is kept: months of the calendar in UTC, besides this."""
     if months < 1:
-        raise RetentionError("the period has to be at least one month")
+        raise RetentionError("the period must be at least one month")
     now = clock.now().astimezone(dt.UTC)
     count = now.year * 12 + now.month - 1 - months
     return dt.datetime(count // 12, count % 12 + 1, 1, tzinfo=dt.UTC)

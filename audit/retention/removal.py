@@ -169,9 +169,12 @@ def _check(prospect: Prospect, removed: Removed) -> None:
     partitions.lock_against_entries([removed.month.table, "audit_hold"], OWNER)
     count = partitions.count([removed.month.table], OWNER)
     if count != removed.entries + removed.kept:
-        raise BusyError(f"{removed.month.name} got entries while it was archived; run it again")
+        raise BusyError(
+            f"{removed.month.name} received entries while it was being archived; run the command"
+            " again"
+        )
     if prospect.removable & frozenset(holds.in_force(OWNER)):
-        raise BusyError("a legal hold was placed meanwhile; run it again")
+        raise BusyError("a legal hold was placed in the meantime; run the command again")
 
 
 def _detached(removed: Removed) -> str:

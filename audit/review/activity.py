@@ -115,7 +115,7 @@ def counts(request: OrganizationRequest) -> HttpResponse:
     given: QueryDict = request.GET.copy()
     asked = ask([organization], given)
     if not asked.is_valid():
-        return HttpResponse("This is no question to the log.\n", "text/plain", status=422)
+        return HttpResponse("This query is not valid.\n", "text/plain", status=422)
     context = {"given": given, "zone": asked.zone}
     context |= _counts(request, given, asked, counting.total(organization))
     reading.record_view(organization, asked, is_part=True)

@@ -120,7 +120,7 @@ class Columns:
             return "–"
         key = ulid.to_text(entry.request_id)
         address = f"{reverse('admin:audit_entry_changelist')}?request={key}"
-        return format_html('<a href="{}" title="All of this request">{}</a>', address, key)
+        return format_html('<a href="{}" title="Everything in this request">{}</a>', address, key)
 
     @admin.display(description="number")
     def number(self, entry: Entry) -> str:

@@ -42,7 +42,7 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
     key = ulid.parse_or_none(entry)
     found = Entry.objects.visible([organization.pk]).filter(pk=key).first()
     if found is None:
-        raise Http404("There is no such entry.")
+        raise Http404("There is no entry with this id.")
     references.fetch([found], [organization.pk])
     reading.record_view(organization, entry=found)
     asked = ask([organization], without_position(request.GET))

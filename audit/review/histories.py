@@ -40,11 +40,11 @@ def resource_history(request: OrganizationRequest, resource: str) -> HttpRespons
     organization = request.organization
     key = ulid.parse_or_none(resource)
     if key is None:
-        raise Http404("Histories are named by the id of the thing.")
+        raise Http404("The address of a history ends with the id of the resource.")
     asked, page = _page(request, {"resource": ulid.to_text(key)})
     newest, oldest = _ends(asked, page)
     if newest is None or oldest is None:
-        raise Http404("Nothing is known of it.")
+        raise Http404("The log has no entries about this resource.")
     reading.record_view(organization, asked)
     type, path = newest.resource_type, newest.resource_label
     here = [organization.pk]
@@ -72,7 +72,7 @@ def actor_history(request: OrganizationRequest, actor: str) -> HttpResponse:
     organization = request.organization
     key = ulid.parse_or_none(actor)
     if key is None:
-        raise Http404("Histories are named by the id of the actor.")
+        raise Http404("The address of a history ends with the id of the actor.")
     asked, page = _page(request, {"actor": ulid.to_text(key)})
     newest, oldest = _ends(asked, page)
     about = _ask(organization, {"resource": ulid.to_text(key), "exclude_action": "view"})
@@ -110,7 +110,7 @@ def _who(
         return about_it[0].resource_label, about_it[0].resource_type
     member = organization.memberships.select_related("user").filter(user=key).first()
     if member is None:
-        raise Http404("Nothing is known of such an actor.")
+        raise Http404("The log has no entries by this actor.")
     return str(member.user.email), ActorType.USER
 
 
@@ -129,7 +129,7 @@ def _page(request: OrganizationRequest, params: dict[str, str]) -> tuple[EntryFi
         given[name] = value
     asked = ask([request.organization], given)
     if not asked.is_valid():
-        raise Http404("There is no such page of this history.")
+        raise Http404("This history has no such page.")
     page = paging.page_at(asked.qs, asked.form.cleaned_data)
     references.look_up(page.entries, [request.organization.pk])
     return asked, page

@@ -106,5 +106,5 @@ def _moved(entry: Entry) -> str:
 
 
 def _more(others: int, is_one_thing: bool) -> str:
-    alike = "of the same" if is_one_thing else "like it"
+    alike = "of the same resource" if is_one_thing else "like this"
     return f'<details class="alike"><summary>{others} more {alike}</summary></details>'

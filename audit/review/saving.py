@@ -26,7 +26,7 @@ SHARING = "organization:update"
 class ViewForm(PageForm):
     name = forms.CharField(max_length=80, label="Name")
     is_shared = forms.BooleanField(
-        required=False, label="For everybody of the organization who may read the log"
+        required=False, label="Share with everyone in the organization who may read the log"
     )
 
     def __init__(self, *args: Any, may_share: bool, **kwargs: Any) -> None:
@@ -68,7 +68,7 @@ def views_page(request: OrganizationRequest) -> HttpResponse:
                 ),
             )
             if made is not None:
-                messages.success(request, f"The view “{isolated(made.name)}” is saved.")
+                messages.success(request, f"The view “{isolated(made.name)}” was saved.")
                 return redirect(f"{reverse('activity', args=[organization.slug])}?{made.query}")
         query = str(request.POST.get("query", ""))
     changeable = saved_views.changeable_by(request.user, organization, may_share=may_share)
@@ -93,7 +93,7 @@ def view_page(request: OrganizationRequest, view: str) -> HttpResponse:
     page = redirect("saved_views", request.organization.slug)
     if request.method == "POST" and request.POST.get("action") == "delete":
         saved_views.delete(found)
-        messages.success(request, f"The view “{isolated(found.name)}” is deleted.")
+        messages.success(request, f"The view “{isolated(found.name)}” was deleted.")
         return page
     if request.method == "POST":
         if "is_shared" in request.POST:
@@ -105,7 +105,7 @@ def view_page(request: OrganizationRequest, view: str) -> HttpResponse:
                 return True
 
             if form.attempt(request, work):
-                messages.success(request, f"The view “{isolated(found.name)}” is changed.")
+                messages.success(request, f"The view “{isolated(found.name)}” was changed.")
                 return page
     context = {"section": "activity", "form": form, "view": found, "name": given["name"]}
     return render(request, "audit/view.html", context, status=422 if form.errors else 200)
@@ -129,7 +129,7 @@ def _find(request: OrganizationRequest, view: str) -> SavedView:
     organization, key = request.organization, ulid.parse_or_none(view)
     seen = key and saved_views.visible_to(request.user, organization).filter(pk=key).first()
     if not seen:
-        raise Http404("There is no such view.")
+        raise Http404("There is no saved view with this id.")
     if seen.is_shared:
         require(request, SHARING)
     return seen

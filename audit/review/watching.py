@@ -33,7 +33,7 @@ def new_entries(request: OrganizationRequest) -> HttpResponse:
     [told] = given.pop("shown", ["0"])[-1:]
     asked = ask([organization], given)
     if not asked.is_valid() or not (told.isascii() and told.isdigit() and len(told) < 4):
-        return HttpResponse("This is no question to the log.\n", "text/plain", status=422)
+        return HttpResponse("This query is not valid.\n", "text/plain", status=422)
     shown = int(told)
     after: uuid.UUID | None = asked.form.cleaned_data["after"]
     bound = ~_views_of(request.user)

@@ -24,7 +24,7 @@ KEPT = frozenset(("index", "app_list", "jsi18n"))
 class ReviewSite(AdminSite):
     site_header = "dotEnv Cloud"
     site_title = "dotEnv Cloud"
-    index_title = "For reading"
+    index_title = "Read-only admin"
     site_url = "/"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
@@ -47,9 +47,9 @@ class ReviewSite(AdminSite):
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not self.has_permission(request):
-                raise PermissionDenied("Only compliance staff may enter the admin.")
+                raise PermissionDenied("Only compliance staff may use the admin.")
             if request.method not in ("GET", "HEAD", "OPTIONS"):
-                raise PermissionDenied("The admin is for reading.")
+                raise PermissionDenied("The admin is read-only.")
             response = view(request, *args, **kwargs)
             if isinstance(response, SimpleTemplateResponse):
                 response.render()

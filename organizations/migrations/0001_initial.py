@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                     organizations.emails.CanonicalEmailField(editable=False, max_length=254),
                 ),
                 ("name", models.CharField(blank=True, max_length=150)),
-                ("is_staff", models.BooleanField(default=False, verbose_name="may enter admin")),
+                ("is_staff", models.BooleanField(default=False, verbose_name="may use the admin")),
                 ("is_active", models.BooleanField(default=True, verbose_name="active")),
                 (
                     "groups",

@@ -47,7 +47,7 @@ class User(Timestamped, AbstractBaseUser, PermissionsMixin):
     email = models.EmailField("e-mail", max_length=254)
     canonical_email = CanonicalEmailField()
     name = LabelField(max_length=150, blank=True)
-    is_staff = models.BooleanField("may enter admin", default=False)
+    is_staff = models.BooleanField("may use the admin", default=False)
     is_active = models.BooleanField("active", default=True)
 
     objects: ClassVar[UserManager] = UserManager()

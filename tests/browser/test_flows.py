@@ -71,7 +71,7 @@ def test_a_question_is_narrowed_opened_and_taken_away_by_mouse(
         page.get_by_role("main").get_by_role("link", name="Activity").click()
         page.locator("#entries .who a").first.click()  # one's own reading is entered too
         expect(heading).to_contain_text("What ")
-        page.get_by_role("link", name="Ask further about them").click()
+        page.get_by_role("link", name="Search these entries").click()
         expect(page.locator(".chips")).to_contain_text("by:")
         assert shown.complaints == []
 
@@ -144,7 +144,7 @@ def test_the_same_without_javascript(scene: Scene, window: Open, tmp_path: Path)
         page.locator("main a[href*='/history/resource/']").first.click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("History of")
         page.get_by_role("main").get_by_role("link", name="Activity").click()
-        page.get_by_role("link", name="Show when, who and what in numbers").click()
+        page.get_by_role("link", name="Show the chart and the counts").click()
         expect(page.locator("svg.chart a").first).to_be_attached()
         page.locator(".facet a").first.click()
         expect(page.locator(".chips a").first).to_be_visible()
@@ -203,7 +203,7 @@ def test_a_list_on_paper_says_who_asked_what_and_that_there_is_more(
         shown.open("/o/acme/activity?ask=-action:delete&tz=Etc/UTC")
         page.emulate_media(media="print")
         expect(page.get_by_label("Ask the log")).to_have_value("-action:delete")
-        more = page.get_by_text("Older entries that answer this are on other pages.")
+        more = page.get_by_text("Older matching entries are on other pages.")
         expect(more).to_be_visible()
         footer = page.locator("footer")
         expect(footer).to_contain_text(f"Of Acme, shown to {scene.auditor.email} on ")

@@ -55,7 +55,7 @@ def test_who_is_signed_out_meanwhile_is_told_and_led_to_sign_in(scene: Scene, wi
         page.on("request", lambda request: requests.append(request.url))
         page.clock.run_for(6_000)
         bar = page.locator("#live")
-        expect(bar).to_contain_text("Signed out: nothing new is looked for.")
+        expect(bar).to_contain_text("You are signed out. Updates have stopped.")
         asked = len(requests)
         page.clock.run_for(20_000)
         assert len(requests) == asked > 0
@@ -76,7 +76,7 @@ def test_a_server_that_is_away_is_asked_again_and_less_often(scene: Scene, windo
         page.route("**/activity/new*", lambda route: route.abort())
         bar = page.locator("#live")
         page.clock.run_for(6_000)
-        expect(bar).to_contain_text("does not answer")
+        expect(bar).to_contain_text("not responding")
         page.clock.run_for(60_000)
         assert len(asked) < 8  # of the twelve that five seconds would make
         page.unroute("**/activity/new*")

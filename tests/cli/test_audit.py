@@ -208,9 +208,9 @@ def test_the_period_is_said_in_exact_instants(signed_in: Server, dotenv: Run) ->
 
 
 def test_what_may_surprise_is_said(signed_in: Server, dotenv: Run) -> None:
-    signed_in.answer("GET", ENTRIES, page(notes=["actor: no name in this log fits 'jnae'."]))
+    signed_in.answer("GET", ENTRIES, page(notes=["actor: no name in this log matches 'jnae'."]))
     result = dotenv("audit", "list", "--actor", "jnae")
-    assert "no name in this log fits 'jnae'" in result.err
+    assert "no name in this log matches 'jnae'" in result.err
 
 
 def test_a_question_the_server_does_not_understand_is_a_usage_error(

@@ -51,7 +51,7 @@ def test_a_lost_database_is_told_at_once_and_waited_for(site: Site) -> None:
         assert answer.headers["Retry-After"]
         page = site.request("GET", "/", None, cookies={"sessionid": "of-somebody"})
         assert page.status_code == 503
-        assert "The database does not answer. Nothing was changed" in page.text
+        assert "The database is not responding. Nothing was changed" in page.text
         assert site.request("GET", "/health/ready", None).status_code == 503
         assert site.request("GET", "/health/live", None).status_code == 200
         assert time.monotonic() - started < 45  # nobody hangs until a proxy gives up

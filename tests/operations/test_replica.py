@@ -65,7 +65,7 @@ def test_the_primary_answers_when_the_replica_is_gone(site: Site) -> None:
     try:
         assert site.rename("From the primary").status_code == 200
         assert site.newest_change() == "From the primary"
-        assert "the replica does not answer" in site.log("web").read_text()
+        assert "the replica is not responding" in site.log("web").read_text()
         status, health = site.health()
         assert status == 503
         assert set(health["problems"]) == {"replica"}

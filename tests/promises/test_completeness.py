@@ -652,7 +652,7 @@ def test_an_unknown_verb_or_fact_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("action", "kind", "complaint"),
-    [("sing_in", "user", "is no action of"), ("view", "projct", "is no resource type of")],
+    [("sing_in", "user", "is not an action of"), ("view", "projct", "is not a resource type of")],
 )
 def test_an_unknown_action_or_type_is_an_error(action: str, kind: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):

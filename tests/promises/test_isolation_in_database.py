@@ -165,5 +165,5 @@ def test_a_forgotten_filter_still_shows_one_organization(
 def test_reading_outside_a_transaction_is_refused(
     others: tuple[Organization, Organization],
 ) -> None:
-    with pytest.raises(transaction.TransactionManagementError, match="needs a transaction"):
+    with pytest.raises(transaction.TransactionManagementError, match="inside a transaction"):
         Entry.objects.visible([others[0].pk])

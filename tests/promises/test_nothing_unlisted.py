@@ -217,7 +217,7 @@ def test_migrate_passes_over_tables_of_other_software(
     superuser_connection.execute("CREATE ROLE other_software")
     stray("other_software")
     migrate()
-    assert "Passed over, as tables of other software: stray" in capsys.readouterr().out
+    assert "Skipped tables of other software: stray" in capsys.readouterr().out
     with pytest.raises(Exception, match="permission denied for table stray"):
         application_connection.execute("SELECT * FROM stray")
 

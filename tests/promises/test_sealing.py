@@ -114,7 +114,7 @@ def test_a_transaction_larger_than_a_batch_is_sealed_whole(
 def test_only_one_sealer_works_at_a_time(databases: Databases) -> None:
     with psycopg.connect(databases.sealer, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [Lock.SEALER])
-        with pytest.raises(CommandError, match="another sealer is at work"):
+        with pytest.raises(CommandError, match="another sealer is running"):
             call_command("seal", "--once")
 
 

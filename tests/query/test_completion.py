@@ -57,7 +57,7 @@ def offered(text: str) -> list[str]:
 def test_it_offers_what_may_follow(typed: str, first: str) -> None:
     assert offered(typed)[0] == first
     assert bar.read(first).unknown == (
-        [] if not first.endswith(":") else [f"{first.split()[-1]}: say which after the colon"]
+        [] if not first.endswith(":") else [f"{first.split()[-1]}: add a value after the colon"]
     )
 
 

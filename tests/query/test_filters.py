@@ -193,15 +193,15 @@ def test_a_name_that_nothing_ever_had_is_noted(ask: Ask) -> None:
     question = ask(actor="nobody", q="xyzzy")
     assert found(question) == set()
     assert question.notes == [
-        "actor: no name in this log fits 'nobody'.",
-        "q: no name in this log fits 'xyzzy'.",
+        "actor: no name in this log matches 'nobody'.",
+        "q: no name in this log matches 'xyzzy'.",
     ]
 
 
 def test_a_time_that_begins_when_it_is_over_is_noted(ask: Ask) -> None:
     question = ask(since="2026-11-20", until="2026-11-01")
     assert found(question) == set()
-    assert question.notes == ["since, until: no time is left, as it begins only when it is over."]
+    assert question.notes == ["These times do not overlap: since, until."]
     assert ask(since="2026-11-01", until="2026-11-20").notes == []
 
 
@@ -209,7 +209,7 @@ def test_a_time_that_begins_when_it_is_over_is_noted(ask: Ask) -> None:
     ("data", "name", "remedy"),
     [
         ({"actoin": "delete"}, "actoin", "Did you mean action?"),
-        ({"sort": "id"}, "sort", "There is no such parameter. Use one of actor"),
+        ({"sort": "id"}, "sort", "Unknown parameter. Use one of actor"),
         ({"action": "delet"}, "action", "Did you mean delete?"),
         ({"type": "spaceship"}, "type", "Use one of organization"),
         ({"actor_type": "robot"}, "actor_type", "Use one of user"),
@@ -223,16 +223,16 @@ def test_a_time_that_begins_when_it_is_over_is_noted(ask: Ask) -> None:
         ({"until": "2026-02-30"}, "until", "2026-11-01"),
         ({"when": "7d..30d"}, "when", "swap the two ends"),
         ({"tz": "Mars"}, "tz", "Europe/Berlin"),
-        ({"when": ["today", "yesterday"]}, "when", "Give it once"),
+        ({"when": ["today", "yesterday"]}, "when", "only once"),
         ({"q": "x" * 501}, "q", "at most 500 characters"),
         ({"q": "a\x00b"}, "q", "NUL"),
         ({"actor": "a\x00b"}, "actor", "NUL"),
         ({"action": ["create"] * 101}, "action", "at most 100 values"),
         ({"exclude_action": "nothing"}, "exclude_action", "Use one of create"),
         ({"exclude_ip": "10.0.0"}, "exclude_ip", "10.0.0.0/8"),
-        ({"exclude_request": "abc"}, "exclude_request", "no such parameter"),
+        ({"exclude_request": "abc"}, "exclude_request", "Unknown parameter"),
         ({"action": "x*"}, "action", "Nothing begins with 'x'"),
-        ({"actor": "*"}, "actor", "how the name begins"),
+        ({"actor": "*"}, "actor", "beginning of the name"),
         ({"cursor": "abc"}, "cursor", "26 letters and digits"),
         ({"after": "8ZZZZZZZZZZZZZZZZZZZZZZZZZ"}, "after", "26 letters and digits"),
         ({"per_page": "0"}, "per_page", "Give 1 to 200"),

@@ -58,7 +58,7 @@ def test_how_an_export_ended_is_told_with_its_number() -> None:
     assert str(sentences.phrase(whole)) == "received 1,930 entries of the log of acme as csv"
     cut_off = entry("end_export", "audit_log", "acme", result="failed", **facts)
     assert str(sentences.phrase(cut_off)) == (
-        "received at most 1,930 entries of the log of acme as csv, then the export broke off"
+        "received at most 1,930 entries of the log of acme as csv, then the export was interrupted"
     )
 
 

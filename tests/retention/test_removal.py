@@ -114,7 +114,7 @@ def test_it_only_tells_until_it_is_told_to(
     before = entries(owner_connection, acme)
     said = retention(tmp_path)
     assert f"2021-01: {2 * A_MONTH} entries in 2 logs" in said
-    assert said.endswith("Nothing was changed; --apply does it.\n")
+    assert said.endswith("Nothing was changed. Add --apply to remove these entries.\n")
     assert entries(owner_connection, acme) == before
     assert not list(tmp_path.iterdir())
 
@@ -122,7 +122,7 @@ def test_it_only_tells_until_it_is_told_to(
 def test_without_a_period_everything_stays(sealed: None, tmp_path: Path) -> None:
     said = io.StringIO()
     call_command("audit_retention", "--apply", "--directory", str(tmp_path), stdout=said)
-    assert said.getvalue() == "RETENTION_MONTHS is not set: every entry is kept.\n"
+    assert said.getvalue() == "RETENTION_MONTHS is not set: all entries are kept.\n"
 
 
 def test_what_left_is_in_the_archive_line_by_line_as_exported(
@@ -191,7 +191,7 @@ def test_a_second_run_finds_nothing_to_do(
 ) -> None:
     retention(tmp_path, "--apply")
     before = entries(owner_connection, acme), sorted(tmp_path.iterdir())
-    assert "may go: nothing does." in retention(tmp_path, "--apply")
+    assert "can be removed: none." in retention(tmp_path, "--apply")
     assert (entries(owner_connection, acme), sorted(tmp_path.iterdir())) == before
 
 
@@ -232,7 +232,7 @@ def test_a_hold_keeps_every_entry_and_lifting_it_lets_them_go(
     assert entries(owner_connection, acme) == before
     assert removals(owner_connection, acme) == []
     assert len(removals(owner_connection, other)) == 2
-    assert "nothing does" in retention(tmp_path, "--apply")
+    assert "none" in retention(tmp_path, "--apply")
 
     call_command("audit_hold", "lift", "acme", "--reason", "Settled", "--by", "legal@acme.example")
     others = entries(owner_connection, other)
@@ -240,7 +240,7 @@ def test_a_hold_keeps_every_entry_and_lifting_it_lets_them_go(
     assert len(removals(owner_connection, acme)) == 2
     assert entries(owner_connection, other) == others
     assert missing_numbers_are_those_told(owner_connection)
-    assert "nothing does" in retention(tmp_path, "--apply")
+    assert "none" in retention(tmp_path, "--apply")
 
 
 def test_a_hold_is_entered_with_who_and_why(acme: Organization) -> None:
@@ -316,7 +316,7 @@ def test_an_entry_sealed_while_archiving_stops_the_removal(
         return verify(*arguments)
 
     monkeypatch.setattr(archive, "verify", verify_while_sealing)
-    with pytest.raises(CommandError, match="got entries while it was archived"):
+    with pytest.raises(CommandError, match="received entries while it was being archived"):
         retention(tmp_path, "--apply")
     retention(tmp_path, "--apply")
     assert missing_numbers_are_those_told(owner_connection)
@@ -389,7 +389,8 @@ def test_entries_that_no_month_has_stay_and_are_told_of(
     before = entries(owner_connection, acme)
     said = io.StringIO()
     retention(tmp_path, "--apply", stderr=said)
-    assert f"{2 * A_MONTH} older entries lie in the default partition and stay" in said.getvalue()
+    expected = f"{2 * A_MONTH} older entries are in the default partition and are kept"
+    assert expected in said.getvalue()
     assert entries(owner_connection, acme) == before
 
 
@@ -438,7 +439,7 @@ def test_while_somebody_reads_it_tries_again(
     monkeypatch.setattr(partitions, "PATIENCE", 0.5)
     with psycopg.connect(databases.application) as reader:
         reader.execute("SELECT count(*) FROM audit_ledger")
-        with pytest.raises(CommandError, match="being read all the time .process") as refused:
+        with pytest.raises(CommandError, match="being read without a pause .process") as refused:
             retention(tmp_path, "--apply")
         assert refused.value.returncode == 75
     retention(tmp_path, "--apply")
@@ -448,7 +449,7 @@ def test_while_somebody_reads_it_tries_again(
 
 def test_two_runs_do_not_meet(sealed: None, owner_connection: Connection, tmp_path: Path) -> None:
     owner_connection.execute("SELECT pg_advisory_lock(%s)", [Lock.RETENTION])
-    with pytest.raises(CommandError, match="another run of retention") as refused:
+    with pytest.raises(CommandError, match="another retention run") as refused:
         retention(tmp_path, "--apply")
     assert refused.value.returncode == 75
     owner_connection.execute("SELECT pg_advisory_unlock(%s)", [Lock.RETENTION])
@@ -554,7 +555,7 @@ def test_a_detached_partition_lies_there_until_it_is_dropped(
     assert f"{2 * A_MONTH} entries" not in retention(tmp_path, "--drop")
     assert len(detached(owner_connection)) == 2
     said = retention(tmp_path, "--apply", "--drop")
-    assert said.count("archive is whole; dropped") == 2
+    assert said.count("archive is complete; dropped") == 2
     assert detached(owner_connection) == []
     assert "dropped" not in retention(tmp_path, "--apply", "--drop")
 
@@ -689,5 +690,5 @@ def test_a_year_that_months_were_merged_into_goes_as_a_whole(
     [[_, removed, stayed]] = removals(owner_connection, acme)
     assert removed == len(archived(tmp_path, acme))
     assert list(merging.merge()) == []
-    assert "nothing does" in retention(tmp_path, "--apply")
+    assert "none" in retention(tmp_path, "--apply")
     assert stayed == sum(1 for entry in kept if entry[1] < merged.span.past)

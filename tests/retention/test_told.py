@@ -149,7 +149,7 @@ def test_the_activity_page_shows_a_legal_hold_until_it_is_lifted(
     )
     shown = page(browser)
     assert "Under legal hold since" in shown
-    assert "asked for by legal@acme.example: Case &lt;7&gt;." in shown
+    assert "requested by legal@acme.example: Case &lt;7&gt;." in shown
     assert "Not ours" not in shown
     call_command("audit_hold", "lift", "acme", "--reason", "Settled", "--by", "legal@acme.example")
     assert "Under legal hold" not in page(browser)

@@ -70,7 +70,7 @@ def test_what_is_left_out_stays_in_sight_and_can_be_taken_back(client_of_owner: 
     without = facets(client_of_owner, "?action=create,delete")["action deleted"][2]
     assert asked(without) == {"action": ["create"], "exclude_action": ["delete"]}
     shown = facets(client_of_owner, of(without))
-    state, again, _ = shown["action left out: deleted"]
+    state, again, _ = shown["action excluded: deleted"]
     assert state == "left-out"
     assert asked(again) == {"action": ["create"]}
 

@@ -66,10 +66,10 @@ def test_an_entry_says_what_the_same_request_did_and_what_is_next_to_it(
     client_of_owner.post(path, {"history_policy": "keep", "sure": "yes"})
     rotation_of_it = [entry for entry in entries(acme) if entry.action == "rotate"][-1]
     page = entry_page(client_of_owner, rotation_of_it)
-    together = page.partition("Done by the same request")[2].partition("Before and after it")[0]
+    together = page.partition("From the same request")[2].partition("Entries before and after")[0]
     assert "retired version 1 of the key of shop" in together
     assert "rotated the key of shop to version 2" not in together  # itself
-    around = page.partition("Before and after it")[2].partition("Look further")[0]
+    around = page.partition("Entries before and after")[2].partition("Related entries")[0]
     assert "rotated the key of shop to version 2" in around
     assert "created the key of shop , version 1" in around.replace("shop,", "shop ,")
 
@@ -124,13 +124,16 @@ def test_a_thing_s_history_outlives_it(
     keys = shop.ulid, target.ulid, environment.ulid
     hierarchy.delete_node(environment)
     page = text(client_of_owner.get(f"/o/acme/history/resource/{keys[1]}"))
-    assert page.startswith("Activity History of shop/web target First heard of")
-    assert "Below it, now or once shop/web/production environment" in page
+    assert page.startswith("Activity History of shop/web target First entry")
+    assert "Below it, now or earlier shop/web/production environment" in page
     gone = text(client_of_owner.get(f"/o/acme/history/resource/{keys[2]}"))
-    assert "History of shop/web/production environment gone" in gone
+    assert "History of shop/web/production environment no longer exists" in gone
     assert "deleted environment shop/web/production" in gone
-    assert "gone" not in text(client_of_owner.get(f"/o/acme/history/resource/{keys[0]}"))[:60]
-    assert "of this name" not in gone
+    assert (
+        "no longer exists"
+        not in text(client_of_owner.get(f"/o/acme/history/resource/{keys[0]}"))[:60]
+    )
+    assert "Others with this name" not in gone
 
 
 def test_a_thing_s_history_leads_to_its_secret_and_to_others_of_its_name(
@@ -143,13 +146,13 @@ def test_a_thing_s_history_leads_to_its_secret_and_to_others_of_its_name(
     environment = EnvironmentFactory.create(target=target, name="Production")
     secret = SecretFactory.create(level=Level(shop, target, environment))
     page = client_of_owner.get(f"/o/acme/history/resource/{environment.ulid}")
-    assert "Below it, now or once shop/web/production secret" in text(page)
-    assert "Others of this name, now or once shop/web/production environment" in text(page)
+    assert "Below it, now or earlier shop/web/production secret" in text(page)
+    assert "Others with this name, now or earlier shop/web/production environment" in text(page)
     assert f"/o/acme/history/resource/{secret.ulid}" in page.content.decode()
     assert f"/o/acme/history/resource/{former_key}" in page.content.decode()
     of_secret = text(client_of_owner.get(f"/o/acme/history/resource/{secret.ulid}"))
     assert "Below it" not in of_secret
-    assert "of this name" not in of_secret
+    assert "Others with this name" not in of_secret
 
 
 def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_came(
@@ -170,9 +173,9 @@ def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_cam
     assert page.startswith("Activity What ci did API key")
     assert "owner@example.org (user) created API key ci" in page
     assert "audit:read, project:read" in page or "project:read, audit:read" in page
-    assert "From where, and what most often" in page
+    assert "Show IP addresses and most frequent actions" in page
     counted = text(client_of_owner.get(address, {"counts": "1"}))
-    assert re.search(rf"What it did most .* From where Address .*{used_from}", counted)
+    assert re.search(rf"Most frequent actions .* IP addresses Address .*{used_from}", counted)
     client_of_owner.post(f"/o/acme/api-keys/{api_key.ulid}", {"action": "revoke", "sure": "yes"})
     assert not acme.api_keys.filter(pk=api_key.pk).exists()  # type: ignore[attr-defined]
     assert "deleted API key ci" in text(client_of_owner.get(address))
@@ -189,7 +192,7 @@ def test_a_person_s_history_is_told_after_they_left(
     members.remove(member)
     page = text(client_of_owner.get(f"/o/acme/history/actor/{member.user.ulid}"))
     assert page.startswith("Activity What jane@example.org did")
-    assert "looked at the log of acme" in page
+    assert "viewed the log of acme" in page
 
 
 def test_a_member_who_did_nothing_yet_has_a_history(
@@ -222,7 +225,7 @@ def test_the_history_of_a_key_says_who_began_each_version(
         "/o/acme/projects/shop/keys/rotate", {"history_policy": "keep", "sure": "yes"}
     )
     page = text(client_of_owner.get("/o/acme/projects/shop/keys"))
-    second, _, first = page.partition("What happened to it")[0].partition(" rotated ")
+    second, _, first = page.partition("Activity of this resource")[0].partition(" rotated ")
     assert "owner@example.org" in second
     assert "system" in first
 

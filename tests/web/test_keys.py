@@ -72,11 +72,11 @@ def test_the_history_shows_entries_to_who_reads_the_log_alone(
     acme: Organization, browser_as: BrowserAs, entries: Entries
 ) -> None:
     ProjectFactory.create(organization=acme)
-    assert "What happened to it" not in (
+    assert "Activity of the key" not in (
         browser_as("developer").get("/o/acme/projects/my-app/keys").content.decode()
     )
     page = browser_as("auditor").get("/o/acme/projects/my-app/keys").content.decode()
-    assert "What happened to it" in page
+    assert "Activity of the key" in page
     assert "created the key of" in page
     assert "Rotate the key" not in page
     assert len(entries(acme, action="view")) == 1

@@ -259,4 +259,4 @@ def test_a_refusal_says_what_is_missing(
     answer = browser_as("developer").get("/o/acme/activity")
     page = answer.content.decode()
     assert "This needs audit:read" in page
-    assert "This was recorded" in page
+    assert "This attempt was recorded" in page

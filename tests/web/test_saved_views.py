@@ -107,10 +107,10 @@ def test_each_change_is_entered_without_the_question(
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("", "Narrow the list first"),
+        ("", "Add a filter first"),
         ("action=delet", "Did you mean delete"),
-        ("colour=red", "There is no such parameter"),
-        ("tz=Europe/Berlin&cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV", "Narrow the list first"),
+        ("colour=red", "Unknown parameter"),
+        ("tz=Europe/Berlin&cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV", "Add a filter first"),
     ],
 )
 def test_what_is_no_question_is_not_saved(
@@ -130,4 +130,4 @@ def test_a_name_is_taken_once_in_whatever_case(acme: Organization, browser_as: B
     secrets = SavedView.objects.get(name="Secrets")
     answer = auditor.post(f"{VIEWS}/{secrets.ulid}", {"name": "deletions"})
     assert answer.status_code == 422
-    assert "There is a view of this name already" in answer.content.decode()
+    assert "A view with this name already exists" in answer.content.decode()

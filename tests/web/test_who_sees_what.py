@@ -161,7 +161,7 @@ def test_an_organization_that_is_not_active_is_looked_at_and_not_changed(
     acme.save()
     client = browser(owner)
     page = client.get("/o/acme/projects/my-app").content.decode()
-    assert f"Acme is {status}: it can be looked at, and nothing changes in it." in page
+    assert f"Acme is {status}: you can view it, but nothing in it can be changed." in page
     for path, given in (
         ("new-project", {"name": "More", "secret_format": "env"}),
         ("projects/my-app/delete", {"confirm": "my-app"}),
@@ -223,7 +223,7 @@ def test_home_tells_who_belongs_nowhere(db: None, browser: Browser) -> None:
     assert "You belong to no organization yet" in answer.content.decode()
 
 
-def test_a_refusal_is_told_in_words(
+def test_a_denied_request_is_described_with_its_path(
     acme: Organization,
     owner: User,
     browser: Browser,
@@ -233,11 +233,11 @@ def test_a_refusal_is_told_in_words(
     developer = browser_as("developer")
     assert developer.get("/o/acme/activity").status_code == 403
     page = browser(owner).get("/o/acme/activity?result=denied").content.decode()
-    assert "GET /o/{organization}/activity" in page
+    assert "was denied <strong>GET /o/acme/activity</strong>" in page
     assert "denied: insufficient permissions" in page
     refused = entries(acme, action="access")[0]
     page = browser(owner).get(f"/o/acme/activity/{refused.ulid}").content.decode()
-    assert '<dt>In the address</dt><dd>organization <span class="mono">acme</span></dd>' in page
+    assert '<dt>In the URL</dt><dd>organization <span class="mono">acme</span></dd>' in page
 
 
 def test_what_failed_is_not_told_as_if_it_had_happened(
@@ -261,5 +261,5 @@ def test_nothing_found_has_no_headings_of_nothing(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
     page = browser(owner).get("/o/acme/activity?ip=192.0.2.99").content.decode()
-    assert "No entry answers this." in page
+    assert "No entries match." in page
     assert "<h2>On what</h2>" not in page

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         if options["check"]:
             if not page.exists() or page.read_text() != text:
                 raise CommandError(f"{page} is not up to date; run manage.py audit_coverage")
-            self.stdout.write(f"{len(routes)} routes are mapped, and {page.name} says so.")
+            self.stdout.write(f"{len(routes)} routes are mapped, and {page.name} is up to date.")
             return
         page.write_text(text)
         self.stdout.write(f"Wrote {page} ({len(routes)} routes).")

@@ -13,21 +13,22 @@ from organizations.models import Organization
 
 class Command(BaseCommand):
     help = (
-        "Place, lift or list legal holds. As the owner's role (DATABASE_OWNER_URL); entered in the"
-        " organization's log."
+        "Place, lift or list legal holds. Needs the owner's role (DATABASE_OWNER_URL). Each"
+        " change is"
+        " recorded in the organization's log."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         does = parser.add_subparsers(dest="does", required=True)
         for name, text in (
             ("place", "keep all entries of an organization, whatever their age"),
-            ("lift", "let retention have them again"),
+            ("lift", "allow retention to remove them again"),
         ):
             command = does.add_parser(name, help=text)
             command.add_argument("organization", help="its slug or id")
             command.add_argument("--reason", required=True, help="why, such as a case number")
-            command.add_argument("--by", required=True, metavar="WHO", help="who asked for it")
-        does.add_parser("list", help="every hold in force")
+            command.add_argument("--by", required=True, metavar="WHO", help="who requested it")
+        does.add_parser("list", help="list the holds in force")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["does"] == "list":
@@ -42,7 +43,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{organization.slug} is under legal hold: {hold.reason}.")
         else:
             self.stdout.write(
-                f"Lifted the legal hold on {organization.slug} that {hold.placed_by} asked for on"
+                f"Lifted the legal hold on {organization.slug} that {hold.placed_by} requested on"
                 f" {hold.placed_at:%Y-%m-%d}: {hold.reason}."
             )
 
@@ -68,5 +69,5 @@ def _organization(reference: str) -> Organization:
         # Deleted; its log stays, and can be held by its id.
         found = Organization(pk=key, slug=ulid.to_text(key))
     if found is None:
-        raise CommandError(f"There is no organization {reference!r}; give its slug or its id.")
+        raise CommandError(f"There is no organization {reference!r}. Give its slug or id.")
     return found

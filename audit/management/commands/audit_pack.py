@@ -13,8 +13,9 @@ from audit.ledger import merging, packing, partitions
 
 class Command(BaseCommand):
     help = (
-        "Rebuild the indexes of the ledger's past months and freeze them, and merge months into"
-        " quarters and years, as the owner role; to be run once a month. Nobody waits for it."
+        "Rebuild the indexes of the ledger's past months, freeze them, and merge months into"
+        " quarters and years. Needs the owner's role; run it once a month. It does not block"
+        " readers or writers."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,7 +23,7 @@ class Command(BaseCommand):
             "--merge",
             action=BooleanOptionalAction,
             default=not settings.RETENTION_MONTHS,
-            help="merge months that are over into quarters and years; retention removes those as a"
+            help="merge past months into quarters and years, which retention can only remove as a"
             " whole (by default, unless RETENTION_MONTHS is set)",
         )
 
@@ -45,9 +46,9 @@ class Command(BaseCommand):
         except partitions.SessionIsSharedError as error:
             raise CommandError(f"{error}.") from None
         except (packing.PackerIsBusyError, partitions.LedgerIsBusyError) as error:
-            raise CommandError(f"{error}; wait until it has ended") from None
+            raise CommandError(f"{error}; wait until it has finished") from None
         if not count:
-            self.stdout.write("No month to pack.")
+            self.stdout.write("There are no months to pack.")
 
 
 def _mebibytes(size: int) -> str:

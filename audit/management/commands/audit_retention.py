@@ -13,23 +13,25 @@ from audit.retention.archive import ArchiveError
 from audit.retention.months import Prospect
 
 TRY_AGAIN = 75
-"""The exit code (EX_TEMPFAIL) when somebody else is at work; nothing was changed."""
+"""The exit code (EX_TEMPFAIL) when another run is in progress; nothing was changed."""
 
 
 class Command(BaseCommand):
     help = (
-        "Tell which months of the audit log are older than the retention period; with --apply,"
-        " archive and remove them. As the owner's role (DATABASE_OWNER_URL)."
+        "List the months of the audit log that are older than the retention period. With --apply,"
+        " archive and remove them. Needs the owner's role (DATABASE_OWNER_URL)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--apply", action="store_true", help="do it; without this, only tell what would go"
+            "--apply",
+            action="store_true",
+            help="remove entries; without this, only show what would be removed",
         )
         parser.add_argument(
             "--drop",
             action="store_true",
-            help="with --apply: also drop what was detached, if its archive is whole",
+            help="with --apply: also drop detached tables whose archive is complete",
         )
         parser.add_argument(
             "--months",
@@ -48,7 +50,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["months"]:
-            self.stdout.write("RETENTION_MONTHS is not set: every entry is kept.")
+            self.stdout.write("RETENTION_MONTHS is not set: all entries are kept.")
             return
         try:
             with months.only_run():
@@ -63,18 +65,21 @@ class Command(BaseCommand):
     def _run(self, period: int, directory: Path | None, apply: bool, drop: bool) -> None:
         found = months.prospects(period)
         self.stdout.write(
-            f"Entries before {months.cutoff(period):%Y-%m-%d} may go: {_months(len(found))}."
+            f"Entries before {months.cutoff(period):%Y-%m-%d} can be removed:"
+            f" {_months(len(found))}."
         )
         if unreached := months.beyond_partitions(period):
             self.stderr.write(
-                f"{unreached:,}{'+' if unreached == 1000 else ''} older entries lie in the default"
-                " partition and stay: their month had no partition when they were sealed."
+                f"{unreached:,}{'+' if unreached == 1000 else ''} older entries are in the default"
+                " partition and are kept: their month had no partition when they were sealed."
             )
         if not apply:
             self._tell(found, drop)
             return
         if directory is None:
-            raise RetentionError("name a directory for archives: --directory, RETENTION_DIRECTORY")
+            raise RetentionError(
+                "give a directory for archives: --directory or RETENTION_DIRECTORY"
+            )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         removal.recover(directory)
         for prospect in found:
@@ -87,14 +92,16 @@ class Command(BaseCommand):
             self.stdout.write(f"{prospect.month.name}: {_extent(prospect)}")
         if drop:
             for gone in dropping.detached():
-                self.stdout.write(f"{gone.table}: {gone.entries:,} entries detached, to be dropped")
-        self.stdout.write("Nothing was changed; --apply does it.")
+                self.stdout.write(
+                    f"{gone.table}: {gone.entries:,} entries detached, not dropped yet"
+                )
+        self.stdout.write("Nothing was changed. Add --apply to remove these entries.")
 
     def _remove(self, prospect: Prospect, directory: Path) -> None:
         self.stdout.write(f"{prospect.month.name}: {_extent(prospect)}; archiving")
         removed = removal.remove(prospect, directory, self.stdout.write)
         if removed is None:
-            self.stdout.write(f"{prospect.month.name}: all of it stays")
+            self.stdout.write(f"{prospect.month.name}: nothing can be removed")
             return
         self.stdout.write(
             f"{prospect.month.name}: removed {removed.entries:,} entries, kept {removed.kept:,};"
@@ -105,11 +112,11 @@ class Command(BaseCommand):
     def _drop(self, directory: Path) -> None:
         for gone in dropping.detached():
             dropping.drop(gone, directory)
-            self.stdout.write(f"{gone.name}: archive is whole; dropped {gone.table}")
+            self.stdout.write(f"{gone.name}: the archive is complete; dropped {gone.table}")
 
 
 def _months(count: int) -> str:
-    return "nothing does" if count == 0 else "1 month" if count == 1 else f"{count} months"
+    return "none" if count == 0 else "1 month" if count == 1 else f"{count} months"
 
 
 def _extent(prospect: Prospect) -> str:

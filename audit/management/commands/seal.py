@@ -19,14 +19,14 @@ class Command(BaseCommand):
     help = "Move entries from the inbox to the ledger, about once a second; one sealer at a time."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="seal what is settled and stop")
+        parser.add_argument("--once", action="store_true", help="seal the settled entries and stop")
         parser.add_argument(
             "--interval", type=float, default=1.0, metavar="SECONDS", help="pause between rounds"
         )
         parser.add_argument(
             "--wait",
             action="store_true",
-            help="while another sealer is at work, stand by instead of giving up",
+            help="wait while another sealer is running, instead of exiting",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -53,7 +53,7 @@ class Command(BaseCommand):
                 self._round()
             except OperationalError as error:
                 # The database went away: come back when it does.
-                self.stderr.write(f"Sealing waits for the database: {error}".strip())
+                self.stderr.write(f"Waiting for the database: {error}".strip())
                 connections["sealer"].close()
                 self.stopping.wait(interval)
                 self._lock(wait=True)

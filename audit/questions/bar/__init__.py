@@ -68,7 +68,7 @@ def read(
     zone = periods.time_zone(tz) if isinstance(tz, str) else tz
     made = Compilation(now or clock.now(), zone, reader)
     if len(text) > LONGEST_QUESTION:
-        made.unknown.append(f"everything after {LONGEST_QUESTION} characters")
+        made.unknown.append(f"anything after the first {LONGEST_QUESTION} characters")
     words.take(made, list(tokens.read(text[:LONGEST_QUESTION])))
     if made.words:
         made.add("q", [" ".join(made.words)])

@@ -187,7 +187,7 @@ FILLERS = frozenset(
 """Words of a spoken question that say nothing to a filter. In quotes they are text like others."""
 
 _NOT = (
-    "the log tells what happened, not what did not; leave things out by -actor:jane or not by jane"
+    "the log shows what happened, not what did not happen; exclude with -actor:jane or not by jane"
 )
 UNANSWERABLE = {
     **dict.fromkeys(
@@ -195,10 +195,11 @@ UNANSWERABLE = {
     ),
     **dict.fromkeys(
         ("can", "could", "may", "should", "will"),
-        "the log tells what was done; who may do what is told by the pages of members and API keys",
+        "the log shows what was done; the pages Members and API keys show who may do what",
     ),
-    "why": "entries tell who, what, when and from where; if a reason was given, it is in the entry",
-    "first": "entries come newest first; the first is at the end of the last page",
+    "why": "entries show who, what, when and from where; a reason, if one was given, is in the"
+    " entry",
+    "first": "entries are listed newest first; the first one is at the end of the last page",
 }
 """Words that change what is asked in a way that no filter can; said rather than dropped."""
 

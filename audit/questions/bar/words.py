@@ -50,7 +50,7 @@ def _add_reader(made: Compilation, name: str = "actor") -> None:
     if made.reader:
         made.add(name, [made.reader])
     else:
-        made.unknown.append("I: say who you are, such as actor:jane")
+        made.unknown.append("“I” is not known here; name the actor, such as actor:jane")
 
 
 # -- Qualifiers
@@ -82,7 +82,7 @@ def _take_qualifier(made: Compilation, tokens: Sequence[Token]) -> int:
         return 1
     if token.is_excluded:
         if f"exclude_{name}" not in EntryFilter.base_filters:
-            made.unknown.append(f"{token.text}: {name} cannot be left out, only asked for")
+            made.unknown.append(f"{token.text}: {name} cannot be excluded")
             return 1
         name = f"exclude_{name}"
     following = _bare(tokens[1:])
@@ -91,7 +91,7 @@ def _take_qualifier(made: Compilation, tokens: Sequence[Token]) -> int:
         token, following = following[0], following[1:]
         taken = 2
     elif not token.values:
-        made.unknown.append(f"{token.text}: say which after the colon")
+        made.unknown.append(f"{token.text}: add a value after the colon")
         return 1
     else:
         taken = 1
@@ -140,7 +140,8 @@ def _refuse_clocks(made: Compilation, tokens: Sequence[Token]) -> list[Token]:
         if left and left[-1].word in ("at", "around", "about", "on"):
             left.pop()
         made.unknown.append(
-            f"{token.value}: give day and time, such as 2026-11-01T14:30, or 2026-11-01..2026-11-07"
+            f"{token.value}: give the date as well as the time, such as 2026-11-01T14:30, or"
+            " 2026-11-01..2026-11-07"
         )
     return left
 
@@ -330,7 +331,7 @@ def _take_words(made: Compilation, tokens: Sequence[Token]) -> None:
     hint = next((UNANSWERABLE[token.word] for token in tokens if token.word in UNANSWERABLE), None)
     joints = [n for n, token in enumerate(tokens) if token.word == "or"]
     if not hint and any(not _joins(tokens, place) for place in joints):
-        hint = "separate alternatives by commas, such as action:create,delete"
+        hint = "separate alternatives with commas, such as action:create,delete"
     if hint:
         # Read without that word, it would be another question.
         made.unknown.append(f"{text}: {hint}")
@@ -343,7 +344,7 @@ def _take_words(made: Compilation, tokens: Sequence[Token]) -> None:
     is_spoken = any(token.word in _SPOKEN and token.value in names for token in tokens)
     if is_spoken or (names and tokens[0].word in _ASKS):
         made.unknown.append(
-            f"{text}: this is none of the ways to ask; {' '.join(names)} was looked for in names"
+            f"{text}: not a known form of question; names were searched for {' '.join(names)}"
         )
 
 

@@ -63,7 +63,7 @@ async function download(link) {
   box.hidden = false;
   cancel.hidden = progress.hidden = false;
   progress.removeAttribute("value");
-  say(`${format}: asking …`, true);
+  say(`${format}: requesting …`, true);
   let timer = 0;
   try {
     const answer = await fetch(link.href, { credentials: "same-origin", signal: running.signal });
@@ -82,7 +82,7 @@ async function download(link) {
     save(blob, answer);
     say(`${format}: saved ${sofar()}.`, true);
   } catch (error) {
-    const what = error.name === "AbortError" ? "cancelled" : "broken off by the server or the network";
+    const what = error.name === "AbortError" ? "cancelled" : "interrupted by the server or the network";
     say(`${format}: ${what} after ${sofar()}. Nothing was saved.`, true);
   } finally {
     clearInterval(timer);

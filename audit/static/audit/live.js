@@ -21,11 +21,11 @@ function say(text) {
 function fail() {
   wait = Math.min(wait * 2 || 10_000, SLOWEST);
   notBefore = Date.now() + wait;
-  say("The server does not answer; trying again.");
+  say("The server is not responding. Trying again.");
 }
 
 function end() {
-  say("Signed out: nothing new is looked for.");
+  say("You are signed out. Updates have stopped.");
   document.querySelector("#watch").remove();
   pause.hidden = show.hidden = true;
 }

@@ -77,11 +77,11 @@ if (beside) {
 // -- Keys: single letters, which can be switched off, as WCAG 2.1.4 asks
 
 const KEYS = [
-  ["j", "the next older entry"],
-  ["k", "the next newer entry"],
+  ["j", "next older entry"],
+  ["k", "next newer entry"],
   ["u", "back to the list"],
-  ["/", "to the question"],
-  ["?", "what the keys do"],
+  ["/", "go to the question bar"],
+  ["?", "show this list"],
 ];
 const areKeysOn = () => localStorage.getItem("keys") !== "off";
 
@@ -90,7 +90,7 @@ function tellKeys() {
   dialog.setAttribute("aria-labelledby", "keys-title");
   const title = document.createElement("h2");
   title.id = "keys-title";
-  title.textContent = "Keys";
+  title.textContent = "Keyboard shortcuts";
   const list = document.createElement("dl");
   list.className = "facts";
   for (const [key, what] of KEYS) {
@@ -101,7 +101,7 @@ function tellKeys() {
   const label = Object.assign(document.createElement("label"), { className: "check" });
   const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: areKeysOn() });
   box.addEventListener("change", () => localStorage.setItem("keys", box.checked ? "on" : "off"));
-  label.append(box, "Single letters are keys (? always is)");
+  label.append(box, "Enable single-letter shortcuts (? always works)");
   const shut = Object.assign(document.createElement("button"), { textContent: "Close", className: "quiet" });
   shut.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
