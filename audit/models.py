@@ -105,6 +105,11 @@ class Entry(models.Model):
         return reason_in(self.context)
 
     @property
+    def repeats(self) -> int:
+        """How often more it happened in that minute; 0 too for what is no count."""
+        return repeats_in(self.context)
+
+    @property
     def recorded_changes(self) -> dict[str, tuple[Any, Any]]:
         """Field → (before, after), for the fields whose values are recorded."""
         return recorded(self.changes)
@@ -118,6 +123,12 @@ class Entry(models.Model):
 def reason_in(context: dict[str, Any]) -> str:
     """See Entry.reason."""
     return str(context.get("reason") or "")
+
+
+def repeats_in(context: dict[str, Any]) -> int:
+    """See Entry.repeats."""
+    found = context.get("repeats")
+    return found if type(found) is int and found > 0 else 0
 
 
 def recorded(changes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from audit import policy
 from audit.entry import as_json, bulk_json
-from audit.models import Entry, reason_in, recorded
+from audit.models import Entry, reason_in, recorded, repeats_in
 from audit.policy import ActorType, Interface, OcsfClass, Result, Severity
 
 VERSION = "1.5.0"
@@ -310,12 +310,11 @@ class _Facts(NamedTuple):
 @lru_cache(_KEPT)
 def _facts(context: str) -> _Facts:
     facts = json.loads(context)
-    repeats = facts.get("repeats")
     return _Facts(
         str(facts.get("access_token") or ""),
         reason_in(facts),
         str(facts.get("status") or ""),
-        repeats if isinstance(repeats, int) and not isinstance(repeats, bool) else 0,
+        repeats_in(facts),
     )
 
 
@@ -324,7 +323,7 @@ def _told(result: str, context: str) -> str:
     facts = _facts(context)
     return _members(
         {
-            "count": facts.repeats + 1 if facts.repeats > 0 else None,
+            "count": facts.repeats + 1 if facts.repeats else None,
             "status_code": facts.status or result,
             "status_detail": facts.reason,
         }

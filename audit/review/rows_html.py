@@ -82,7 +82,7 @@ class Rows:
         elif name:
             name = f" <strong>{name}</strong>"
         said = f"{escape(told.before)}{name}{escape(told.after)}"
-        if entry.result != Result.SUCCESS or entry.context.get("repeats"):
+        if entry.result != Result.SUCCESS or entry.repeats:
             said += f" {render_to_string('audit/_result.html', {'entry': entry})}"
         return said + _moved(entry)
 

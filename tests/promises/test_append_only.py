@@ -131,6 +131,7 @@ def test_the_application_role_cannot_enter_that_a_row_changed(
         )
 
 
+LONG = "repeat('a', 100000)"
 MUCH = "(SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 200))"
 
 
@@ -140,6 +141,16 @@ MUCH = "(SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 
         *((name, MUCH) for name in ("actor_type", "actor_label", "action", "interface", "result")),
         *((name, MUCH) for name in ("resource_type", "resource_label")),
         *(("context", f"'{text}'::jsonb") for text in ("[]", "5")),
+        # What makes a parser of JSON give up, or a page too large.
+        ("context", """'{"count": [1e5000]}'::jsonb"""),
+        ("context", "('{\"a\": ' || repeat('[', 1100) || repeat(']', 1100) || '}')::jsonb"),
+        *(
+            (name, LONG.join(around))
+            for name, around in {
+                "user_agent": ("", ""),
+                "context": ("jsonb_build_object('a', ", ")"),
+            }.items()
+        ),
     ],
 )
 def test_an_entry_that_could_not_be_sealed_or_shown_is_refused(
@@ -179,6 +190,8 @@ REPEATED: dict[str, Any] = {
         {**REPEATED, "action": "a" * 101},
         {**REPEATED, "resource_label": "a" * 2001},
         {**REPEATED, "context": [1]},
+        {**REPEATED, "context": {"count": 10**400}},
+        {**REPEATED, "user_agent": "a" * 4001},
         {**REPEATED, "changes": 1},
         {**REPEATED, "changes": {"name": ["a", "b"]}},
         {**REPEATED, "action": "update"},

@@ -648,6 +648,12 @@ BY_HAND = [
     ),
 ]
 
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "a long user agent": {"user_agent": "x" * 100_000},
+    "a large number": {"context": {"count": 10**400}},
+    "a large number as a fact": {"verb": "rotate", "facts": {"count": [-(2**53)]}},
+    "a deep list": {"context": {"reason": json.loads("[" * 30 + "]" * 30)}},
+}
 BAD_WORDS = [
     refused(
         "who acts as the database",
@@ -683,6 +689,15 @@ BAD_WORDS = [
         said(rename("B"), actor_label="x" * 2001),
         why="could not be sealed",
         error=errors.CheckViolation,
+    ),
+    *(
+        refused(
+            f"words that no reader could take: {name}",
+            said(rename("B"), **of_act),
+            why="could not be sealed or read",
+            error=errors.CheckViolation,
+        )
+        for name, of_act in UNREADABLE.items()
     ),
 ]
 

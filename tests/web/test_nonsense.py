@@ -1,13 +1,16 @@
-"""Whatever a form is sent, the page answers; nothing crashes."""
+"""Whatever a form is sent, and whatever an entry says, the page answers; nothing crashes."""
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
 
+from audit import policy
 from keys.models import SecretVersion
 from organizations.models import Organization, User
 from tests.factories import ApiKeyFactory, LevelFactory, SecretFactory
@@ -64,3 +67,42 @@ def test_no_form_crashes(page: str, acme: Organization, owner: User, browser: Br
             answer = client.post(address, body, content_type="application/x-www-form-urlencoded")
             # 404 once what the page is about has been deleted by one of its forms.
             assert answer.status_code in (200, 201, 302, 404, 409, 422, 429), (name, value)
+
+
+FACTS = sorted({fact for action in policy.ACTIONS for fact in action.context})
+
+
+@pytest.mark.parametrize(
+    "fact",
+    ["many", "", None, True, -1, 1.5, 2**53 - 1, [], [1, {"a": None}], {"a": {"b": [1]}}],
+    ids=str,
+)
+def test_no_entry_crashes_the_log(
+    fact: object, acme: Organization, owner: User, browser: Browser
+) -> None:
+    """The application's role can enter events that say nonsense, and nobody can remove them."""
+    context = json.dumps(dict.fromkeys((*FACTS, *policy.ALWAYS_ALLOWED), fact))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action,"
+            " resource_type, resource_label, result, interface, context)"
+            " SELECT %s, 'user', 'mallory', action, type, 'x', result, 'api', %s"
+            " FROM unnest(%s::text[]) AS action, unnest(%s::text[]) AS type,"
+            " unnest(%s::text[]) AS result"
+            " WHERE NOT audit_is_of_row(action)",
+            [
+                acme.pk,
+                context,
+                [*(action.name for action in policy.ACTIONS), "nonsense"],
+                ["audit_log", "user", "nonsense"],
+                ["success", "denied", "nonsense"],
+            ],
+        )
+    client = browser(owner)
+    for address in ("activity?per_page=200", "activity?per_page=200&result=denied"):
+        page = client.get(f"/o/acme/{address}")
+        assert page.status_code == 200
+        assert b"mallory" in page.content
+    found = re.search(r"/o/acme/activity/(?=0)\w{26}", page.content.decode())
+    assert found is not None
+    assert client.get(found[0]).status_code == 200

@@ -7,6 +7,15 @@ CREATE FUNCTION audit_is_of_row(action text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN action IN ({row_actions});
 
+-- Whether readers can take what an entry says beside its columns: an object of a size that a page of
+-- entries can hold, not nested deeper and without larger numbers than JSON parsers read. One entry
+-- that cannot be parsed would make every list that holds it fail, for good.
+CREATE FUNCTION audit_is_readable(context jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN jsonb_typeof(context) = 'object' AND octet_length(context::text) <= 100000
+        AND NOT jsonb_path_exists(context, '$.**{20}')
+        AND NOT jsonb_path_exists(context, '$.** ? (@ > 9007199254740991 || @ < -9007199254740991)');
+
 CREATE TABLE audit_inbox (
     id uuid NOT NULL DEFAULT audit_uuid7(),
     -- The top-level transaction: xmin would be the savepoint's.
@@ -43,7 +52,7 @@ CREATE POLICY audit_can_be_sealed ON audit_inbox AS RESTRICTIVE FOR INSERT WITH 
     octet_length(resource_label) <= 2000 AND octet_length(actor_label) <= 2000
     AND greatest(octet_length(actor_type), octet_length(action), octet_length(resource_type),
         octet_length(result), octet_length(interface)) <= 100
-    AND jsonb_typeof(context) = 'object');
+    AND octet_length(user_agent) <= 4000 AND audit_is_readable(context));
 
 CREATE INDEX audit_inbox_sealing ON audit_inbox (xid);
 -- Read backwards, as ids grow: each new one goes to the right edge.
@@ -74,7 +83,7 @@ LANGUAGE sql IMMUTABLE BEGIN ATOMIC
         AND greatest(octet_length(e.actor_type), octet_length(e.action),
             octet_length(e.resource_type), octet_length(e.result), octet_length(e.interface)) <= 100
         AND e.changes = '{}' AND NOT audit_is_of_row(e.action)
-        AND jsonb_typeof(e.context) = 'object'
+        AND octet_length(e.user_agent) <= 4000 AND audit_is_readable(e.context)
     FROM audit_as_row(entry) AS e;
 END;
 

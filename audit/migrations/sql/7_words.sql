@@ -30,13 +30,15 @@ BEGIN
         -- condition, as each costs a save half a microsecond.
         IF words.actor_type = 'database' OR words.interface = 'database' OR words.at IS NOT NULL
             OR octet_length(words.actor_label) > 2000 OR octet_length(words.actor_type) > 100
-            OR octet_length(words.interface) > 100 OR jsonb_typeof(words.context) <> 'object'
+            OR octet_length(words.interface) > 100 OR octet_length(said) > 100000
+            OR words.context <> '{}' AND NOT audit_is_readable(words.context)
+            OR words.facts IS NOT NULL AND NOT audit_is_readable(words.facts)
         THEN
             IF words.actor_type = 'database' OR words.interface = 'database' THEN
                 RAISE EXCEPTION 'audit: a statement cannot act as the database'
                     USING ERRCODE = 'check_violation';
             ELSIF words.at IS NULL THEN
-                RAISE EXCEPTION 'audit: the words of this statement could not be sealed'
+                RAISE EXCEPTION 'audit: the words of this statement could not be sealed or read'
                     USING ERRCODE = 'check_violation';
             ELSIF NOT pg_has_role(session_user, current_user, 'USAGE') THEN
                 RAISE EXCEPTION 'audit: only the owner of the tables may choose the time of an entry'
