@@ -20,7 +20,7 @@ from organizations.membership_access import (
     require,
 )
 from organizations.models import Invitation, Membership
-from organizations.pages import page_of
+from organizations.numbered_pages import page_of
 
 
 @login_required

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dotenv_cloud.api import errors
-from organizations import pages
+from organizations import numbered_pages
 
 LARGEST_PAGE = 100
 DEFAULT_PAGE = 25
@@ -40,7 +40,7 @@ def page_of(
     per_page: int,
 ) -> Response:
     """Page `number` of the rows, with `meta` and `links`."""
-    return _answer(request, pages.page_numbered(rows, number, per_page), show)
+    return _answer(request, numbered_pages.page_numbered(rows, number, per_page), show)
 
 
 def _number(name: str, text: str | None, default: int, largest: int | None) -> int:

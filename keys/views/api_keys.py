@@ -22,7 +22,7 @@ from organizations.membership_access import (
     organization_page,
     require,
 )
-from organizations.pages import page_of
+from organizations.numbered_pages import page_of
 
 
 @require_GET

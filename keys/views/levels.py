@@ -11,12 +11,12 @@ from keys import tree
 from keys.forms import EnvironmentForm, NodeForm
 from keys.levels import Level
 from keys.views.finding import find_environment, find_project, find_target
-from keys.views.pages import deletion, node_form
+from keys.views.node_pages import deletion, node_form
 from organizations.hierarchy import create_environment, create_target, update_node
 from organizations.labels import isolated
 from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Environment
-from organizations.pages import page_of
+from organizations.numbered_pages import page_of
 
 
 @require_GET

@@ -13,12 +13,12 @@ from keys.levels import Level
 from keys.models import Secret
 from keys.projects import create_project
 from keys.views.finding import find_project
-from keys.views.pages import deletion, node_form
+from keys.views.node_pages import deletion, node_form
 from organizations.hierarchy import update_node
 from organizations.labels import isolated
 from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Project, Target
-from organizations.pages import page_of
+from organizations.numbered_pages import page_of
 
 TARGETS_PER_PAGE = 15
 

@@ -18,7 +18,7 @@ from keys.models import KeyVersion, SecretVersion
 from keys.views.finding import find_level
 from keys.views.rules import explain
 from organizations.membership_access import OrganizationRequest, organization_page, require
-from organizations.pages import page_of
+from organizations.numbered_pages import page_of
 
 LARGEST_NUMBER = 2**63 - 1
 
