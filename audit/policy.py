@@ -95,7 +95,7 @@ class OcsfClass(StrEnum):
     USER_ACCESS = "User Access Management"
 
 
-class Words(NamedTuple):
+class Called(NamedTuple):
     """What people call a type. name: everywhere it is shown; without one, its name in the code.
     also: in questions. typed: after `type:`."""
 
@@ -130,7 +130,7 @@ class Event(NamedTuple):
 class Resource:
     """An audited model: all that is said of it.
 
-    name: the resource type of its entries; words: what people call it.
+    name: the resource type of its entries; called: what people call it.
     sentences, events: how entries of it read, and are exported as.
     parts: the parts of its label, as a regular expression with names; is_path: whether labels of
         others lie below it, as `my-app/production` does below `my-app`.
@@ -156,7 +156,7 @@ class Resource:
     person: str = "id"
     fixed: tuple[str, ...] = ()
     joins: str = ""
-    words: Words = Words()
+    called: Called = Called()
     parts: str = ""
     is_path: bool = False
     sentences: tuple[Sentence, ...] = ()
@@ -171,7 +171,7 @@ class Other:
     """A resource type that is no model; the rest as for Resource."""
 
     name: str
-    words: Words = Words()
+    called: Called = Called()
     sentences: tuple[Sentence, ...] = ()
     events: tuple[Event, ...] = ()
     parts: str = ""
@@ -246,7 +246,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "organization",
         "organizations.Organization",
-        words=Words(typed=("org",)),
+        called=Called(typed=("org",)),
         sentences=(
             Sentence("grant", "gave groups {group_permissions:permission} in []"),
             Sentence("revoke", "took {group_permissions:permission} in [] from groups"),
@@ -258,7 +258,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "user",
         "organizations.User",
-        words=Words(also=("account",)),
+        called=Called(also=("account",)),
         sentences=(
             Sentence("grant", "gave {permissions:permission} to []"),
             Sentence("revoke", "took {permissions:permission} from []"),
@@ -280,7 +280,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "membership",
         "organizations.Membership",
-        words=Words("member", also=("membership",)),
+        called=Called("member", also=("membership",)),
         sentences=(
             Sentence("join", "joined as {role}", "own"),
             Sentence("join", "joined", "own"),
@@ -349,7 +349,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "environment",
         "organizations.Environment",
-        words=Words(typed=("env",)),
+        called=Called(typed=("env",)),
         is_path=True,
         recorded=("target_id", "name", "slug", "description", "status", "is_production"),
         label="p.slug || '/' || t.slug || '/' || r.slug",
@@ -358,7 +358,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "key_version",
         "keys.KeyVersion",
-        words=Words("encryption key", also=("key",)),
+        called=Called("encryption key", also=("key",)),
         parts=r"(?P<project>.+)/encryption-key/(?P<version>\d+)",
         sentences=(
             Sentence("create", "created the key of [project], version {version}"),
@@ -420,7 +420,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "secret_version",
         "keys.SecretVersion",
-        words=Words(also=("secret",)),
+        called=Called(also=("secret",)),
         parts=r"(?P<level>.+)#(?P<number>\d+)",
         sentences=(
             Sentence("create", "kept version {number} of [level]"),
@@ -458,7 +458,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "api_key",
         "keys.ApiKey",
-        words=Words("API key", also=("key",), typed=("apikey",)),
+        called=Called("API key", also=("key",), typed=("apikey",)),
         recorded=("name", "abilities", "scopes", "inherit_parents", "expires_at", "rotated_at"),
         label="r.name",
         # Where and when a key was last used is told by the entries themselves.
@@ -468,7 +468,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "access_token",
         "keys.AccessToken",
-        words=Words(typed=("token",)),
+        called=Called(typed=("token",)),
         recorded=("user_id", "name", "expires_at"),
         label="r.name",
         organization="",
@@ -488,7 +488,7 @@ RESOURCES: tuple[Resource, ...] = (
 OTHERS: tuple[Other, ...] = (
     Other(
         "audit_log",
-        words=Words(also=("log",)),
+        called=Called(also=("log",)),
         sentences=(
             Sentence("view", "viewed the log of []"),
             Sentence("export", "exported the log of [] as {format}"),
@@ -666,7 +666,7 @@ TYPES = {spec.name: spec for spec in _TYPES}
 """What entries may be about, by name."""
 
 RESOURCE_TYPES: dict[str, str] = {
-    name: spec.words.name or name.replace("_", " ") for name, spec in TYPES.items()
+    name: spec.called.name or name.replace("_", " ") for name, spec in TYPES.items()
 }
 """Every resource type with the words people use for it."""
 
@@ -675,7 +675,7 @@ def spoken_types() -> dict[str, tuple[str, ...]]:
     """What people call types in questions, in lower case: the types that each word stands for."""
     found: dict[str, tuple[str, ...]] = {}
     for name, spec in TYPES.items():
-        for word in (RESOURCE_TYPES[name].lower(), *spec.words.also):
+        for word in (RESOURCE_TYPES[name].lower(), *spec.called.also):
             found[word] = (*found.get(word, ()), name)
     return found
 
@@ -687,7 +687,7 @@ def type_aliases() -> dict[str, str]:
         for form in (word.replace(" ", "_"), word.replace(" ", "-")):
             found.setdefault(form, names[0])
     for name, spec in TYPES.items():
-        found.update(dict.fromkeys(spec.words.typed, name))
+        found.update(dict.fromkeys(spec.called.typed, name))
         found.setdefault(name.replace("_", "-"), name)
     return {form: name for form, name in found.items() if form not in TYPES}
 
