@@ -35,14 +35,13 @@ from audit.review.admin_list import (
 )
 from audit.review.exports import too_many
 from organizations import ulid
-from organizations.membership_access import PersonRequest
 from organizations.models import Organization
 from organizations.permissions import organizations_with
-from organizations.read_only_admin import ReadOnlyAdmin
+from organizations.read_only_admin import ReadOnlyAdmin, StaffRequest
 from organizations.signals import access_denied
 
 
-class _ReaderRequest(PersonRequest):
+class _ReaderRequest(StaffRequest):
     """A request to the admin, with what is looked up once for it."""
 
     entry_columns: Columns
