@@ -61,8 +61,8 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "together": _of_its_request(found, organization),
         "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
         "made_by": _maker_of_its_key(found),
-        "actor_page": living.page_of(found, "actor", request),
-        "resource_page": living.page_of(found, "resource", request),
+        "actor_page": living.address_of(found, "actor", request),
+        "resource_page": living.address_of(found, "resource", request),
         "is_actor_gone": references.is_gone(found, "actor"),
         "is_resource_gone": references.is_gone(found, "resource"),
     }

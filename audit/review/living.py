@@ -27,7 +27,7 @@ class Page(NamedTuple):
     address: str
 
 
-def page_of(entry: Entry, name: str, request: OrganizationRequest) -> str:
+def address_of(entry: Entry, name: str, request: OrganizationRequest) -> str:
     """The address of the page of an entry's "actor" or "resource" as it is today; empty when it is
     gone, has no page, or the reader may not open it.
 
