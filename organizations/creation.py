@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from organizations import members, permissions
+from organizations import members, permissions, roles
 from organizations.grants import EVERYTHING, Grant, refuse_more_than_held
 from organizations.models import Organization, User
 from organizations.roles import Role
@@ -42,7 +42,6 @@ def create_organization(name: str, *, owner: User, slug: str | None = None) -> O
     return organization
 
 
-SWITCHED = frozenset({"key:retrieve"})
 LOCKED = frozenset({"secret:history", "secret:restore"})
 DELETED = frozenset(
     {"project:delete", "target:delete", "environment:delete", "secret:write", "secret:purge"}
@@ -80,7 +79,9 @@ def update_organization(
         setattr(organization, name, value)
     organization.full_clean()
     if organization.member_key_retrieve != was_on:
-        switched = Grant(SWITCHED) if organization.member_key_retrieve else _here(granter, SWITCHED)
+        switched = Grant(roles.SWITCHED)
+        if was_on:
+            switched = _here(granter, roles.SWITCHED)
         refuse_more_than_held(granter, switched, "member_key_retrieve")
     if organization.history_retention_days != kept_days:
         # It locks and unlocks versions everywhere.

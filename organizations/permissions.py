@@ -132,18 +132,17 @@ def follow_role(membership: Membership) -> None:
 def follow_switch(organization: Organization) -> None:
     """Give all at once what the organization's switch decides about to those whose role has it, or
     take it from them."""
-    for role, abilities in roles.SWITCHED.items():
-        members = Membership.objects.filter(organization=organization, role=role)
-        held = OrganizationUserObjectPermission.objects.filter(
-            content_object=organization,
-            permission__codename__in=abilities,
-            user_id__in=members.values("user_id"),
-        )
-        if organization.member_key_retrieve:
-            without = members.exclude(user_id__in=held.values("user_id"))
-            _grant(organization.pk, without.values_list("user_id", flat=True), abilities)
-        else:
-            held.delete()
+    members = Membership.objects.filter(organization=organization, role__in=roles.WITH_SWITCHED)
+    held = OrganizationUserObjectPermission.objects.filter(
+        content_object=organization,
+        permission__codename__in=roles.SWITCHED,
+        user_id__in=members.values("user_id"),
+    )
+    if organization.member_key_retrieve:
+        without = members.exclude(user_id__in=held.values("user_id"))
+        _grant(organization.pk, without.values_list("user_id", flat=True), roles.SWITCHED)
+    else:
+        held.delete()
 
 
 def revoke_all(membership: Membership) -> None:

@@ -71,11 +71,10 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
 }
 
 
-SWITCHED: dict[Role, frozenset[str]] = dict.fromkeys(
-    (Role.MEMBER, Role.API_USER), frozenset({"key:retrieve"})
-)
-"""What an organization may take from a role, by its switch `member_key_retrieve`: who retrieves a
-key of the server's can decrypt what lies under it."""
+SWITCHED = frozenset({"key:retrieve"})
+"""What an organization may take from these roles, by its switch `member_key_retrieve`: who
+retrieves a key of the server's can decrypt what lies under it."""
+WITH_SWITCHED = (Role.MEMBER, Role.API_USER)
 
 
 def permissions_of(role: str, *, member_key_retrieve: bool = True) -> frozenset[str]:
@@ -83,7 +82,7 @@ def permissions_of(role: str, *, member_key_retrieve: bool = True) -> frozenset[
     if role not in Role.values:
         return frozenset()
     held = PERMISSIONS[Role(role)]
-    return held if member_key_retrieve else held - SWITCHED.get(Role(role), frozenset())
+    return held - SWITCHED if role in WITH_SWITCHED and not member_key_retrieve else held
 
 
 def parse(text: str) -> Role:
