@@ -22,7 +22,6 @@ from benchmarks.timing import Contender, race
 from benchmarks.world import OPERATIONS, World, as_request, contender
 
 ROWS = 10_000
-COMMIT_ROWS = 20_000
 CHANGES_OF_ONE_ROW = 2_000
 
 AUDITED_TO_HAND_WRITTEN = 1.0
@@ -226,40 +225,6 @@ def one_row(world: World, report: Report, repetitions: int) -> None:
     report.compare("many updates", timings, "unaudited", MANY_UPDATES)
 
 
-def commit(world: World, report: Report, repetitions: int) -> None:
-    """What is left to do when 20,000 audited rows commit: of auditing, nothing."""
-    from django.db import connection, transaction
-
-    from audit import policy
-    from benchmarks.subjects.models import Unaudited
-    from organizations.models import Environment
-
-    report.heading(f"Commit of {COMMIT_ROWS:,} rows in one transaction")
-    seconds: dict[Any, list[float]] = {Unaudited: [], Environment: []}
-    for _ in range(repetitions):
-        for model, times in seconds.items():
-            _clear(model)
-            with transaction.atomic():
-                model.objects.bulk_create([world.new(model) for _ in range(COMMIT_ROWS)])
-                with connection.cursor() as cursor:
-                    started = time.perf_counter()
-                    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-                    times.append(time.perf_counter() - started)
-    for model, times in seconds.items():
-        _clear(model)
-        name = "audited" if model is Environment else "unaudited"
-        print(f"  {f'deferred checks, {name}':<54} {statistics.median(times):6.3f} s")
-    tables = [spec.model_class()._meta.db_table for spec in policy.AUDITED]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_trigger WHERE tgrelid = ANY (%s::text[]::regclass[])"
-            " AND tgdeferrable AND NOT tgisinternal",
-            [tables],
-        )
-        [deferred] = cursor.fetchone()
-    report.figure(f"{'deferred triggers of auditing':<54}", f"{deferred:6}", deferred, 0)
-
-
 def statements(world: World, report: Report) -> None:
     """How many statements auditing adds."""
     from django.db import connection, transaction
@@ -322,7 +287,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.write", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=400, help="of single rows (400)")
     parser.add_argument("--bulk-repetitions", type=int, default=7, help="of 10,000 rows (7)")
-    parser.add_argument("--only", choices=["single", "bulk", "one-row", "commit"])
+    parser.add_argument("--only", choices=["single", "bulk", "one-row"])
     options = parser.parse_args()
     report = Report()
     with database.temporary():
@@ -337,8 +302,6 @@ def main() -> int:
                 bulk(world, report, options.bulk_repetitions)
             if options.only in (None, "one-row"):
                 one_row(world, report, options.bulk_repetitions)
-            if options.only in (None, "commit"):
-                commit(world, report, options.bulk_repetitions)
     return report.conclude()
 
 
