@@ -1,6 +1,6 @@
-"""The accounts a user signed in with, in one file of their own directory.
+"""The accounts a user signed in with, in a file in the user's own directory.
 
-The file is not the one of other clients (`~/.dotenv`): theirs is encrypted in their own way.
+It is not the file of other clients (`~/.dotenv`), which is encrypted in a format of its own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Account:
 
 @dataclass
 class Book:
-    """All accounts, by name, and which is used when none is named."""
+    """All accounts, by name, and the one used by default."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
     current: str | None = None
@@ -67,7 +67,7 @@ class Book:
             self.current = next(iter(self.accounts), None)
 
     def rename(self, name: str, new_name: str) -> None:
-        """The order of accounts stays: what is current after one is removed depends on it."""
+        """Keeps the order of accounts, which decides the current one after a removal."""
         self.accounts = {
             account.name: account
             for held in self.accounts.values()
@@ -124,7 +124,7 @@ def load(path: Path) -> Book:
 
 @contextlib.contextmanager
 def edit(path: Path) -> Iterator[Book]:
-    """The accounts, to be changed: written when the block ends well, one editor at a time."""
+    """The accounts, to be changed: written if the block succeeds, by one process at a time."""
     try:
         files.make_private_directory(path.parent)
         with open(path.with_name(f".{path.name}.lock"), "a", encoding="utf-8") as lock:
@@ -141,7 +141,7 @@ def edit(path: Path) -> Iterator[Book]:
 
 
 def mark_used(path: Path, name: str, moment: dt.datetime) -> None:
-    """Remembers when an account was last used. Not worth failing for, so it never does."""
+    """Records when an account was last used. Never fails, as that is not worth a failed command."""
     with contextlib.suppress(Failure), edit(path) as book:
         if name in book.accounts:
             book.accounts[name] = replace(book.accounts[name], last_used_at=moment)

@@ -16,7 +16,7 @@ _NEVER = "never"
 
 @click.group("apikeys", cls=Group)
 def apikeys() -> None:
-    """See, make and end the API keys of the organization."""
+    """List, create, change and revoke the API keys of the organization."""
 
 
 _abilities_option = click.option(
@@ -26,7 +26,9 @@ _abilities_option = click.option(
     help="What the key may do, for example project:read,key:rotate. Repeatable.",
 )
 _expires_option = click.option(
-    "--expires", metavar="TIME", help="When it ends, for example 2027-01-31T00:00:00Z; or never."
+    "--expires",
+    metavar="TIME",
+    help="When the key expires, for example 2027-01-31T00:00:00Z, or never.",
 )
 
 
@@ -35,7 +37,7 @@ _scope_option = click.option(
     "scopes",
     multiple=True,
     metavar="ABILITY=PATH",
-    help="Narrow an ability to PROJECT[/TARGET[/ENVIRONMENT]] and what is below. Repeatable.",
+    help="Restrict an ability to PROJECT[/TARGET[/ENVIRONMENT]] and below. Repeatable.",
 )
 
 
@@ -82,7 +84,7 @@ def list_keys(format_: str) -> None:
 @click.option(
     "--no-parents",
     is_flag=True,
-    help="Narrowed to an environment, the key does not read the levels above it.",
+    help="Do not let a key that is restricted to an environment read the levels above it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
 def create(
@@ -93,7 +95,7 @@ def create(
     no_parents: bool,
     as_json: bool,
 ) -> None:
-    """Make an API key called NAME and print its token, this once."""
+    """Create an API key called NAME and print its token, which is shown only once."""
     body: dict[str, object] = {"name": name, "abilities": _abilities(abilities)}
     if scopes:
         body["scoped_permissions"] = [_scope(text) for text in scopes]
@@ -104,7 +106,7 @@ def create(
         body["expires_at"] = moment
     with session.connect() as api:
         answer = api.post(api.of_organization("api-keys"), body)
-    _print_token(answer["data"]["api_key"], answer["token"]["token"], "Made", as_json)
+    _print_token(answer["data"]["api_key"], answer["token"]["token"], "Created", as_json)
 
 
 @apikeys.command("update")
@@ -113,11 +115,11 @@ def create(
 @_abilities_option
 @_expires_option
 @_scope_option
-@click.option("--everywhere", is_flag=True, help="Lift all that --scope narrowed.")
+@click.option("--everywhere", is_flag=True, help="Remove all restrictions of --scope.")
 @click.option(
     "--parents/--no-parents",
     default=None,
-    help="Whether a key narrowed to an environment reads the levels above it.",
+    help="Whether a key that is restricted to an environment reads the levels above it.",
 )
 def update(
     key_id: str,
@@ -130,7 +132,7 @@ def update(
 ) -> None:
     """Change the API key ID: its name, abilities, expiry or scopes.
 
-    --abilities and --scope stand for all that the key then has, in place of what it had.
+    --abilities and --scope replace all abilities and scopes that the key had.
     """
     if scopes and everywhere:
         raise Failure("Give --scope or --everywhere, not both.", Exit.USAGE)
@@ -158,10 +160,12 @@ def update(
 @click.argument("key_id", metavar="ID")
 @force_option
 def delete(key_id: str, force: bool) -> None:
-    """End the API key ID: requests with it are refused from now on."""
+    """Revoke the API key ID: requests with it are refused from now on."""
     with session.connect() as api:
         path = api.of_organization("api-keys", _id(key_id))
-        output.confirm(f"Delete the API key {key_id}? What uses it stops working.", force=force)
+        output.confirm(
+            f"Delete the API key {key_id}? Programs that use it stop working.", force=force
+        )
         api.delete(path)
     output.success(f"Deleted {key_id}.")
 
@@ -171,7 +175,7 @@ def delete(key_id: str, force: bool) -> None:
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
 def rotate(key_id: str, force: bool, as_json: bool) -> None:
-    """Give the API key ID a new token and print it, this once. The old one ends."""
+    """Replace the token of the API key ID and print the new one, which is shown only once."""
     with session.connect() as api:
         path = api.of_organization("api-keys", _id(key_id), "rotate")
         output.confirm(f"Rotate the API key {key_id}? Its old token stops working.", force=force)
@@ -182,7 +186,7 @@ def rotate(key_id: str, force: bool, as_json: bool) -> None:
 def _print_token(key: dict[str, Any], token: str, done: str, as_json: bool) -> None:
     """The token alone is the data, so that a script can take it."""
     output.success(f"{done} {key['name']} ({key['id']}).")
-    output.note("Keep the token now, it is not shown again. Use it as DOTENV_API_KEY.")
+    output.note("Save the token now: it is not shown again. Use it as DOTENV_API_KEY.")
     if as_json:
         output.as_json({**key, "token": token})
     else:
@@ -192,7 +196,11 @@ def _print_token(key: dict[str, Any], token: str, done: str, as_json: bool) -> N
 def _abilities(given: tuple[str, ...]) -> list[str]:
     abilities = [word.strip() for text in given for word in text.split(",") if word.strip()]
     if not abilities:
-        raise Failure("Say what the key may do: --abilities project:read,…", Exit.USAGE)
+        raise Failure(
+            "The key needs at least one ability.",
+            Exit.USAGE,
+            "For example: --abilities project:read,secret:read",
+        )
     return abilities
 
 
@@ -200,7 +208,7 @@ def _scope(text: str) -> dict[str, str]:
     permission, equals, path = text.partition("=")
     if not equals or not permission.strip():
         raise Failure(
-            f"--scope is {text!r}; write ABILITY=PATH.",
+            f"{text!r} is not a valid --scope; write ABILITY=PATH.",
             Exit.USAGE,
             "For example secret:read=my-app/backend.",
         )
@@ -213,7 +221,7 @@ def _moment(text: str | None) -> str | None:
         return None
     if times.parse(text) is None:
         raise Failure(
-            f"--expires is {text!r}; write date, time and zone.",
+            f"{text!r} is not a valid --expires; write date, time and time zone.",
             Exit.USAGE,
             "For example 2027-01-31T00:00:00Z, or never.",
         )
@@ -221,4 +229,4 @@ def _moment(text: str | None) -> str | None:
 
 
 def _id(text: str) -> str:
-    return session.segment(text, "the id of an API key")
+    return session.segment(text, "API key id")

@@ -11,14 +11,14 @@ from dotenv_cloud.cli.output import Column
 
 @click.group("auth", cls=Group)
 def auth() -> None:
-    """See who you are to the server."""
+    """Show who you are signed in as."""
 
 
 @auth.command("info")
-@click.option("-v", "--verbose", is_flag=True, help="Abilities and organizations too.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Include abilities and organizations.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def auth_info(verbose: bool, as_json: bool) -> None:
-    """Ask the server who you are, and in which organizations."""
+    """Ask the server who you are, and which organizations you belong to."""
     with session.connect() as api:
         answer = api.get("/api/v1/user")
     principal, organizations = answer["data"], answer["included"]

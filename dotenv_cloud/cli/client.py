@@ -24,7 +24,7 @@ Query = Sequence[tuple[str, str]]
 _SECONDS_TO_ANSWER = 30
 _TRIES = 4
 _LONGEST_WAIT = 90
-"""Seconds that a command sleeps in all because the server asked it to."""
+"""Seconds that a command waits in total because the server asked it to."""
 _BUSY = frozenset({429, 502, 503, 504})
 
 _ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
@@ -111,7 +111,7 @@ class Api:
     def organization(self) -> str:
         if self._organization is None:
             raise Failure(
-                "It is not clear which organization is meant.",
+                "No organization is selected.",
                 Exit.USAGE,
                 "Set DOTENV_ORGANIZATION, or give --organization.",
             )
@@ -140,7 +140,7 @@ class Api:
         self._call("DELETE", path)
 
     def collection(self, path: str) -> list[dict[str, Any]]:
-        """All rows of a list. Servers send it whole; should one send pages, they are followed."""
+        """All rows of a list. Servers send it whole; if one sends pages, they are followed."""
         answer = self.get(path)
         rows = list(answer["data"])
         last_page = (answer.get("meta") or {}).get("last_page") or 1
@@ -150,7 +150,7 @@ class Api:
 
     @contextlib.contextmanager
     def stream(self, path: str, query: Query = ()) -> Iterator[httpx.Response]:
-        """A successful answer whose body has not been read yet."""
+        """A successful response whose body has not been read yet."""
         response = self._send("GET", path, query=query)
         try:
             with self._network_failures("GET"):
@@ -193,14 +193,14 @@ class Api:
             with self._network_failures(method):
                 response = self._http.send(request, stream=True)
             output.detail(_trace(response, time.monotonic() - started))
-            # What changes something is sent once: whether the first try did it, nobody knows.
+            # A request that changes something is sent once: the first attempt may have succeeded.
             if method != "GET" or response.status_code not in _BUSY or attempt == _TRIES:
                 break
             pause = _pause(response, attempt)
             if waited + pause > _LONGEST_WAIT:
                 break
             response.close()
-            output.note(f"The server asks to wait; trying again in {pause:.0f} s.")
+            output.note(f"The server is busy; trying again in {pause:.0f} s.")
             time.sleep(pause)
             waited += pause
         return response
@@ -222,18 +222,18 @@ class Api:
             ) from error
         except httpx.TransportError as error:
             raise Failure(
-                f"The connection to {self.url} broke: {error}.",
+                f"The connection to {self.url} failed: {error}.",
                 hint=_doubt(method) or "Try again.",
             ) from error
 
     def _unreachable(self, reason: str) -> Failure:
-        hint = f"The address comes from {self._url_source}; is the server running?"
+        hint = f"Is the server running? The address comes from {self._url_source}."
         if "CERTIFICATE_VERIFY_FAILED" in reason:
-            hint = "For a private certificate authority set SSL_CERT_FILE to its certificate."
+            hint = "For a private certificate authority, set SSL_CERT_FILE to its certificate."
         if "WRONG_VERSION_NUMBER" in reason:
             return Failure(
                 f"{self.url} does not speak TLS.",
-                hint=f"Write http:// if that is right; the address comes from {self._url_source}.",
+                hint=f"Use http:// if that is intended. The address comes from {self._url_source}.",
             )
         said = _ERROR_NUMBER.sub("", reason)
         return Failure(f"Cannot connect to {self.url}: {said}.", hint=hint)
@@ -254,8 +254,8 @@ class Api:
         status = response.status_code
         if status == httpx.codes.UNAUTHORIZED:
             return (
-                f"The key comes from {self._token_source}. Make a new one in the web pages, then "
-                "run `dotenv login`."
+                f"The key comes from {self._token_source}. Create a new one in the web "
+                "interface, then run `dotenv login`."
             )
         if status == httpx.codes.FORBIDDEN:
             return f"The key comes from {self._token_source}; it lacks the permission for this."
@@ -270,13 +270,13 @@ class Api:
     def _not_our_server(self, response: httpx.Response) -> Failure:
         if response.has_redirect_location:
             return Failure(
-                f"{self.url} sends requests on to {response.headers['Location']}.",
-                hint=f"Put the right address where this one comes from: {self._url_source}.",
+                f"{self.url} redirects to {response.headers['Location']}.",
+                hint=f"Correct the address. It comes from {self._url_source}.",
             )
-        kind = response.headers.get("Content-Type", "").partition(";")[0] or "nothing readable"
+        kind = response.headers.get("Content-Type", "").partition(";")[0] or "no content type"
         return Failure(
-            f"{self.url} answered {response.status_code} with {kind}, "
-            "not as a dotEnv Cloud server does.",
+            f"{self.url} does not answer like a dotEnv Cloud server "
+            f"({response.status_code}, {kind}).",
             hint=f"Is the address right? It comes from {self._url_source}.",
         )
 
@@ -288,7 +288,7 @@ def _path(*segments: str) -> str:
 def _json(response: httpx.Response) -> dict[str, Any] | None:
     try:
         content = response.json()
-    except ValueError:  # UnicodeDecodeError is one too
+    except ValueError:  # UnicodeDecodeError is a ValueError too
         return None
     return content if isinstance(content, dict) else None
 
@@ -302,7 +302,7 @@ def _trace(response: httpx.Response, seconds: float) -> str:
 
 
 def _doubt(method: str) -> str:
-    return "" if method == "GET" else "It may have been done all the same: look before you repeat."
+    return "" if method == "GET" else "It may have been done anyway: check before you repeat it."
 
 
 def _pause(response: httpx.Response, attempt: int) -> float:

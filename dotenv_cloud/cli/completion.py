@@ -1,4 +1,4 @@
-"""`dotenv completion`: the script by which a shell completes commands and options."""
+"""`dotenv completion`: prints the script that completes commands and options in a shell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIABLE = "_DOTENV_COMPLETE"
 @click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script that has SHELL complete `dotenv`.
+    """Print the completion script for SHELL.
 
     \b
     bash: eval "$(dotenv completion bash)" in ~/.bashrc

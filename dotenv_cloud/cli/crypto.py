@@ -1,7 +1,7 @@
 """The cryptography that clients of the service share: blobs, data keys, proofs.
 
 AES-256-GCM (NIST SP 800-38D) as nonce ‖ ciphertext ‖ tag in base64; keys by PBKDF2-HMAC-SHA256
-(RFC 8018 §5.2). The server has the same in `keys.crypto`: this command imports nothing of it.
+(RFC 8018 §5.2). The server has the same in `keys.crypto`: this command imports nothing from it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ TAG_BYTES = 16
 
 
 class WrongKeyError(ValueError):
-    """The key does not open the blob, or the blob is none."""
+    """The key does not open the blob, or it is not a valid blob."""
 
 
 def pad_key(key: str) -> bytes:
-    """The key's bytes, cut or filled with ASCII `0` to 32. Raises ValueError when it is empty."""
+    """The key's bytes, cut or padded with ASCII `0` to 32. Raises ValueError if it is empty."""
     if not key:
         raise ValueError("the key is empty")
     return key.encode()[:KEY_BYTES].ljust(KEY_BYTES, b"0")
 
 
 def derive_data_key(key: str, salt: bytes, iterations: int = 0) -> bytes:
-    """The AES key that a key string stands for. iterations: 0 for what is usual."""
+    """The AES key that a key string stands for. iterations: 0 for the default."""
     return _pbkdf2(key.encode(), salt, iterations)
 
 

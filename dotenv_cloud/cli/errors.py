@@ -20,7 +20,7 @@ class Exit(enum.IntEnum):
 class Failure(Exception):
     """Ends the command: `message` says what is wrong, `hint` what to do about it.
 
-    error: the server's word for it, where it comes from there.
+    error: the server's code for it, if the server reported it.
     """
 
     def __init__(

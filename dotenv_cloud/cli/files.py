@@ -15,8 +15,8 @@ from dotenv_cloud.cli.errors import Exit, Failure
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file, mode 0600, that takes the name `path` only when the block ends well."""
-    # A link keeps pointing where it did: what it points to is replaced.
+    """A new file, mode 0600, that takes the name `path` only if the block succeeds."""
+    # A symbolic link stays as it is: the file it points to is replaced.
     final = Path(os.path.realpath(path))
     descriptor, temporary = tempfile.mkstemp(prefix=f".{final.name}.", dir=final.parent)
     try:
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def output(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """Where a command writes what `-o` asked for. Pipes and devices are written to as they are."""
+    """The file that `-o` names. Pipes and devices are written to directly."""
     try:
         if path.exists() and not path.is_file():
             if path.is_dir():
@@ -42,17 +42,17 @@ def output(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
                 yield file
             return
         if path.exists() and not overwrite:
-            raise Failure(f"{path} exists.", Exit.USAGE, "Add --force to replace it.")
+            raise Failure(f"{path} already exists.", Exit.USAGE, "Add --force to replace it.")
         with replacing(path) as file:
             yield file
-    except BrokenPipeError:  # who reads the pipe has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         raise
     except OSError as error:
         raise Failure(f"Cannot write {path}: {error.strerror}.") from error
 
 
 def make_private_directory(path: Path) -> None:
-    """Creates `path` for its owner alone. One that exists is left as it is."""
+    """Creates `path` for its owner alone. An existing one is left as it is."""
     if not path.is_dir():
         path.mkdir(mode=0o700, parents=True)
         path.chmod(0o700)  # whatever the umask

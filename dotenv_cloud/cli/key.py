@@ -17,12 +17,12 @@ from dotenv_cloud.cli.options import Group, force_option, format_option
 from dotenv_cloud.cli.output import Column
 
 PENDING = 100
-"""Versions fetched at once: the most that servers give."""
+"""Versions fetched at once: the most that servers return."""
 
 
 @click.group("key", cls=Group)
 def key() -> None:
-    """See and rotate the encryption keys of a project."""
+    """List and rotate the encryption keys of a project."""
 
 
 @key.command("history")
@@ -37,7 +37,8 @@ def history(project: str, format_: str) -> None:
     progress = (answer.get("meta") or {}).get("re_encryption")
     if progress and progress["remaining"]:
         output.note(
-            f"The server re-encrypts history: {progress['done']:,} of {progress['total']:,} done."
+            f"The server is re-encrypting the history: {progress['done']:,} of"
+            f" {progress['total']:,} done."
         )
     if format_ != "table":
         output.as_data(format_, versions)
@@ -65,13 +66,13 @@ def history(project: str, format_: str) -> None:
 @click.option(
     "--history-policy",
     type=click.Choice(["keep", "re_encrypt"]),
-    help="What becomes of secret versions under the old key. [default: as the project says]",
+    help="What to do with versions under the old key. [default: the project's setting]",
 )
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the new version as JSON.")
 @key_material.client_key_option
 @click.option(
-    "--new-key", metavar="FILE|KEY", help="The key to come, where clients hold it; else asked for."
+    "--new-key", metavar="FILE|KEY", help="The new key, if clients hold the key. [default: prompt]"
 )
 def rotate(
     project: str,
@@ -81,14 +82,14 @@ def rotate(
     client_key: str | None,
     new_key: str | None,
 ) -> None:
-    """Give PROJECT a new key.
+    """Replace the encryption key of PROJECT.
 
-    The server does it where it holds the key. Where clients hold it, every level is opened and
-    encrypted anew on this machine, and sent back at once.
+    If the server holds the key, the server does it. If clients hold it, every level is decrypted
+    and encrypted again on this machine, and all are sent back in one request.
     """
     [slug] = session.node_path(project, most=1)
     with session.connect() as api:
-        # Not fetched first, unlike elsewhere: reading a key is an event of its own in the log.
+        # Not fetched first, unlike elsewhere: reading a key is recorded as an event of its own.
         output.confirm(f"Rotate the encryption key of {slug}?", force=force)
         made = None if client_key or new_key else _rotate_there(api, slug, history_policy)
         if made is None:
@@ -101,7 +102,7 @@ def rotate(
 
 
 def _rotate_there(api: Api, slug: str, history_policy: str | None) -> dict[str, Any] | None:
-    """The new version, made by the server; None where only clients have the key."""
+    """The new version, made by the server; None if only clients have the key."""
     try:
         answer = api.post(
             api.node(slug, "encryption-key", "rotate"),
@@ -122,12 +123,18 @@ def _rotate_here(
     """The number of the version that is active then."""
     old = key_material.fetch(api, slug, client_key)
     if not old.is_client_managed:
-        raise Failure(f"The server holds the key of {slug}.", Exit.USAGE, "Leave out --new-key.")
-    # Both keys are there before anything is read: reading is on record, and takes its time.
+        raise Failure(
+            f"The server holds the key of {slug}.",
+            Exit.USAGE,
+            "Leave out --client-key and --new-key.",
+        )
+    # Both keys are asked for before anything is read: reads are recorded, and take time.
     former = old.key
     key = key_material.new_client_key(new_key, "--new-key", may_be_variable=False)
     if key == former:
-        raise Failure("The new key is the old one.", Exit.KEY, "Choose another.")
+        raise Failure(
+            "The new key is the same as the old one.", Exit.KEY, "Choose a different one."
+        )
     held = _every_level(api, slug, old)
     salt = crypto.generate_salt()
     data_key = crypto.derive_data_key(key, salt)
@@ -144,9 +151,9 @@ def _rotate_here(
     if history_policy:
         body["history_policy"] = history_policy
     api.post(api.node(slug, "secrets", "rotate-client-keys"), body)
-    output.note("Keep the new key where the old one was: the server does not have it.")
+    output.note("Keep the new key safe: the server does not have it.")
     if history_policy == "re_encrypt":
-        output.note(f"Now bring the history along: dotenv key re-encrypt-history {slug}")
+        output.note(f"To re-encrypt the history too, run: dotenv key re-encrypt-history {slug}")
     return old.version + 1
 
 
@@ -167,9 +174,9 @@ def _every_level(api: Api, slug: str, key: ProjectKey) -> list[Level]:
 @key_material.old_key_option
 @key_material.client_key_option
 def re_encrypt_history(project: str, old_keys: tuple[str, ...], client_key: str | None) -> None:
-    """Bring versions under old keys of clients under the active one, on this machine.
+    """Re-encrypt versions under old client keys with the active one, on this machine.
 
-    It can be stopped and run again. Servers do it by themselves for keys that they hold.
+    It can be interrupted and run again. For keys that the server holds, the server does it.
     """
     [slug] = session.node_path(project, most=1)
     done = 0
@@ -177,7 +184,7 @@ def re_encrypt_history(project: str, old_keys: tuple[str, ...], client_key: str 
         active = key_material.fetch(api, slug, client_key)
         if not active.is_client_managed:
             raise Failure(
-                f"The server holds the key of {slug}, and re-encrypts by itself.", Exit.KEY
+                f"The server holds the key of {slug} and re-encrypts the history itself.", Exit.KEY
             )
         path = api.node(slug, "secrets", "re-encrypt-history")
         old: dict[str, OldKey] = {}
@@ -190,8 +197,8 @@ def re_encrypt_history(project: str, old_keys: tuple[str, ...], client_key: str 
                 ]
                 body = {"versions": versions, "key_proof": active.proof}
                 taken = api.post(path, body)["data"]["updated"]
-                if not taken:  # asking again would go on for ever
-                    raise Failure("The server took none of the versions.", hint="Run it again.")
+                if not taken:  # asking again would never end
+                    raise Failure("The server accepted none of the versions.", hint="Run it again.")
                 done += taken
                 step(taken)
                 answer = api.post(f"{path}/pending", {"limit": PENDING})
@@ -214,10 +221,10 @@ def _moved(
                 old[found.version] = found
     if number not in old:
         raise Failure(
-            f"Version {pending['id']} is under key version {number}, and none of the old keys is"
-            " that one.",
+            f"Version {pending['id']} is under key version {number}, which none of the given old"
+            " keys matches.",
             Exit.KEY,
-            "Give it with --old-key FILE. What was done stays done.",
+            "Give that key with --old-key FILE. What is already re-encrypted stays so.",
         )
     try:
         plaintext = crypto.decrypt(old[number].data_key, pending["content"])

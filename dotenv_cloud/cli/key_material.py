@@ -1,7 +1,7 @@
-"""The key that a command works with: asked of the server, or of the user where clients hold it.
+"""The key that a command works with: from the server, or from the user if clients hold it.
 
-Nothing is pushed under a key that is not described completely: an answer that leaves it open would
-else have secrets sent as plaintext, or under a key that anybody can guess.
+Nothing is pushed unless the server describes the key completely. An incomplete description could
+otherwise have secrets sent as plaintext, or under a key that anybody can guess.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from dotenv_cloud.cli.errors import Exit, Failure
 
 SHORTEST_BYTES = 12
 FEWEST_ITERATIONS = 100_000
-"""Of a client's key: what the server asks for in proofs must not make the key easy to guess."""
+"""For a client's key: with fewer, its proof would make the key easy to guess."""
 VARIABLE = "DOTENV_CLIENT_KEY"
 
 
 @dataclass
 class ProjectKey:
-    """A project's active key. key: the key string; of a client's it is asked for when needed."""
+    """A project's active key. key: the key string; a client's key is asked for when needed."""
 
     project: str
     version: int
@@ -55,14 +55,14 @@ class ProjectKey:
 
     @cached_property
     def proof(self) -> str | None:
-        """What a write under a client's key carries; None for a server's."""
+        """The proof that a write under a client's key carries; None for a server's key."""
         if self.is_client_managed:
             refuse_weak(self.key)
         return self.last_proof
 
     @cached_property
     def last_proof(self) -> str | None:
-        """The proof with which a key is given up, also one that gives itself away."""
+        """The proof for replacing the key, given even for a weak one."""
         if not self.is_client_managed or self.salt is None:
             return None
         return crypto.prove(self.key, self.salt, self.iterations)
@@ -70,7 +70,7 @@ class ProjectKey:
 
 @dataclass(frozen=True)
 class OldKey:
-    """A key version that a client brought the key of."""
+    """A key version whose key the user supplied."""
 
     version: str
     data_key: bytes = field(repr=False)
@@ -79,7 +79,7 @@ class OldKey:
 def fetch(api: Api, project: str, given: str | None = None) -> ProjectKey:
     """The active key of `project`, as the server describes it. given: the value of --client-key.
 
-    Raises Failure for a description that leaves anything open.
+    Raises Failure for an incomplete description.
     """
     answer = api.get(api.node(project, "encryption-key"))
     try:
@@ -88,12 +88,12 @@ def fetch(api: Api, project: str, given: str | None = None) -> ProjectKey:
         found = _described(project, described, given)
     except (KeyError, TypeError, ValueError):
         raise Failure(
-            f"The server does not describe the key of {project} completely.",
+            f"The server's description of the key of {project} is incomplete.",
             Exit.KEY,
-            "Nothing was sent. Ask the administrator; this command works with no guessed key.",
+            "Nothing was sent. Ask the administrator.",
         ) from None
     if given and not found.is_client_managed:
-        output.warn(f"{project} has a key of the server; --client-key is not used.")
+        output.warn(f"The server holds the key of {project}; --client-key is ignored.")
     return found
 
 
@@ -112,9 +112,9 @@ def _described(project: str, described: Mapping[str, Any], given: str | None) ->
         raise ValueError
     if is_client_managed and 0 < rounds < FEWEST_ITERATIONS:
         raise Failure(
-            f"The server asks for a proof of {rounds:,} rounds, by which the key could be guessed.",
+            f"The server asks for a proof of only {rounds:,} iterations, which exposes the key.",
             Exit.KEY,
-            f"Nothing was sent. {FEWEST_ITERATIONS:,} are the least; ask the administrator.",
+            f"Nothing was sent. At least {FEWEST_ITERATIONS:,} are needed; ask the administrator.",
         )
     return ProjectKey(
         project=project,
@@ -128,14 +128,14 @@ def _described(project: str, described: Mapping[str, Any], given: str | None) ->
 
 
 def history(api: Api, project: str) -> list[dict[str, Any]]:
-    """The versions of a project's key, with the proofs that tell old client keys."""
+    """The versions of a project's key, with the proofs that identify old client keys."""
     versions: list[dict[str, Any]] = api.get(api.node(project, "encryption-key", "history"))["data"]
     return versions
 
 
 def match_old(given: Sequence[str], version: Mapping[str, Any]) -> OldKey | None:
-    """The one of the `given` old keys (files or values) that `version` (an item of the history) was
-    made with, or None. On a terminal it is asked for where none is given."""
+    """Which of the `given` old keys (files or values) is that of `version` (an item of the
+    history), or None. If none is given, a user at a terminal is asked for it."""
     if not version.get("key_check") or not version.get("key_check_salt"):
         return None
     for text in given:
@@ -144,7 +144,7 @@ def match_old(given: Sequence[str], version: Mapping[str, Any]) -> OldKey | None
             return found
     if given or not sys.stdin.isatty():
         return None
-    typed = click.prompt(f"The old key, of version {version['version']}", hide_input=True, err=True)
+    typed = click.prompt(f"Old key (version {version['version']})", hide_input=True, err=True)
     return _proved(_not_empty(typed.strip(), "the old key"), version)
 
 
@@ -159,12 +159,12 @@ def _proved(key: str, version: Mapping[str, Any]) -> OldKey | None:
 
 
 def client_key(given: str | None, what: str) -> str:
-    """The key in a file or in the words of an option, in the environment, or asked for."""
+    """The key from an option (a file or the key itself), the environment or a prompt."""
     if given:
         return _from_option(given, what)
     variable = os.environ.get(VARIABLE, "")
     if variable.strip():
-        output.warn(f"Using {VARIABLE} as {what}: other programs of yours can read it.")
+        output.warn(f"Using {VARIABLE} as {what}: your other programs can read it too.")
         return variable.strip()
     output.require_terminal(f"This needs {what}", f"Give --client-key FILE, or set {VARIABLE}.")
     typed: str = click.prompt(output.safe(what.capitalize()), hide_input=True, err=True)
@@ -172,9 +172,9 @@ def client_key(given: str | None, what: str) -> str:
 
 
 def new_client_key(given: str | None, option: str, *, may_be_variable: bool = True) -> str:
-    """A key to begin with: read like any, typed twice, and refused when it is weak.
+    """A new key: read like any other, typed twice at a prompt, and refused if it is weak.
 
-    may_be_variable: whether the key may be in the environment; not where the old one may be.
+    may_be_variable: whether it may come from the environment, which could hold the old key.
     """
     if given or (may_be_variable and os.environ.get(VARIABLE, "").strip()):
         key = client_key(given, "the new key")
@@ -186,29 +186,35 @@ def new_client_key(given: str | None, option: str, *, may_be_variable: bool = Tr
 
 
 def refuse_weak(key: str, *, is_new: bool = False) -> None:
-    """Refuse a key that would give itself away, and warn of one that is easily mistyped.
+    """Refuse a key that its proof would reveal, and warn of one that is easily mistyped.
 
-    A key of 32 bytes is its own proof: with it, the server could open everything.
+    The proof of a key of 32 bytes is also its data key: the server could open everything.
     """
     size = len(key.encode())
     if size == crypto.KEY_BYTES:
         raise Failure(
-            "The key is exactly 32 bytes long, so the proof sent to the server would be the key.",
+            "The key is exactly 32 bytes long, so the proof sent to the server would reveal it.",
             Exit.KEY,
-            "Use a longer one, for example of 48 characters.",
+            "Use a longer key, for example 48 characters.",
         )
     if not is_new:
         return
     if size < SHORTEST_BYTES:
-        raise Failure(f"The key is {size} bytes long.", Exit.KEY, f"Use at least {SHORTEST_BYTES}.")
+        raise Failure(
+            f"The key is only {size} bytes long.", Exit.KEY, f"Use at least {SHORTEST_BYTES} bytes."
+        )
     if size > crypto.KEY_BYTES:
-        output.warn("A mistake after the key's 32nd byte is not noticed when something is sent.")
+        output.warn(
+            "Only the key's first 32 bytes are checked: a typing error after them goes unnoticed."
+        )
     if key.endswith("0"):
-        output.warn("The key ends in 0; a key with fewer or more of them has the same proof.")
+        output.warn(
+            "The key ends in 0: with fewer or more zeros at the end, it has the same proof."
+        )
 
 
 def _from_option(given: str, what: str) -> str:
-    # Whatever is no file may be a key, so no message repeats it.
+    # What is not a file may be a key, so no message repeats it.
     if _exists(given):
         try:
             key = Path(given).expanduser().read_text(encoding="utf-8")
@@ -217,13 +223,15 @@ def _from_option(given: str, what: str) -> str:
                 f"Cannot read the key in {given}: {error.strerror}.", Exit.USAGE
             ) from None
         except UnicodeDecodeError:
-            raise Failure(f"{given} holds no UTF-8 text, so no key.", Exit.USAGE) from None
+            raise Failure(
+                f"{given} is not UTF-8 text, so it cannot be a key.", Exit.USAGE
+            ) from None
         return _not_empty(key.strip(), f"the key in {given}")
     if given.startswith("~") or os.sep in given:
         raise Failure(
-            f"There is no such file to read {what} from.",
+            f"The file to read {what} from does not exist.",
             Exit.USAGE,
-            f"A key with {os.sep} in it goes into a file, or into {VARIABLE}.",
+            f"If it is the key itself: one with {os.sep} in it has to be in a file or {VARIABLE}.",
         )
     output.warn(f"Using the argument itself as {what}: other users of this machine can see it.")
     return _not_empty(given.strip(), what)
@@ -232,7 +240,7 @@ def _from_option(given: str, what: str) -> str:
 def _exists(given: str) -> bool:
     try:
         return Path(given).expanduser().exists()
-    except (OSError, RuntimeError):  # too long for a name, or the home of nobody
+    except (OSError, RuntimeError):  # too long for a name, or the home of an unknown user
         return False
 
 
@@ -245,7 +253,7 @@ def _not_empty(key: str, what: str) -> str:
 client_key_option = click.option(
     "--client-key",
     metavar="FILE|KEY",
-    help=f"The key of a project that clients hold it of. [default: {VARIABLE}, or it is asked for]",
+    help=f"The project's key, if clients hold it. [default: {VARIABLE}, or a prompt]",
 )
 old_key_option = click.option(
     "--old-key", "old_keys", multiple=True, metavar="FILE|KEY", help="A former key. Repeatable."
@@ -253,10 +261,10 @@ old_key_option = click.option(
 
 
 def text_of(plaintext: bytes, where: str) -> str:
-    """The text of an opened blob. Raises Failure for one that is no text."""
+    """The text of an opened blob. Raises Failure if it is not text."""
     try:
         return plaintext.decode()
     except UnicodeDecodeError:
         raise Failure(
-            f"{where} holds no UTF-8 text.", Exit.KEY, "Pull it alone, with -o FILE."
+            f"{where} is not UTF-8 text.", Exit.KEY, "Pull that level alone, with -o FILE."
         ) from None

@@ -1,4 +1,4 @@
-"""What the levels of a path hold, fetched and opened here: the server need not see it."""
+"""The secrets of the levels of a path, fetched and decrypted on this machine."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def fetch(api: Api, segments: Sequence[str]) -> Fetched:
 
 def opened(levels: Sequence[Level], key: ProjectKey | None, *, allow_partial: bool) -> list[Level]:
     """The levels with their plaintexts. One that does not open ends the command, unless
-    `allow_partial`: then it is left out with a warning. key: None where none is encrypted."""
+    `allow_partial`: then it is skipped with a warning. key: None if none is encrypted."""
     found = []
     for level in levels:
         try:
@@ -74,9 +74,9 @@ def opened(levels: Sequence[Level], key: ProjectKey | None, *, allow_partial: bo
                 raise Failure(
                     reason,
                     Exit.KEY,
-                    "Is the key right? --allow-partial leaves out what does not open.",
+                    "Check the key. --allow-partial skips levels that cannot be decrypted.",
                 ) from None
-            output.warn(f"{reason} It is left out.")
+            output.warn(f"{reason} It is skipped.")
     return found
 
 
@@ -84,12 +84,12 @@ def _opened(level: Level, key: ProjectKey | None) -> Level:
     if not level.is_encrypted:
         return replace(level, plaintext=level.content.encode())
     if key is None:
-        raise crypto.WrongKeyError("it is encrypted, and there is no key")
+        raise crypto.WrongKeyError("it is encrypted, but there is no key")
     return replace(level, plaintext=crypto.decrypt(key.data_key, level.content))
 
 
 def variables(level: Level, secret_format: str) -> dict[str, str]:
-    """The variables of an opened level. Raises Failure for what has none."""
+    """The variables of an opened level. Raises Failure if it cannot be read as variables."""
     text = key_material.text_of(level.plaintext or b"", level.path)
     try:
         found = merging.variables_of(text, secret_format)
@@ -97,7 +97,7 @@ def variables(level: Level, secret_format: str) -> dict[str, str]:
         raise Failure(
             f"{level.path} cannot be read as variables: {error.reason}.",
             Exit.ERROR,
-            "Pull that level alone, with --level-only and no other format, to have it as it is.",
+            "To get its text unchanged, pull it with --level-only and without --format.",
         ) from None
     if secret_format in merging.LINES:
         for loss in env.losses(text):
@@ -106,7 +106,7 @@ def variables(level: Level, secret_format: str) -> dict[str, str]:
 
 
 def difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(mark, name) for each variable that came (+), went (-) or changed (~), sorted by name."""
+    """(mark, name) for each variable that was added (+), removed (-) or changed (~), by name."""
     marks = []
     for name in sorted({*old, *new}):
         if name not in new:
@@ -120,12 +120,14 @@ def difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str
 
 def written(variables: Mapping[str, str], format_: str) -> str:
     """The variables in a format. Raises Failure for a variable that the format cannot hold, and
-    says which ones of a .env file other programs would read otherwise."""
+    warns of variables of a .env file that other programs read differently."""
     try:
         text = WRITERS[format_](variables)
         unlike = env_writing.unlike(variables) if format_ == "env" else {}
     except env.UnwritableError as error:
         raise Failure(f"{error}.", Exit.ERROR, "Choose --format json, yaml or shell.") from None
     for name, others in unlike.items():
-        output.warn(f"{name} cannot be written for everybody: {', '.join(others)} would differ.")
+        output.warn(
+            f"{name} cannot be written for all programs: {', '.join(others)} read it differently."
+        )
     return text

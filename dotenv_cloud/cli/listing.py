@@ -1,4 +1,4 @@
-"""`dotenv list`: what there is, as a table, JSON, YAML or paths."""
+"""`dotenv list`: organizations, projects and so on, as a table, JSON, YAML or paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dotenv_cloud.cli.options import Command, current_options, format_option
 from dotenv_cloud.cli.output import Column
 
 _NODE_KINDS = ("projects", "targets", "environments")
-# How many parts of a path may stand before each kind.
+# How many path segments may come before each kind.
 _DEPTH = {"projects": 0, "targets": 1, "environments": 2, "all": 2}
 
 _PATH = Column("PATH", least=12)
@@ -56,7 +56,7 @@ class Node:
 @click.argument("path", required=False, metavar="[PROJECT[/TARGET]]")
 @format_option("table", "json", "yaml")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
-@click.option("--paths", is_flag=True, help="Print only paths, one a line.")
+@click.option("--paths", is_flag=True, help="Print only paths, one per line.")
 @click.option("--with-paths", is_flag=True, help="Add a column with the path.")
 def list_command(
     resource: str,
@@ -66,14 +66,14 @@ def list_command(
     paths: bool,
     with_paths: bool,
 ) -> None:
-    """List organizations, projects, targets, environments, accounts, or all of a hierarchy.
+    """List organizations, projects, targets, environments, accounts, or a whole hierarchy.
 
-    PATH narrows targets to a project, environments to a project or target.
+    PATH restricts targets to a project, and environments to a project or target.
     """
     format_ = "json" if as_json else format_
     if resource in {"organizations", "accounts"}:
         if path or paths or with_paths:
-            raise Failure(f"{resource.capitalize()} have no path.", Exit.USAGE)
+            raise Failure(f"{resource.capitalize()} take no path and no --paths.", Exit.USAGE)
         if resource == "accounts":
             print_accounts(format_)
         else:
@@ -95,12 +95,12 @@ def _parts(resource: str, path: str | None) -> list[str]:
     if path is None:
         return []
     if resource == "projects":
-        raise Failure("Projects have no path above them.", Exit.USAGE, "Leave it out.")
+        raise Failure("Projects take no path.", Exit.USAGE, "Leave it out.")
     return session.node_path(path, most=_DEPTH[resource])
 
 
 def _walk(api: Api, resource: str, above: list[str]) -> Iterator[Node]:
-    """The wanted nodes below `above`, each before what it holds."""
+    """The wanted nodes below `above`, each before its children."""
     wanted = set(_NODE_KINDS) if resource == "all" else {resource}
     last = max(_NODE_KINDS.index(kind) for kind in wanted)
     kind = _NODE_KINDS[len(above)]
@@ -115,12 +115,12 @@ def _walk(api: Api, resource: str, above: list[str]) -> Iterator[Node]:
 
 
 def everything(api: Api) -> list[Node]:
-    """All projects, targets and environments, each before what it holds."""
+    """All projects, targets and environments, each before its children."""
     return list(_walk(api, "all", []))
 
 
 def leaves(api: Api, project: str) -> Iterator[Node]:
-    """The nodes of a project with nothing below them: their paths lead over every other."""
+    """The nodes of a project without children: their paths pass through all others."""
     nodes = [Node("projects", project, {}), *_walk(api, "all", [project])]
     above = {node.path.rpartition("/")[0] for node in nodes}
     return (node for node in nodes if node.path not in above)
@@ -133,7 +133,7 @@ def _flat(node: Node, resource: str) -> dict[str, object]:
 
 def _print_nodes(resource: str, nodes: list[Node], with_paths: bool) -> None:
     if not nodes:
-        output.note("There are none." if resource == "all" else f"There are no {resource}.")
+        output.note("There are no projects." if resource == "all" else f"There are no {resource}.")
         return
     if resource == "all":
         output.table(

@@ -29,13 +29,13 @@ from dotenv_cloud.cli.options import (
     metavar="[KEY]",
     is_flag=False,
     flag_value="",
-    help="The API key. Without a value it is asked for; - reads it from standard input.",
+    help="The API key; - reads it from standard input. Without a value it is prompted for.",
 )
 @click.option("--url", help="The server, for example https://dotenv.example.org.")
-@click.option("--name", help="What to call the account. [default: <organization>-api]")
-@click.option("--status", "show_status", is_flag=True, help="Only show the current account.")
-@click.option("--no-browser", is_flag=True, help="Accepted; there is no browser sign-in.")
-@click.option("--callback-port", type=int, help="Accepted; there is no browser sign-in.")
+@click.option("--name", help="Name of the account. [default: <organization>-api]")
+@click.option("--status", "show_status", is_flag=True, help="Only show who is signed in.")
+@click.option("--no-browser", is_flag=True, help="Has no effect: there is no browser sign-in.")
+@click.option("--callback-port", type=int, help="Has no effect: there is no browser sign-in.")
 @click.pass_context
 def login(
     context: click.Context,
@@ -46,9 +46,9 @@ def login(
     no_browser: bool,
     callback_port: int | None,
 ) -> None:
-    """Sign in with an API key and keep the account.
+    """Sign in with an API key and save the account.
 
-    The key is checked with the server first. It is kept in a file that only you can read.
+    The key is checked with the server first, then saved in a file that only you can read.
     """
     if show_status:
         context.invoke(status)
@@ -59,7 +59,7 @@ def login(
     server = _server(options, url)
     token = _token(options, key)
     if server.startswith("http://") and not session.is_local(server):
-        output.warn(f"{server} is not encrypted: whoever is on the way can read the key.")
+        output.warn(f"{server} is not encrypted: others on the network can read the key.")
 
     credentials = session.Credentials(
         url=server,
@@ -91,7 +91,9 @@ def login(
         f"the account is called {account.name}."
     )
     if os.environ.get("DOTENV_API_KEY"):
-        output.warn("DOTENV_API_KEY is set and goes before this account; unset it.")
+        output.warn(
+            "DOTENV_API_KEY is set and overrides this account. Unset it to use the account."
+        )
 
 
 @click.command("init", cls=Command)
@@ -100,11 +102,11 @@ def login(
 def init(context: click.Context, force: bool) -> None:
     """Set up this command: asks for the server and an API key, and signs in.
 
-    Accounts that are there stay. No usage data is ever sent, so there is nothing to agree to.
+    Existing accounts are kept. No usage data is ever sent.
     """
     current = accounts.load(current_options().accounts_file).current
     if current:
-        output.note(f"You are signed in already; the current account is {current}.")
+        output.note(f"You are already signed in; the current account is {current}.")
         output.confirm("Sign in with another one?", force=force)
     context.invoke(login)
 
@@ -112,11 +114,11 @@ def init(context: click.Context, force: bool) -> None:
 @click.command("logout", cls=Command)
 @click.argument("name", required=False, metavar="[ACCOUNT]")
 @click.option("--all", "all_accounts", is_flag=True, help="Forget every account.")
-@click.option("-f", "--force", is_flag=True, help="Accepted; nothing is asked.")
+@click.option("-f", "--force", is_flag=True, help="Has no effect: there is no confirmation.")
 def logout(name: str | None, all_accounts: bool, force: bool) -> None:
-    """Forget an account, the current one unless named.
+    """Forget ACCOUNT, or the current account.
 
-    The key itself goes on working: `dotenv apikeys delete` ends it.
+    The API key itself keeps working; `dotenv apikeys delete` revokes it.
     """
     options = current_options()
     with accounts.edit(options.accounts_file) as book:
@@ -135,13 +137,13 @@ def logout(name: str | None, all_accounts: bool, force: bool) -> None:
         current = book.current
     output.success(f"Forgot {', '.join(forgotten)}.")
     if current:
-        output.note(f"The current account is {current} now.")
+        output.note(f"The current account is now {current}.")
 
 
 @click.command("status", cls=Command)
 @format_option("table", "json", "yaml")
 def status(format_: str = "table") -> None:
-    """Show who you are signed in as. Asks no server."""
+    """Show who you are signed in as, without contacting the server."""
     options = current_options()
     book = accounts.load(options.accounts_file)
     key, source = session.given_key(options)
@@ -167,7 +169,7 @@ def status(format_: str = "table") -> None:
 
 @click.group("account", cls=Group, aliases={"rm": "remove", "delete": "remove"})
 def account() -> None:
-    """See your accounts, and choose between them."""
+    """List your accounts and choose between them."""
 
 
 @account.command("list")
@@ -179,7 +181,7 @@ def account_list(format_: str) -> None:
 
 @account.command("remove")
 @click.argument("name")
-@click.option("-f", "--force", is_flag=True, help="Accepted; nothing is asked.")
+@click.option("-f", "--force", is_flag=True, help="Has no effect: there is no confirmation.")
 @click.pass_context
 def account_remove(context: click.Context, name: str, force: bool) -> None:
     """Forget the account NAME, as `dotenv logout NAME` does."""
@@ -190,14 +192,14 @@ def account_remove(context: click.Context, name: str, force: bool) -> None:
 @click.argument("name")
 @click.argument("new_name")
 def account_rename(name: str, new_name: str) -> None:
-    """Call the account NAME something else."""
+    """Rename the account NAME to NEW_NAME."""
     with accounts.edit(current_options().accounts_file) as book:
         if name not in book.accounts:
             raise session.unknown_account(name, book)
         if new_name != name and new_name in book.accounts:
-            raise Failure(f"An account is called {new_name} already.", Exit.USAGE)
+            raise Failure(f"There is already an account called {new_name}.", Exit.USAGE)
         book.rename(name, new_name)
-    output.success(f"{name} is called {new_name} now.")
+    output.success(f"Renamed {name} to {new_name}.")
 
 
 @account.command("use")
@@ -230,7 +232,7 @@ def _status_of_key(
     options: Options, key: str, source: str, account: Account | None
 ) -> dict[str, str | None]:
     return {
-        "account": f"none, {source} goes before accounts",
+        "account": f"none ({source} overrides accounts)",
         "type": "API key",
         "api_url": os.environ.get("DOTENV_API_URL") or (account.api_url if account else None),
         "key": accounts.mask(key),
@@ -264,7 +266,7 @@ def _token(options: Options, key: str | None) -> str:
     if given and key is None:
         return session.sendable(given, source)
     output.require_terminal(
-        "The API key is asked for", "Give it with `--api-key -` on standard input."
+        "The API key has to be typed in", "Pass it on standard input with `--api-key -`."
     )
     return session.sendable(
         click.prompt("API key", hide_input=True, err=True).strip(), "the prompt"
@@ -284,9 +286,9 @@ def _organizations(principal: dict[str, Any]) -> list[Organization]:
 
 
 def _organization(options: Options, offered: list[Organization]) -> Organization:
-    """The organization the account is for: as said, the only one, or asked."""
+    """The organization of the account: the one given, the only one, or the user's choice."""
     if not offered:
-        raise Failure("You are signed in, but belong to no organization.", Exit.ACCESS)
+        raise Failure("You are signed in, but do not belong to an organization.", Exit.ACCESS)
     wanted = session.given_organization(options)
     if wanted:
         for organization in offered:
@@ -294,15 +296,15 @@ def _organization(options: Options, offered: list[Organization]) -> Organization
                 return organization
         known = ", ".join(organization.slug for organization in offered)
         raise Failure(
-            f"This sign-in does not reach the organization {wanted}.",
+            f"This sign-in has no access to the organization {wanted}.",
             Exit.ACCESS,
-            f"It reaches {known}.",
+            f"It has access to {known}.",
         )
     if len(offered) == 1:
         return offered[0]
     slugs = [organization.slug for organization in offered]
     output.require_terminal(
-        "The organization is asked for", f"Give --organization, one of {', '.join(slugs)}."
+        "An organization has to be chosen", f"Give --organization, one of {', '.join(slugs)}."
     )
     answer = click.prompt("Organization", type=click.Choice(slugs), err=True)
     return offered[slugs.index(answer)]

@@ -1,4 +1,4 @@
-"""`dotenv project`, `target` and `environment`: made, changed, deleted."""
+"""`dotenv project`, `target` and `environment`: create, update and delete them."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import FormatChoice, Group, force_option
 
 _name_option = click.option("--name", help="The new name.")
-_slug_option = click.option("--slug", help="The new slug: what stands in paths.")
-_description_option = click.option("--description", help="What it is for.")
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+_slug_option = click.option("--slug", help="The new slug, used in paths.")
+_description_option = click.option("--description", help="A description of it.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("project", cls=Group)
 def project() -> None:
-    """Make, change and delete projects."""
+    """Create, update and delete projects."""
 
 
 @click.group("target", cls=Group)
 def target() -> None:
-    """Make, change and delete targets."""
+    """Create, update and delete targets."""
 
 
 @click.group("environment", cls=Group)
 def environment() -> None:
-    """Make, change and delete environments."""
+    """Create, update and delete environments."""
 
 
 @project.command("create")
 @click.argument("name")
-@click.option("--slug", help="What stands in paths. [default: made from the name]")
+@click.option("--slug", help="The slug, used in paths. [default: made from the name]")
 @_description_option
 @click.option(
     "--secret-format",
     "--format",
     type=FormatChoice(["env", "json", "yaml", "text"]),
-    help="[default: env]",
+    help="What its secrets are written in.  [default: env]",
 )
 @click.option(
     "--storage-mode",
@@ -50,10 +50,12 @@ def environment() -> None:
     type=click.Choice(["server", "client"]),
     default="server",
     show_default=True,
-    help="Who holds the key. With client the server never sees it.",
+    help="Who holds the key. With `client`, the server never sees it.",
 )
-@click.option("--client-key", metavar="FILE|KEY", help="The clients' key; else it is asked for.")
-@click.option("--key-hint", help="Where people find the key. Everybody sees it.")
+@click.option(
+    "--client-key", metavar="FILE|KEY", help="The key, if clients hold it. [default: prompt]"
+)
+@click.option("--key-hint", help="Where to find the key. All members see this.")
 @_json_option
 def create_project(
     name: str,
@@ -65,7 +67,7 @@ def create_project(
     key_hint: str | None,
     as_json: bool,
 ) -> None:
-    """Make a project called NAME, with a key of its own."""
+    """Create a project called NAME with its own encryption key."""
     body: dict[str, object] = _given(
         name=name,
         slug=slug,
@@ -82,27 +84,27 @@ def create_project(
             "key_check_iterations": crypto.ITERATIONS,
         }
     elif client_key:
-        raise Failure("--client-key goes with --storage-mode client.", Exit.USAGE)
+        raise Failure("--client-key needs --storage-mode client.", Exit.USAGE)
     with session.connect() as api:
         _create(api, api.node("projects"), body, "", as_json)
     if storage_mode == "client":
-        output.note("Keep the key: nobody else has it, and without it the secrets are lost.")
+        output.note("Keep the key safe: nobody else has it, and without it the secrets are lost.")
     else:
         output.note(
-            "The server holds its key and can decrypt its secrets; with --storage client it cannot."
+            "The server holds the key and can decrypt the secrets. With --storage client it cannot."
         )
 
 
 @target.command("create")
 @click.argument("parent", metavar="PROJECT")
 @click.argument("name")
-@click.option("--slug", help="What stands in paths. [default: made from the name]")
+@click.option("--slug", help="The slug, used in paths. [default: made from the name]")
 @_description_option
 @_json_option
 def create_target(
     parent: str, name: str, slug: str | None, description: str | None, as_json: bool
 ) -> None:
-    """Make a target called NAME in PROJECT."""
+    """Create a target called NAME in PROJECT."""
     segments = session.node_path(parent, most=1)
     body = _given(name=name, slug=slug, description=description)
     with session.connect() as api:
@@ -112,9 +114,9 @@ def create_target(
 @environment.command("create")
 @click.argument("parent", metavar="PROJECT/TARGET", nargs=-1, required=True)
 @click.argument("name")
-@click.option("--slug", help="What stands in paths. [default: made from the name]")
+@click.option("--slug", help="The slug, used in paths. [default: made from the name]")
 @_description_option
-@click.option("--status", help="production, staging, development, local, or a word of your own.")
+@click.option("--status", help="production, staging, development, local, or any other word.")
 @_json_option
 def create_environment(
     parent: tuple[str, ...],
@@ -124,7 +126,7 @@ def create_environment(
     status: str | None,
     as_json: bool,
 ) -> None:
-    """Make an environment called NAME in PROJECT/TARGET (or PROJECT TARGET)."""
+    """Create an environment called NAME in PROJECT/TARGET (or PROJECT TARGET)."""
     segments = _exactly(parent, 2)
     body = _given(name=name, slug=slug, description=description, status=status)
     with session.connect() as api:
@@ -136,8 +138,12 @@ def create_environment(
 @_name_option
 @_slug_option
 @_description_option
-@click.option("--history-policy", type=click.Choice(["keep", "re_encrypt"]))
-@click.option("--versioning/--no-versioning", default=None, help="Keep what writes replace.")
+@click.option(
+    "--history-policy",
+    type=click.Choice(["keep", "re_encrypt"]),
+    help="What a key rotation does with earlier versions.",
+)
+@click.option("--versioning/--no-versioning", default=None, help="Keep earlier versions.")
 def update_project(
     path: str,
     name: str | None,
@@ -174,7 +180,7 @@ def update_target(
 @_name_option
 @_slug_option
 @_description_option
-@click.option("--status", help="production, staging, development, local, or a word of your own.")
+@click.option("--status", help="production, staging, development, local, or any other word.")
 def update_environment(
     path: tuple[str, ...],
     name: str | None,
@@ -191,7 +197,7 @@ def update_environment(
 @click.argument("path", metavar="PROJECT")
 @force_option
 def delete_project(path: str, force: bool) -> None:
-    """Delete a project with all below it: targets, environments, secrets, keys."""
+    """Delete a project and everything below it: targets, environments, secrets, keys."""
     _delete(_exactly(path, 1), force)
 
 
@@ -221,7 +227,7 @@ def _exactly(given: str | tuple[str, ...], depth: int) -> list[str]:
     segments = session.node_path(path)
     if len(segments) != depth:
         names = "/".join(("PROJECT", "TARGET", "ENVIRONMENT")[:depth])
-        raise Failure(f"{path!r} does not name one; write {names}.", Exit.USAGE)
+        raise Failure(f"{path!r} is not a path of the form {names}.", Exit.USAGE)
     return segments
 
 
@@ -231,7 +237,7 @@ def _create(api: Api, address: str, body: dict[str, object], parent: str, as_jso
     if as_json:
         output.as_json({**made, "path": path})
     else:
-        output.success(f"Made {made['name']}.")
+        output.success(f"Created {made['name']}.")
         click.echo(output.safe(path))
 
 
@@ -247,6 +253,6 @@ def _update(segments: list[str], changes: dict[str, object]) -> None:
 def _delete(segments: list[str], force: bool) -> None:
     path = "/".join(segments)
     with session.connect() as api:
-        output.confirm(f"Delete {path} and all below it, secrets included?", force=force)
+        output.confirm(f"Delete {path} and everything below it, including secrets?", force=force)
         api.delete(api.node(*segments))
     output.success(f"Deleted {path}.")

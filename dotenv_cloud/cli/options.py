@@ -18,7 +18,7 @@ _NO = frozenset({"", "0", "false", "no", "off"})
 
 
 def is_set(variable: str) -> bool:
-    """Whether an environment variable says yes."""
+    """Whether an environment variable is set to 1, true, yes or on."""
     value = os.environ.get(variable, "").strip().lower()
     if value in _YES:
         return True
@@ -71,43 +71,43 @@ def _global_options(*, hidden: bool) -> list[click.Option]:
             "--api-key",
             metavar="KEY",
             help="Use this API key instead of an account. Other users of the machine can see "
-            "arguments; prefer DOTENV_API_KEY.",
+            "it; DOTENV_API_KEY is safer.",
         ),
         option("--account", metavar="NAME", help="Use this account instead of the current one."),
-        option("--organization", metavar="ULID|SLUG", help="Act in this organization."),
+        option("--organization", metavar="ULID|SLUG", help="Use this organization."),
         option(
             "--config",
             type=click.Path(dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="Keep accounts in this file.",
+            help="Store accounts in this file.",
         ),
         option("--debug", is_flag=True, help="Show each request on standard error."),
-        option("--quiet", is_flag=True, help="Show data and errors only."),
-        option("--no-color", is_flag=True, help="No colours."),
+        option("--quiet", is_flag=True, help="Print only data and errors."),
+        option("--no-color", is_flag=True, help="Print without colors."),
     ]
 
 
 class Switch(click.Option):
-    """A flag that is on unless written --name=false. Alone it takes nothing of what follows."""
+    """A flag that is on unless set by --name=false. Alone it does not consume the next argument."""
 
     def __init__(self, names: Sequence[str], **settings: Any) -> None:
         super().__init__(names, type=bool, default=True, metavar="BOOL", **settings)
 
 
 class Command(click.Command):
-    """A command that takes the global options too, so that their place does not matter."""
+    """A command that takes the global options too, so that they may follow its name."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.params.extend(_untaken(self.params, hidden=True))
-        self.epilog = self.epilog or "Options of every command: dotenv --help"
+        self.epilog = self.epilog or "Global options: dotenv --help"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _with_switches_written_out(self.params, args))
 
 
 def _with_switches_written_out(params: Sequence[click.Parameter], args: list[str]) -> list[str]:
-    """`args` where every switch stands as --name=VALUE, also -m and -m=VALUE."""
+    """`args` with every switch written as --name=VALUE, including -m and -m=VALUE."""
     names = {
         short: max(param.opts, key=len)
         for param in params
@@ -124,7 +124,7 @@ def _with_switches_written_out(params: Sequence[click.Parameter], args: list[str
 
 
 class Group(click.Group):
-    """aliases: other names of commands, as other clients have them. Help lists none of them."""
+    """aliases: other names of commands, as other clients have them. Help does not list them."""
 
     command_class = Command
 
@@ -157,7 +157,7 @@ def _untaken(params: Sequence[click.Parameter], *, hidden: bool) -> list[click.O
 
 
 class FormatChoice(click.Choice[str]):
-    """Formats by name; `yml` is `yaml` too."""
+    """Formats by name; `yml` means `yaml`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return super().convert("yaml" if value == "yml" else value, param, ctx)
@@ -172,8 +172,8 @@ def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[...
         type=FormatChoice(formats),
         default=formats[0],
         show_default=True,
-        help="How to print.",
+        help="Output format.",
     )
 
 
-force_option = click.option("-f", "--force", is_flag=True, help="Do not ask.")
+force_option = click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")

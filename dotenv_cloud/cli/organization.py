@@ -1,4 +1,4 @@
-"""`dotenv org`: the organizations that one belongs to, and the one that commands act in."""
+"""`dotenv org`: the organizations you belong to, and the one that commands use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dotenv_cloud.cli.options import Group, current_options, format_option
 
 @click.group("org", cls=Group)
 def org() -> None:
-    """See your organizations, and choose the one to work in."""
+    """List your organizations and choose the one that commands use."""
 
 
 @org.command("list")
@@ -28,9 +28,9 @@ def org_list(format_: str, no_refresh: bool) -> None:
 
 @org.command("refresh")
 def org_refresh() -> None:
-    """Ask the server again what the current account's organization is called.
+    """Update the saved name of the current account's organization.
 
-    Lists are always fresh; only this name and slug are kept, for `dotenv status`.
+    Lists always come from the server; only this name and slug are saved, for `dotenv status`.
     """
     account = _account()
     with session.connect() as api:
@@ -38,18 +38,18 @@ def org_refresh() -> None:
     found = next((row for row in rows if row["ulid"] == account.organization.ulid), None)
     if found is None:
         raise Failure(
-            f"{account.name} does not reach {account.organization.name} any more.",
+            f"{account.name} no longer has access to {account.organization.name}.",
             Exit.NOT_FOUND,
             "Choose another with `dotenv org use`.",
         )
     _keep(account, found)
-    output.success(f"{account.name} acts in {found['name']}, one of {len(rows)}.")
+    output.success(f"{account.name} uses {found['name']}.")
 
 
 @org.command("show")
 @format_option("table", "json", "yaml")
 def org_show(format_: str) -> None:
-    """Show the organization that commands act in."""
+    """Show the organization that commands use."""
     with session.connect() as api:
         found = api.get(api.of_organization())["data"]["attributes"]
     if format_ != "table":
@@ -61,7 +61,7 @@ def org_show(format_: str) -> None:
 @org.command("use")
 @click.argument("wanted", metavar="ULID|SLUG|NAME")
 def org_use(wanted: str) -> None:
-    """Have the current account act in another organization of yours."""
+    """Switch the current account to another of your organizations."""
     account = _account()
     with session.connect() as api:
         rows = [row["attributes"] for row in api.collection("/api/v1/organizations")]
@@ -71,13 +71,13 @@ def org_use(wanted: str) -> None:
     if len(matching) != 1:
         known = ", ".join(row["slug"] for row in rows) or "none"
         raise Failure(
-            f"{'More than one' if matching else 'No'} organization of yours is called {wanted}.",
+            f"{'Several' if matching else 'None'} of your organizations match {wanted}.",
             Exit.NOT_FOUND,
-            f"Yours: {known}.",
+            f"Your organizations: {known}.",
         )
     [row] = matching
     _keep(account, row)
-    output.success(f"{account.name} acts in {row['name']} now.")
+    output.success(f"{account.name} now uses {row['name']}.")
 
 
 def _account() -> Account:

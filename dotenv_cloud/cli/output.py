@@ -1,7 +1,7 @@
 """What a user sees: data on standard output, everything else on standard error.
 
-Names and labels come from other people. None of them may drive the terminal, so every control
-and direction character is shown as an escape instead.
+Names and labels come from other people and must not control the terminal, so every control and
+direction character is shown as an escape instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tabulate import tabulate
 from dotenv_cloud.cli.errors import Cancelled, Exit, Failure
 from dotenv_cloud.cli.options import current_options
 
-# C0, DEL and C1 steer terminals; the rest reorders, hides or breaks what is read (CVE-2021-42574).
+# C0, DEL and C1 control terminals; the rest reorder, hide or break text (CVE-2021-42574).
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
@@ -33,7 +33,7 @@ GAP = "  "
 
 
 def safe(value: object) -> str:
-    """`value` as text that a terminal only shows."""
+    """`value` as text that is safe to print on a terminal."""
     return _UNSAFE.sub(_escape, str(value))
 
 
@@ -61,7 +61,7 @@ def detail(message: str) -> None:
 
 
 def failure(error: Failure, *, no_color: bool) -> None:
-    """Said when no command runs any more, hence its options are handed in."""
+    """Prints a failure. No command is running any more, so its option is passed in."""
     mark = click.style("✗", fg="red", bold=True)
     color = False if no_color else color_of(sys.stderr)
     click.echo(f"{mark} {safe(error.message)}", err=True, color=color)
@@ -84,10 +84,10 @@ def color_of(stream: Any) -> bool | None:
 
 
 def confirm(question: str, *, force: bool) -> None:
-    """Goes on when the user says yes. Without a terminal there is nobody to ask."""
+    """Returns if the user says yes. Without a terminal there is nobody to ask."""
     if force:
         return
-    require_terminal("This asks for a confirmation", "Add --force to go on without asking.")
+    require_terminal("This needs confirmation", "Add --force to skip it.")
     if not click.confirm(safe(question), default=False, err=True):
         raise Cancelled
 
@@ -99,8 +99,8 @@ def require_terminal(what: str, remedy: str) -> None:
 
 @contextlib.contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error for work of `total` steps, where somebody watches; the block calls
-    what it gets with the steps that are done."""
+    """A progress bar on standard error for `total` steps, if that is a terminal. The block calls
+    the yielded function with the number of steps just done."""
     is_watched = sys.stderr.isatty() and not current_options().quiet and total > 1
     if not is_watched:
         yield lambda steps: None
@@ -183,7 +183,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int] |
 
 
 def line_width() -> int | None:
-    """How many characters a line may have; None where nothing folds them (a pipe, a file)."""
+    """How many characters fit on a line; None if lines are not wrapped (a pipe, a file)."""
     if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
         return None
     return shutil.get_terminal_size().columns
@@ -203,7 +203,7 @@ def as_json_line(value: object) -> None:
 
 def json_text(value: object, indent: int | None) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    # Outside strings JSON has none of these characters but the newline; inside it accepts escapes.
+    # Outside strings JSON has none of these characters but the newline; inside, escapes are valid.
     return _UNSAFE_EXCEPT_NEWLINE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
@@ -215,7 +215,7 @@ def as_yaml(value: object) -> None:
 
 
 def for_display(line: str) -> str:
-    """A line of somebody else's output, when it goes to a terminal."""
+    """A line from the server, made safe to print on a terminal."""
     return _UNSAFE_EXCEPT_NEWLINE.sub(_escape, line)
 
 

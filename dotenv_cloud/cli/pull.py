@@ -16,26 +16,28 @@ from dotenv_cloud.formats import merging, resolving
 from dotenv_cloud.formats.writers import WRITERS
 
 partial_option = click.option(
-    "--allow-partial", is_flag=True, help="Leave out levels that cannot be decrypted."
+    "--allow-partial", is_flag=True, help="Skip levels that cannot be decrypted."
 )
 
 
 @click.command("pull", cls=Command)
 @click.argument("node", metavar="PROJECT[/TARGET[/ENVIRONMENT]]")
 @saving.output_option
-@click.option("-r", "--resolve", is_flag=True, help="Replace ${NAME} in values by what it is.")
+@click.option(
+    "-r", "--resolve", is_flag=True, help="Replace ${NAME} in values with the value of NAME."
+)
 @click.option(
     "-f",
     "--format",
     "format_",
     type=FormatChoice(list(WRITERS)),
-    help="How to write the variables.  [default: a single level as it is, several as env]",
+    help="Output format.  [default: a single level unchanged, several as env]",
 )
 @key_material.client_key_option
 @click.option(
     "--decrypt",
     cls=Switch,
-    help="Decrypt; --decrypt=false prints what the server keeps, as JSON.",
+    help="Decrypt; --decrypt=false prints the stored content as JSON.",
 )
 @click.option(
     "-m",
@@ -43,10 +45,12 @@ partial_option = click.option(
     cls=Switch,
     help="Merge the levels; --merge=false prints one after the other.",
 )
-@click.option("--level-only", is_flag=True, help="Only the level that the path names.")
+@click.option(
+    "--level-only", is_flag=True, help="Only the level that the path names, without those above it."
+)
 @partial_option
 @saving.replace_option
-@click.option("-q", "quiet", is_flag=True, help="Say nothing but data and errors.")
+@click.option("-q", "quiet", is_flag=True, help="Print only data and errors.")
 def pull(
     node: str,
     path: Path | None,
@@ -62,8 +66,8 @@ def pull(
 ) -> None:
     """Write the secrets of a level, merged with those of the levels above it.
 
-    A single level is written byte for byte as it was pushed, comments and all, unless another
-    format is asked for. Several are merged, the deepest wins, and written sorted by name.
+    A single level is written byte for byte as it was pushed, including comments, unless another
+    format is asked for. Several levels are merged, where the deepest wins, and sorted by name.
     """
     _be_quiet(quiet)
     segments = session.node_path(node)
@@ -93,14 +97,14 @@ def pull(
     type=FormatChoice(list(WRITERS)),
     default="env",
     show_default=True,
-    help="How to write the variables.",
+    help="Output format.",
 )
 @saving.output_option
 @key_material.client_key_option
 @partial_option
 @saving.replace_option
 @click.option("--template", hidden=True)
-@click.option("-q", "quiet", is_flag=True, help="Say nothing but data and errors.")
+@click.option("-q", "quiet", is_flag=True, help="Print only data and errors.")
 def export(
     node: str,
     format_: str,
@@ -114,7 +118,7 @@ def export(
     """Write the merged variables of a level in a format that other tools read."""
     _be_quiet(quiet)
     if template:
-        raise Failure("There are no templates.", Exit.USAGE, "Use --format.")
+        raise Failure("Templates are not supported.", Exit.USAGE, "Use --format.")
     segments = session.node_path(node)
     with session.connect() as api:
         fetched = levels.fetch(api, segments)
@@ -160,15 +164,15 @@ def _text(
 
 
 def _kept_by(secret_format: str) -> tuple[str | None, ...]:
-    """The formats in which a level's text is written as it is. Lines are written anew when asked
-    for by name: a file may be in a dialect that others misread."""
+    """The formats in which a level's text is written unchanged. The formats of lines are rewritten
+    if asked for by name, as the level may be in a dialect that other programs misread."""
     return (None,) if secret_format in merging.LINES else (None, secret_format)
 
 
 def _one_after_the_other(opened: list[Level], secret_format: str, format_: str | None) -> bytes:
     if format_ in ("json", "yaml"):
         raise Failure(
-            f"--merge=false writes levels one after the other, which {format_} cannot hold.",
+            f"--merge=false writes levels one after the other, which is not valid {format_}.",
             Exit.USAGE,
             "Pull each level alone with --level-only.",
         )
@@ -186,10 +190,14 @@ def resolved(merged: dict[str, str]) -> dict[str, str]:
     try:
         resolved = resolving.resolve(merged, os.environ)
     except resolving.CycleError as error:
-        output.warn(f"Variables refer to each other in a circle ({error}); none is replaced.")
+        output.warn(
+            f"Variables refer to each other in a cycle ({error}); no reference is replaced."
+        )
         return merged
     except resolving.UnsetError as error:
         raise Failure(f"{error}.", Exit.ERROR) from None
     for name, unset in resolved.unset.items():
-        output.warn(f"{name} refers to {', '.join(unset)}, which is not set; it is left as it is.")
+        output.warn(
+            f"{name} refers to {', '.join(unset)}, which is not set; the reference is kept."
+        )
     return resolved.values

@@ -1,4 +1,4 @@
-"""`dotenv push`: files become the secrets of levels, encrypted on this machine, as they are."""
+"""`dotenv push`: stores files as the secrets of levels, unchanged, encrypted on this machine."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dotenv_cloud.formats import env, merging, readers
 
 DEFAULT_FILE = ".env"
 UNCHANGED = "Secret unchanged."
-"""What the server says when the level held the same already."""
+"""The server's message if the level already held the same."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file for a level."""
+    """A file to store in a level."""
 
     segments: list[str]
     source: str
@@ -40,7 +40,7 @@ class Upload:
 
 def _file_option(name: str, level: str) -> Callable[[F], F]:
     return click.option(
-        name, f"{level}_file", metavar="FILE", help=f"Push FILE to the level of the {level}."
+        name, f"{level}_file", metavar="FILE", help=f"Push FILE to the {level} level."
     )
 
 
@@ -54,15 +54,15 @@ def _file_option(name: str, level: str) -> Callable[[F], F]:
     "-f",
     "--force",
     is_flag=True,
-    help="Replace without asking, and push what is refused else.",
+    help="Replace without asking, and push files that are refused otherwise.",
 )
 @key_material.client_key_option
 @click.option(
     "--encrypt",
     cls=Switch,
-    help="--encrypt=false has the server encrypt, where it holds the key.",
+    help="Encrypt here; with --encrypt=false the server does, if it holds the key.",
 )
-@click.option("--no-backup", is_flag=True, help="Keep no version of what is replaced.")
+@click.option("--no-backup", is_flag=True, help="Do not keep the replaced content as a version.")
 def push(
     node: str,
     file: str | None,
@@ -74,10 +74,11 @@ def push(
     encrypt: bool,
     no_backup: bool,
 ) -> None:
-    """Make FILE (.env; - for standard input) the secrets of a level.
+    """Store FILE as the secrets of a level.
 
-    With --project, --target and --env, several files go to several levels of the path at once; a
-    target or environment that the path does not name is asked for.
+    FILE is .env by default; - is standard input. With --project, --target and --env, several files
+    go to several levels of the path at once. If the path does not name the target or environment,
+    dotenv asks for it.
     """
     segments = session.node_path(node)
     several = {
@@ -93,7 +94,7 @@ def push(
         key = key_material.fetch(api, segments[0], client_key)
         if not encrypt and key.is_client_managed:
             raise Failure(
-                f"{segments[0]} has a key of its clients, so the server cannot encrypt.",
+                f"Clients hold the key of {segments[0]}, so the server cannot encrypt.",
                 Exit.KEY,
                 "Leave out --encrypt=false.",
             )
@@ -107,13 +108,15 @@ def _uploads(segments: list[str], file: str | None, several: dict[str, str]) -> 
         yield Upload(segments, file or DEFAULT_FILE, _read(file or DEFAULT_FILE))
         return
     if file:
-        raise Failure("Name one file, or use --project, --target and --env.", Exit.USAGE)
+        raise Failure("Give FILE, or --project, --target and --env, not both.", Exit.USAGE)
     deepest = max(levels.NAMES.index(name) for name in several)
     whole = list(segments)
     for name in levels.NAMES[len(segments) : deepest + 1]:
-        output.require_terminal(f"The path names no {name}", f"Write it: {'/'.join(whole)}/…")
+        output.require_terminal(
+            f"The path does not name the {name}", f"Add it: {'/'.join(whole)}/…"
+        )
         slug = click.prompt(f"{name.capitalize()} (slug)", err=True)
-        whole.append(session.segment(slug.strip(), f"a {name}"))
+        whole.append(session.segment(slug.strip(), f"{name} slug"))
     for place, name in enumerate(levels.NAMES):
         if name in several:
             yield Upload(whole[: place + 1], several[name], _read(several[name]))
@@ -133,12 +136,12 @@ def _read(file: str) -> bytes:
 
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _MOST_LINES = 10
-"""Lines of a file that are told one by one."""
+"""Lines of a file that are listed one by one."""
 
 
 def _check(upload: Upload, secret_format: str, *, force: bool) -> None:
-    """Refuse a file that nobody could pull as it was meant, and say where others read it
-    otherwise. With force, what is refused is only said."""
+    """Refuse a file that could not be pulled as intended, and warn where other programs read it
+    differently. With force, only warn."""
     try:
         text = upload.content.decode()
     except UnicodeDecodeError:
@@ -159,7 +162,7 @@ def _check(upload: Upload, secret_format: str, *, force: bool) -> None:
         if lost:
             _object(
                 f"{upload.source} would lose text. {_listed(lost)}.",
-                "Quote values of several lines and put # before comments",
+                "Quote multi-line values and put # before comments",
                 force=force,
             )
         for difference in _first(readers.differences(text)):
@@ -182,17 +185,17 @@ def _first(found: Sequence[object]) -> list[object]:
 
 
 def _is_there(api: Api, upload: Upload, key: ProjectKey, *, force: bool) -> bool:
-    """Whether the level holds just this already; asks before something else is replaced.
+    """Whether the level already holds this content; asks before anything else is replaced.
 
-    With force nothing is asked, and only where the server has no key is anything fetched: it
-    compares for itself.
+    With force it does not ask, and fetches the level only if the server has no key: otherwise the
+    server compares.
     """
     if force and not key.is_client_managed:
         return False
     try:
         fetched = levels.fetch(api, upload.segments)
     except Failure as failure:
-        # Who may write need not be allowed to read, there or anywhere.
+        # Permission to write does not include permission to read.
         if failure.code in (Exit.ACCESS, Exit.NOT_FOUND):
             return False
         raise
@@ -201,15 +204,15 @@ def _is_there(api: Api, upload: Upload, key: ProjectKey, *, force: bool) -> bool
     if fetched.deepest is None:
         return False
     if _plaintext(fetched.deepest, key) == upload.content:
-        output.success(f"{upload.path} holds {upload.source} already: unchanged.")
+        output.success(f"{upload.path} already holds {upload.source}; nothing to push.")
         return True
     if not force:
-        output.confirm(f"{upload.path} holds secrets already. Replace them?", force=False)
+        output.confirm(f"{upload.path} already holds secrets. Replace them?", force=False)
     return False
 
 
 def _plaintext(level: Level, key: ProjectKey) -> bytes | None:
-    """What a level holds; None if the key does not open it."""
+    """The content of a level; None if the key does not open it."""
     try:
         [opened] = levels.opened([level], key, allow_partial=False)
     except Failure:
@@ -218,8 +221,8 @@ def _plaintext(level: Level, key: ProjectKey) -> bytes | None:
 
 
 def _try_on(held: Sequence[Level], key: ProjectKey) -> None:
-    """Refuse a key that does not open what is there: two keys that differ after the 32nd byte have
-    the same proof, so the server would take what nobody could open."""
+    """Refuse a key that does not open the current content: keys that differ only after the 32nd
+    byte have the same proof, so the server would accept what nobody could open."""
     for level in held:
         if not level.is_encrypted:
             continue
@@ -227,9 +230,9 @@ def _try_on(held: Sequence[Level], key: ProjectKey) -> None:
             crypto.decrypt(key.data_key, level.content)
         except crypto.WrongKeyError:
             raise Failure(
-                f"The key does not open what {level.path} holds.",
+                f"The key does not decrypt the current content of {level.path}.",
                 Exit.KEY,
-                "Nothing was sent. Is the key right? --force pushes all the same.",
+                "Nothing was sent. Check the key, or push anyway with --force.",
             ) from None
 
 
@@ -238,7 +241,7 @@ def _store(api: Api, upload: Upload, key: ProjectKey, *, encrypt: bool, no_backu
     if encrypt:
         body["content"] = crypto.encrypt(key.data_key, upload.content)
     else:
-        output.warn("The file is sent as it is; the server encrypts it.")
+        output.warn("The file is sent unencrypted; the server encrypts it.")
         body["content"] = key_material.text_of(upload.content, upload.source)
     if key.is_client_managed:
         body["key_proof"] = key.proof
@@ -250,10 +253,10 @@ def _store(api: Api, upload: Upload, key: ProjectKey, *, encrypt: bool, no_backu
     except Failure as failure:
         if failure.error == "payload_too_large":
             failure.message = f"{upload.source} is too large for a level ({size:,} bytes)."
-            failure.hint = "A level holds 1 MiB, unless the server's settings say otherwise."
+            failure.hint = "The limit is 1 MiB, unless the server sets another one."
         raise
     if answer.get("message") == UNCHANGED:
-        output.success(f"{upload.path} holds {upload.source} already: unchanged.")
+        output.success(f"{upload.path} already holds {upload.source}; nothing to push.")
         return
     output.success(f"Pushed {upload.source} to {upload.path} ({size:,} bytes).")
     output.detail(f"stored as {answer['data'].get('bytes')} bytes")

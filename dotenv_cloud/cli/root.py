@@ -33,7 +33,7 @@ from dotenv_cloud.cli.errors import Cancelled, Exit, Failure
 from dotenv_cloud.cli.options import Group, Options
 
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What writing to a full or broken standard output fails with."""
+"""Errors of writing to a standard output that is full or broken."""
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -52,8 +52,8 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
         "organizations": "org",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 error, 2 usage, 3 access, 4 not found, 5 key, 6 conflict or "
-    "rate limit, 7 verification failed, 130 cancelled.",
+    epilog="Exit codes: 0 success, 1 error, 2 usage, 3 access denied, 4 not found, 5 key, "
+    "6 conflict or rate limit, 7 verification failed, 130 cancelled.",
 )
 @click.option(
     "--version",
@@ -64,11 +64,11 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
     help="Print the version and exit.",
 )
 def root() -> None:
-    """Secrets, keys and the audit log of a dotEnv Cloud server."""
+    """Manage secrets and keys on a dotEnv Cloud server, and read its audit log."""
 
 
 @root.command("version")
-@click.option("-s", "--short", is_flag=True, help="Only the number.")
+@click.option("-s", "--short", is_flag=True, help="Print only the number.")
 def version(short: bool) -> None:
     """Print the version of this command."""
     click.echo(client.version() if short else f"dotenv {client.version()}")
@@ -104,7 +104,7 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits with its code."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that lacks a character shows another; it is no reason to fail.
+        # A terminal that lacks a character shows a substitute; that is not a reason to fail.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     sys.exit(_run(arguments))
@@ -116,7 +116,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         options = Options.from_environment()
         if sys.stdout is None:
             raise Failure(
-                "Standard output is closed.", hint="To see nothing, send it to /dev/null."
+                "Standard output is closed.", hint="To discard it, redirect it to /dev/null."
             )
         # Without standalone mode click returns the code of --help and raises the rest.
         code = root.main(
@@ -137,29 +137,30 @@ def _run(arguments: Sequence[str] | None) -> int:
         click.echo("Cancelled.", err=True)
         return Exit.CANCELLED
     except BrokenPipeError:
-        # The reader has seen enough. Python would complain again when it closes the stream.
+        # The reader closed the pipe. Python would fail again when it closes the stream.
         _point_at_nothing(sys.stdout)
         return Exit.ERROR
     except OSError as error:
-        # Files of the user's choice are answered for where they are opened; these have no name.
+        # Files that the user named are handled where they are opened; standard output has no name.
         if error.errno not in _UNWRITABLE or error.filename is not None:
-            return _unforeseen(error, options)
+            return _unexpected(error, options)
         _point_at_nothing(sys.stdout)
         output.failure(
             Failure(f"Cannot write the output: {error.strerror}."), no_color=options.no_color
         )
         return Exit.ERROR
     except Exception as error:
-        return _unforeseen(error, options)
+        return _unexpected(error, options)
 
 
-def _unforeseen(error: Exception, options: Options) -> int:
+def _unexpected(error: Exception, options: Options) -> int:
+    """The text of an exception may hold a secret, so only --debug prints it."""
     if options.debug:
         traceback.print_exc()
     output.failure(
         Failure(
-            f"Something unforeseen went wrong: {type(error).__name__}: {error}",
-            hint="" if options.debug else "Run it again with --debug to see where.",
+            f"Unexpected error: {type(error).__name__}.",
+            hint="" if options.debug else "Run the command again with --debug for details.",
         ),
         no_color=options.no_color,
     )

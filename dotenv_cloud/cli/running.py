@@ -1,4 +1,4 @@
-"""`dotenv run`: a command with the variables of a level, which are written nowhere."""
+"""`dotenv run`: a command with the variables of a level in its environment, never on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class RunCommand(Command):
-    """Leaves everything behind `--` to the command that is run."""
+    """Passes everything after `--` to the command that is run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
@@ -33,10 +33,12 @@ class RunCommand(Command):
 
 @click.command("run", cls=RunCommand, options_metavar="[OPTIONS]")
 @click.argument("node", metavar="[PROJECT[/TARGET[/ENVIRONMENT]]] -- COMMAND...", required=False)
-@click.option("-r", "--resolve", is_flag=True, help="Replace ${NAME} in values by what it is.")
+@click.option(
+    "-r", "--resolve", is_flag=True, help="Replace ${NAME} in values with the value of NAME."
+)
 @key_material.client_key_option
 @pull.partial_option
-@click.option("--pure", is_flag=True, help="Pass on only PATH and HOME of this environment.")
+@click.option("--pure", is_flag=True, help="Inherit only PATH and HOME from this environment.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -49,13 +51,15 @@ def run(
     """Run COMMAND with the merged variables of a level in its environment.
 
     Without a path, DOTENV_PATH names the level. Nothing is written to disk. Signals are passed to
-    the command, and dotenv exits with its code, or with 128 and the number of the signal that ended
-    it.
+    the command, and dotenv exits with its code, or with 128 plus the number of the signal that
+    ended it.
     """
     command: list[str] = context.meta[__name__]
     if not command:
         raise Failure(
-            "There is no command to run.", Exit.USAGE, "Write it last: dotenv run my-app -- env"
+            "There is no command to run.",
+            Exit.USAGE,
+            "Put it after --, for example: dotenv run my-app -- env",
         )
     segments = session.node_path(node or _default_path())
     with session.connect() as api:
@@ -75,7 +79,7 @@ def _default_path() -> str:
     path = os.environ.get("DOTENV_PATH", "")
     if not path:
         raise Failure(
-            "There is no path of a level.", Exit.USAGE, "Write it before --, or set DOTENV_PATH."
+            "No level is named.", Exit.USAGE, "Give its path before --, or set DOTENV_PATH."
         )
     return path
 
@@ -83,12 +87,12 @@ def _default_path() -> str:
 def _exit_code_of(command: Sequence[str], environment: dict[str, str]) -> int:
     for name, value in environment.items():
         if not name or "=" in name or "\0" in name + value:
-            raise Failure(f"{name!r} is not a variable that an environment can hold.")
+            raise Failure(f"{name!r} cannot be set as an environment variable.")
     try:
         with subprocess.Popen(command, env=environment) as process, _signals_passed_to(process):
             code = process.wait()
     except FileNotFoundError:
-        raise Failure(f"There is no command {command[0]}.", NOT_FOUND) from None
+        raise Failure(f"Command not found: {command[0]}.", NOT_FOUND) from None
     except OSError as error:
         raise Failure(f"Cannot run {command[0]}: {error.strerror}.", NOT_RUNNABLE) from None
     return code if code >= 0 else 128 - code

@@ -1,4 +1,4 @@
-"""Decrypted content on its way out: printed as it is, or in a file that keeps what it replaces."""
+"""Writes decrypted content: to standard output, or to a file, with a backup of the old one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ output_option = click.option(
     "path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write to FILE, mode 0600; what was there becomes FILE.backup. [default: print]",
+    help="Write to FILE, mode 0600, and keep an old one as FILE.backup. [default: standard output]",
 )
 replace_option = click.option("--force", is_flag=True, help="Replace FILE without asking.")
 
@@ -35,7 +35,7 @@ def deliver(content: bytes, path: Path | None, *, force: bool) -> None:
     try:
         files.make_private_directory(path.parent)
     except OSError as error:
-        raise Failure(f"Cannot make {path.parent}: {error.strerror}.") from None
+        raise Failure(f"Cannot create {path.parent}: {error.strerror}.") from None
     with files.output(path, overwrite=True) as file:
         file.write(content)
     output.success(f"Wrote {path}.")
@@ -48,6 +48,6 @@ def _back_up(path: Path) -> None:
             shutil.copyfileobj(old, new)
     except OSError as error:
         raise Failure(
-            f"Cannot keep {backup}: {error.strerror}.", hint="Nothing was written."
+            f"Cannot write the backup {backup}: {error.strerror}.", hint="Nothing was written."
         ) from None
-    output.note(f"What was there is in {backup}.")
+    output.note(f"The previous file is now {backup}.")

@@ -1,4 +1,4 @@
-"""`dotenv secret`: what levels held before; shown, compared, restored, removed."""
+"""`dotenv secret`: earlier versions of levels, to be shown, compared, restored and removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dotenv_cloud.formats import merging
 
 _NODE = "PROJECT[/TARGET[/ENVIRONMENT]]"
 _HIDDEN = "********"
-_LISTED = "`dotenv secret versions {}` lists those there are."
+_LISTED = "List the versions with `dotenv secret versions {}`."
 
 
 @click.group("secret", cls=Group)
@@ -32,7 +32,7 @@ def secret() -> None:
 @click.option("--page", type=click.IntRange(1), default=1, show_default=True)
 @format_option("table", "json", "yaml")
 def versions(node: str, limit: int, page: int, format_: str) -> None:
-    """List what a level held before, the newest first. No content."""
+    """List the earlier versions of a level, the newest first, without content."""
     with session.connect() as api:
         body = {**_place(node), "page": page, "per_page": limit}
         answer = api.post(api.node("secrets", "versions"), body)
@@ -49,7 +49,7 @@ def versions(node: str, limit: int, page: int, format_: str) -> None:
         [_row(item["id"], item["attributes"]) for item in items],
     )
     if meta["last_page"] > 1:
-        output.note(f"Page {meta['current_page']} of {meta['last_page']}; --page shows another.")
+        output.note(f"Page {meta['current_page']} of {meta['last_page']}; see --page.")
 
 
 def _row(number: str, attributes: Mapping[str, Any]) -> Sequence[object]:
@@ -103,9 +103,9 @@ def diff(
     old_keys: tuple[str, ...],
     show_values: bool,
 ) -> None:
-    """Tell what changed from VERSION to what the level holds now, or to a second version.
+    """Compare VERSION with the current content of its level, or with a second VERSION.
 
-    + came, - went, ~ changed. Values are hidden unless --show-values.
+    + added, - removed, ~ changed. Values are hidden unless --show-values is given.
     """
     segments = session.node_path(node)
     with session.connect() as api:
@@ -136,7 +136,7 @@ def diff(
 @click.argument("number", type=click.IntRange(1), metavar="VERSION")
 @force_option
 @click.option(
-    "--project", metavar="PROJECT", help="Its project, where only old keys of clients open it."
+    "--project", metavar="PROJECT", help="The version's project, if it is under an old client key."
 )
 @key_material.client_key_option
 @key_material.old_key_option
@@ -147,10 +147,10 @@ def restore(
     client_key: str | None,
     old_keys: tuple[str, ...],
 ) -> None:
-    """Make VERSION the level's again. What the level holds now becomes a version itself.
+    """Restore VERSION in its level. The current content is kept as a version.
 
-    A version under an old key of clients is opened and encrypted anew here: give --project,
-    --old-key and --client-key.
+    A version under an old client key is re-encrypted on this machine: give --project, --old-key
+    and --client-key.
     """
     body: dict[str, object] | None = None
     with session.connect() as api:
@@ -172,17 +172,17 @@ def restore(
 
 @secret.command("purge")
 @click.argument("node", metavar=_NODE)
-@click.option("--project-wide", is_flag=True, help="The versions of all levels of the project.")
+@click.option("--project-wide", is_flag=True, help="Remove those of all levels of the project.")
 @force_option
 def purge(node: str, project_wide: bool, force: bool) -> None:
-    """Remove a level's earlier versions for good. What it holds now stays."""
+    """Permanently remove the earlier versions of a level. Its current content stays."""
     body: dict[str, object] = {**_place(node), "confirmed": True, "scope": "level"}
     with session.connect() as api:
         if project_wide:
             body = {"project": body["project"], "confirmed": True, "scope": "project"}
             _confirm_by_name(str(body["project"]), force=force)
         else:
-            output.confirm(f"Remove all earlier versions of {node} for good?", force=force)
+            output.confirm(f"Permanently remove all earlier versions of {node}?", force=force)
         answer = api.post(api.node("secrets", "versions", "purge"), body)
     count = answer["data"]["purged_count"]
     output.success(f"Removed {count} {'version' if count == 1 else 'versions'}.")
@@ -190,17 +190,17 @@ def purge(node: str, project_wide: bool, force: bool) -> None:
 
 @secret.command("delete")
 @click.argument("node", metavar=_NODE)
-@click.option("--no-backup", is_flag=True, help="Keep nothing: its versions go too, for good.")
+@click.option("--no-backup", is_flag=True, help="Permanently remove all versions too.")
 @force_option
 def delete(node: str, no_backup: bool, force: bool) -> None:
-    """Empty a level. What it held stays as a version, unless --no-backup."""
+    """Delete the secrets of a level. A version of them is kept unless --no-backup is given."""
     body: dict[str, object] = dict(_place(node))
     if no_backup:
         body |= {"no_backup": True, "confirmed": True}
     question = f"Delete the secrets of {node}"
     with session.connect() as api:
         output.confirm(
-            f"{question} and all their versions, for good?" if no_backup else f"{question}?",
+            f"{question} and permanently remove all versions?" if no_backup else f"{question}?",
             force=force,
         )
         api.post(api.node("secrets", "delete"), body)
@@ -214,9 +214,11 @@ def _place(node: str) -> dict[str, str]:
 def _confirm_by_name(project: str, *, force: bool) -> None:
     if force:
         return
-    output.require_terminal("This asks for the project's name", "Add --force to go on.")
+    output.require_terminal(
+        "This needs the project's name as confirmation", "Add --force to skip it."
+    )
     typed = click.prompt(
-        output.safe(f"Type {project} to remove every version of the project for good"),
+        output.safe(f"Type {project} to permanently remove all versions of the project"),
         err=True,
     )
     if typed.strip() != project:
@@ -229,8 +231,8 @@ def _version(api: Api, number: int) -> dict[str, Any]:
 
 
 def _version_of(api: Api, segments: Sequence[str], number: int) -> dict[str, Any]:
-    """A version that the level of `segments` held: numbers go through all levels, so one mistyped
-    would pass for this level's."""
+    """A version of the level at `segments`: all levels share one numbering, so a mistyped number
+    could be another level's."""
     path = "/".join(segments)
     try:
         found = _version(api, number)
@@ -240,7 +242,7 @@ def _version_of(api: Api, segments: Sequence[str], number: int) -> dict[str, Any
         raise
     if "path" in found and not _is_at(segments, found["path"].split("/"), found["path_ids"]):
         raise Failure(
-            f"Version {number} is one of {found['path']}, not of {path}.",
+            f"Version {number} belongs to {found['path']}, not to {path}.",
             Exit.NOT_FOUND,
             _LISTED.format(path),
         )
@@ -255,13 +257,13 @@ def _is_at(segments: Sequence[str], slugs: Sequence[str], ids: Sequence[str]) ->
 
 
 def _plaintext(version: Mapping[str, Any], key: ProjectKey, old_keys: Sequence[str]) -> bytes:
-    """A version opened by the active key, or by the old one that it is under."""
+    """A version opened with the active key, or with the old one that it is under."""
     number, content, under = version["id"], version["content"], version.get("key")
     if not content:
         raise Failure(
-            f"The server shows version {number} without its content.",
+            f"The server returned version {number} without its content.",
             Exit.ACCESS,
-            "Seeing it needs key:retrieve too.",
+            "Reading content also needs the ability key:retrieve.",
         )
     if under is None or under["is_active"] or under["version"] == str(key.version):
         data_key = key.data_key
@@ -275,7 +277,7 @@ def _plaintext(version: Mapping[str, Any], key: ProjectKey, old_keys: Sequence[s
         old = key_material.match_old(old_keys, under)
         if old is None:
             raise Failure(
-                f"Version {number} is under key version {under['version']}, an old key of clients.",
+                f"Version {number} is under key version {under['version']}, an old client key.",
                 Exit.KEY,
                 "Give that key with --old-key FILE.",
             )
@@ -284,14 +286,14 @@ def _plaintext(version: Mapping[str, Any], key: ProjectKey, old_keys: Sequence[s
         return crypto.decrypt(data_key, content)
     except crypto.WrongKeyError as error:
         raise Failure(
-            f"Version {number} cannot be decrypted: {error}.", Exit.KEY, "Is the key right?"
+            f"Version {number} cannot be decrypted: {error}.", Exit.KEY, "Check the key."
         ) from None
 
 
 def _brought_along(
     api: Api, number: int, key: ProjectKey, old_keys: Sequence[str]
 ) -> dict[str, object] | None:
-    """What to send with the restoration of a version: nothing where the server needs nothing."""
+    """What to send to restore a version; None if the server can restore it by itself."""
     version = _version(api, number)
     under = version.get("key")
     if under is None or under["is_active"] or under["managed"] == "server":

@@ -1,4 +1,4 @@
-"""Who the command acts as, where, and in which organization."""
+"""Which server, account and organization the command uses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Credentials:
 
 
 def connect() -> Api:
-    """The API as the running command's options, the environment and the accounts say."""
+    """The API that the running command's options, the environment and the accounts select."""
     options = current_options()
     credentials = resolve(options)
     return open_api(credentials)
@@ -56,7 +56,7 @@ def open_api(credentials: Credentials) -> Api:
 
 def resolve(options: Options) -> Credentials:
     key, key_source = given_key(options)
-    # With key and server in the environment no file is read, so that none can be in the way.
+    # With key and server in the environment the accounts file, which may be broken, is not read.
     alone = key and os.environ.get("DOTENV_API_URL", "").strip()
     account = None if alone else chosen_account(options)
     if not key and account is None:
@@ -74,7 +74,7 @@ def resolve(options: Options) -> Credentials:
             token_source=key_source,
             organization=given_organization(options) or organization_in(key),
         )
-    assert account is not None  # noqa: S101 - one of the two is there, see above
+    assert account is not None  # noqa: S101 - one of the two is set, see above
     remember_use(options, account)
     return Credentials(
         url=url,
@@ -89,12 +89,12 @@ def resolve(options: Options) -> Credentials:
 
 
 def given_key(options: Options) -> tuple[str, str]:
-    """A key that goes before any account, and where it was given."""
+    """A key that takes precedence over any account, and where it was given."""
     if options.api_key and options.account:
         raise Failure("Give --api-key or --account, not both.", Exit.USAGE)
     if options.api_key:
         return options.api_key.strip(), "--api-key"
-    if options.account:  # said on the command line, so it goes before the environment
+    if options.account:  # given on the command line, so it overrides the environment
         return "", ""
     return os.environ.get("DOTENV_API_KEY", "").strip(), "DOTENV_API_KEY"
 
@@ -103,8 +103,8 @@ def chosen_account(options: Options) -> accounts.Account | None:
     path = options.accounts_file
     book = accounts.load(path)
     if book.accounts and files.is_open_to_others(path):
-        output.warn(f"Others can read your keys in {path}; run chmod 600 {path}")
-    # DOTENV_CONTEXT is what accounts were called once; scripts still set it.
+        output.warn(f"Other users can read your keys in {path}; run: chmod 600 {path}")
+    # Accounts were once called contexts, and scripts still set DOTENV_CONTEXT.
     name = options.account or os.environ.get("DOTENV_CONTEXT", "").strip() or book.current
     if name is None:
         return None
@@ -115,7 +115,7 @@ def chosen_account(options: Options) -> accounts.Account | None:
 
 def unknown_account(name: str, book: accounts.Book) -> Failure:
     known = ", ".join(book.accounts) or "none"
-    return Failure(f"There is no account {name}.", Exit.USAGE, f"Accounts: {known}.")
+    return Failure(f"There is no account called {name}.", Exit.USAGE, f"Accounts: {known}.")
 
 
 def given_organization(options: Options) -> str | None:
@@ -124,7 +124,7 @@ def given_organization(options: Options) -> str | None:
         ("DOTENV_ORGANIZATION", os.environ.get("DOTENV_ORGANIZATION")),
     ):
         if value and value.strip():
-            return segment(value.strip(), f"the organization of {source}")
+            return segment(value.strip(), f"value for {source}")
     return None
 
 
@@ -137,12 +137,12 @@ def organization_in(token: str) -> str | None:
 def sendable(token: str, source: str) -> str:
     """`token`, unless it could not be sent. The message does not repeat it."""
     if not token:
-        raise Failure(f"The key given by {source} is empty.", Exit.USAGE)
+        raise Failure(f"The API key from {source} is empty.", Exit.USAGE)
     if not _SENDABLE.fullmatch(token):
         raise Failure(
-            f"The key given by {source} has spaces or characters that no key has.",
+            f"The API key from {source} contains spaces or characters that no key has.",
             Exit.USAGE,
-            "Copy it again, whole and alone.",
+            "Copy the whole key again, and nothing else.",
         )
     return token
 
@@ -167,7 +167,7 @@ def _url(account: accounts.Account | None) -> tuple[str, str]:
 
 def no_url() -> Failure:
     return Failure(
-        "No server is given, and there is none to fall back on.",
+        "No server is configured.",
         Exit.USAGE,
         "Set DOTENV_API_URL, for example to http://127.0.0.1:8000, or run `dotenv login --url …`.",
     )
@@ -175,17 +175,17 @@ def no_url() -> Failure:
 
 def server_url(text: str, source: str) -> str:
     """The address of a server, without the path of the API that is often copied with it."""
-    # What is before an @ may be a password, and what follows a ? a token.
+    # The part before an @ may hold a password, and the part after a ? a token.
     shown = re.sub(r"//.*@", "//…@", text).partition("?")[0]
     refused = Failure(
         f"{source} is {shown!r}, which is not the address of a server.",
         Exit.USAGE,
-        "Write scheme and host, for example https://dotenv.example.org.",
+        "Give scheme and host, for example https://dotenv.example.org.",
     )
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number, a bracket stays open
+    except ValueError:  # the port is not a number, or a bracket is not closed
         raise refused from None
     if not usable or parts.username is not None or parts.query or parts.fragment:
         raise refused
@@ -206,9 +206,9 @@ def skips_certificate_check(url: str) -> bool:
         return False
     if not is_local(url):
         raise Failure(
-            f"DOTENV_TLS_SKIP_VERIFY works for servers on this machine only, not for {url}.",
+            f"DOTENV_TLS_SKIP_VERIFY works only for servers on this machine, not for {url}.",
             Exit.USAGE,
-            "Unset it. For a private certificate authority set SSL_CERT_FILE.",
+            "Unset it. For a private certificate authority, set SSL_CERT_FILE.",
         )
     return True
 
@@ -217,10 +217,10 @@ def skips_certificate_check(url: str) -> bool:
 
 
 def segment(text: str, what: str) -> str:
-    """A slug or ULID, as it may stand in a path."""
+    """A slug or ULID that can be part of a path."""
     if not _SEGMENT.fullmatch(text):
         raise Failure(
-            f"{text!r} cannot be {what}.",
+            f"{text!r} is not a valid {what}.",
             Exit.USAGE,
             "Use the slug (lower-case letters, digits, hyphens) or the id.",
         )
@@ -233,7 +233,4 @@ def node_path(text: str, *, most: int = 3) -> list[str]:
     segments = text.strip("/").split("/")
     if len(segments) > most:
         raise Failure(f"{text!r} has too many parts; write {'/'.join(names[:most])}.", Exit.USAGE)
-    return [
-        segment(part, f"a {name}" if name[0] not in "aeiou" else f"an {name}")
-        for part, name in zip(segments, names, strict=False)
-    ]
+    return [segment(part, f"{name} slug") for part, name in zip(segments, names, strict=False)]

@@ -1,4 +1,4 @@
-"""Moments as a user sees them, in a time zone that has a name."""
+"""Timestamps as users see them, in a named time zone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UTC = "UTC"
 
 
 def local_zone() -> str:
-    """The IANA name of this machine's time zone, from where systems keep it; else UTC."""
+    """The IANA name of this machine's time zone, from the usual places; otherwise UTC."""
     for name in _candidates():
         if zone(name) is not None:
             return name
@@ -32,7 +32,7 @@ def _candidates() -> list[str]:
 
 
 def zone(name: str) -> dt.tzinfo | None:
-    """The zone of that name, None when this machine does not know it."""
+    """The zone of that name, or None if this machine does not know it."""
     if name == UTC:
         return dt.UTC
     try:
@@ -42,7 +42,7 @@ def zone(name: str) -> dt.tzinfo | None:
 
 
 def parse(text: str | None) -> dt.datetime | None:
-    """The moment written as RFC 3339; None when it is missing or something else."""
+    """The moment written as RFC 3339, or None if it is missing or malformed."""
     try:
         moment = dt.datetime.fromisoformat(text or "")
     except ValueError:
@@ -57,6 +57,6 @@ def day(text: str | None, missing: str = "-") -> str:
 
 
 def second(text: str | None, zone: dt.tzinfo | None = None, missing: str = "-") -> str:
-    """Date and time of an RFC 3339 moment, in `zone` or here."""
+    """Date and time of an RFC 3339 moment, in `zone` or the local one."""
     moment = parse(text)
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if moment else missing

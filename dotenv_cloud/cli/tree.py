@@ -1,4 +1,4 @@
-"""`dotenv tree` and `dotenv path`: what there is, drawn or looked up by name."""
+"""`dotenv tree` and `dotenv path`: the hierarchy as a tree, and paths looked up by name."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ from dotenv_cloud.cli.options import Command, FormatChoice
 
 @click.command("tree", cls=Command)
 @click.argument("project", required=False)
-@click.option("--max-depth", type=click.IntRange(1, 3), default=3, show_default=True)
-@click.option("--show-counts", is_flag=True, help="Say how many secrets each holds.")
+@click.option(
+    "--max-depth",
+    type=click.IntRange(1, 3),
+    default=3,
+    show_default=True,
+    help="How many levels to show.",
+)
+@click.option("--show-counts", is_flag=True, help="Show the number of secrets in each.")
 @click.option(
     "--format",
     "format_",
     type=FormatChoice(["tree", "json", "yaml"]),
     default="tree",
     show_default=True,
-    help="How to print.",
+    help="Output format.",
 )
 @click.option("-p", "-t", "--full", "_other", is_flag=True, hidden=True)
 def tree(
     project: str | None, max_depth: int, show_counts: bool, format_: str, _other: bool
 ) -> None:
-    """Draw the projects (or PROJECT) with their targets and environments."""
+    """Show all projects (or PROJECT) with their targets and environments as a tree."""
     with session.connect() as api:
         nodes = [node for node in listing.everything(api) if node.path.count("/") < max_depth]
     if project is not None:
@@ -68,7 +74,7 @@ def _drawn(nodes: list[Node], show_counts: bool) -> list[str]:
 
 @click.command("path", cls=Command)
 @click.argument("term")
-@click.option("--exact", is_flag=True, help="TERM is the whole slug or name.")
+@click.option("--exact", is_flag=True, help="TERM must be the whole slug or name.")
 @click.option("--regex", "is_pattern", is_flag=True, help="TERM is a regular expression.")
 @click.option(
     "--type",
@@ -76,7 +82,7 @@ def _drawn(nodes: list[Node], show_counts: bool) -> list[str]:
     type=click.Choice(["all", "project", "target", "environment"]),
     default="all",
     show_default=True,
-    help="Only these.",
+    help="Only paths of this type.",
 )
 @click.option(
     "--output",
@@ -84,15 +90,15 @@ def _drawn(nodes: list[Node], show_counts: bool) -> list[str]:
     type=FormatChoice(["list", "first", "count", "json", "yaml"]),
     default="list",
     show_default=True,
-    help="All paths, the first one, how many there are, or all that is known of each.",
+    help="All paths, the first one, the number of paths, or all fields of each.",
 )
 def path(term: str, exact: bool, is_pattern: bool, kind: str, format_: str) -> None:
-    """Find the paths of projects, targets and environments whose slug or name has TERM."""
+    """Find projects, targets and environments whose slug or name contains TERM."""
     try:
         text = term if is_pattern else re.escape(term)
         pattern = re.compile(f"^(?:{text})$" if exact else text, re.IGNORECASE)
     except re.error as error:
-        raise Failure(f"{term!r} is no regular expression: {error}.", Exit.USAGE) from None
+        raise Failure(f"{term!r} is not a valid regular expression: {error}.", Exit.USAGE) from None
     with session.connect() as api:
         found = [
             node
@@ -109,4 +115,4 @@ def path(term: str, exact: bool, is_pattern: bool, kind: str, format_: str) -> N
     for node in found[:1] if format_ == "first" else found:
         click.echo(output.safe(node.path))
     if not found:
-        raise Failure(f"Nothing is called {term}.", Exit.NOT_FOUND)
+        raise Failure(f"No slug or name matches {term}.", Exit.NOT_FOUND)

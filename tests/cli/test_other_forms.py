@@ -71,7 +71,7 @@ def test_a_new_project_says_who_holds_its_key(
 ) -> None:
     signed_in.answer("POST", f"{ROOT}/projects", {"data": project("shop")})
     plain = dotenv("project", "create", "Shop")
-    assert "The server holds its key" in plain.err
+    assert "The server holds the key" in plain.err
     key = tmp_path / "key"
     key.write_text("correct horse battery staple")
     kept = dotenv("project", "create", "Shop", "--storage", "client", "--client-key", str(key))
@@ -155,7 +155,7 @@ def test_init_signs_in(
     assert yaml.safe_load(accounts_file.read_text())["current_account"] == "acme-api"
     code, shown = terminal("init", answers=[("another one", "n")])
     assert code == 130, shown
-    assert "You are signed in already" in shown
+    assert "You are already signed in" in shown
 
 
 def test_init_asks_nobody_without_a_terminal(two_accounts: Server, dotenv: Run) -> None:

@@ -134,7 +134,7 @@ def test_a_page_of_some_other_server_is_not_taken_for_an_answer(
     for status in (200, 404):
         result = dotenv("list", "projects")
         assert result.code == 1
-        assert f"answered {status} with text/html, not as a dotEnv Cloud server" in result.err
+        assert f"like a dotEnv Cloud server ({status}, text/html)" in result.err
 
 
 def test_the_key_does_not_follow_a_redirect(signed_in: Server, dotenv: Run) -> None:
@@ -152,7 +152,7 @@ def test_a_broken_answer_to_a_change_says_that_it_may_have_been_done(
     signed_in.answer("POST", ROTATE, {"data": {}}, hang_up_early=True)
     result = dotenv("key", "rotate", "my-app", "-f")
     assert result.code == 1
-    assert "It may have been done all the same" in result.err
+    assert "It may have been done anyway" in result.err
 
 
 def test_without_a_server_nothing_is_guessed(dotenv: Run, monkeypatch: pytest.MonkeyPatch) -> None:
