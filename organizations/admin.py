@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import uuid
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Q
 
 from organizations.models import (
     Environment,
@@ -19,6 +18,7 @@ from organizations.models import (
     Target,
     User,
 )
+from organizations.permissions import people_in
 from organizations.read_only_admin import ReadOnlyAdmin
 
 
@@ -33,9 +33,8 @@ class OrganizationAdmin(ReadOnlyAdmin):
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
-    """Those who belong to an organization whose log one may read."""
+    """Those who are in an organization whose log one may read."""
 
-    tenant = "organizations"
     list_display = ("email", "name", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff")
     search_fields = ("email", "name")
@@ -53,8 +52,8 @@ class UserAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("ulid",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).distinct()
+    def within(self, organizations: list[uuid.UUID]) -> Q:
+        return people_in(organizations)
 
 
 @admin.register(Membership)

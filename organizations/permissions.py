@@ -13,13 +13,13 @@ Of guardian's functions those are used that treat a superuser as anybody else. `
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from guardian.shortcuts import get_group_perms, get_objects_for_user, get_user_perms
 
 from organizations import roles
@@ -71,6 +71,18 @@ def _organizations(
         accept_global_perms=False,
     )
     return found
+
+
+def people_in(organizations: Collection[Organization | uuid.UUID], person: str = "pk") -> Q:
+    """Of rows whose column `person` names one: those of people who are in one of `organizations`,
+    as members or because they hold something there, in their own name or by a group."""
+    whose = OuterRef(person)
+    own, by_groups = OrganizationUserObjectPermission, OrganizationGroupObjectPermission
+    return Q(
+        Exists(Membership.objects.filter(user=whose, organization__in=organizations))
+        | Exists(own.objects.filter(user=whose, content_object__in=organizations))
+        | Exists(by_groups.objects.filter(group__user=whose, content_object__in=organizations))
+    )
 
 
 class GroupGrant(NamedTuple):

@@ -22,6 +22,7 @@ from django.db.models.functions import Cast
 
 from audit import policy
 from audit.policy import Resource
+from organizations.permissions import people_in
 
 Key = tuple[str, uuid.UUID | None, uuid.UUID | None]
 """A word, an id, and the tenant; None for rows of no tenant, such as people."""
@@ -117,7 +118,7 @@ class Reference(GenericForeignKey):
 
 def fetch(entries: Iterable[Any], organizations: Collection[uuid.UUID]) -> None:
     """Prefetch the actors and resources of `entries` that are there in these organizations: one
-    query for each type. A person is there who is a member of one of them."""
+    query for each type. A person is there who is a member of one, or holds something there."""
     querysets = [_without_contents(rows_in(spec, organizations)) for spec in policy.RESOURCES]
     prefetch_related_objects(
         list(entries), GenericPrefetch("actor", querysets), GenericPrefetch("resource", querysets)
@@ -156,9 +157,10 @@ def look_up(
 
 def rows_in(spec: Resource, organizations: Collection[uuid.UUID]) -> QuerySet[Any]:
     """The rows of a type that belong to these organizations."""
-    model = spec.model_class()
-    lookup = spec.organization or f"{_relation(model, spec.person)}memberships__organization_id"
-    return model._base_manager.filter(**{f"{lookup}__in": organizations})
+    rows = spec.model_class()._base_manager
+    if spec.organization:
+        return rows.filter(**{f"{spec.organization}__in": organizations})
+    return rows.filter(people_in(organizations, spec.person))
 
 
 def _references_of(entry: Any) -> tuple[Any, ...]:
@@ -193,12 +195,6 @@ def is_gone(entry: Any, name: str) -> bool:
     spec = policy.resource(getattr(entry, field.ct_field))
     named = spec is not None and getattr(entry, field.fk_field) is not None
     return named and field.is_cached(entry) and field.get_cached_value(entry) is None
-
-
-def _relation(model: type[Model], column: str) -> str:
-    """The lookup that leads over a foreign key's column; nothing for the row's own id."""
-    field = policy.columns(model)[column]
-    return "" if field.primary_key else f"{field.name}__"
 
 
 def _rows(word: str, using: str | None) -> QuerySet[Any] | None:

@@ -138,7 +138,7 @@ class Columns:
             meta = row._meta
             address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
             return format_html('{} · <a href="{}">As it is now</a>', text, address)
-        return format_html("{} (no longer exists)", text) if is_gone(entry, name) else text
+        return format_html("{} (no longer here)", text) if is_gone(entry, name) else text
 
     # -- Histories, on the review pages
 
@@ -159,7 +159,7 @@ class Columns:
         address = reverse(page, args=[organization.slug, ulid.to_text(key)])
         if gone:
             return format_html(
-                '<a class="gone" href="{}" title="History; it no longer exists">{}</a>',
+                '<a class="gone" href="{}" title="History; no longer here">{}</a>',
                 address,
                 text,
             )

@@ -90,7 +90,7 @@ class Rows:
 def _thing(entry: Entry, name: str) -> str:
     """The attributes of a link to the history of an actor or a resource."""
     is_gone = references.is_gone(entry, name)
-    return 'class="thing gone" title="No longer exists"' if is_gone else 'class="thing"'
+    return 'class="thing gone" title="No longer here"' if is_gone else 'class="thing"'
 
 
 def _moved(entry: Entry) -> str:

@@ -116,8 +116,7 @@ def rows_of(model: Any, organization: Organization) -> list[Any]:
         if model is Entry:
             return list(Entry.objects.filter(organization_id=organization.pk))
         registered: Any = admin.site._registry[model]
-        tenant = registered.tenant
-        return list(model.objects.filter(**{tenant: organization.pk}))
+        return list(model.objects.filter(registered.within([organization.pk])))
 
 
 def test_every_audited_model_and_the_log_are_there() -> None:

@@ -76,6 +76,28 @@ def told(organization: Organization | None, **columns: object) -> list[tuple[str
         ]
 
 
+@pytest.mark.parametrize("is_by_group", [True, False])
+def test_whoever_acts_by_a_permission_is_not_told_to_be_gone(
+    acme: Organization, operators: Group, is_by_group: bool
+) -> None:
+    """The log and the admin would say of somebody who is reading them that they are not there."""
+    user = UserFactory.create(email="oscar@example.org", is_staff=True)
+    if is_by_group:
+        user.groups.add(operators)
+    else:
+        assign_perm("audit:read", user, acme)
+    client = browser(user)
+    client.get("/o/acme/activity")
+    page = client.get("/o/acme/activity?action=view").content.decode()
+    assert "oscar@example.org</a>" in page
+    assert 'class="thing gone"' not in page
+    assert user.email in client.get("/admin/organizations/user/").content.decode()
+    user.groups.clear()
+    remove_perm("audit:read", user, acme)
+    watcher = browser(MembershipFactory.create(organization=acme, auditor=True).user)
+    assert 'class="thing gone"' in watcher.get("/o/acme/activity?action=view").content.decode()
+
+
 # -- What it opens
 
 

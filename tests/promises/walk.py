@@ -201,7 +201,7 @@ def _rows_of_the_admin(organization: Organization) -> dict[str, str]:
     found = {}
     for model, its_admin in admin.site._registry.items():
         if isinstance(its_admin, ReadOnlyAdmin) and model is not Entry:
-            mine = model._default_manager.filter(**{its_admin.tenant: organization.pk})
+            mine = model._default_manager.filter(its_admin.within([organization.pk]))
             found[f"{model._meta.app_label}/{model._meta.model_name}"] = str(mine[0].pk)
     return found
 

@@ -20,7 +20,7 @@ from audit.questions.filters import EntryFilter
 from keys import authors, rotation, secrets
 from keys.levels import Level
 from keys.models import ApiKey, Secret
-from organizations import ulid
+from organizations import members, ulid
 from organizations.models import Organization, Project, User
 from organizations.ulid import NIL
 from tests.factories import (
@@ -115,7 +115,7 @@ def test_somebody_who_left_is_not_there_for_those_who_stay(acme: Organization) -
     by_user = entry(organization_id=acme.pk, actor_type="user", actor_id=user.pk)
     references.look_up([by_user], [acme.pk])
     assert by_user.actor == user
-    membership.delete()
+    members.remove(membership)
     for look in (references.look_up, references.fetch):
         by_user = entry(organization_id=acme.pk, actor_type="user", actor_id=user.pk)
         look([by_user], [acme.pk])

@@ -27,7 +27,7 @@ from tests.factories import (
 from tests.web.conftest import Browser, Entries
 
 AS_IT_IS_NOW = "as it is now"
-GONE = "(no longer exists)"
+GONE = "(no longer here)"
 
 
 def page_of(client: Client, organization: Organization, entry: Any) -> str:
@@ -93,7 +93,7 @@ def test_what_is_gone_is_shown_by_its_label(
     assert GONE in page
     assert AS_IT_IS_NOW not in page
     listed = client.get("/o/acme/activity?type=api_key").content.decode()
-    assert listed.count('<a class="thing gone" title="No longer exists"') == 2
+    assert listed.count('<a class="thing gone" title="No longer here"') == 2
 
 
 def test_nothing_is_linked_that_the_reader_may_not_open(
