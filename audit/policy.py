@@ -132,6 +132,8 @@ class Resource:
 
     name: the resource type of its entries; called: what people call it.
     sentences, events: how entries of it read, and are exported as.
+    below: columns of what it lies below, the nearest first; own_name: what its label adds to the
+        label of that, as a regular expression of its end (nothing: it is called the same).
     parts: the parts of its label, as a regular expression with names; is_path: whether labels of
         others lie below it, as `my-app/production` does below `my-app`.
     recorded: fields whose values enter entries, before and after.
@@ -157,6 +159,8 @@ class Resource:
     fixed: tuple[str, ...] = ()
     joins: str = ""
     called: Called = Called()
+    below: tuple[str, ...] = ()
+    own_name: str = ""
     parts: str = ""
     is_path: bool = False
     sentences: tuple[Sentence, ...] = ()
@@ -293,6 +297,7 @@ RESOURCES: tuple[Resource, ...] = (
         ),
         # All that changes of one is the role; it makes somebody one of the organization's members.
         events=(Event("update", OcsfClass.USER_ACCESS), Event("*", OcsfClass.GROUP)),
+        below=("user_id",),
         recorded=("user_id", "role"),
         label="u.email",
         joins=_OF_USER,
@@ -342,6 +347,8 @@ RESOURCES: tuple[Resource, ...] = (
         "target",
         "organizations.Target",
         is_path=True,
+        below=("project_id",),
+        own_name="/[^/]+$",
         recorded=("project_id", "name", "slug", "description"),
         label="p.slug || '/' || r.slug",
         joins=_OF_PROJECT,
@@ -351,6 +358,8 @@ RESOURCES: tuple[Resource, ...] = (
         "organizations.Environment",
         called=Called(typed=("env",)),
         is_path=True,
+        below=("target_id",),
+        own_name="/[^/]+$",
         recorded=("target_id", "name", "slug", "description", "status", "is_production"),
         label="p.slug || '/' || t.slug || '/' || r.slug",
         joins=_OF_TARGET,
@@ -370,6 +379,8 @@ RESOURCES: tuple[Resource, ...] = (
             Sentence("delete", "deleted version {version} of the key of [project]"),
             Sentence("rewrap", "re-wrapped version {version} of the key of [project]"),
         ),
+        below=("project_id",),
+        own_name="/encryption-key/[0-9]+$",
         recorded=(
             "project_id",
             "version",
@@ -408,6 +419,7 @@ RESOURCES: tuple[Resource, ...] = (
             Sentence("rotate", "re-encrypted the secret of [] under key {key_version}"),
             Sentence("restore", "restored the secret of [] from version {version}"),
         ),
+        below=("environment_id", "target_id", "project_id"),
         recorded=("project_id", "target_id", "environment_id", "key_version", "size_bytes"),
         label=_LEVEL,
         joins=_OF_LEVEL,
@@ -434,6 +446,8 @@ RESOURCES: tuple[Resource, ...] = (
             Sentence("delete", "deleted version {number} of [level]"),
             Sentence("purge", "purged version {number} of [level]"),
         ),
+        below=("environment_id", "target_id", "project_id"),
+        own_name="#[0-9]+$",
         recorded=(
             "project_id",
             "target_id",

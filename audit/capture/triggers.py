@@ -23,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from audit import policy
-from audit.capture import changes_sql
+from audit.capture import changes_sql, places_sql
 from audit.policy import Operation, Part, Resource
 from organizations import ulid
 
@@ -114,6 +114,7 @@ def install(connection: BaseDatabaseWrapper) -> None:
             "CREATE OR REPLACE FUNCTION audit_is_of_row(action text) RETURNS boolean"
             f" LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN action IN ({row_actions()})"
         )
+        cursor.execute(places_sql.functions())
         for spec in policy.AUDITED:
             for statement in statements(spec):
                 cursor.execute(statement)

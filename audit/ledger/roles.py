@@ -20,7 +20,8 @@ from audit.capture import inbox
 from audit.policy import Use
 
 OF_THE_LOG = (
-    "^audit_((archive|count|field|hold|inbox|label|ledger|left|log|name|removal|repeat|sealing|subject)$"
+    "^audit_((archive|count|field|hold|inbox|label|ledger|left|log|name|naming|place|removal|repeat|sealing"
+    "|subject|unsealed_place)$"
     "|ledger_|merging_|kept_|removed_)"
 )
 """The names of the log's own tables: what entries lie in, and what is known of them."""
@@ -106,8 +107,10 @@ def _grant_log(cursor: object, role: str) -> None:
     execute = cursor.execute  # type: ignore[attr-defined]
     execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
     execute(
-        f"GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_log, audit_field TO {role}"
+        "GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_place, audit_log,"
+        f" audit_field TO {role}"
     )
+    execute(f"GRANT SELECT ON audit_naming, audit_unsealed_place TO {role}")
     execute(f"GRANT SELECT ON audit_name, audit_count, audit_sealing TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")

@@ -12,7 +12,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 import organizations.clock
 import organizations.ulid
-from audit.capture import triggers
+from audit.capture import places_sql, triggers
 from audit.ledger import sealing
 
 SQL = Path(__file__).parent / "sql"
@@ -29,6 +29,7 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 "owner": owner,
                 "sealer": sealer,
                 "row_actions": triggers.row_actions(),
+                "places": places_sql.functions(),
                 "field_block": str(sealing.FIELD_BLOCK),
                 "longest_field_name": str(sealing.LONGEST_FIELD_NAME),
             }.items():

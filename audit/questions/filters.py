@@ -170,6 +170,27 @@ class _EntryForm(forms.Form):
                 )
             found |= one
         self.asked.found[name] = found
+        self.asked.notes += [f"{name}: {note}" for note in notes_of_names(found.named)]
+
+
+def notes_of_names(named: Sequence[name_index.Named]) -> list[str]:
+    """What one has to know of things that were asked for by name: what they are called now, and
+    which of several they are."""
+    notes = []
+    for asked in dict.fromkeys(one.asked for one in named):
+        ones = [one for one in named if one.asked == asked]
+        if len(ones) == 1:
+            notes.append(f"{asked!r} is now {ones[0].now!r}.")
+        else:
+            each = "; ".join(_told_apart(one) for one in ones)
+            notes.append(f"{asked!r} is or was the name of {len(ones)}: {each}.")
+    return notes
+
+
+def _told_apart(one: name_index.Named) -> str:
+    now = f"now {one.now!r}" if one.is_renamed else "still called so"
+    made = f", made {one.since:%Y-%m-%d %H:%M} UTC" if one.since else ""
+    return f"{policy.RESOURCE_TYPES.get(one.type, one.type)} {ulid.to_text(one.id)}, {now}{made}"
 
 
 _AS_PART = "paths that contain it are included."

@@ -46,19 +46,19 @@ def resource_history(request: OrganizationRequest, resource: str) -> HttpRespons
     if newest is None or oldest is None:
         raise Http404("The log has no entries about this resource.")
     reading.record_view(organization, asked)
-    type, path = newest.resource_type, newest.resource_label
-    here = [organization.pk]
+    type, here = newest.resource_type, [organization.pk]
     context = {
         "section": "activity",
         "page": page,
         "entries": page.entries,
+        "name": name_index.present_names([key], here).get(key, newest.resource_label),
         "newest": newest,
         "oldest": oldest,
         "ended": _newest(
             _ask(organization, {"resource": resource, "action": ENDS, "result": "success"})
         ),
-        "below": name_index.below(path, here, MOST_LISTED) if type in CONTAINERS else [],
-        "namesakes": name_index.namesakes(key, type, path, here, MOST_LISTED),
+        "below": name_index.below(key, here, MOST_LISTED) if type in CONTAINERS else [],
+        "namesakes": name_index.namesakes(key, type, here, MOST_LISTED),
         "most_listed": MOST_LISTED,
     }
     return render(request, "audit/resource_history.html", context)
@@ -103,11 +103,12 @@ def actor_history(request: OrganizationRequest, actor: str) -> HttpResponse:
 def _who(
     organization: Organization, key: UUID, newest: Entry | None, about_it: list[Entry]
 ) -> tuple[str, str]:
-    """The name and the kind of an actor, of a member who has done nothing yet too."""
+    """The present name and the kind of an actor, of a member who has done nothing yet too."""
+    now = name_index.present_names([key], [organization.pk]).get(key)
     if newest:
-        return newest.actor_label, newest.actor_type
+        return now or newest.actor_label, newest.actor_type
     if about_it:
-        return about_it[0].resource_label, about_it[0].resource_type
+        return now or about_it[0].resource_label, about_it[0].resource_type
     member = organization.memberships.select_related("user").filter(user=key).first()
     if member is None:
         raise Http404("The log has no entries by this actor.")

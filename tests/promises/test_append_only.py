@@ -61,6 +61,7 @@ def insert(columns: str, values: str) -> str:
         "UPDATE audit_log SET size = 0",
         "UPDATE audit_sealing SET lo = '0'",
         "DELETE FROM audit_label",
+        "UPDATE audit_place SET name = 'another'",
         "UPDATE audit_repeat SET entry = '{}'",
         "TRUNCATE organizations_project",
         "ALTER TABLE audit_inbox DISABLE TRIGGER ALL",
@@ -266,7 +267,7 @@ def test_time_and_transaction_of_an_entry_are_the_databases(
         "UPDATE audit_log SET size = size + 1",
         "INSERT INTO audit_log VALUES (gen_random_uuid(), 1)",
         "UPDATE audit_subject SET size = 0",
-        "INSERT INTO audit_label SELECT * FROM audit_label",
+        "INSERT INTO audit_label (organization_id) SELECT organization_id FROM audit_label",
         "UPDATE audit_field SET block = 0",
         "UPDATE audit_count SET size = 0",
         # The watermark, forwards or backwards.

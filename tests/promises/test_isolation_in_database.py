@@ -17,7 +17,7 @@ from tests.factories import OrganizationFactory, ProjectFactory
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 RELATIONS = (
     *("audit_entry", "audit_inbox", "audit_ledger", "audit_name"),
-    *("audit_label", "audit_log", "audit_field"),
+    *("audit_label", "audit_place", "audit_log", "audit_field"),
 )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import ipaddress
+import re
+import unicodedata
 import uuid
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from hypothesis import strategies as st
@@ -22,6 +24,30 @@ from tests.query.seeding import Row
 def each(value: Any) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     return [part.strip() for row in csv.reader(texts, skipinitialspace=True) for part in row]
+
+
+OWN_NAMES = {
+    "membership": "",
+    "target": "/[^/]+$",
+    "environment": "/[^/]+$",
+    "key_version": "/encryption-key/[0-9]+$",
+    "secret": "",
+    "secret_version": "#[0-9]+$",
+}
+"""What the label of a thing that lies below another adds to the label of that."""
+BELOW = {
+    "membership": ["user_id"],
+    "target": ["project_id"],
+    "environment": ["target_id"],
+    "key_version": ["project_id"],
+    "secret": ["environment_id", "target_id", "project_id"],
+    "secret_version": ["environment_id", "target_id", "project_id"],
+}
+NAMING = {"slug", "name", "email", "version", *(name for names in BELOW.values() for name in names)}
+
+
+def folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).lower()
 
 
 SLASHES = str.maketrans("@#", "//")
@@ -46,10 +72,41 @@ class Naive:
         self.now = now
         self.names: dict[tuple[str, Any], set[str]] = {}
         self.types: dict[Any, str] = {}
+        self.parents: dict[uuid.UUID, set[uuid.UUID]] = {}
+        self.own_names: dict[uuid.UUID, set[str]] = {}
         for row in rows:
             self.names.setdefault(("actor", row.actor_id), set()).add(row.actor_label)
             self.names.setdefault(("resource", row.resource_id), set()).add(row.resource_label)
             self.types[row.resource_id] = row.resource_type
+            if row.resource_id and row.resource_type in BELOW and NAMING & row.changes.keys():
+                self._place(row, row.resource_id)
+
+    def _place(self, row: Row, key: uuid.UUID) -> None:
+        own = OWN_NAMES[row.resource_type]
+        found = re.search(own, row.resource_label) if own else None
+        if own and not found:
+            return
+        self.own_names.setdefault(key, set()).add(found[0] if found else "")
+        for column in BELOW[row.resource_type]:
+            values = [value for value in row.changes.get(column) or () if value]
+            if values:
+                self.parents.setdefault(key, set()).add(ulid.parse(values[-1]))
+                return
+
+    def paths(self, key: uuid.UUID) -> set[str]:
+        """All that a thing is or was called, by whatever names of what it lies below."""
+        called = {folded(label) for label in self.names.get(("resource", key), ())}
+        return called | {
+            path + folded(own)
+            for parent in self.parents.get(key, ())
+            for path in self.paths(parent)
+            for own in self.own_names[key]
+        }
+
+    def lineage(self, key: uuid.UUID) -> set[uuid.UUID]:
+        """The thing, and all that it lies below."""
+        above = (self.lineage(parent) for parent in self.parents.get(key, ()))
+        return {key}.union(*above)
 
     def find(self, data: dict[str, Any]) -> set[uuid.UUID]:
         return {
@@ -79,20 +136,25 @@ class Naive:
             return row.actor_id == ulid.parse(text)
         if text.endswith("*"):
             return row.actor_id is not None and any(
-                label.lower().startswith(text.lower().rstrip("*"))
-                for label in self.names["actor", row.actor_id]
+                label.startswith(folded(text).rstrip("*")) for label in self.everybody[row.actor_id]
             )
-        return row.actor_id is not None and row.actor_id in self.called(text.lower())
+        return row.actor_id is not None and row.actor_id in self.called(folded(text))
+
+    @cached_property
+    def everybody(self) -> dict[uuid.UUID, set[str]]:
+        """People and keys, with what they are or were called: as who did something, and as what
+        something was done to."""
+        found: dict[uuid.UUID, set[str]] = {}
+        for (kind, key), labels in self.names.items():
+            if key and (kind == "actor" or self.types[key] in ("user", "api_key")):
+                found.setdefault(key, set()).update(map(folded, labels))
+        return found
 
     @cache  # noqa: B019
     def called(self, text: str) -> set[uuid.UUID]:
-        everybody = {
-            key: [label.lower() for label in labels]
-            for (kind, key), labels in self.names.items()
-            if kind == "actor" and key is not None
-        }
-        exact = {key for key, labels in everybody.items() if text in labels}
-        partly = {k for k, labels in everybody.items() if any(text in label for label in labels)}
+        everybody = self.everybody.items()
+        exact = {key for key, labels in everybody if text in labels}
+        partly = {k for k, labels in everybody if any(text in label for label in labels)}
         return exact or partly
 
     def is_resource(self, row: Row, value: Any, types: tuple[str, ...]) -> bool:
@@ -105,36 +167,43 @@ class Naive:
         """The resources that `text` names."""
         if ulid.parse_or_none(text):
             return {ulid.parse(text)}
-        paths = {text.strip("/"), text.strip("/").lower()}
-        labels = {
-            (key, label)
-            for (kind, key), called in self.names.items()
-            if kind == "resource" and key is not None
-            for label in called
-            if not types or self.types[key] in types
-        }
+        path = folded(text.strip("/").rstrip("*").strip("/"))
+        things = {key: self.paths(key) for kind, key in self.names if kind == "resource" and key}
         if text.endswith("*"):
-            starts = tuple(path.rstrip("*") for path in paths)
-            return {key for key, label in labels if label.startswith(starts)}
-        exact = {
-            key
-            for key, label in labels
-            if label in paths
-            or label.startswith(tuple(f"{path}{end}" for path in paths for end in "/#"))
-        }
-        parts = [(key, f"/{label.lower().translate(SLASHES)}/") for key, label in labels]
-        path = text.strip("/").lower()
-        whole = {key for key, label in parts if f"/{path}/" in label}
-        return exact or whole or {key for key, label in parts if f"/{path}" in label}
+            looks = [lambda called: called.startswith(path)]
+        else:
+            looks = [
+                lambda called: called == path or called.startswith((f"{path}/", f"{path}#")),
+                lambda called: f"/{path}/" in f"/{called.translate(SLASHES)}/",
+                lambda called: f"/{path}" in f"/{called.translate(SLASHES)}/",
+            ]
+        for fits in looks:
+            starts = {key for key, paths in things.items() if any(map(fits, paths))}
+            found = {
+                key
+                for key in things
+                if self.lineage(key) & starts and (not types or self.types[key] in types)
+            }
+            if found:
+                return found
+        return set()
 
     def is_q(self, row: Row, value: str) -> bool:
-        words = value.lower().split()
-        return any(
-            all(self._has(label.lower(), word) for word in words)
-            for kind, key in (("actor", row.actor_id), ("resource", row.resource_id))
-            if key is not None
-            for label in self.names[kind, key]
-        )
+        return all(
+            row.actor_id in self.with_word(word)[0] for word in folded(value).split()
+        ) or all(row.resource_id in self.with_word(word)[1] for word in folded(value).split())
+
+    @cache  # noqa: B019
+    def with_word(self, word: str) -> tuple[set[Any], set[Any]]:
+        """The actors and the resources that have it in a name, or lie below what has."""
+        actors = {
+            key
+            for key, labels in self.everybody.items()
+            if any(self._has(label, word) for label in labels)
+        }
+        things = {key for kind, key in self.names if kind == "resource" and key}
+        starts = {key for key in things if any(self._has(path, word) for path in self.paths(key))}
+        return actors, {key for key in things if self.lineage(key) & starts}
 
     def _has(self, label: str, word: str) -> bool:
         if word.endswith("*"):

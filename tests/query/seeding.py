@@ -155,6 +155,7 @@ def seal(connection: psycopg.Connection, rows: Sequence[Row]) -> None:
     )
     _copy(connection, "audit_ledger", [*_COLUMNS, "seq", "resource_seq", "actor_seq"], numbered)
     connection.execute(_NOTE_FIELDS, [list({row.organization_id for row in rows})])
+    connection.execute(_NOTE_PLACES, [list({row.organization_id for row in rows})])
     names = {
         (row.organization_id, kind, label, type_name, key)
         for row in rows
@@ -178,6 +179,28 @@ WHERE organization_id = ANY(%s) GROUP BY 1, 2, 3
 ON CONFLICT (organization_id, field, block) DO UPDATE SET
     first_id = least(f.first_id, EXCLUDED.first_id),
     last_id = greatest(f.last_id, EXCLUDED.last_id)
+"""
+
+
+_NOTE_PLACES = """
+WITH naming AS (
+    SELECT organization_id, resource_id, audit_parent_of(resource_type, changes) AS parent_id,
+        audit_own_name(resource_type, resource_label) AS name, resource_type, id
+    FROM audit_ledger WHERE organization_id = ANY(%s) AND audit_is_naming(changes)
+        AND resource_id IS NOT NULL AND resource_label <> ''
+), placed AS (
+    SELECT organization_id, resource_id, COALESCE(parent_id,
+        (SELECT known.parent_id FROM naming known WHERE known.resource_id = n.resource_id
+            AND known.organization_id = n.organization_id AND known.parent_id IS NOT NULL
+            ORDER BY id DESC LIMIT 1), '00000000-0000-0000-0000-000000000000') AS parent_id,
+        name, resource_type, id
+    FROM naming n WHERE name IS NOT NULL
+)
+INSERT INTO audit_place AS p (organization_id, id, parent_id, name, type, named_by)
+SELECT organization_id, resource_id, parent_id, name, resource_type,
+    (array_agg(id ORDER BY id DESC))[1]
+FROM placed GROUP BY 1, 2, 3, 4, 5
+ON CONFLICT (organization_id, id, name, parent_id) DO UPDATE SET named_by = EXCLUDED.named_by
 """
 
 

@@ -39,6 +39,23 @@ BEGIN
     RETURN written;
 END $$;
 
+-- The inverse; NULL for what is not written so.
+CREATE FUNCTION audit_uuid(written text) RETURNS uuid
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    bits bit varying := B'';
+BEGIN
+    IF written !~ '^[0-7][0-9A-HJKMNP-TV-Z]{25}$' THEN
+        RETURN NULL;
+    END IF;
+    FOR i IN 1..26 LOOP
+        bits := bits
+            || (strpos('0123456789ABCDEFGHJKMNPQRSTVWXYZ', substr(written, i, 1)) - 1)::bit(5);
+    END LOOP;
+    RETURN (lpad(to_hex(substring(bits FROM 3 FOR 64)::bit(64)::bigint), 16, '0')
+            || lpad(to_hex(substring(bits FROM 67 FOR 64)::bit(64)::bigint), 16, '0'))::pg_catalog.uuid;
+END $$;
+
 -- A JSON value as canonical JSON can hold it: numbers that are no safe integers become strings.
 CREATE FUNCTION audit_recordable(value jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$

@@ -63,6 +63,12 @@ CREATE TABLE audit_subject (
     PRIMARY KEY (organization_id, kind, type, id)
 ) WITH (fillfactor = 70);
 
+-- How names are compared: capitals do not count, nor how a letter and its accents are put together.
+-- As long as an index allows.
+CREATE FUNCTION audit_folded(name text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN left(lower(normalize(name, NFC) COLLATE "default"), 500);
+
 -- The dictionary of names: what each resource and actor was ever called. Free text is looked up
 -- here, never in the log.
 CREATE TABLE audit_label (
@@ -72,9 +78,32 @@ CREATE TABLE audit_label (
     label text COLLATE "C" NOT NULL,
     type text NOT NULL,
     id uuid NOT NULL,
+    folded text COLLATE "C" NOT NULL GENERATED ALWAYS AS (audit_folded(label)) STORED,
     PRIMARY KEY (organization_id, kind, label, type, id)
 );
 CREATE INDEX audit_label_id ON audit_label (organization_id, id);
+CREATE INDEX audit_label_folded ON audit_label (organization_id, kind, folded);
+
+-- The path of each thing, by ids: what it was called below what. Entries keep the path that a thing
+-- had then; after something above it was renamed, this leads from the new name to it, and from it to
+-- its present name. `name` is what the thing adds to the path of its parent, with the slash (`/api`;
+-- nothing for the secret of a level); without a parent, all of its label. `named_by` is the newest
+-- entry that says so: the thing has the name whose entry is newest.
+CREATE TABLE audit_place (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    -- All zeros when there is none.
+    parent_id uuid NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    type text NOT NULL,
+    named_by uuid NOT NULL,
+    folded text COLLATE "C" NOT NULL GENERATED ALWAYS AS (audit_folded(name)) STORED,
+    PRIMARY KEY (organization_id, id, name, parent_id)
+) WITH (fillfactor = 90);
+CREATE INDEX audit_place_parent ON audit_place (organization_id, parent_id);
+CREATE INDEX audit_place_folded ON audit_place (organization_id, folded, parent_id);
+
+{places}
 
 -- Which fields the entries of each block of a log changed, and between which ids: a block is 1024
 -- numbers. Asked by audit/questions/field_index.py. Retention leaves it alone: a range

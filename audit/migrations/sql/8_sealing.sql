@@ -12,6 +12,25 @@ SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     moved_entries bigint;
 BEGIN
+    -- Those that say their parent first: a new name keeps the parent that is known.
+    INSERT INTO audit_place AS p (organization_id, id, parent_id, name, type, named_by)
+    SELECT organization_id, id, parent_id, name, type,
+        (array_agg(named_by ORDER BY named_by DESC))[1]
+    FROM audit_naming WHERE xid >= since AND xid < past AND parent_id IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT (organization_id, id, name, parent_id) DO UPDATE SET named_by = EXCLUDED.named_by
+    WHERE p.named_by < EXCLUDED.named_by;
+    INSERT INTO audit_place AS p (organization_id, id, parent_id, name, type, named_by)
+    SELECT organization_id, id, COALESCE(
+            (SELECT known.parent_id FROM audit_place known
+                WHERE known.organization_id = n.organization_id AND known.id = n.id
+                ORDER BY known.named_by DESC LIMIT 1),
+            '00000000-0000-0000-0000-000000000000'),
+        name, type, (array_agg(named_by ORDER BY named_by DESC))[1]
+    FROM audit_naming AS n WHERE xid >= since AND xid < past AND parent_id IS NULL
+    GROUP BY organization_id, id, name, type
+    ON CONFLICT (organization_id, id, name, parent_id) DO UPDATE SET named_by = EXCLUDED.named_by
+    WHERE p.named_by < EXCLUDED.named_by;
     WITH moved AS MATERIALIZED (
         DELETE FROM audit_inbox WHERE xid >= since AND xid < past RETURNING *,
             COALESCE(resource_id, '00000000-0000-0000-0000-000000000000') AS resource_key,
