@@ -84,17 +84,17 @@ def check_scopes(scopes: Iterable[Scope], held: frozenset[str]) -> None:
     scopes = list(scopes)
     if len(scopes) > MOST_SCOPES:
         raise ValidationError(
-            {"scoped_permissions": f"Narrow a key in at most {MOST_SCOPES} ways."}
+            {"scoped_permissions": f"Restrict a key in at most {MOST_SCOPES} ways."}
         )
     for number, scope in enumerate(scopes):
         if scope in scopes[:number]:
             where = f"scoped_permissions.{number}"
-            raise ValidationError({where: "This narrowing is listed twice."})
+            raise ValidationError({where: "This restriction is listed twice."})
         where = f"scoped_permissions.{number}.permission"
         if scope.permission not in SCOPABLE:
-            raise ValidationError({where: f"{scope.permission} cannot be narrowed to a node."})
+            raise ValidationError({where: f"{scope.permission} cannot be restricted to a node."})
         if scope.permission not in held:
             raise ValidationError({where: f"{scope.permission} is not among the abilities."})
         if scope.depth not in SCOPABLE[scope.permission]:
             needed = " and ".join(LEVELS[: SCOPABLE[scope.permission].start])
-            raise ValidationError({where: f"{scope.permission} is narrowed by {needed}."})
+            raise ValidationError({where: f"{scope.permission} is restricted with {needed}."})

@@ -67,7 +67,7 @@ def arriving(
     if content is None:
         if is_strict:
             raise ContentNotEncryptedError(
-                "The content is not encrypted, and this project takes no plaintext."
+                "The content is not encrypted, and this project does not accept plaintext."
             )
         # Encrypted it is longer, and clients must be able to send back what they were given.
         encrypted = crypto.encrypt(data_key, sent.encode())
@@ -81,8 +81,8 @@ def arriving(
         encrypted = crypto.encrypt(data_key, plaintext)
         return Blob(encrypted, version.version, {"legacy_derivation": True}, plaintext)
     raise ContentUndecryptableError(
-        f"The project's active key (version {version.version}) does not open the content; fetch"
-        " the key and encrypt again."
+        f"The project's active key (version {version.version}) does not decrypt the content."
+        " Fetch the key and encrypt again."
     )
 
 
@@ -93,7 +93,7 @@ def checked_under(sent: str, proof: bytes) -> bytes:
     content = _decoded(sent)
     if content is None:
         raise ContentNotEncryptedError(
-            "The content is not encrypted; encrypt it under the project's key and send base64."
+            "The content is not encrypted. Encrypt it with the project's key and send it as base64."
         )
     client_keys.refuse_insecure(proof, content)
     return content
@@ -111,7 +111,7 @@ def opened_by(data_key: bytes, content: bytes | memoryview[int]) -> bytes:
     """As `opened`, by a derived key."""
     plaintext = _opens(data_key, bytes(content))
     if plaintext is None:
-        raise ContentUndecryptableError("The key does not open the stored content.")
+        raise ContentUndecryptableError("The key does not decrypt the stored content.")
     return plaintext
 
 

@@ -58,13 +58,13 @@ def check_proof(version: KeyVersion, sent: str | None) -> None:
     """
     if not sent:
         raise KeyProofRequiredError(
-            "This project's key is its clients' own: send key_proof, the proof of that key."
+            "The clients hold this project's key: send key_proof, the proof of that key."
         )
     stored = base64.b64encode(master_key.unwrap_proof(version))
     if not hmac.compare_digest(stored, sent.strip().encode()):
         raise KeyProofMismatchError(
-            f"The proof is not the one of key version {version.version}: another key, or an older"
-            " one. Nothing was written."
+            f"The proof does not match key version {version.version}. It belongs to another key or"
+            " an older version. Nothing was written."
         )
 
 
@@ -76,8 +76,8 @@ def refuse_insecure(proof: bytes, blob: bytes) -> None:
     except crypto.UnwrapError:
         return
     raise InsecureClientKeyError(
-        "This key is 32 bytes long, so its proof would open what it encrypts. Nothing was written;"
-        " use a longer key."
+        "This key is 32 bytes long, so its proof could decrypt what it encrypts."
+        " Nothing was written. Use a longer key."
     )
 
 

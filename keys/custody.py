@@ -69,7 +69,7 @@ def to_server(project: Project, key: str) -> KeyVersion:
     """
     version = _locked(project)
     if not version.is_client_managed:
-        raise ServerManagedError(f"The key of {project.slug} is the server's already.")
+        raise ServerManagedError(f"The key of {project.slug} is already held by the server.")
     key_versions.check_key(key, "key")
     salt, rounds = bytes(version.key_check_salt), version.key_check_iterations
     if crypto.prove(key, salt, rounds) != master_key.unwrap_proof(version):
@@ -90,19 +90,22 @@ def _check_opens(project: Project, data_key: bytes, version: KeyVersion) -> None
             crypto.decrypt(data_key, bytes(secret.content))
         except crypto.UnwrapError:
             raise ContentUndecryptableError(
-                f"The key has the right beginning, but does not open {secret.path}: look at what"
-                " follows its 32nd byte."
+                f"The key begins correctly, but does not decrypt {secret.path}: check the"
+                " part after its 32nd byte."
             ) from None
 
 
 def _to_give(version: KeyVersion) -> str:
     """The key of a version that may go to clients."""
     if version.is_client_managed:
-        raise ClientManagedError(f"The key of {version.project.slug} is its clients' own already.")
+        raise ClientManagedError(
+            f"The key of {version.project.slug} is already held by its clients."
+        )
     key = master_key.unwrap(version)
     if len(key.encode()) == crypto.KEY_BYTES:
         raise InsecureClientKeyError(
-            "This key is 32 bytes long, so its proof would open what it encrypts. Rotate it first."
+            "This key is 32 bytes long, so its proof could decrypt what it encrypts. Rotate it"
+            " first."
         )
     return key
 
@@ -112,11 +115,11 @@ def _locked(project: Project) -> KeyVersion:
     active = KeyVersion.objects.filter(pk=version.pk, is_active=True)
     locked = active.select_for_update(no_key=True).first()
     if locked is None:  # rotated since it was looked at
-        raise ValidationError("The key was rotated meanwhile; look again.")
+        raise ValidationError("The key was rotated in the meantime. Reload and try again.")
     # Before any version: who deletes a level locks the node first.
     found = Project.objects.select_for_update(no_key=True).filter(pk=project.pk).first()
     if found is None:
-        raise GoneError(f"{project.slug} was deleted meanwhile.")
+        raise GoneError(f"{project.slug} was deleted in the meantime.")
     locked.project = found
     return locked
 

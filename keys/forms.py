@@ -40,9 +40,11 @@ class NodeForm(PageForm):
         slug = self.fields["slug"]
         if node is None:
             slug.required = False
-            slug.help_text = "What clients call it. Empty: made from the name."
+            slug.help_text = "The name that clients use. If empty, it is made from the name."
             return
-        slug.help_text = "What clients call it: those that use the present one will not find it."
+        slug.help_text = (
+            "The name that clients use. Clients that use the current slug will no longer find it."
+        )
         for name in self.fields:
             self.initial.setdefault(name, getattr(node, name))
 
@@ -69,13 +71,13 @@ class ProjectForm(NodeForm):
     secret_format = forms.ChoiceField(
         choices=Project.SecretFormat.choices,
         initial=Project.SecretFormat.ENV,
-        label="Format of its secrets",
+        label="Format of secrets",
     )
 
 
 class ProjectSettingsForm(NodeForm):
     secret_versioning = forms.BooleanField(
-        required=False, label="Keep versions: each write keeps what it replaces"
+        required=False, label="Keep a version of each secret that is replaced"
     )
     history_policy = forms.ChoiceField(
         choices=Project.HistoryPolicy.choices,
@@ -86,12 +88,13 @@ class ProjectSettingsForm(NodeForm):
         required=False,
         min_value=1,
         max_value=36_500,
-        label="Days that versions stay open",
-        help_text="Older ones stay listed, locked. Empty: as the organization has it.",
+        label="Days that versions stay readable",
+        help_text="Older versions stay listed, but locked. If empty, the organization’s setting"
+        " applies.",
     )
     strict_encryption = forms.BooleanField(
         required=False,
-        label="Refuse what is not encrypted, instead of encrypting it on arrival",
+        label="Reject unencrypted content instead of encrypting it on arrival",
     )
 
 
@@ -102,10 +105,10 @@ class EnvironmentForm(NodeForm):
         initial=Environment.Status.DEVELOPMENT,
         label="Stage",
         widget=forms.TextInput(attrs={"list": "stages", "autocapitalize": "none"}),
-        help_text="production, staging, development, local, or a word of your own.",
+        help_text="production, staging, development, local, or any other word.",
         error_messages={"invalid": "Use lower-case letters, digits and single hyphens."},
     )
-    is_production = forms.BooleanField(required=False, label="It counts as production")
+    is_production = forms.BooleanField(required=False, label="Treat as production")
 
     @property
     def given(self) -> dict[str, Any]:
@@ -117,9 +120,7 @@ class EnvironmentForm(NodeForm):
 class PurgeForm(ConfirmForm):
     """For the versions of a level, or of all of its project's."""
 
-    whole_project = forms.BooleanField(
-        required=False, label="Those of all targets and environments too"
-    )
+    whole_project = forms.BooleanField(required=False, label="Include all targets and environments")
     field_order = ("whole_project", "confirm")
 
     def __init__(self, *args: Any, level: Level, **kwargs: Any) -> None:
@@ -158,8 +159,8 @@ class KeyField(forms.CharField):
 
 class GiveKeyForm(PageForm):
     key = KeyField(
-        "The key, from where you keep it now",
-        "Whoever loses it loses every secret of the project: no one can make it again.",
+        "The key, pasted from where you saved it",
+        "If you lose it, you lose every secret of the project: nobody can restore it.",
     )
     password = PasswordField()
 
@@ -182,7 +183,7 @@ class TokenForm(PageForm):
         required=False,
         label="Expires on",
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text="Empty: never. It works until the end of that day, UTC.",
+        help_text="The key works until the end of that day, UTC. If empty, it never expires.",
     )
 
     @property
@@ -214,12 +215,12 @@ class ApiKeyForm(TokenForm):
 
     abilities = AbilitiesField(
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Tick at least one ability."},
+        error_messages={"required": "Select at least one ability."},
     )
     inherit_parents = forms.BooleanField(
         required=False,
         initial=True,
-        label="Reads the levels above them too, as pulling a whole environment needs",
+        label="Also reads the levels above, as needed to pull a whole environment",
     )
 
     def __init__(

@@ -78,7 +78,7 @@ def check_key(key: str, field: str = "encryption_key") -> None:
     """Raise ValidationError naming `field` unless `key` may become a server-managed key."""
     if key != key.strip():
         # Those who read it from a file, or paste it, would have another key.
-        raise ValidationError({field: "A key neither begins nor ends with white space."})
+        raise ValidationError({field: "A key must not begin or end with white space."})
     length = len(key.encode())
     if length < SHORTEST_KEY_BYTES:
         raise ValidationError({field: f"Use at least {SHORTEST_KEY_BYTES} bytes."})

@@ -38,7 +38,7 @@ class NarrowingForm(forms.Form):
     path = forms.CharField(
         required=False,
         max_length=160,
-        label="Only below",
+        label="Path",
         widget=forms.TextInput(
             attrs={
                 "placeholder": "project/target/environment",
@@ -53,7 +53,7 @@ class NarrowingForm(forms.Form):
         if row.get("ability") and not row.get("path"):
             self.add_error("path", "Name the project, or a level of it.")
         if row.get("path") and "ability" in row and not row["ability"]:
-            self.add_error("ability", "Choose what to narrow.")
+            self.add_error("ability", "Choose an ability to restrict.")
         return row
 
 
@@ -130,23 +130,23 @@ def _permissions(ability: str, held: Iterable[str]) -> list[str]:
         return [ability]
     family = sorted(one for one in held if one in SCOPABLE and one.startswith(ability[:-1]))
     if not family:
-        raise ValidationError({"ability": f"No ability of {ability[:-2]} is ticked."})
+        raise ValidationError({"ability": f"No ability of {ability[:-2]} is selected."})
     return family
 
 
 def _check(permission: str, depth: int, held: Iterable[str]) -> None:
     if permission not in set(held):
-        raise ValidationError({"ability": f"{permission} is not ticked."})
+        raise ValidationError({"ability": f"{permission} is not selected."})
     if depth not in SCOPABLE[permission]:
         needed = "/".join(LEVELS[: SCOPABLE[permission].start])
-        raise ValidationError({"path": f"{permission} is narrowed by {needed}."})
+        raise ValidationError({"path": f"{permission} is restricted with {needed}."})
 
 
 def _nodes(organization: Organization, path: str) -> dict[str, uuid.UUID]:
     """The ids of the nodes that a path of slugs or ULIDs names."""
     names = path.strip("/").split("/")
     if len(names) > len(LEVELS):
-        raise ValidationError({"path": "Name project, target and environment at most."})
+        raise ValidationError({"path": "Name at most a project, a target and an environment."})
     siblings: QuerySet[Any] = organization.projects.all()
     found: dict[str, uuid.UUID] = {}
     for level, name, below in zip(LEVELS, names, ("targets", "environments", ""), strict=False):

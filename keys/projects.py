@@ -30,7 +30,7 @@ def create_project(
     """
     if client_key is not None and encryption_key is not None:
         raise ValidationError(
-            {"encryption_key": "Never send the key of a client-managed project; leave it out."}
+            {"encryption_key": "Do not send the key of a client-managed project."}
         )
     if encryption_key is not None:
         key_versions.check_key(encryption_key)

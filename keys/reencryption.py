@@ -103,8 +103,8 @@ def submit(project: Project, submitted: Sequence[Submitted], key_proof: str | No
     )
     if len(versions) != len(submitted):
         raise KeyVersionConflictError(
-            "Some of these versions are not waiting for this key (any more); fetch what is pending"
-            " again."
+            "Some of these versions are not waiting for this key any more. Fetch the pending"
+            " versions again."
         )
     _store(versions, [contents[version.number] for version in versions], key)
     return Pending(versions, _under_other_keys(key).count())
@@ -175,7 +175,7 @@ def _run_batch(project: Project) -> int:
         data_keys.data_key(warm)
     key = retrieval.active_to_write(project)
     if key.is_client_managed:
-        raise ClientManagedError(f"The key of {project.slug} is its clients' own.")
+        raise ClientManagedError(f"The clients hold the key of {project.slug}.")
     waiting = _waiting_for(last).select_for_update(of=("self",), skip_locked=True)
     return _move_some(waiting, project, key)
 
@@ -208,7 +208,7 @@ def _store(versions: Iterable[SecretVersion], contents: Iterable[bytes], key: Ke
 def _of_clients(key: KeyVersion) -> KeyVersion:
     if not key.is_client_managed:
         raise ServerManagedError(
-            f"The key of {key.project.slug} is the server's, which re-encrypts by itself."
+            f"The key of {key.project.slug} is held by the server, which re-encrypts on its own."
         )
     return key
 

@@ -95,7 +95,7 @@ def rotate_client_key(
     """
     old = _locked(project, retrieval.active(project))
     if not old.is_client_managed:
-        raise ServerManagedError(f"The key of {project.slug} is the server's: rotate it there.")
+        raise ServerManagedError(f"The server holds the key of {project.slug}: rotate it there.")
     if key_proof:
         client_keys.check_proof(old, key_proof)
     policy = history_policy or project.history_policy
@@ -131,7 +131,7 @@ SELECT EXISTS (
 def _refuse_clients(version: KeyVersion) -> None:
     if version.is_client_managed:
         slug = version.project.slug
-        raise ClientManagedError(f"The key of {slug} is its clients' own: they rotate it.")
+        raise ClientManagedError(f"The clients hold the key of {slug}: they have to rotate it.")
 
 
 def _lock(project: Project) -> int:

@@ -73,7 +73,7 @@ def lock_reason(version: SecretVersion, project: Project) -> str | None:
     days = retention_days(project)
     if days is None or clock.now() - version.created_at <= dt.timedelta(days=days):
         return None
-    return f"older than the {days} days that history stays open"
+    return f"older than the {days} days that history stays readable"
 
 
 def outline(version: SecretVersion) -> Shown:
@@ -116,7 +116,7 @@ def restore(
     # Read again, locked: re-encryption may have moved it to another key meanwhile.
     found = SecretVersion.objects.select_for_update().filter(pk=version.pk).first()
     if found is None:
-        raise GoneError(f"Version {version.number} was deleted meanwhile.")
+        raise GoneError(f"Version {version.number} was deleted in the meantime.")
     version = found
     version.project, version.target, version.environment = (
         level.project,
@@ -140,8 +140,8 @@ def delete(version: SecretVersion, *, force: bool = False) -> None:
     others = SecretVersion.objects.filter(**level.columns).exclude(pk=version.pk)
     if secret is None and not force and not others.exists():
         raise VersionProtectedError(
-            f"Version {version.number} is all that is left of {version.path}; send force to delete"
-            " it all the same."
+            f"Version {version.number} is the last copy of {version.path}. Send force to"
+            " delete it anyway."
         )
     with act(Verb.PURGE):
         version.delete()
@@ -169,8 +169,8 @@ def _restorable(
         return Blob(blobs.moved(version.content, old, key), key.version)
     if content is None:
         raise ContentRequiredError(
-            f"Version {version.number} is under key version {old.version}, which the server cannot"
-            " open: send its content encrypted under the active key, and key_proof."
+            f"Version {version.number} is under key version {old.version}, which the server does"
+            " not have. Send the content encrypted under the active key, and key_proof."
         )
     return blobs.arriving(content, key, key_proof=key_proof, is_strict=True)
 

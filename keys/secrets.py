@@ -56,7 +56,7 @@ def decrypt(levels: Iterable[Level]) -> list[Opened]:
     # Asked of those read last too: the key may have changed hands meanwhile.
     if any(version.is_client_managed for version in (key, *keys.values())):
         raise ClientManagedError(
-            f"The key of {project.slug} is its clients' own: the server cannot decrypt."
+            f"The clients hold the key of {project.slug}: the server cannot decrypt."
         )
     opened = [
         Opened(level, secret, blobs.opened(keys[secret.key_version], secret.content))
@@ -200,7 +200,7 @@ def locked(level: Level) -> Secret | None:
     node = level.node
     nodes = type(node)._default_manager.select_for_update(no_key=True)
     if not nodes.filter(pk=node.pk).values_list("pk", flat=True):
-        raise GoneError(f"{level.path} was deleted meanwhile.")
+        raise GoneError(f"{level.path} was deleted in the meantime.")
     found = Secret.objects.select_for_update().filter(**level.columns).first()
     if found is not None:
         found.project, found.target, found.environment = (

@@ -18,7 +18,9 @@ class SlugTakenError(ValidationError):
     """An explicitly requested slug belongs to another row."""
 
     def __init__(self, slug: str) -> None:
-        super().__init__({"slug": f"The slug “{slug}” is taken; choose another."}, code="taken")
+        super().__init__(
+            {"slug": f"The slug “{slug}” is already in use. Choose another."}, code="taken"
+        )
 
 
 @transaction.atomic
@@ -94,7 +96,8 @@ def update_organization(
 
 @transaction.atomic
 def delete_organization(organization: Organization, *, granter: Grant = EVERYTHING) -> None:
-    """Delete an organization and all it owns; each row leaves an entry of its own, which stay.
+    """Delete an organization and everything it owns; each row leaves an entry of its
+    own, and the entries stay.
 
     Raises NotHeldError when the granter may delete, or write, in some of it only."""
     refuse_more_than_held(granter, _here(granter, DELETED), "organization")

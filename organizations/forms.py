@@ -40,9 +40,11 @@ class PageForm(forms.Form):
         except ValidationError as error:
             self.refuse(request, error)
         except IntegrityError:
-            self.add_error(None, "Somebody else just made the same. Look, and try again.")
+            self.add_error(
+                None, "Someone else has just created one with this name. Reload and try again."
+            )
         except ObjectDoesNotExist:
-            self.add_error(None, "Somebody else just deleted it.")
+            self.add_error(None, "Someone else has just deleted it.")
         return None
 
     def refuse(self, request: PersonRequest, error: ValidationError) -> None:
@@ -85,7 +87,7 @@ class NewOrganizationForm(PageForm):
         max_length=50,
         required=False,
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
-        help_text="What clients and addresses call it. Empty: made from the name.",
+        help_text="The name that clients and URLs use. If empty, it is made from the name.",
     )
 
 
@@ -96,15 +98,16 @@ class SettingsForm(PageForm):
     slug = forms.CharField(
         max_length=50,
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
-        help_text="Addresses and clients name it: those that use the present one will not find it.",
+        help_text="Clients and URLs use it. Those that use the current slug will no longer find"
+        " it.",
     )
     history_retention_days = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=36_500,
-        label="Days that versions of secrets stay open",
-        help_text="Older ones stay listed, locked: nobody reads or restores them. A project may "
-        "have a number of its own. Empty: they stay open.",
+        label="Days that versions of secrets stay readable",
+        help_text="Older versions stay listed, but locked: they cannot be read or restored. A"
+        " project may have its own number. If empty, they stay readable.",
     )
     member_key_retrieve = forms.BooleanField(
         required=False,

@@ -120,7 +120,7 @@ def refuse_more_than_held(granter: Grant, given: Grant, field: str | None = None
     """
     missing = given.abilities - granter.abilities
     if missing:
-        text = f"You cannot grant what you do not hold: {_some(missing)}."
+        text = f"You cannot grant abilities that you do not have: {_some(missing)}."
         raise NotHeldError({field or "abilities": text})
     for ability in sorted(given.abilities):
         mine = granter.places_of(ability)
@@ -128,11 +128,12 @@ def refuse_more_than_held(granter: Grant, given: Grant, field: str | None = None
             continue
         theirs = given.places_of(ability)
         if not theirs or not all(any(m.contains(g) for m in mine) for g in theirs):
-            text = f"You hold {ability} for some nodes only, so it has to be narrowed likewise."
+            text = f"You have {ability} only for some nodes, so you have to restrict it in the"
+            " same way."
             raise NotHeldError({field or "scoped_permissions": text})
         reads_above = given.inherits and not granter.inherits
         if reads_above and ability.startswith("secret:") and any(m.depth > 1 for m in mine):
-            text = f"You hold {ability} without the levels above; use false."
+            text = f"You have {ability} without the levels above: use false."
             raise NotHeldError({field or "inherit_parents": text})
 
 

@@ -37,7 +37,7 @@ def check(text: str) -> None:
             code="control_characters",
         )
     if text and all(unicodedata.category(character) in _INVISIBLE for character in text):
-        raise ValidationError("Use a name that can be seen.", code="invisible")
+        raise ValidationError("Use a name with visible characters.", code="invisible")
 
 
 def check_text(text: str) -> None:

@@ -123,7 +123,7 @@ def take(invitation: Invitation) -> Invitation:
     still_open = Invitation.objects.select_for_update(of=("self",)).select_related("organization")
     mine = still_open.filter(pk=invitation.pk, accepted_at=None, expires_at__gt=clock.now()).first()
     if mine is None:
-        raise ValidationError("This invitation has expired or was used; ask for a new one.")
+        raise ValidationError("This invitation has expired or has been used. Ask for a new one.")
     return mine
 
 
@@ -133,7 +133,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
     invitation = take(invitation)
     if invitation.canonical_email != user.canonical_email:
         raise ValidationError(
-            f"This invitation was sent to {invitation.email}; sign in with that address."
+            f"This invitation was sent to {invitation.email}. Sign in with that address."
         )
     membership = add(invitation.organization, user, invitation.role)
     invitation.accepted_at = clock.now()
@@ -150,7 +150,7 @@ def withdraw(invitation: Invitation, *, granter: Grant) -> None:
 
 @transaction.atomic
 def change_role(membership: Membership, role: str, *, granter: Grant) -> Membership:
-    """Give a member another role. Raises ValidationError for the last owner, or when the granter
+    """Change the role of a member. Raises ValidationError for the last owner, or when the granter
     holds less than either role carries."""
     membership = _locked(membership)
     if role == membership.role:
@@ -196,8 +196,8 @@ def _refuse_last_owner(membership: Membership) -> None:
     if not others.exists():
         raise ValidationError(
             {
-                "role": "The last owner cannot leave or lose the role; "
-                "make somebody else owner first."
+                "role": "The last owner cannot leave or lose the role. "
+                "Make someone else an owner first."
             }
         )
 
@@ -209,10 +209,7 @@ def _refuse_more_than_held(role: str, granter: Grant) -> None:
     except NotHeldError as error:
         label = roles.Role(role).label
         raise NotHeldError(
-            {
-                "role": f"You cannot give or take the role {label}: it holds more than you do."
-                f" {' '.join(error.messages)}"
-            }
+            {"role": f"You cannot give or take the role {label}. {' '.join(error.messages)}"}
         ) from None
 
 

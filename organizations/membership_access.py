@@ -74,7 +74,7 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
             if not found.is_active and request.method not in ("GET", "HEAD", "OPTIONS"):
                 announce(request, 403, "organization_inactive")
                 raise PermissionDenied(
-                    f"{isolated(found.name)} is {found.status}: nothing changes in it."
+                    f"{isolated(found.name)} is {found.status}: nothing in it can be changed."
                 )
             if organization != found.slug and request.method == "GET":
                 match = request.resolver_match

@@ -37,7 +37,7 @@ def create(request: PersonRequest) -> HttpResponse:
             ),
         )
         if made is not None:
-            messages.success(request, f"{isolated(made.name)} was made, and is yours.")
+            messages.success(request, f"{isolated(made.name)} was created. You are its owner.")
             return redirect("organization", made.slug)
     return render(
         request, "organizations/new.html", {"form": form}, status=422 if form.errors else 200
@@ -91,7 +91,7 @@ def delete(request: OrganizationRequest) -> HttpResponse:
     form = ConfirmForm(given, names=(found.name, found.slug))
     if request.method == "POST" and form.is_valid():
         creation.delete_organization(found, granter=request.grant)
-        messages.success(request, f"{isolated(found.name)} was deleted with all it owned.")
+        messages.success(request, f"{isolated(found.name)} was deleted with everything it owned.")
         return redirect("organizations")
     context = {
         "section": "settings",

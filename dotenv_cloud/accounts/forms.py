@@ -32,8 +32,8 @@ class SignInForm(auth_forms.AuthenticationForm):
     """
 
     error_messages = {
-        "invalid_login": "E-mail and password do not fit together. Check both.",
-        "inactive": "E-mail and password do not fit together. Check both.",
+        "invalid_login": "Wrong e-mail or password.",
+        "inactive": "Wrong e-mail or password.",
     }
     is_limited = False
 
@@ -167,13 +167,15 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         model = User
         fields = ("name",)
         labels: ClassVar[dict[str, str]] = {"name": "Your name"}
-        help_texts: ClassVar[dict[str, str]] = {"name": "Others see it beside your e-mail."}
+        help_texts: ClassVar[dict[str, str]] = {
+            "name": "Others see it next to your e-mail address."
+        }
         widgets: ClassVar[dict[str, Any]] = {
             "name": forms.TextInput(attrs={"autocomplete": "name"})
         }
 
     time_zone = forms.ChoiceField(
-        label="Time zone", help_text="This browser shows times in it from now on."
+        label="Time zone", help_text="Times are shown in this time zone in this browser."
     )
 
     def __init__(self, data: Any = None, *, instance: User, time_zone: str) -> None:

@@ -88,7 +88,7 @@ class ResetPassword(views.PasswordResetView):
     def form_valid(self, form: Any) -> HttpResponse:
         limited = limits.hit("password_reset_address", limits.network(context.origin().ip))
         if not limited.allowed:
-            message = "Too many links were asked for from this address. Try again later."
+            message = "Too many links were requested from this address. Try again later."
             response = render(self.request, "429.html", {"message": message}, status=429)
             response["Retry-After"] = str(limited.retry_after)
             return response
@@ -123,7 +123,7 @@ class AnswerFirst(HttpResponseRedirect):
 class ResetPasswordSent(views.PasswordResetDoneView):
     template_name = "accounts/message.html"
     extra_context = {
-        "heading": "Look into your mail",
+        "heading": "Check your e-mail",
         "lead": "If there is an account with this address, a link to choose a new password is on "
         "its way. It works for an hour.",
     }
@@ -227,7 +227,7 @@ def leave(request: PersonRequest, membership: str) -> HttpResponse:
     mine = Membership.objects.filter(user=request.user).select_related("organization")
     found = mine.filter(pk=key).first()
     if found is None:
-        raise Http404("You have no such membership.")
+        raise Http404("You are not a member of this organization.")
     name, error = found.organization.name, ""
     count = 0
     if not request.POST.get("sure"):
@@ -272,7 +272,7 @@ def revoke_access_token(request: PersonRequest, access_token: str) -> HttpRespon
     key = ulid.parse_or_none(access_token) or ulid.NIL
     found = AccessToken.objects.filter(user=request.user, pk=key).first()
     if found is None:
-        raise Http404("You have no such access token.")
+        raise Http404("You have no access token with this id.")
     if not request.POST.get("sure"):
         error = f"Tick the box to confirm that {isolated(found.name)} stops working."
         return _show_profile(request, _profile_form(request), 422, error)
@@ -321,15 +321,15 @@ def _not_open(request: HttpRequest, found: Invitation | None) -> HttpResponse:
     if found is None:
         heading = "There is no such invitation"
         lead = (
-            "It was withdrawn, or a newer one has replaced it. Look for a newer e-mail, or ask"
-            " whoever invited you."
+            "It was withdrawn or replaced by a newer one. Look for a newer e-mail, or ask the"
+            " person who invited you."
         )
     elif found.accepted_at is not None:
         heading = "This invitation was used"
         lead = f"{found.email} has joined with it. If that is you, sign in."
     else:
         heading = "This invitation has expired"
-        lead = "It worked for a week. Ask whoever invited you for a new one."
+        lead = "Invitations are valid for a week. Ask the person who invited you for a new one."
     told = {"heading": heading, "lead": lead}
     return render(request, "accounts/message.html", told, status=404)
 

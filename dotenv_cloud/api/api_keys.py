@@ -76,7 +76,7 @@ class ApiKeys(_ApiKeyView):
     def get(self, request: Request, organization: str) -> Response:
         return Response({"data": [resources.api_key(key) for key in self.keys()]})
 
-    @described("Make an API key", body=bodies.ApiKeyBody, answer="IssuedApiKey", status=201)
+    @described("Create an API key", body=bodies.ApiKeyBody, answer="IssuedApiKey", status=201)
     def post(self, request: Request, organization: str) -> Response:
         issued = api_keys.create(
             self.organization,
@@ -94,7 +94,7 @@ class ApiKeys(_ApiKeyView):
         return Response(
             {
                 "success": True,
-                "message": "API key created. Keep the token: it is shown this once.",
+                "message": "API key created. Save the token: it is shown only this once.",
                 "token": token,
                 "api_key": shown,
                 "data": {"token": issued.token, "api_key": shown},
@@ -139,7 +139,7 @@ class OneApiKey(_ApiKeyView):
 class ApiKeyRotation(_ApiKeyView):
     abilities: ClassVar = {"POST": "api-token:create"}
 
-    @described("Give an API key another secret", answer="IssuedApiKey")
+    @described("Rotate the secret of an API key", answer="IssuedApiKey")
     def post(self, request: Request, organization: str, api_key: str) -> Response:
         self._require("api-token:delete")
         issued = api_keys.rotate(self.key(), granter=self.principal.grant)
@@ -147,7 +147,7 @@ class ApiKeyRotation(_ApiKeyView):
         return Response(
             {
                 "success": True,
-                "message": "API key rotated. Keep the token: it is shown this once.",
+                "message": "API key rotated. Save the token: it is shown only this once.",
                 "token": issued.token,
                 "api_key": shown,
                 "data": {"token": issued.token, "api_key": shown},

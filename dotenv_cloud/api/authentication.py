@@ -74,7 +74,7 @@ def _admit(token: ApiKey | AccessToken | None, header: str) -> Principal:
     context.set_actor(Actor(ActorType.API_KEY, token.pk, token.name))
     if token.is_expired:
         raise errors.unauthenticated(
-            "This API key has expired; make another or extend it.",
+            "This API key has expired. Create another one or extend it.",
             [token.organization_id],
             reason="expired",
         )
@@ -84,7 +84,7 @@ def _admit(token: ApiKey | AccessToken | None, header: str) -> Principal:
 def _unrecognized(token: str) -> errors.ApiError:
     """What a key tries that was revoked or rotated is entered in its organization's log, as that
     key's: so one sees whether a token that leaked is still tried. Strangers belong to nobody."""
-    message = "This token is unknown: mistyped, revoked or rotated."
+    message = "Unknown token. It may be mistyped, revoked or rotated."
     former = former_tokens.recognize(token)
     if former is None:
         return errors.unauthenticated(message)
@@ -98,7 +98,7 @@ def _admit_person(token: AccessToken) -> Principal:
     context.set_access_token(token.ulid)
     if token.is_expired:
         raise errors.unauthenticated(
-            "This access token has expired; make another.", _places(user), reason="expired"
+            "This access token has expired. Create another one.", _places(user), reason="expired"
         )
     if not user.is_active:
         raise errors.unauthenticated("This account has been deactivated.", _places(user))

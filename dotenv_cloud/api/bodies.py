@@ -83,7 +83,7 @@ def _refuse_costly(content: bytes) -> None:
     """Raise a 413 for what would take far more time or memory to read than its size says."""
     values = (found for found in _VALUE.finditer(content) if found[0] in b"[{,")
     if next(itertools.islice(values, MOST_VALUES, None), None) is not None:
-        raise _too_large(f"The body holds more than {MOST_VALUES:,} values.")
+        raise _too_large(f"The body contains more than {MOST_VALUES:,} values.")
     if len(content) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return
     # One wide character makes each of a string take four bytes; an escape, an object of its own.
@@ -100,7 +100,7 @@ def _too_large(message: str) -> errors.ApiError:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 class BoundedList(serializers.ListField):
@@ -236,9 +236,7 @@ class ProjectBody(serializers.Serializer):
             if value is None
         }
         if "encryption_key" in attrs:
-            missing["encryption_key"] = (
-                "Never send the key of a client-managed project; leave it out."
-            )
+            missing["encryption_key"] = "Do not send the key of a client-managed project."
         if missing:
             raise serializers.ValidationError(missing)
         return {**attrs, "client_key": ClientKey.parse(**proof)}

@@ -80,7 +80,7 @@ class Resubmission(ApiView):
     abilities: ClassVar = {"POST": "key:rotate"}
     parser_classes = [bodies.LargeJsonBody]
 
-    @described("Store versions encrypted anew", body=bodies.ResubmissionBody, answer="Resubmitted")
+    @described("Store re-encrypted versions", body=bodies.ResubmissionBody, answer="Resubmitted")
     def post(self, request: Request, organization: str, project: str) -> Response:
         found = self.project()
         body = bodies.read(request, bodies.ResubmissionBody)

@@ -119,7 +119,7 @@ def forbidden(ability: str) -> ApiError:
     return ApiError(
         403,
         "insufficient_permissions",
-        f"This needs the ability {ability}, which you do not hold.",
+        f"This needs the ability {ability}, which you do not have.",
         details={"required": ability},
         is_refusal=True,
     )
@@ -129,7 +129,7 @@ def unavailable() -> ApiError:
     return ApiError(
         503,
         "unavailable",
-        "The database cannot do this right now. Nothing was changed; try again in a moment.",
+        "The database cannot do this right now. Nothing was changed. Try again in a moment.",
         headers={"Retry-After": "5"},
     )
 
@@ -249,9 +249,15 @@ def _of_conflict(error: IntegrityError) -> ApiError | None:
     """What another request did meanwhile; None for a mistake of ours."""
     said = str(error).lower()
     if "unique" in said:
-        return ApiError(409, "conflict", "Somebody else just made the same; look and retry.")
+        return ApiError(
+            409,
+            "conflict",
+            "Someone else has just created one with this name. Reload and try again.",
+        )
     if "foreign key" in said:
-        return ApiError(409, "conflict", "Somebody else just deleted part of it; look again.")
+        return ApiError(
+            409, "conflict", "Someone else has just deleted part of it. Reload and try again."
+        )
     return None
 
 

@@ -72,7 +72,7 @@ class OneProject(ApiView):
     def put(self, request: Request, organization: str, project: str) -> Any:
         return self.patch(request, organization, project)
 
-    @described("Delete a project and all below it", status=204)
+    @described("Delete a project and everything below it", status=204)
     def delete(self, request: Request, organization: str, project: str) -> Response:
         deletion.delete_node(self.project())
         return no_content()

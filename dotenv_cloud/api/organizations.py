@@ -39,8 +39,8 @@ class Organizations(ApiView):
             raise errors.invalid(
                 {
                     "non_field_errors": [
-                        "Whoever made this API key is gone, so nobody would own the organization; "
-                        "create it in the browser."
+                        "The user who created this API key no longer exists, so the organization"
+                        " would have no owner. Create it in the browser."
                     ]
                 }
             )
@@ -72,7 +72,7 @@ class OneOrganization(ApiView):
     def put(self, request: Request, organization: str) -> Any:
         return self.patch(request, organization)
 
-    @described("Delete an organization and all it owns", status=204)
+    @described("Delete an organization and everything it owns", status=204)
     def delete(self, request: Request, organization: str) -> Response:
         creation.delete_organization(self.organization, granter=self.principal.grant)
         return no_content()
@@ -114,7 +114,7 @@ class Members(ApiView):
     def get(self, request: Request, organization: str) -> Response:
         return paging.collection(request, _members(self.organization), resources.member)
 
-    @described("Invite somebody by e-mail", body=bodies.MemberBody, answer="Invitation", status=201)
+    @described("Invite someone by e-mail", body=bodies.MemberBody, answer="Invitation", status=201)
     def post(self, request: Request, organization: str) -> Response:
         body = bodies.read(request, bodies.MemberBody)
         invited = members.invite(
@@ -139,7 +139,7 @@ class OneMember(ApiView):
     def get(self, request: Request, organization: str, member: str) -> Response:
         return data(resources.member(self._membership(member)))
 
-    @described("Give a member another role", body=bodies.MemberChange, answer="Member")
+    @described("Change the role of a member", body=bodies.MemberChange, answer="Member")
     def patch(self, request: Request, organization: str, member: str) -> Response:
         body = bodies.read(request, bodies.MemberChange)
         members.change_role(self._membership(member), body["role"], granter=self.principal.grant)

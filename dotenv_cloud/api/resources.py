@@ -363,7 +363,7 @@ def plaintext(opened: Opened) -> str:
         raise errors.ApiError(
             422,
             "content_undecryptable",
-            f"{opened.level.path} holds no UTF-8 text; read it encrypted and open it yourself.",
+            f"{opened.level.path} is not UTF-8 text. Read it encrypted and decrypt it yourself.",
         ) from None
 
 

@@ -325,8 +325,8 @@ _ERROR = {
 _REFUSALS = {
     401: "No token, or one that is unknown, expired or revoked.",
     403: "The caller lacks the ability.",
-    404: "There is no such resource, or it is not the caller's to know.",
-    422: "The body or the query does not fit; each field is named.",
+    404: "There is no such resource, or the caller has no access to it.",
+    422: "The body or the query is not valid; each field is named.",
     429: "Too many requests; see Retry-After.",
 }
 

@@ -101,7 +101,7 @@ class VersionRestoration(VersionView):
 class Purging(ApiView):
     abilities: ClassVar = {"POST": "secret:purge"}
 
-    @described("Delete versions for good", body=bodies.PurgeBody, answer="Purged")
+    @described("Permanently delete versions", body=bodies.PurgeBody, answer="Purged")
     def post(self, request: Request, organization: str) -> Response:
         body = bodies.read(request, bodies.PurgeBody)
         of_project = body.get("scope") == "project"
@@ -109,7 +109,7 @@ class Purging(ApiView):
             {} if of_project else {name: body.get(name) for name in ("target", "environment")}
         )
         level = self.level(body["project"], **place)
-        bodies.require_confirmed(body, "versions are removed for good")
+        bodies.require_confirmed(body, "versions are permanently deleted")
         count = secret_versions.purge(level, whole_project=of_project)
         word = "version" if count == 1 else "versions"
         return data({"purged_count": count}, message=f"{count} {word} purged.")

@@ -188,7 +188,7 @@ class Deleting(SecretsView):
         if no_backup:
             if not self.principal.reaches("secret:purge", *level.ids):
                 raise errors.hidden(level.name)
-            bodies.require_confirmed(body, "this removes the level's versions for good")
+            bodies.require_confirmed(body, "this permanently deletes the level's versions")
         secrets.delete(level, author=self.principal.author, no_backup=no_backup)
         return no_content()
 

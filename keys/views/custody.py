@@ -79,8 +79,8 @@ def _to_clients(request: OrganizationRequest, project: Project) -> HttpResponse:
         else:
             messages.success(
                 request,
-                f"The key of {isolated(project.name)} is your programs’ own now:"
-                " this server forgot it.",
+                f"The key of {isolated(project.name)} is now held only by your"
+                " programs. This server has deleted its copy.",
             )
             return redirect("project", request.organization.slug, project.slug)
     return _page(request, "keys/give_key.html", project, form)
@@ -97,7 +97,7 @@ def _to_server(request: OrganizationRequest, project: Project) -> HttpResponse:
         except RuleError as refused:
             form.add_error("key", explain(request, refused))
         else:
-            messages.success(request, f"This server holds the key of {isolated(project.name)} now.")
+            messages.success(request, f"This server now holds the key of {isolated(project.name)}.")
             return redirect("project", request.organization.slug, project.slug)
     return _page(request, "keys/take_key.html", project, form)
 

@@ -46,10 +46,10 @@ def new_target(request: OrganizationRequest, project: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         made = form.attempt(request, lambda: create_target(parent, **form.given))
         if made is not None:
-            messages.success(request, f"The target {isolated(made.name)} was made.")
+            messages.success(request, f"The target {isolated(made.name)} was created.")
             return redirect("project", request.organization.slug, parent.slug)
     heading = f"New target of {isolated(parent.name)}"
-    return node_form(request, form, heading=heading, button="Make the target", project=parent)
+    return node_form(request, form, heading=heading, button="Create target", project=parent)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -80,9 +80,9 @@ def new_environment(request: OrganizationRequest, project: str, target: str) -> 
     if request.method == "POST" and form.is_valid():
         made = form.attempt(request, lambda: create_environment(parent, **form.given))
         if made is not None:
-            messages.success(request, f"The environment {isolated(made.name)} was made.")
+            messages.success(request, f"The environment {isolated(made.name)} was created.")
             return redirect("target", request.organization.slug, parent.project.slug, parent.slug)
-    heading, button = f"New environment of {parent.path}", "Make the environment"
+    heading, button = f"New environment of {parent.path}", "Create environment"
     return node_form(
         request, form, heading=heading, button=button, project=parent.project, target=parent
     )

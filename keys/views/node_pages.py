@@ -47,7 +47,7 @@ def deletion(
     if request.method == "POST" and form.is_valid():
         delete_node(node)
         messages.success(
-            request, f"The {what} {isolated(node.name)} was deleted with all below it."
+            request, f"The {what} {isolated(node.name)} was deleted with everything below it."
         )
         match node:
             case Project():

@@ -60,10 +60,10 @@ def create(request: OrganizationRequest) -> HttpResponse:
         made = form.attempt(request, lambda: create_project(request.organization, **form.given))
         if made is not None:
             messages.success(
-                request, f"The project {isolated(made.name)} was made, with a key of its own."
+                request, f"The project {isolated(made.name)} was created, with its own key."
             )
             return redirect("project", request.organization.slug, made.slug)
-    return node_form(request, form, heading="New project", button="Make the project")
+    return node_form(request, form, heading="New project", button="Create project")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

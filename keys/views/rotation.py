@@ -53,7 +53,7 @@ def _rotate(request: OrganizationRequest, project: Project, history_policy: str)
             project, history_policy=history_policy or None, author=authors.of_user(request.user)
         )
     except RotationInProgressError:
-        return "This key is being rotated by somebody else; look again in a moment."
+        return "Someone else is rotating this key. Reload in a moment."
     except RuleError as refused:
         return explain(request, refused)
     messages.success(request, f"The key was rotated; version {made.version} is active.")
@@ -64,6 +64,6 @@ def _too_often(request: OrganizationRequest, limited: limits.Limited) -> str:
     """Announce that the limit of rotations, the API's and the pages' together, is reached."""
     announce(request, 429, "rate_limited")
     return (
-        f"The keys of this organization were rotated {limited.limit} times already."
+        f"The keys of this organization have already been rotated {limited.limit} times."
         f" Try again in {-(-limited.retry_after // 60)} minutes."
     )

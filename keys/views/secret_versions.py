@@ -44,7 +44,7 @@ def history(
         if form.is_valid():
             count = secret_versions.purge(level, whole_project=form.cleaned_data["whole_project"])
             gone = "1 version was" if count == 1 else f"{count} versions were"
-            messages.success(request, f"{gone} deleted for good.")
+            messages.success(request, f"{gone} permanently deleted.")
             return redirect(request.path)
     page = page_of(request, secret_versions.of_level(level))
     context = {
@@ -104,10 +104,10 @@ def _restore(request: OrganizationRequest, found: SecretVersion) -> str:
     try:
         secret_versions.restore(found, author=authors.of_user(request.user))
     except ContentRequiredError:
-        return "Only your own programs can open this version, so one of them has to restore it."
+        return "Only your own programs can decrypt this version, so one of them has to restore it."
     except RuleError as refused:
         return explain(request, refused)
-    messages.success(request, f"{found.path} holds again what version {found.number} is.")
+    messages.success(request, f"{found.path} now holds version {found.number} again.")
     return ""
 
 
@@ -116,5 +116,5 @@ def _delete(request: OrganizationRequest, found: SecretVersion) -> str:
         secret_versions.delete(found, force=bool(request.POST.get("force")))
     except RuleError as refused:
         return explain(request, refused)
-    messages.success(request, f"Version {found.number} was deleted for good.")
+    messages.success(request, f"Version {found.number} was permanently deleted.")
     return ""

@@ -585,7 +585,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("canonical_email",),
                 name="organizations_user_email",
-                violation_error_message="Somebody with this e-mail already exists.",
+                violation_error_message="A user with this e-mail address already exists.",
             ),
         ),
         migrations.AddConstraint(

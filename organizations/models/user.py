@@ -62,7 +62,7 @@ class User(Timestamped, AbstractBaseUser, PermissionsMixin):
             models.UniqueConstraint(
                 fields=["canonical_email"],
                 name="organizations_user_email",
-                violation_error_message="Somebody with this e-mail already exists.",
+                violation_error_message="A user with this e-mail address already exists.",
             )
         ]
 

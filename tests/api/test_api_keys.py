@@ -137,7 +137,7 @@ def test_plural_names_of_abilities_are_understood(api: Api) -> None:
             "expires_at",
             "future",
         ),
-        ({"name": "x", "abilities": ["audit:manage"]}, "abilities", "do not hold"),
+        ({"name": "x", "abilities": ["audit:manage"]}, "abilities", "do not have"),
     ],
 )
 def test_a_key_that_cannot_be_is_refused_by_name(

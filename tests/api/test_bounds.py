@@ -120,7 +120,7 @@ def test_a_key_is_not_narrowed_in_thousands_of_ways_nor_twice_in_one(
     assert make(5_000).status_code == 422
     twice = make(2)
     assert twice.status_code == 422
-    assert "scoped_permissions.1: This narrowing is listed twice." in twice.json()["message"]
+    assert "scoped_permissions.1: This restriction is listed twice." in twice.json()["message"]
     assert make(1).status_code == 201
 
 

@@ -77,7 +77,7 @@ def test_an_explicit_key_is_taken_and_never_shown(api: Api, acme: Organization) 
         (
             {"name": "x", "storage_mode": "client", **PROOF, "encryption_key": "k" * 48},
             "encryption_key",
-            "leave it out",
+            "Do not send the key",
         ),
         ({"name": "x", "storage_mode": "paper"}, "storage_mode", "paper"),
         ({"name": "x", "encryption_key": "k" * 32}, "encryption_key", "exactly 32 bytes"),

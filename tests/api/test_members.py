@@ -35,7 +35,7 @@ def test_a_refused_invitation_sends_nothing(
         members, {"email": "eve@example.org", "role": "owner"}
     )
     assert response.status_code == 422
-    assert "holds more than you do" in response.json()["errors"]["role"][0]
+    assert "give or take the role" in response.json()["errors"]["role"][0]
     assert not Invitation.objects.exists()
     assert not mailoutbox
 

@@ -143,13 +143,13 @@ def test_nodes_in_scopes_are_named_by_slug_or_ulid(api: Api, live: Environment) 
     [
         ({"permission": "secret:read", "project": "nothing"}, "project", "no project nothing"),
         ({"permission": "secret:read"}, "project", "required"),
-        ({"permission": "project:create", "project": "shop"}, "permission", "cannot be narrowed"),
+        ({"permission": "project:create", "project": "shop"}, "permission", "cannot be restricted"),
         ({"permission": "secret:write", "project": "shop"}, "permission", "not among"),
         ({"permission": "target:read", "project": "shop"}, "permission", "project and target"),
         (
             {"permission": "project:read", "project": "shop", "target": "web"},
             "permission",
-            "narrowed by project",
+            "restricted with project",
         ),
         (
             {"permission": "secret:read", "project": "shop", "environment": "live"},
@@ -190,7 +190,7 @@ def test_a_narrowed_key_makes_no_wider_one(
     api = api_with("secret:read", "api-token:create", scopes=[Scope("secret:read", shop.pk)])
     keys = "/organizations/{o}/api-keys"
     wide = {"name": "wide", "abilities": ["secret:read"]}
-    assert "some nodes only" in api.post(keys, wide).json()["message"]
+    assert "only for some nodes" in api.post(keys, wide).json()["message"]
     other = {**wide, "scoped_permissions": [{"permission": "secret:read", "project": "bank"}]}
     assert api.post(keys, other).status_code == 422
     same = {**wide, "scoped_permissions": [{"permission": "secret:read", "project": "shop"}]}

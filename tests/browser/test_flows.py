@@ -206,8 +206,8 @@ def test_a_list_on_paper_says_who_asked_what_and_that_there_is_more(
         more = page.get_by_text("Older matching entries are on other pages.")
         expect(more).to_be_visible()
         footer = page.locator("footer")
-        expect(footer).to_contain_text(f"Of Acme, shown to {scene.auditor.email} on ")
-        expect(footer).to_contain_text(f" +00:00 by {shown.url}/o/acme/activity?")
+        expect(footer).to_contain_text(f"Acme: printed for {scene.auditor.email} on ")
+        expect(footer).to_contain_text(f" +00:00 from {shown.url}/o/acme/activity?")
         row = page.locator("#entries tbody:not(.day) tr").first
         assert row.evaluate("row => getComputedStyle(row).display") == "table-row"
         for pressed in ("CSV", "Clear all", "Older →", "Ask", "Pause"):

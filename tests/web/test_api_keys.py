@@ -70,11 +70,15 @@ def test_abilities_are_narrowed_to_places_one_by_one_or_a_family_at_once(
     [
         (("secret:read", "other"), "path", "There is no project “other”."),
         (("secret:read", "my-app/front"), "path", "There is no target “front”."),
-        (("secret:read", f"{PATH}/more"), "path", "Name project, target and environment at most."),
+        (
+            ("secret:read", f"{PATH}/more"),
+            "path",
+            "Name at most a project, a target and an environment.",
+        ),
         (("secret:read", ""), "path", "Name the project, or a level of it."),
-        (("", "my-app"), "ability", "Choose what to narrow."),
-        (("secret:write", "my-app"), "ability", "secret:write is not ticked."),
-        (("project:read", PATH), "path", "project:read is narrowed by project."),
+        (("", "my-app"), "ability", "Choose an ability to restrict."),
+        (("secret:write", "my-app"), "ability", "secret:write is not selected."),
+        (("project:read", PATH), "path", "project:read is restricted with project."),
         (("project:create", "my-app"), "ability", "Select a valid choice."),
     ],
 )
@@ -158,7 +162,7 @@ def test_of_a_key_that_may_do_more_than_one_s_role_the_name_alone_changes(
     key, _ = ApiKeyFactory.create(organization=acme, abilities=["audit:export"])
     client = browser_as("admin")
     page = client.get(f"/o/acme/api-keys/{key.ulid}/change").content.decode()
-    assert "It may do more than you may, so you can change its name alone." in page
+    assert "This key may do more than you may, so you can only change its name." in page
     assert "checkbox" not in page
     client.post(
         f"/o/acme/api-keys/{key.ulid}/change", {"name": "mine", "abilities": ["project:read"]}
@@ -172,7 +176,9 @@ def test_asking_for_more_than_one_holds_is_refused_and_entered(
 ) -> None:
     answer = browser_as("admin").post(NEW, filled(abilities=["audit:manage"]))
     assert answer.status_code == 422
-    assert "You cannot grant what you do not hold: audit:manage." in answer.content.decode()
+    assert (
+        "You cannot grant abilities that you do not have: audit:manage." in answer.content.decode()
+    )
     [refused] = entries(acme, action="access", result="denied")
     assert refused.reason == "not_held"
 

@@ -53,7 +53,7 @@ def test_a_key_is_shown_once_and_given_away_when_it_was_kept(
     assert project.storage_mode == "server"
 
     page = give(client, key)
-    assert "The key of My app is your programs’ own now" in page
+    assert "The key of My app is now held only by your programs" in page
     assert "this server cannot read the secrets" in page
     version = KeyVersion.objects.get()
     assert (version.managed, version.wrapped_key) == ("client", None)
@@ -137,7 +137,7 @@ def test_a_key_comes_back_to_the_server_only_if_it_is_the_right_one(
     assert "Hand the key of My app to this server?" in client.get(CUSTODY).content.decode()
     for wrong, why in (
         ("another key that is long enough", "This is not the project&#x27;s key."),
-        (f"{key}x", "but does not open my-app"),
+        (f"{key}x", "but does not decrypt my-app"),
         ("short", "Use at least 16 bytes."),
     ):
         answer = client.post(CUSTODY, {"key": wrong, "password": PASSWORD})
@@ -147,7 +147,7 @@ def test_a_key_comes_back_to_the_server_only_if_it_is_the_right_one(
         assert 'id="id_key_error"' in page
         assert wrong not in page
     answer = client.post(CUSTODY, {"key": f" {key}\n", "password": PASSWORD}, follow=True)
-    assert "This server holds the key of My app now." in answer.content.decode()
+    assert "This server now holds the key of My app." in answer.content.decode()
     level = Level(Project.objects.get())
     [opened] = secrets.decrypt([level])
     assert opened.plaintext == b"A=1"

@@ -37,7 +37,7 @@ def test_rotations_of_an_organization_are_limited_and_the_refusal_entered(
     statuses = [client.post("/o/acme/projects/my-app/keys/rotate").status_code for _ in range(3)]
     assert statuses == [302, 302, 429]
     answer = client.post("/o/acme/projects/my-app/keys/rotate")
-    assert "rotated 2 times already. Try again in 60 minutes." in answer.content.decode()
+    assert "have already been rotated 2 times. Try again in 60 minutes." in answer.content.decode()
     assert KeyVersion.objects.filter(project=project).count() == 3
     [entry] = entries(acme, action="access", result="denied")
     assert (entry.reason, entry.actor_id) == ("rate_limited", owner.pk)
@@ -95,7 +95,7 @@ def test_a_rotation_beside_another_one_is_refused_and_can_be_tried_again(
         patched.setattr("keys.rotation.rotate", be_busy)
         answer = client.post("/o/acme/projects/my-app/keys/rotate")
     assert answer.status_code == 409
-    assert "being rotated by somebody else; look again in a moment" in answer.content.decode()
+    assert "Someone else is rotating this key" in answer.content.decode()
     assert client.post("/o/acme/projects/my-app/keys/rotate").status_code == 302
     assert KeyVersion.objects.filter(project=project).count() == 2
 

@@ -79,7 +79,7 @@ def test_whoever_leaves_has_to_confirm_it(
     assert "Tick the box to confirm that you leave Acme." in unsure.content.decode()
     answer = client.post(leave, {"sure": "yes"}, follow=True).content.decode()
     assert "You left Acme." in answer
-    assert "You belong to no organization" in answer
+    assert "You do not belong to an organization" in answer
     [entry] = entries(acme, action="leave")
     assert (entry.actor_id, entry.resource_id) == (membership.user_id, membership.pk)
     assert client.get("/o/acme/activity").status_code == 404

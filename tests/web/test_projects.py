@@ -41,7 +41,7 @@ def test_a_new_project_has_a_key_and_a_page_of_its_own(
     answer = browser(owner).post("/o/acme/new-project", given, follow=True)
     page = answer.content.decode()
     assert answer.redirect_chain == [("/o/acme/projects/web-shop", 302)]
-    assert "The project Web shop was made, with a key of its own." in page
+    assert "The project Web shop was created, with its own key." in page
     assert "Sells." in page
     assert KeyVersion.objects.get().project == Project.objects.get(slug="web-shop")
     [entry] = entries(acme, action="create", resource_type="project")
@@ -57,7 +57,7 @@ def test_what_is_refused_stands_beside_its_field_and_nothing_typed_is_lost(
     page = answer.content.decode()
     assert answer.status_code == 422
     assert 'id="id_slug_error"' in page
-    assert "The slug “my-app” is taken; choose another." in page
+    assert "The slug “my-app” is already in use. Choose another." in page
     [slug] = re.findall(r'<input[^>]*name="slug"[^>]*>', page)
     for attribute in ('aria-invalid="true"', 'aria-describedby="', " autofocus"):
         assert attribute in slug
@@ -165,7 +165,7 @@ def test_a_project_goes_after_its_name_was_typed_and_takes_all_below_along(
     assert Project.objects.exists()
 
     answer = client.post(f"{PROJECT}/delete", {"confirm": "My app"}, follow=True)
-    assert "The project My app was deleted with all below it." in answer.content.decode()
+    assert "The project My app was deleted with everything below it." in answer.content.decode()
     assert not Project.objects.exists()
     gone = {entry.resource_label for entry in entries(project.organization, action="delete")}
     assert {"my-app", "my-app/backend", "my-app/backend/production"} <= gone
@@ -262,7 +262,7 @@ def test_a_level_that_was_deleted_meanwhile_says_so(
     given = {"name": "Live", "slug": "live", "status": "production"}
     answer = browser(owner).post(f"{ENVIRONMENT}/change", given)
     assert answer.status_code == 422
-    assert "Somebody else just deleted it." in answer.content.decode()
+    assert "Someone else has just deleted it." in answer.content.decode()
 
 
 def test_more_levels_take_no_more_queries(

@@ -53,7 +53,7 @@ def test_a_switch_keeps_members_from_keys_at_once(
     [
         ("slug", "ab", "Use at least 3 characters."),
         ("slug", "admin", "is reserved"),
-        ("slug", "other", "is taken"),
+        ("slug", "other", "is already in use"),
         ("name", "", "This field is required."),
         ("history_retention_days", "-1", "greater than or equal to 1"),
     ],
@@ -98,7 +98,7 @@ def test_an_organization_goes_after_its_name_was_typed_and_its_log_stays(
     assert client.post(f"{SETTINGS}/delete", {"confirm": "acme ltd"}).status_code == 422
     assert Organization.objects.filter(pk=acme.pk).exists()
     page = client.post(f"{SETTINGS}/delete", {"confirm": "Acme"}, follow=True).content.decode()
-    assert "Acme was deleted with all it owned." in page
+    assert "Acme was deleted with everything it owned." in page
     assert not Organization.objects.filter(pk=acme.pk).exists()
     gone = {entry.resource_type for entry in entries(acme, action="delete")}
     assert {"organization", "project", "key_version", "membership"} <= gone
@@ -111,7 +111,7 @@ def test_anybody_signed_in_makes_an_organization_and_owns_it(
     client = browser(person)
     assert "/organizations/new" in client.get("/organizations").content.decode()
     answer = client.post("/organizations/new", {"name": "Fresh start"}, follow=True)
-    assert "Fresh start was made, and is yours." in answer.content.decode()
+    assert "Fresh start was created. You are its owner." in answer.content.decode()
     made = Organization.objects.get(slug="fresh-start")
     assert made.memberships.get().role == "owner"
     [entry] = entries(made, action="create", resource_type="organization")

@@ -62,7 +62,7 @@ def test_each_level_has_its_own_history(level: Level, owner: User, browser: Brow
     client = browser(owner)
     for address in ("/o/acme/projects/my-app", "/o/acme/projects/my-app/targets/backend"):
         page = client.get(f"{address}/versions").content.decode()
-        assert "It has no versions yet." in page
+        assert "There are no versions yet." in page
 
 
 def test_a_version_is_restored_and_what_was_there_is_kept(
@@ -76,7 +76,7 @@ def test_a_version_is_restored_and_what_was_there_is_kept(
     page = client.post(
         page_of(version), {"action": "restore", "sure": "yes"}, follow=True
     ).content.decode()
-    assert f"{PATH} holds again what version {version.number} is." in page
+    assert f"{PATH} now holds version {version.number} again." in page
     assert "Olga Owner" in page  # who wrote what replaced the version that came of it
     assert held(level) == b"A=first"
     assert SecretVersion.objects.count() == 2
@@ -117,7 +117,7 @@ def test_what_only_clients_can_open_is_left_to_them(
     )
     answer = client.post(page_of(version), {"action": "restore", "sure": "yes"})
     assert answer.status_code == 422
-    assert "Only your own programs can open this version" in answer.content.decode()
+    assert "Only your own programs can decrypt this version" in answer.content.decode()
     assert bytes(Secret.objects.get().content) == blob
 
 
@@ -131,7 +131,7 @@ def test_a_locked_version_stays_listed_and_closed(
         client.force_login(owner)
         assert "locked" in client.get(HISTORY).content.decode()
         page = client.get(page_of(version)).content.decode()
-        assert "older than the 30 days that history stays open" in page
+        assert "older than the 30 days that history stays readable" in page
         assert "<h2>Restore" not in page
         answer = client.post(page_of(version), {"action": "restore", "sure": "yes"})
         assert answer.status_code == 422
@@ -151,7 +151,7 @@ def test_a_version_is_deleted_and_the_last_of_an_empty_level_only_knowingly(
     answer = client.post(page_of(last), {"action": "delete", "sure": "yes"})
     assert answer.status_code == 422
     page = answer.content.decode()
-    assert f"is all that is left of {PATH}" in page
+    assert f"is the last copy of {PATH}" in page
     assert '<input type="hidden" name="force" value="yes">' in page
     client.post(page_of(last), {"action": "delete", "sure": "yes", "force": "yes"})
     assert not SecretVersion.objects.exists()
@@ -168,7 +168,7 @@ def test_versions_are_purged_after_the_path_was_typed(
     assert answer.status_code == 422
     assert 'id="id_confirm_error"' in answer.content.decode()
     page = client.post(HISTORY, {"confirm": PATH, "whole_project": "on"}, follow=True)
-    assert "1 version was deleted for good." in page.content.decode()
+    assert "1 version was permanently deleted." in page.content.decode()
     assert SecretVersion.objects.count() == 1  # the project's own level kept its version
     assert held(level) == b"A=second and longer"
 
@@ -180,7 +180,7 @@ def test_a_project_s_page_purges_all_of_its_levels(
     SecretFactory.create(level=Level(level.project), plaintext=b"A=2")
     client, address = browser(owner), "/o/acme/projects/my-app/versions"
     page = client.post(address, {"confirm": "my-app", "whole_project": "on"}, follow=True)
-    assert "2 versions were deleted for good." in page.content.decode()
+    assert "2 versions were permanently deleted." in page.content.decode()
     assert not SecretVersion.objects.exists()
 
 

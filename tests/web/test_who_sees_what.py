@@ -172,7 +172,9 @@ def test_an_organization_that_is_not_active_is_looked_at_and_not_changed(
     ):
         answer = client.post(f"/o/acme/{path}", given)
         assert answer.status_code == 403
-        assert f"Acme is {status}: nothing changes in it." in unescape(answer.content.decode())
+        assert f"Acme is {status}: nothing in it can be changed." in unescape(
+            answer.content.decode()
+        )
     assert [project.slug for project in acme.projects.all()] == ["my-app"]
     refused = entries(acme, action="access", result="denied")
     assert {entry.reason for entry in refused} == {"organization_inactive"}
@@ -220,7 +222,7 @@ def test_home_leads_to_the_only_organization_or_to_the_choice(
 
 def test_home_tells_who_belongs_nowhere(db: None, browser: Browser) -> None:
     answer = browser(UserFactory.create()).get("/", follow=True)
-    assert "You belong to no organization yet" in answer.content.decode()
+    assert "You do not belong to an organization yet" in answer.content.decode()
 
 
 def test_a_denied_request_is_described_with_its_path(

@@ -20,9 +20,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--loop", action="store_true", help="Go on until stopped.")
+        parser.add_argument("--loop", action="store_true", help="Run until stopped.")
         parser.add_argument(
-            "--interval", type=float, default=5.0, help="Seconds between two looks (5)."
+            "--interval", type=float, default=5.0, help="Seconds between two checks (5)."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             try:
                 self._run_once()
             except OperationalError:
-                self.stderr.write("The database is away; trying again.")
+                self.stderr.write("The database is not responding. Trying again.")
             close_old_connections()
             stopped.wait(options["interval"])
 
