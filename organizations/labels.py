@@ -13,6 +13,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from organizations import secret_forms
+
 _REORDERING = "\u202a-\u202e\u2066-\u2069"
 """Embeddings, overrides and isolates: what comes after a name must not be at its mercy."""
 _UNSEEN = "\u00ad\u200b\u2060-\u2064\ufeff"
@@ -38,6 +40,7 @@ def check(text: str) -> None:
         )
     if text and all(unicodedata.category(character) in _INVISIBLE for character in text):
         raise ValidationError("Use a name with visible characters.", code="invisible")
+    _refuse_secret(text)
 
 
 def check_text(text: str) -> None:
@@ -47,6 +50,16 @@ def check_text(text: str) -> None:
             "Do not use control characters, or characters that are not seen or that change the"
             " direction.",
             code="control_characters",
+        )
+    _refuse_secret(text)
+
+
+def _refuse_secret(text: str) -> None:
+    if secret_forms.is_in(text):
+        raise ValidationError(
+            "This looks like a token, a private key or an address with a password. Names and"
+            " descriptions are not encrypted, and more people see them: store it as a secret.",
+            code="secret",
         )
 
 

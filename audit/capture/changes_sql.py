@@ -18,6 +18,7 @@ from django.db.models import (
     DateTimeField,
     Field,
     IntegerField,
+    JSONField,
     TextField,
     UUIDField,
 )
@@ -29,7 +30,7 @@ NOTHING = "'{}'::jsonb"
 
 def value(field: Field[Any, Any], reference: str) -> str:
     """JSON of the column that `reference` names; NULL when it is."""
-    target = field.target_field if field.is_relation else field  # type: ignore[attr-defined]
+    target = _target(field)
     if isinstance(target, BinaryField):
         raise TypeError(
             f"{field} is binary and cannot be recorded; remove it from the policy's list"
@@ -73,6 +74,23 @@ def updated(
         changed = f"{old.format(column)} IS DISTINCT FROM {new.format(column)}"
         pairs.append(f"""CASE WHEN {changed} THEN '{{"{column}": null}}' ELSE {NOTHING} END""")
     return " || ".join(pairs)
+
+
+def holds_text_like(parts: str, recorded: Iterable[str], fields: Fields, *references: str) -> str:
+    """Whether a text among the recorded columns is like one of `parts`, an operator and its right
+    side. references: templates, as `old` and `new` elsewhere."""
+    texts = [
+        reference.format(column)
+        for column in recorded
+        for reference in references
+        if isinstance(_target(fields[column]), CharField | TextField | ArrayField | JSONField)
+    ]
+    return f"concat_ws(' ', {', '.join(texts)}) {parts}" if texts else "false"
+
+
+def _target(field: Field[Any, Any]) -> Field[Any, Any]:
+    found: Field[Any, Any] = field.target_field if field.is_relation else field  # type: ignore[attr-defined]
+    return found
 
 
 def _whole(recorded: Iterable[str], fields: Fields, record: str, pair: str) -> str:

@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from audit import context, policy
 from audit.policy import Result
-from audit.redaction import clean
+from audit.redaction import clean, redact_all
 from organizations import clock, ulid
 
 _COMMON = (
@@ -99,7 +99,7 @@ def common_values(
         clean(origin.user_agent, 512),
         origin.request_id,
         origin.interface.value,
-        _json(checked),
+        _json(redact_all(checked)),
     ]
 
 
@@ -167,7 +167,7 @@ def _insert_many(
     if any(own):
         # The context is the last of the common values.
         values += " || r.facts::jsonb"
-        columns["facts text"] = [_json(facts) for facts in own]
+        columns["facts text"] = [_json(redact_all(facts)) for facts in own]
     names, types = zip(*(column.split() for column in columns), strict=True)
     arrays = ", ".join(f"%s::{type_name}[]" for type_name in types)
     id_column, id_value, id_params = "", "", []

@@ -25,7 +25,7 @@ from django.db.models import Model
 from audit import policy
 from audit.capture import changes_sql, places_sql
 from audit.policy import Operation, Part, Resource
-from organizations import ulid
+from organizations import secret_forms, ulid
 
 _SQL_NAMES = {Operation.INSERT: "INSERT", Operation.UPDATE: "UPDATE", Operation.DELETE: "DELETE"}
 _LINK_ACTIONS = {Operation.INSERT: "grant", Operation.DELETE: "revoke"}
@@ -71,11 +71,22 @@ _INSERT = """
     SELECT (words.head || to_hex(words.tail + row_number() OVER ()))::uuid,
         words.actor_type, words.actor_id, words.actor_label, words.interface, words.ip,
         words.user_agent, words.request_id, {organization}, '{type}', r.{key},
-        left(COALESCE({label}, audit_last_name({organization}, '{type}', r.{key}), ''), 500),
+        left(COALESCE(
+            CASE WHEN {label} {is_suspicious} THEN audit_redacted({label}) ELSE {label} END,
+            audit_last_name({organization}, '{type}', r.{key}), ''), 500),
         {action}, {context}, {changes}
     FROM {source}
     {joins}{organizations}{where};
 """
+
+# The changes of each row, and whether there may be a secret in them. OFFSET 0: or the changes would
+# be put together as often as they are named.
+_SOURCE = (
+    "(SELECT r.*, {changes} AS audit_changes, {holds} AS audit_holds FROM {rows} OFFSET 0) AS r"
+)
+_CHANGES = """CASE WHEN pg_column_size(audit_changes) > 1048576 THEN audit_refuse_size()
+            WHEN audit_holds THEN audit_redacted_json(audit_changes) ELSE audit_changes END"""
+_IS_SUSPICIOUS = secret_forms.like_any_roughly()
 
 # FULL JOIN can only be hashed or merged. PL/pgSQL keeps the plan: one that was made for a single
 # row would be a nested loop, and compare each of 10,000 rows with each. Single rows, which come
@@ -193,6 +204,8 @@ def _row_function(spec: Resource, model: type[Model], operation: Operation, func
         "key": key,
         "label": spec.label,
         "joins": spec.joins,
+        "is_suspicious": _IS_SUSPICIOUS,
+        "changes": _CHANGES,
         "organization": f"r.{spec.organization}" if spec.organization else "o.organization_id",
         "organizations": "" if spec.organization else _ORGANIZATIONS.format(person=spec.person),
     }
@@ -202,14 +215,12 @@ def _row_function(spec: Resource, model: type[Model], operation: Operation, func
         shared |= {
             "action": f"CASE WHEN {is_named} THEN words.verb ELSE '{operation}' END",
             "context": f"CASE WHEN {is_named} THEN named ELSE plain END",
-            "changes": "audit_changes",
             "where": f" WHERE audit_changes <> {changes_sql.NOTHING}",
         }
+        holds = changes_sql.holds_text_like(_IS_SUSPICIOUS, recorded, fields, "was.{}", "r.{}")
         single, many = (
-            # OFFSET 0: or the changes would be put together as often as they are named.
             _INSERT.format(
-                source=f"(SELECT r.*, {changes} AS audit_changes FROM {pairs} OFFSET 0) AS r",
-                **shared,
+                source=_SOURCE.format(changes=changes, holds=holds, rows=pairs), **shared
             )
             for pairs in (_PAIR, _PAIRS.format(key=key))
         )
@@ -221,11 +232,12 @@ def _row_function(spec: Resource, model: type[Model], operation: Operation, func
         is_new = operation is Operation.INSERT
         rows = "audit_new" if is_new else "audit_old"
         describe = changes_sql.inserted if is_new else changes_sql.deleted
+        holds = changes_sql.holds_text_like(_IS_SUSPICIOUS, recorded, fields, "r.{}")
+        changes = describe(recorded, fields, "r.{}")
         insert = _INSERT.format(
-            source=f"{rows} AS r",
+            source=_SOURCE.format(changes=changes, holds=holds, rows=f"{rows} AS r"),
             action=f"CASE WHEN covered IS NULL THEN '{operation}' ELSE words.verb END",
             context="CASE WHEN covered IS NULL THEN plain ELSE named END",
-            changes=describe(recorded, fields, "r.{}"),
             where="",
             **shared,
         )
@@ -264,6 +276,7 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
     pair = (
         "audit_names, '[]'::jsonb" if operation is Operation.DELETE else "'[]'::jsonb, audit_names"
     )
+    changes = f"jsonb_build_object('{spec.field}', jsonb_build_array({pair}))"
     action = _LINK_ACTIONS[operation]
     insert = _INSERT.format(
         columns=_COLUMNS,
@@ -276,7 +289,8 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
         source=source,
         action=f"'{action}'",
         context="plain",
-        changes=f"jsonb_build_object('{spec.field}', jsonb_build_array({pair}))",
+        changes=f"audit_redacted_json({changes})",
+        is_suspicious=_IS_SUSPICIOUS,
         where="",
     )
     return _FUNCTION.format(

@@ -15,7 +15,7 @@ from django.db.models import Model
 
 from audit import context, policy
 from audit.context import Actor, Origin
-from audit.redaction import clean
+from audit.redaction import clean, redact_all
 from organizations import clock
 from organizations.signals import Words, current_act
 
@@ -35,7 +35,7 @@ def of_write(model: type[Model]) -> Words | None:
     if act is not None:
         words += f',"verb":"{act.verb}"'
         if act.facts:
-            words += f',"facts":{_json(act.facts)}'
+            words += f',"facts":{_json(redact_all(act.facts))}'
     if clock.is_shifted():
         words += f',"at":"{clock.now().isoformat()}"'
     return Words(_NAME, _SQL, f"{{{words}}}")
@@ -53,7 +53,7 @@ def _who(actor: Actor, origin: Origin) -> str:
         "ip": origin.ip,
         "user_agent": clean(origin.user_agent, 512),
         "request_id": origin.request_id and str(origin.request_id),
-        "context": {name: value for name, value in facts.items() if value},
+        "context": redact_all({name: value for name, value in facts.items() if value}),
     }
     return _json(words)[1:-1]
 

@@ -12,8 +12,10 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 import organizations.clock
 import organizations.ulid
+from audit import redaction
 from audit.capture import places_sql, triggers
 from audit.ledger import sealing
+from organizations import secret_forms
 
 SQL = Path(__file__).parent / "sql"
 
@@ -32,6 +34,9 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 "places": places_sql.functions(),
                 "field_block": str(sealing.FIELD_BLOCK),
                 "longest_field_name": str(sealing.LONGEST_FIELD_NAME),
+                "secret_pattern": redaction.PATTERN,
+                "secret_replacement": redaction.REPLACEMENT,
+                "like_any_secret": secret_forms.like_any(),
             }.items():
                 sql = sql.replace(f"{{{name}}}", value)
             cursor.execute(sql)

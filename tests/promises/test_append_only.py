@@ -144,6 +144,12 @@ MUCH = "(SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 
         *(("context", f"'{text}'::jsonb") for text in ("[]", "5")),
         # What makes a parser of JSON give up, or a page too large.
         ("context", """'{"count": [1e5000]}'::jsonb"""),
+        *(
+            ("context", f"""'{{"count": {number}}}'::jsonb""")
+            for number in ("0.5", "1.0", "1e400", "-9007199254740992", "9007199254740992.5")
+        ),
+        *(("context", f"""'{{"repeats": {it}}}'::jsonb""") for it in ("{}", "[1]", '"1"', "null")),
+        ("context", """'{"a": 1, "b": {"c": [[1, 0.5]]}}'::jsonb"""),
         ("context", "('{\"a\": ' || repeat('[', 1100) || repeat(']', 1100) || '}')::jsonb"),
         *(
             (name, LONG.join(around))

@@ -8,11 +8,11 @@ from html import unescape
 from urllib.parse import urlencode
 
 import pytest
-from django.db import connection
 
 from audit import policy
 from keys.models import SecretVersion
 from organizations.models import Organization, User
+from tests.conftest import Connection
 from tests.factories import ApiKeyFactory, LevelFactory, SecretFactory
 from tests.web.conftest import Browser
 
@@ -78,26 +78,30 @@ FACTS = sorted({fact for action in policy.ACTIONS for fact in action.context})
     ids=str,
 )
 def test_no_entry_crashes_the_log(
-    fact: object, acme: Organization, owner: User, browser: Browser
+    fact: object,
+    acme: Organization,
+    owner: User,
+    browser: Browser,
+    superuser_connection: Connection,
 ) -> None:
-    """The application's role can enter events that say nonsense, and nobody can remove them."""
+    """The application's role can enter events that say nonsense, the superuser more of it, and
+    nobody else can remove them."""
     context = json.dumps(dict.fromkeys((*FACTS, *policy.ALWAYS_ALLOWED), fact))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action,"
-            " resource_type, resource_label, result, interface, context)"
-            " SELECT %s, 'user', 'mallory', action, type, 'x', result, 'api', %s"
-            " FROM unnest(%s::text[]) AS action, unnest(%s::text[]) AS type,"
-            " unnest(%s::text[]) AS result"
-            " WHERE NOT audit_is_of_row(action)",
-            [
-                acme.pk,
-                context,
-                [*(action.name for action in policy.ACTIONS), "nonsense"],
-                ["audit_log", "user", "nonsense"],
-                ["success", "denied", "nonsense"],
-            ],
-        )
+    superuser_connection.execute(
+        "INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action,"
+        " resource_type, resource_label, result, interface, context)"
+        " SELECT %s, 'user', 'mallory', action, type, 'x', result, 'api', %s::jsonb"
+        " FROM unnest(%s::text[]) AS action, unnest(%s::text[]) AS type,"
+        " unnest(%s::text[]) AS result"
+        " WHERE NOT audit_is_of_row(action)",
+        [
+            acme.pk,
+            context,
+            [*(action.name for action in policy.ACTIONS), "nonsense"],
+            ["audit_log", "user", "nonsense"],
+            ["success", "denied", "nonsense"],
+        ],
+    )
     client = browser(owner)
     for address in ("activity?per_page=200", "activity?per_page=200&result=denied"):
         page = client.get(f"/o/acme/{address}")

@@ -8,13 +8,20 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN action IN ({row_actions});
 
 -- Whether readers can take what an entry says beside its columns: an object of a size that a page of
--- entries can hold, not nested deeper and without larger numbers than JSON parsers read. One entry
--- that cannot be parsed would make every list that holds it fail, for good.
+-- entries can hold, not nested deeper than parsers of JSON read, without numbers that are no safe
+-- integers (RFC 8785 writes them otherwise than PostgreSQL does). One entry that cannot be parsed
+-- would make every list that holds it fail, for good. The depth comes before the numbers, which are
+-- looked for level by level.
 CREATE FUNCTION audit_is_readable(context jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN jsonb_typeof(context) = 'object' AND octet_length(context::text) <= 100000
-        AND NOT jsonb_path_exists(context, '$.**{20}')
-        AND NOT jsonb_path_exists(context, '$.** ? (@ > 9007199254740991 || @ < -9007199254740991)');
+    RETURN CASE
+        WHEN jsonb_typeof(context) <> 'object' OR octet_length(context::text) > 100000
+            OR COALESCE(jsonb_typeof(context -> 'repeats'), 'number') <> 'number'
+            OR jsonb_path_exists(context, '$.**{20}') THEN false
+        WHEN jsonb_path_exists(context, '$.** ? (@.type() == "number")')
+        THEN audit_recordable(context) = context
+        ELSE true
+    END;
 
 CREATE TABLE audit_inbox (
     id uuid NOT NULL DEFAULT audit_uuid7(),
@@ -53,6 +60,13 @@ CREATE POLICY audit_can_be_sealed ON audit_inbox AS RESTRICTIVE FOR INSERT WITH 
     AND greatest(octet_length(actor_type), octet_length(action), octet_length(resource_type),
         octet_length(result), octet_length(interface)) <= 100
     AND octet_length(user_agent) <= 4000 AND audit_is_readable(context));
+-- What the application enters has passed through redaction, as what the triggers enter does.
+CREATE POLICY audit_is_redacted ON audit_inbox AS RESTRICTIVE FOR INSERT WITH CHECK (
+    NOT concat_ws(' ', resource_label, actor_label, user_agent, action, resource_type, actor_type,
+        result, interface, context::text) {like_any_secret}
+    OR (audit_redacted_json(context) = context
+        AND audit_is_redacted(resource_label, actor_label, user_agent, action, resource_type,
+            actor_type, result, interface)));
 
 CREATE INDEX audit_inbox_sealing ON audit_inbox (xid);
 -- Read backwards, as ids grow: each new one goes to the right edge.
@@ -84,6 +98,9 @@ LANGUAGE sql IMMUTABLE BEGIN ATOMIC
             octet_length(e.resource_type), octet_length(e.result), octet_length(e.interface)) <= 100
         AND e.changes = '{}' AND NOT audit_is_of_row(e.action)
         AND octet_length(e.user_agent) <= 4000 AND audit_is_readable(e.context)
+        AND audit_redacted_json(e.context) = e.context
+        AND audit_is_redacted(e.resource_label, e.actor_label, e.user_agent, e.action,
+            e.resource_type, e.actor_type, e.result, e.interface)
     FROM audit_as_row(entry) AS e;
 END;
 

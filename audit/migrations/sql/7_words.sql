@@ -57,6 +57,16 @@ BEGIN
         words.user_agent := COALESCE(current_setting('application_name', true), '');
         words.context := jsonb_build_object('reason', left(reason, 500));
     END IF;
+    IF concat_ws(' ', words.actor_label, words.user_agent, words.actor_type, words.interface,
+        words.context::text, words.facts::text) {like_any_secret}
+    THEN
+        words.actor_label := audit_redacted(words.actor_label);
+        words.user_agent := audit_redacted(words.user_agent);
+        words.actor_type := audit_redacted(words.actor_type);
+        words.interface := audit_redacted(words.interface);
+        words.context := audit_redacted_json(words.context);
+        words.facts := audit_redacted_json(words.facts);
+    END IF;
     -- One id a statement, counted on: random bits for each entry were a third of its cost. The bit
     -- that is cleared leaves room to count.
     made := translate(
@@ -117,3 +127,12 @@ BEGIN
         USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME,
         HINT = 'No entry could describe it: remove the row and add another.';
 END $$;
+
+-- Refuse that a row changes by more than readers of its entry can take.
+CREATE FUNCTION audit_refuse_size() RETURNS jsonb
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit: the entry of this change would be larger than 1 MiB'
+        USING ERRCODE = 'check_violation';
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_refuse_size() FROM PUBLIC;
