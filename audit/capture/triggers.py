@@ -112,6 +112,37 @@ _OWN = f"""
             SELECT FROM organizations_membership m WHERE m.user_id = r.{{person}})"""
 _ORGANIZATIONS = f" CROSS JOIN LATERAL ({_OWN}) AS o (organization_id)"
 
+# The deletion of an account is entered for each organization that knew the person: by an entry by or
+# about them, or as a member once. For one that they have left, the entry has no values: what they
+# changed since, such as their address, is not its business. It calls them as it knew them.
+_KNOWN = f"""
+        CROSS JOIN LATERAL (
+        SELECT own.organization_id, false FROM ({_OWN}) AS own (organization_id)
+        UNION ALL SELECT known.organization_id, true FROM (
+            SELECT l.organization_id FROM audit_label l
+                WHERE l.id = r.{{person}} AND l.type = 'user'
+            UNION SELECT p.organization_id FROM audit_place p
+                WHERE p.parent_id = r.{{person}} AND p.type = 'membership'
+            UNION SELECT i.organization_id FROM audit_inbox i
+                WHERE i.actor_id = r.{{person}} OR i.resource_id = r.{{person}}
+            UNION SELECT n.organization_id FROM audit_naming n
+                WHERE n.parent_id = r.{{person}} AND n.type = 'membership'
+        ) AS known WHERE known.organization_id <> '{ulid.NIL}' AND known.organization_id NOT IN (
+            SELECT own.organization_id FROM ({_OWN}) AS own (organization_id))
+        ) AS o (organization_id, is_former)"""
+_KNOWN_AS = """
+        CASE WHEN o.is_former THEN COALESCE(
+            audit_last_name(o.organization_id, '{type}', r.{person}),
+            (SELECT l.label FROM audit_label l
+                WHERE l.organization_id = o.organization_id AND l.id = r.{person} LIMIT 1),
+            (SELECT l.label FROM audit_place p JOIN audit_label l
+                ON l.organization_id = p.organization_id AND l.id = p.id
+                WHERE p.organization_id = o.organization_id AND p.parent_id = r.{person} LIMIT 1),
+            (SELECT i.resource_label FROM audit_inbox i
+                WHERE i.organization_id = o.organization_id AND i.resource_type = 'membership'
+                AND audit_parent_of(i.resource_type, i.changes) = r.{person} LIMIT 1))
+        ELSE {label} END"""
+
 _NOTE_LEAVING = """
 CREATE OR REPLACE TRIGGER audit_note_leaving BEFORE DELETE ON organizations_membership
     FOR EACH ROW EXECUTE FUNCTION audit_note_leaving()
@@ -230,6 +261,14 @@ def _row_function(spec: Resource, model: type[Model], operation: Operation, func
         changed = f"SELECT FROM {_PAIRS.format(key=key)} WHERE {differs}"
     else:
         is_new = operation is Operation.INSERT
+        # A person, whose organizations are not a column of the row.
+        is_account_gone = not is_new and not spec.organization and spec.person == key
+        if is_account_gone:
+            shared["organizations"] = _KNOWN.format(person=spec.person)
+            shared["label"] = _KNOWN_AS.format(type=spec.name, person=spec.person, label=spec.label)
+            shared["changes"] = (
+                f"CASE WHEN o.is_former THEN {changes_sql.NOTHING} ELSE {_CHANGES} END"
+            )
         rows = "audit_new" if is_new else "audit_old"
         describe = changes_sql.inserted if is_new else changes_sql.deleted
         holds = changes_sql.holds_text_like(_IS_SUSPICIOUS, recorded, fields, "r.{}")

@@ -27,9 +27,10 @@ from guardian.shortcuts import assign_perm, remove_perm
 from audit import context
 from audit.capture.events import record
 from audit.context import Actor, Origin
+from audit.ledger import sealing
 from audit.policy import ActorType, Interface
 from keys.models import ApiKey, KeyVersion
-from organizations import ulid
+from organizations import members, ulid
 from organizations.models import Environment, Organization, Project, Target, User
 from organizations.signals import Verb, act
 from tests.factories import (
@@ -300,6 +301,29 @@ def test_a_deleted_person_is_told_with_memberships_and_permissions(
         "groups",
         "permissions",
     ]
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_the_end_of_an_account_is_entered_where_the_person_was_known(
+    organization: Organization, entries: Callable[..., list[Told]], is_sealed: bool
+) -> None:
+    stranger = OrganizationFactory.create(name="Stranger")
+    member = MembershipFactory.create(organization=organization, user__email="then@example.org")
+    user, key = member.user, member.user.pk
+    members.remove(member)
+    user.email = "since@example.org"
+    user.save()
+    if is_sealed:
+        sealing.seal()
+    user.delete()
+    wanted = {"action": "delete", "resource_type": "user", "resource_id": key}
+    [told] = entries(**wanted, organization_id=organization.pk)
+    # Its log has the address that it knew, not what became of it since.
+    assert (told.label, told.changes) == ("then@example.org", {})
+    [platform] = entries(**wanted, organization_id=ulid.NIL)
+    assert platform.label == "since@example.org"
+    assert platform.changes["email"] == ["since@example.org", None]
+    assert entries(**wanted, organization_id=stranger.pk) == []
 
 
 def test_queryset_delete_and_cascade_tell_every_row(project: Project, after: New) -> None:

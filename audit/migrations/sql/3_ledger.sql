@@ -82,6 +82,8 @@ CREATE TABLE audit_label (
     PRIMARY KEY (organization_id, kind, label, type, id)
 );
 CREATE INDEX audit_label_id ON audit_label (organization_id, id);
+-- Which organizations know a person.
+CREATE INDEX audit_label_person ON audit_label (id) WHERE type = 'user';
 CREATE INDEX audit_label_folded ON audit_label (organization_id, kind, folded);
 
 -- The path of each thing, by ids: what it was called below what. Entries keep the path that a thing
@@ -101,6 +103,7 @@ CREATE TABLE audit_place (
     PRIMARY KEY (organization_id, id, name, parent_id)
 ) WITH (fillfactor = 90);
 CREATE INDEX audit_place_parent ON audit_place (organization_id, parent_id);
+CREATE INDEX audit_place_person ON audit_place (parent_id) WHERE type = 'membership';
 CREATE INDEX audit_place_folded ON audit_place (organization_id, folded, parent_id);
 
 {places}
