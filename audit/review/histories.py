@@ -13,9 +13,11 @@ from audit import policy
 from audit.entry import references
 from audit.models import Entry
 from audit.policy import ActorType
-from audit.questions import counting, name_index, paging, reading
+from audit.questions import counting, name_index, paging, reading, retention_boundary
 from audit.questions.asking import ask
 from audit.questions.filters import EntryFilter
+from audit.questions.periods import Period
+from audit.questions.retention_boundary import Boundary
 from organizations import ulid
 from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Organization
@@ -60,6 +62,7 @@ def resource_history(request: OrganizationRequest, resource: str) -> HttpRespons
         "below": name_index.below(key, here, MOST_LISTED) if type in CONTAINERS else [],
         "namesakes": name_index.namesakes(key, type, here, MOST_LISTED),
         "most_listed": MOST_LISTED,
+        "boundary": _boundary(organization, key, oldest),
     }
     return render(request, "audit/resource_history.html", context)
 
@@ -89,6 +92,7 @@ def actor_history(request: OrganizationRequest, actor: str) -> HttpResponse:
         "is_key": is_key,
         "newest": newest,
         "oldest": oldest,
+        "boundary": _boundary(organization, key, oldest),
         "with_counts": COUNTS in request.GET,
         "about_it": about_it if is_key else [],
         "made": _oldest(about) if is_key else None,
@@ -113,6 +117,16 @@ def _who(
     if member is None:
         raise Http404("The log has no entries by this actor.")
     return str(member.user.email), ActorType.USER
+
+
+def _boundary(organization: Organization, key: UUID, oldest: Entry | None) -> Boundary | None:
+    """The retention boundary, if what has this id may be older: then its oldest entry here need not
+    be its first."""
+    found = retention_boundary.below(organization.pk, Period(None, None))
+    if found is None:
+        return None
+    is_kept = oldest is not None and oldest.time < found.before
+    return found if is_kept or key < ulid.floor(found.before) else None
 
 
 def _ask(organization: Organization, params: dict[str, str]) -> EntryFilter:

@@ -70,6 +70,19 @@ def test_the_activity_page_tells_the_floor_of_what_is_asked(
     assert "removed under retention on" not in page(browser, until="2020-12-31", tz="UTC")
 
 
+def test_a_history_never_calls_an_entry_first_that_was_kept(
+    removed: list[str], browser: Client, key: str, acme: Organization
+) -> None:
+    kept = asked(key, "entries?until=2021-02-01&per_page=1").json()["data"][0]["attributes"]
+    history = browser.get(f"/o/acme/history/resource/{kept['resource']['id']}").content.decode()
+    assert "Oldest entry kept" in history
+    assert "First entry" not in history
+    assert FLOOR in history
+    young = browser.get(f"/o/acme/history/resource/{acme.memberships.get().ulid}").content.decode()
+    assert "First entry" in young
+    assert FLOOR not in young
+
+
 def test_nothing_is_told_where_nothing_was_removed(sealed: None, browser: Client) -> None:
     assert "removed under retention on" not in page(browser)
 
