@@ -112,9 +112,9 @@ _OWN = f"""
             SELECT FROM organizations_membership m WHERE m.user_id = r.{{person}})"""
 _ORGANIZATIONS = f" CROSS JOIN LATERAL ({_OWN}) AS o (organization_id)"
 
-# The deletion of an account is entered for each organization that knew the person: by an entry by or
-# about them, or as a member once. For one that they have left, the entry has no values: what they
-# changed since, such as their address, is not its business. It calls them as it knew them.
+# The deletion of an account is entered for each organization that knew the person: by an entry by
+# or about them, or as a member once. For one that they have left, the entry has no values: what
+# they changed since, such as their address, is not its business. It calls them as it knew them.
 _KNOWN = f"""
         CROSS JOIN LATERAL (
         SELECT own.organization_id, false FROM ({_OWN}) AS own (organization_id)
