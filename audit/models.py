@@ -146,7 +146,7 @@ def unrecorded(changes: dict[str, Any]) -> list[str]:
 
 
 class SavedView(Timestamped):
-    """A question to the log with a name: somebody's own, or shared with all of the organization
+    """A named query of the log: a person's own, or shared with all of the organization
     who may read the log. See `audit.questions.saved_views` for what is done with them.
 
     query: the query string of the page, with words of time as they were asked ("7d").

@@ -295,7 +295,7 @@ RESOURCES: tuple[Resource, ...] = (
             Sentence("delete", "removed the member []"),
             Sentence("update", "changed the role of [] from {role.before} to {role}"),
         ),
-        # All that changes of one is the role; it makes somebody one of the organization's members.
+        # All that changes of one is the role; it makes the user one of the organization's members.
         events=(Event("update", OcsfClass.USER_ACCESS), Event("*", OcsfClass.GROUP)),
         below=("user_id",),
         recorded=("user_id", "role"),
@@ -458,7 +458,7 @@ RESOURCES: tuple[Resource, ...] = (
         ),
         label=f"{_LEVEL} || '#' || r.number::text",
         joins=_OF_LEVEL,
-        # When it was moved to another key is told by the entry of that.
+        # When it was moved to another key has an entry of its own.
         silent=("updated_at", "re_encrypted_at"),
         verbs=(
             NamedChange(Verb.PURGE, Operation.DELETE),
@@ -475,7 +475,7 @@ RESOURCES: tuple[Resource, ...] = (
         called=Called("API key", also=("key",), typed=("apikey",)),
         recorded=("name", "abilities", "scopes", "inherit_parents", "expires_at", "rotated_at"),
         label="r.name",
-        # Where and when a key was last used is told by the entries themselves.
+        # The entries themselves record where and when a key was last used.
         silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
         verbs=(NamedChange(Verb.ROTATE, Operation.UPDATE, ("token_hash", "rotated_at")),),
     ),

@@ -148,7 +148,7 @@ RESERVED = frozenset(("api_key", "api key", *("anonymous", "database", "system",
 
 
 def _refuse_misleading(name: str) -> None:
-    """Raise ValidationError for a name that reads as somebody else in the log."""
+    """Raise ValidationError for a name that reads as someone else in the log."""
     seen = (one for one in emails.canonical(name) if unicodedata.category(one) != "Cf")
     form = "".join(seen)
     if form in RESERVED or emails.is_address(form):

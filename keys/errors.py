@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 class RuleError(Exception):
     """A rule refused; nothing was changed. The message is for people, the code for programs.
 
-    is_refusal: somebody was kept from something, which the audit log notes.
+    is_refusal: someone was denied something, which the audit log records.
     """
 
     code: ClassVar[str]
@@ -20,7 +20,7 @@ class RuleError(Exception):
 
 
 class GoneError(RuleError):
-    """Somebody else deleted it meanwhile."""
+    """Someone else has deleted it in the meantime."""
 
     code = "not_found"
 

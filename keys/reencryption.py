@@ -139,9 +139,10 @@ def progress(project: Project) -> Progress | None:
     return Progress(done, done + _waiting_for(last).count())
 
 
-def run(project: Project, told: Callable[[int], None] | None = None) -> int:
+def run(project: Project, report: Callable[[int], None] | None = None) -> int:
     """Move the project's versions to the active key, batch by batch, each in a transaction of its
-    own; returns how many. `told` hears how many after each batch. Safe to stop and run again.
+    own; returns how many. `report` is called with the count after each batch. Safe to stop and
+    run again.
 
     Raises ClientManagedError when the key was given to clients meanwhile.
     """
@@ -151,8 +152,8 @@ def run(project: Project, told: Callable[[int], None] | None = None) -> int:
         if not moved:
             return count
         count += moved
-        if told:
-            told(count)
+        if report:
+            report(count)
 
 
 def move_all(project: Project, key: KeyVersion) -> int:

@@ -111,7 +111,7 @@ def rotate_client_key(
 
 
 def is_under_way(project: Project) -> bool:
-    """Whether somebody is rotating the project's key right now."""
+    """Whether the project's key is being rotated right now."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_LOCKED, [_lock(project)])
         [is_locked] = cursor.fetchone()

@@ -19,7 +19,7 @@ LEVELS = ("project", "target", "environment")
 
 
 class NotHeldError(ValidationError):
-    """Somebody was about to give, or to take, more than they hold themselves."""
+    """Someone tried to give, or to take, more than they hold themselves."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ View = Callable[..., HttpResponseBase]
 
 
 class PersonRequest(HttpRequest):
-    """A request of somebody who is signed in."""
+    """A request of a signed-in user."""
 
     user: User
 
@@ -90,7 +90,7 @@ def organization_page(*any_of: str) -> Callable[[View], View]:
 
 
 def announce(request: OrganizationRequest, status: int, reason: str) -> None:
-    """Announce that somebody was kept from something on a page of an organization."""
+    """Announce that someone was denied something on a page of an organization."""
     access_denied.send(
         organization_page,
         request=request,

@@ -75,7 +75,7 @@ def record_once_a_minute(
 
     The first occurrence is entered at once. How often more it happened is entered by the sealer
     when the minute is over, as one more entry whose context has `repeats`. `sample`: facts of the
-    first occurrence that do not tell one from another.
+    first occurrence that do not distinguish one from another.
     """
     record_in_each_once_a_minute(
         action,

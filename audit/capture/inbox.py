@@ -62,8 +62,8 @@ def insert(
     if not drafts:
         return
     if len(drafts) == 1 and drafts[0].organization_id is not None and not clock.is_shifted():
-        told = {**facts, **drafts[0].facts}
-        common = common_values(action, resource_type, told, result, actor)
+        all_facts = {**facts, **drafts[0].facts}
+        common = common_values(action, resource_type, all_facts, result, actor)
         sql, params = _insert_one(drafts[0], common)
     else:
         common = common_values(action, resource_type, facts, result, actor)
@@ -86,8 +86,8 @@ def common_values(
     """
     policy.check_type(resource_type)
     who, origin = actor or context.actor(), context.origin()
-    told = {"command": origin.command or None, "access_token": origin.access_token or None}
-    checked = policy.checked_context(action, {**told, **facts})
+    all_facts = {"command": origin.command or None, "access_token": origin.access_token or None}
+    checked = policy.checked_context(action, {**all_facts, **facts})
     return [
         who.type.value,
         who.id,

@@ -1,6 +1,6 @@
 """What each route records: the declaration behind docs/audit-coverage.md.
 
-A test makes each request, as somebody who may, and fails where other entries come than are said
+A test makes each request, as someone who may, and fails where other entries come than are said
 here (`tests/promises/test_measured_coverage.py`).
 
 A route × method that the URL map has and this page does not makes `manage.py audit_coverage
@@ -33,10 +33,10 @@ class Recorded:
         return [f"{action} {type_name}" for action, type_name in self.entries]
 
     def __str__(self) -> str:
-        told = ", ".join(self.pairs)
-        if not told:
+        listed = ", ".join(self.pairs)
+        if not listed:
             return f"nothing: {self.note}"
-        return f"{told} ({self.note})" if self.note else told
+        return f"{listed} ({self.note})" if self.note else listed
 
 
 def records(*pairs: str, note: str = "") -> Recorded:

@@ -14,7 +14,7 @@ from audit.policy import ActorType, Result
 
 
 class Phrase(NamedTuple):
-    """What somebody did, without who: words before the name of the thing, the name, words after.
+    """What an actor did: the words before the name of the resource, the name, the words after.
 
     All of it is text as it was recorded, to be escaped where it is shown.
     """
@@ -28,7 +28,7 @@ class Phrase(NamedTuple):
 
 
 def phrase(entry: Entry) -> Phrase:
-    """What the entry tells. What was refused or failed is told as an attempt."""
+    """What the entry describes. A denied or failed action is described as an attempt."""
     if entry.result != Result.SUCCESS and entry.action != "end_export":
         return _plain(entry)
     spec = policy.TYPES.get(entry.resource_type)
@@ -62,7 +62,7 @@ def _plain(entry: Entry) -> Phrase:
 
 
 def _is_about_actor(entry: Entry) -> bool:
-    """Whether the verb says it all: somebody signed in."""
+    """Whether the verb alone says it all, as in "signed in"."""
     return entry.action in ("sign_in", "sign_out") and entry.resource_id == entry.actor_id
 
 

@@ -78,7 +78,7 @@ def written(
 ) -> Generator[str, None, None]:
     """The entries of `queryset` in the format called `name`, oldest first, many a string.
 
-    note: told of the rows of each string before it is given out.
+    note: called with the rows of each string before it is sent.
     """
     format = FORMATS[name]
     if format.header:

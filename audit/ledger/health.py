@@ -1,6 +1,6 @@
 """How the log is: sealing, sizes, partitions. For health checks and metrics.
 
-Figures alone, which tell of no organization, and which cost the same in a log of any size.
+Only figures that name no organization, and that cost the same in a log of any size.
 """
 
 from __future__ import annotations

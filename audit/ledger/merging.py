@@ -161,7 +161,7 @@ WHERE i.indrelid = 'public.audit_ledger'::regclass
 
 
 def _digest(tables: tuple[str, ...], using: str) -> tuple[int, ...]:
-    """What tells one set of entries from any other: how many, and what they say."""
+    """What distinguishes one set of entries from any other: their number and content."""
     union = " UNION ALL ".join(f'SELECT e::text FROM "{table}" AS e' for table in tables)
     with connections[using].cursor() as cursor:
         cursor.execute(

@@ -1,7 +1,7 @@
 """The ledger's partitions: to list them, to make them ahead, to make a table beside them and swap
 it in. And the advisory locks, by which those who work on the log exclude each other.
 
-A swap locks the ledger for some milliseconds. While somebody reads it, it gives up quickly and
+A swap locks the ledger for some milliseconds. While someone reads it, it gives up quickly and
 tries again, so that nobody queues behind; writers of entries do not touch the ledger at all.
 `DETACH PARTITION CONCURRENTLY` is no way: PostgreSQL refuses it beside a default partition.
 """
@@ -42,7 +42,7 @@ _TOOK_TOO_LONG = "57014"
 
 
 class LedgerIsBusyError(RuntimeError):
-    """Somebody else works on the ledger's partitions, or reads it all the time."""
+    """Another process works on the ledger's partitions, or reads it without a pause."""
 
 
 class SessionIsSharedError(LedgerIsBusyError):

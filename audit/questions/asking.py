@@ -1,4 +1,4 @@
-"""The one way to put a question to the log, within the tenant scope of who may be told."""
+"""The one way to query the log, within the tenant scope of the reader."""
 
 from __future__ import annotations
 

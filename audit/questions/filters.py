@@ -371,7 +371,7 @@ class EntryFilter(django_filters.FilterSet):
 
 
 _LEADING = ("resource", "actor", "q", "action", "type")
-"""Parameters with an index of their own, the most telling first."""
+"""Parameters with an index of their own, the most selective first."""
 
 _WITH_AN_INDEX = {*_LEADING, "ip", "result", "interface", "actor_type", "request"}
 

@@ -292,7 +292,7 @@ class _Within:
         otherwise now, and what shares the name.
 
         is_whole: it is the whole name, not a part. is_of_one_type: things of different types are
-        not told apart, as their types do that.
+        not distinguished, as their types do that.
         """
         if not rows or len(rows) > MOST_NAMED:
             return ()
@@ -300,12 +300,12 @@ class _Within:
         sought = text.rstrip("*").strip("/")
         # The secret of a level is called as its level, a member as the person: those will do.
         own = [row for row in self.present(types, sought, is_whole=is_whole) if row[3] not in types]
-        told = []
+        found = []
         for key, now, is_called_so, _ in own:
             alike = [row for row in own if not is_of_one_type or types[row[0]] == types[key]]
             if not is_called_so or (is_whole and len(alike) > 1):
-                told.append(Named(text, key, types[key], now, not is_called_so))
-        return tuple(told)
+                found.append(Named(text, key, types[key], now, not is_called_so))
+        return tuple(found)
 
     def present(
         self, things: Collection[uuid.UUID], text: str, *, is_whole: bool

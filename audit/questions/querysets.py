@@ -1,5 +1,5 @@
 """Questions to the log. `Entry.objects.visible(organizations)` is the one way in, and
-`visible_to(user)` the same for all that somebody may read."""
+`visible_to(user)` the same for everything that someone may read."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def record_end_of_export(
 
 
 def describe(filters: Any) -> str:
-    """A question as its entry tells it: its query string, without the free text, in which people
+    """A query as its entry records it: its query string, without the free text, in which people
     may have typed anything.
 
     filters: an EntryFilter, a QueryDict or a dict of names and values.

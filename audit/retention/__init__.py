@@ -13,4 +13,4 @@ class RetentionError(Exception):
 
 
 class BusyError(RetentionError):
-    """Somebody else is at it; try again later."""
+    """Another run is in progress; try again later."""

@@ -1,7 +1,7 @@
 """Archives: entries that leave the ledger under retention, as files that stay readable.
 
 A directory holds one file an organization, the lines of its NDJSON export, gzipped, and
-`manifest.json`, which tells what each file holds. The SHA-256 of the manifest names the archive.
+`manifest.json`, which lists what each file contains. The SHA-256 of the manifest names the archive.
 Written to last (synced, readable by the owner alone) and read back before anything is removed.
 """
 
@@ -171,32 +171,32 @@ def verify(directory: Path, manifest: str) -> list[File]:
         raise ArchiveError(f"{directory / MANIFEST} is missing")
     if found != manifest:
         raise ArchiveError(f"{directory / MANIFEST} has the SHA-256 {found}, not {manifest}")
-    told = json.loads((directory / MANIFEST).read_bytes())
-    files = [_file(each) for each in told["files"]]
+    listed = json.loads((directory / MANIFEST).read_bytes())
+    files = [_file(each) for each in listed["files"]]
     for file in files:
         _verify_file(directory / file.file, file)
     return files
 
 
-def _file(told: dict[str, Any]) -> File:
-    return File(**told | {"numbers": [(first, last) for first, last in told["numbers"]]})
+def _file(listed: dict[str, Any]) -> File:
+    return File(**listed | {"numbers": [(first, last) for first, last in listed["numbers"]]})
 
 
-def _verify_file(path: Path, told: File) -> None:
+def _verify_file(path: Path, listed: File) -> None:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != told.sha256:
-            raise ArchiveError(f"{path} has the SHA-256 {digest}, not {told.sha256}")
+        if digest != listed.sha256:
+            raise ArchiveError(f"{path} has the SHA-256 {digest}, not {listed.sha256}")
         numbers, count = Numbers(), 0
         for entry in _entries(path):
-            if entry["organization"] != told.organization:
+            if entry["organization"] != listed.organization:
                 raise ArchiveError(f"{path} contains an entry of {entry['organization']}")
             numbers.add(entry["seq"])
             count += 1
     except (OSError, EOFError, ValueError) as error:
         raise ArchiveError(f"{path} cannot be read: {error}") from error
-    if count != told.entries or numbers.ranges() != told.numbers:
+    if count != listed.entries or numbers.ranges() != listed.numbers:
         raise ArchiveError(f"{path} does not contain the entries that the manifest lists")
 
 

@@ -140,7 +140,7 @@ def _counts(
 
 
 def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Count | None:
-    """How many entries there are, where the page tells."""
+    """How many entries there are, where the page shows it."""
     if not is_narrowed:
         return counting.Count(total, True)
     is_whole = page.next_cursor is None and page.previous_cursor is None

@@ -67,7 +67,7 @@ def named(shown: Iterable[Chip], entries: Iterable[Entry]) -> list[Chip]:
     """The chips, with things and actors that were asked for by their ids called as the entries
     call them. Nothing is looked up for it: what answers a question by id has the name."""
     names: dict[UUID, str] = {}
-    for entry in entries:  # newest first, and the newest name is the one to tell
+    for entry in entries:  # newest first, and the newest name is the one to show
         for key, label in (
             (entry.actor_id, entry.actor_described),
             (entry.resource_id, entry.resource_label),

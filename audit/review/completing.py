@@ -1,4 +1,4 @@
-"""What may follow in the question bar, while somebody writes."""
+"""Suggestions of the question bar while someone types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from organizations.membership_access import OrganizationRequest, organization_pa
 @organization_page("audit:read")
 def complete(request: OrganizationRequest) -> HttpResponse:
     """Suggestions for the end of `ask`, as options of a listbox, each with the place in the text
-    from which it replaces what was typed. Names of the log are told, so that it was read is
+    from which it replaces what was typed. Names of the log are shown, so that it was read is
     entered, once a minute."""
     text = request.GET.get("ask", "")[: bar.LONGEST_QUESTION].replace("\x00", "")
     found = bar.complete(request.organization, text)

@@ -122,7 +122,7 @@ def _named(asked: EntryFilter, name: str) -> set[str]:
 
 
 def _less(texts: list[str], value: str, name: str) -> list[str]:
-    """Without a value; somebody who was asked for by name goes with every name."""
+    """Without a value; an actor who was asked for by name is removed with every name."""
     if value in texts or name != "actor":
         return [text for text in texts if text != value]
     return [text for text in texts if ulid.parse_or_none(text) or text in list(ActorType)]

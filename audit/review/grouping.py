@@ -16,7 +16,7 @@ FEWEST_ALIKE = 3
 
 @dataclass(frozen=True)
 class Group:
-    """Entries that follow each other and tell the same, newest first."""
+    """Consecutive entries that describe the same thing, newest first."""
 
     entries: list[Entry]
 

@@ -74,14 +74,14 @@ class Rows:
         return f'{name} <span class="soft">({escape(kind)})</span>' if kind else name
 
     def _what(self, entry: Entry) -> str:
-        told = sentences.phrase(entry)
-        name = escape(isolated(told.name))
+        described = sentences.phrase(entry)
+        name = escape(isolated(described.name))
         if name and entry.resource_id:
             address = f"{self.here}history/resource/{ulid.to_text(entry.resource_id)}"
             name = f' <a {_thing(entry, "resource")} href="{address}">{name}</a>'
         elif name:
             name = f" <strong>{name}</strong>"
-        said = f"{escape(told.before)}{name}{escape(told.after)}"
+        said = f"{escape(described.before)}{name}{escape(described.after)}"
         if entry.result != Result.SUCCESS or entry.repeats:
             said += f" {render_to_string('audit/_result.html', {'entry': entry})}"
         return said + _moved(entry)

@@ -40,7 +40,9 @@ class ViewForm(PageForm):
 
 
 class NewViewForm(ViewForm):
-    shown_at: ClassVar[dict[str, str]] = {"query": "(hidden)"}  # so that it is told above all
+    shown_at: ClassVar[dict[str, str]] = {
+        "query": "(hidden)"
+    }  # so that its error is shown above all
 
     query = forms.CharField(widget=forms.HiddenInput, required=False)
 

@@ -1,4 +1,4 @@
-"""What came while somebody watches the list."""
+"""Entries that arrived while someone watches the list."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def new_entries(request: OrganizationRequest) -> HttpResponse:
     """
     organization = request.organization
     given: QueryDict = request.GET.copy()
-    [told] = given.pop("shown", ["0"])[-1:]
+    [text] = given.pop("shown", ["0"])[-1:]
     asked = ask([organization], given)
-    if not asked.is_valid() or not (told.isascii() and told.isdigit() and len(told) < 4):
+    if not asked.is_valid() or not (text.isascii() and text.isdigit() and len(text) < 4):
         return HttpResponse("This query is not valid.\n", "text/plain", status=422)
-    shown = int(told)
+    shown = int(text)
     after: uuid.UUID | None = asked.form.cleaned_data["after"]
     bound = ~_views_of(request.user)
     if after is not None:
@@ -72,5 +72,5 @@ def _views_of(reader: User) -> Q:
 
 
 def _is_view_of(reader: User, entry: Entry) -> bool:
-    told = (entry.action, entry.resource_type, entry.actor_id)
-    return told == ("view", "audit_log", reader.pk)
+    recorded = (entry.action, entry.resource_type, entry.actor_id)
+    return recorded == ("view", "audit_log", reader.pk)

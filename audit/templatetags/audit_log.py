@@ -44,7 +44,7 @@ def days(context: template.Context, entries: Iterable[Entry]) -> list[grouping.D
 def rows_of(
     context: template.Context, group: grouping.Group, activity: str, here: str
 ) -> SafeString:
-    """The rows of entries that tell the same; see `Rows` for the paths."""
+    """The rows of entries that describe the same thing; see `Rows` for the paths."""
     carried = str(context.get("carried") or "")
     return Rows(_zone(context), activity, here, carried).of(group)
 
@@ -109,7 +109,7 @@ def entries_word(count: Count) -> str:
 
 @register.filter
 def phrase(entry: Entry) -> sentences.Phrase:
-    """What somebody did, in words, around the name of the thing."""
+    """What an actor did, in words, around the name of the resource."""
     return sentences.phrase(entry)
 
 

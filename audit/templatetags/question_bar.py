@@ -1,4 +1,4 @@
-"""What the question bar tells of itself."""
+"""What the question bar says about itself."""
 
 from __future__ import annotations
 

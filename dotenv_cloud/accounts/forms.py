@@ -141,7 +141,7 @@ class SetPasswordForm(auth_forms.SetPasswordForm):
 
 
 class JoinForm(forms.Form):
-    """Name and password of somebody who joins without an account."""
+    """Name and password of someone who joins without an account."""
 
     name = forms.CharField(max_length=150, label="Your name", validators=[labels.check])
     password = forms.CharField(

@@ -330,8 +330,8 @@ def _not_open(request: HttpRequest, found: Invitation | None) -> HttpResponse:
     else:
         heading = "This invitation has expired"
         lead = "Invitations are valid for a week. Ask the person who invited you for a new one."
-    told = {"heading": heading, "lead": lead}
-    return render(request, "accounts/message.html", told, status=404)
+    values = {"heading": heading, "lead": lead}
+    return render(request, "accounts/message.html", values, status=404)
 
 
 def _join(request: HttpRequest, found: Any, form: forms.JoinForm | None) -> HttpResponse:

@@ -146,14 +146,14 @@ def hidden(what: str = "resource") -> ApiError:
 
 
 MOST_REPORTED = 10
-"""How many mistakes of a request are told; who has made more sees the rest when these are gone."""
+"""How many errors of a request are reported; the rest appear once these are fixed."""
 
 
 def invalid(errors: Mapping[str, list[str]]) -> ApiError:
-    told = [(name, text) for name, texts in errors.items() for text in texts][:MOST_REPORTED]
+    reported = [(name, text) for name, texts in errors.items() for text in texts][:MOST_REPORTED]
     # A message may quote what was sent, and JSON may hold halves of characters.
     errors = {}
-    for name, text in told:
+    for name, text in reported:
         errors.setdefault(name, []).append(text.encode(errors="replace").decode())
     message = " ".join(
         f"{name}: {text}" if name != "non_field_errors" else text

@@ -62,8 +62,8 @@ def create_api_key(request: OrganizationRequest) -> HttpResponse:
         )
         if issued is not None:
             # Shown in this answer and kept nowhere: no redirect, no session, no message.
-            told = {"section": "api_keys", "issued": issued, "is_new": True}
-            return render(request, "keys/token.html", told, status=201)
+            context = {"section": "api_keys", "issued": issued, "is_new": True}
+            return render(request, "keys/token.html", context, status=201)
     return _form(request, asked, None)
 
 

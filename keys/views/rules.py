@@ -1,4 +1,4 @@
-"""What the rules of keys refuse, told on a page: announced where somebody was kept from a thing."""
+"""What the rules of keys refuse, shown on a page; announced if someone was denied something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin is for reading: staff see their own, nobody changes anything."""
+"""The admin is read-only: staff see their own organizations, and nobody changes anything."""
 
 from __future__ import annotations
 

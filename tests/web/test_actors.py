@@ -1,4 +1,4 @@
-"""Who did something is shown with what they are, and no API key passes for somebody else."""
+"""Who did something is shown with what they are, and no API key passes for someone else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 -- What left the ledger under retention, and whose entries may not.
 
 -- Organizations whose entries stay, whatever their age. Lifting one removes its row; that it was
--- there is told by the organization's log.
+-- there is recorded in the organization's log.
 CREATE TABLE audit_hold (
     organization_id uuid PRIMARY KEY,
     reason text NOT NULL CHECK (reason <> ''),

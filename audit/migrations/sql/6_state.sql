@@ -1,4 +1,4 @@
--- Entries ever sealed, of all organizations together, so that a metric can tell them by action. The
+-- Entries ever sealed, of all organizations together, so that a metric can count them by action. The
 -- sealer alone adds to it: writers of entries would wait for each other.
 CREATE TABLE audit_count (
     action text NOT NULL,
@@ -7,7 +7,7 @@ CREATE TABLE audit_count (
     PRIMARY KEY (action, result)
 ) WITH (fillfactor = 70);
 
--- How the log is, in figures that tell of no organization: for health checks and metrics. Runs as
+-- How the log is, in figures that name no organization: for health checks and metrics. Runs as
 -- the owner, as the tenant scope hides most of it from everybody else. Costs the same in a
 -- log of any size.
 CREATE FUNCTION audit_state(most_counted integer, OUT now timestamptz, OUT sealed_at timestamptz,

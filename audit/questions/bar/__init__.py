@@ -72,7 +72,7 @@ def read(
     words.take(made, list(tokens.read(text[:LONGEST_QUESTION])))
     if made.words:
         made.add("q", [" ".join(made.words)])
-    # Times are told last: who did what to which, and when.
+    # Times are described last: who did what to which, and when.
     made.params = {name: made.params[name] for name in sorted(made.params, key=TIMES.__contains__)}
     checking.check(made)
     if any(name in made.params for name in TIMES) and isinstance(zone, ZoneInfo):

@@ -1,4 +1,4 @@
-"""The forms in which a question may be asked in words. docs/review.md tells them to people.
+"""The forms in which a question may be asked in words. docs/review.md documents them.
 
 A form is matched against what is left of a question once its qualifiers, times, `by` somebody,
 `from` an address and `via` an interface were taken out, and articles dropped.
@@ -45,8 +45,8 @@ _RESERVED = _any_of(
 _BEGINS = re.compile(rf"(?<!\S)(?=(?:{_RESERVED}|{_PLACED})(?:\s|$))\S+", re.IGNORECASE)
 """A word that with those after it, if need be, is one of the language."""
 _MARK = "\x02"
-"""Put after each of them: were every name to tell what it must not be, compiling all forms would
-take half a second, which whoever asks first would wait for."""
+"""Put after each of them: if every name listed what it must not be, compiling all forms would
+take half a second, which the first reader would wait for."""
 _NAME = rf"(?:{_NAMED}|[^\s\x01{_MARK}]+(?=\s|$))"
 _NAMES = rf"{_NAME}(?: (?:or|and) {_NAME})*"
 _ANYTHING = f"anything|something|everything|things|{_PEOPLE}"
@@ -86,7 +86,7 @@ _SLOTS = {
 
 @dataclass(frozen=True)
 class Form:
-    """example: as people are told it; pattern: a regular expression with slots; adds: what the
+    """example: as shown to people; pattern: a regular expression with slots; adds: what the
     words of the pattern themselves mean; is_telling: shown first, of all that can be asked."""
 
     example: str

@@ -1,4 +1,4 @@
-/* Comfort alone: the question bar offers what may follow, as an editable combobox with a listbox
+/* Optional: the question bar offers what may follow, as an editable combobox with a listbox
    (WAI-ARIA Authoring Practices). Without this file it is a plain text field. htmx fetches the
    options; each has its text and from which character on it replaces what was typed. */
 

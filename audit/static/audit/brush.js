@@ -1,4 +1,4 @@
-/* Comfort alone: a span of the chart is chosen by dragging over it, or by arrow keys with Shift and
+/* Optional: a span of the chart is chosen by dragging over it, or by arrow keys with Shift and
    then Enter. Without this file each bar is a link to its own span. */
 
 let brush = null; // { svg, from, to }: the bars between which the span lies

@@ -1,5 +1,5 @@
-/* Comfort alone: an export says how far it is and can be cancelled. Without this file its link
-   downloads as any other. The server tells in Audit-Count how many entries to expect, as far as it
+/* Optional: an export says how far it is and can be cancelled. Without this file its link
+   downloads as any other. The server reports in Audit-Count how many entries to expect, as far as it
    counted ("10000+"); every entry is one line. */
 
 const MERGED = 8 << 20; // bytes after which parts become one blob, which the browser may keep on disk
@@ -30,7 +30,7 @@ function save(blob, answer) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-async function read(answer, told) {
+async function read(answer, received) {
   const merged = [];
   let parts = [];
   let pending = 0;
@@ -39,8 +39,8 @@ async function read(answer, told) {
     if (done) return new Blob([...merged, ...parts], { type: answer.headers.get("Content-Type") });
     parts.push(value);
     pending += value.length;
-    told.bytes += value.length;
-    told.entries += lines(value);
+    received.bytes += value.length;
+    received.entries += lines(value);
     if (pending > MERGED) {
       merged.push(new Blob(parts));
       parts = [];
@@ -52,8 +52,8 @@ async function read(answer, told) {
 async function download(link) {
   const [status, progress, cancel] = ["p", "progress", "button"].map((name) => box.querySelector(name));
   const format = link.textContent.trim();
-  const told = { bytes: 0, entries: format === "CSV" ? -1 : 0 }; // its first line is a header
-  const sofar = () => `${number.format(Math.max(0, told.entries))} entries, ${inWords(told.bytes)}`;
+  const received = { bytes: 0, entries: format === "CSV" ? -1 : 0 }; // its first line is a header
+  const sofar = () => `${number.format(Math.max(0, received.entries))} entries, ${inWords(received.bytes)}`;
   const say = (text, isOver) => {
     // Read out when it begins and ends; not five times a second.
     status.setAttribute("aria-live", isOver ? "polite" : "off");
@@ -73,12 +73,12 @@ async function download(link) {
     const of = count ? ` of ${number.format(parseInt(count))}${count.endsWith("+") ? "+" : ""}` : "";
     if (/^[1-9][0-9]*$/.test(count)) progress.max = Number(count);
     timer = setInterval(() => {
-      if (/^[1-9][0-9]*$/.test(count)) progress.value = Math.min(Math.max(0, told.entries), progress.max);
-      say(`${format}: ${number.format(Math.max(0, told.entries))}${of} entries, ${inWords(told.bytes)}`);
+      if (/^[1-9][0-9]*$/.test(count)) progress.value = Math.min(Math.max(0, received.entries), progress.max);
+      say(`${format}: ${number.format(Math.max(0, received.entries))}${of} entries, ${inWords(received.bytes)}`);
     }, EVERY);
-    const blob = await read(answer, told);
+    const blob = await read(answer, received);
     // Some servers and proxies end an answer that broke off as if it were whole.
-    if (count && told.entries < parseInt(count)) throw new Error("fewer entries than there are");
+    if (count && received.entries < parseInt(count)) throw new Error("fewer entries than there are");
     save(blob, answer);
     say(`${format}: saved ${sofar()}.`, true);
   } catch (error) {

@@ -1,4 +1,4 @@
-/* Comfort alone: tells of entries that come while somebody watches the list, and shows them in it
+/* Optional: reports new entries while someone watches the list, and shows them in it
    when asked to. Nothing moves by itself; a page further down, with its cursor, stays as it is.
    htmx asks, every few seconds; here is when it does not, and what is said. */
 

@@ -1,4 +1,4 @@
-/* Comfort alone: every page does the same without this file.
+/* Optional: every page does the same without this file.
    The browser's time zone is remembered, an entry opens beside the list, single keys lead through
    entries, JSON is copied. */
 "use strict";
