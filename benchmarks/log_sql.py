@@ -157,7 +157,8 @@ ORDER BY e.id;
 INSERT INTO audit_field AS f (organization_id, field, block, first_id, last_id)
 SELECT n.organization_id, name, (n.seq + COALESCE(l.size, 0)) / 1024,
     (array_agg(n.id ORDER BY n.id))[1], (array_agg(n.id ORDER BY n.id DESC))[1]
-FROM numbered n LEFT JOIN audit_log l USING (organization_id), jsonb_object_keys(n.changes) AS name
+FROM numbered n LEFT JOIN audit_log l USING (organization_id) CROSS JOIN LATERAL (
+    SELECT jsonb_object_keys(n.changes) AS name UNION ALL SELECT '') AS each
 GROUP BY 1, 2, 3
 ON CONFLICT (organization_id, field, block) DO UPDATE SET
     first_id = least(f.first_id, EXCLUDED.first_id),

@@ -5,7 +5,8 @@ answers for all connections, and the application's threads see neither half a he
 reader. Of an answer at most 16 MiB waits for its reader (mostly in a temporary file); beyond that
 its thread waits too, which only exports come to, and `audit.export.download` bounds those.
 
-Health and sign-in have threads of their own. Who takes or sends next to nothing is cut off.
+Health, sign-in and requests that wait have threads of their own. Who takes or sends next to nothing
+is cut off.
 """
 
 from __future__ import annotations
@@ -23,8 +24,13 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from dotenv_cloud.api import waiting
+
 LANES = {"/health": 1, "/metrics": 1, "/sign-in": 2}
 """How paths begin that have threads of their own, and how many."""
+WAITING = waiting.MOST_AT_ONCE + 2
+"""Threads for requests that say `wait=`: as many as may wait, and for telling others that they
+may not."""
 
 PATIENCE = 30
 """Seconds over which a client's speed is looked at, while something waits for it."""
@@ -91,14 +97,22 @@ class Lanes:
     def __init__(self, threads: int) -> None:
         self._ordinary = _dispatcher(threads)
         self._own = {path: _dispatcher(count) for path, count in LANES.items()}
+        self._waiting = _dispatcher(WAITING)
 
     def add_task(self, channel: Channel) -> None:
-        path = channel.requests[0].path or ""
-        lane = next((one for start, one in self._own.items() if path.startswith(start)), None)
-        (lane or self._ordinary).add_task(channel)
+        self._lane(channel.requests[0]).add_task(channel)
+
+    def _lane(self, request: Any) -> ThreadedTaskDispatcher:
+        path = request.path or ""
+        for start, lane in self._own.items():
+            if path.startswith(start):
+                return lane
+        if "/audit/entries" in path and "wait=" in (request.query or ""):
+            return self._waiting
+        return self._ordinary
 
     def shutdown(self) -> None:
-        for lane in (*self._own.values(), self._ordinary):
+        for lane in (*self._own.values(), self._waiting, self._ordinary):
             lane.shutdown(timeout=1)
 
 

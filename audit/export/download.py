@@ -18,10 +18,11 @@ from django.db import transaction
 from django.http import StreamingHttpResponse
 
 from audit import context
+from audit.entry.as_json import rfc3339
 from audit.entry.bulk_json import Row
-from audit.export import formats
+from audit.export import extent, formats
 from audit.policy import Result
-from audit.questions import counting, reading, retention_boundary
+from audit.questions import reading, retention_boundary
 from audit.questions.filters import EntryFilter
 from organizations.models import Organization
 
@@ -84,7 +85,9 @@ def answer(
     """
     chosen = formats.FORMATS[name]
     download = Download(organizations, asked.qs, name)
-    count = _count(organizations, asked)
+    count = extent.count(
+        asked.qs, download.extent, MOST_COUNTED, is_everything=set(asked.params) <= {"tz"}
+    )
     for organization in organizations:
         reading.record_export(organization, asked, name)
     response = StreamingHttpResponse(download, content_type=chosen.media_type)
@@ -92,14 +95,15 @@ def answer(
     response["Audit-Count"] = f"{count.value}{'' if count.is_exact else '+'}"
     if found := retention_boundary.reached([o.pk for o in organizations], asked.period):
         response["Audit-Floor"] = ", ".join(each.header for each in found.values())
+    if len(organizations) == 1:
+        [sealed_to] = download.extent.sizes.values()
+        response["Audit-Sealed-To"] = str(sealed_to)
+    if download.extent.complete_to is not None:
+        response["Audit-Complete-To"] = rfc3339(download.extent.complete_to)
+    if asked.period.until is not None:
+        response["Audit-Until"] = rfc3339(asked.period.until)
     response["X-Accel-Buffering"] = "no"
     return response
-
-
-def _count(organizations: Sequence[Organization], asked: EntryFilter) -> counting.Count:
-    if all(name == "tz" for name in asked.params):
-        return counting.Count(sum(map(counting.total, organizations)), True)
-    return counting.bounded_count(asked.qs, MOST_COUNTED)
 
 
 class Download(Iterator[str]):
@@ -115,7 +119,8 @@ class Download(Iterator[str]):
         self._name = name
         self._who, self._origin = context.actor(), context.origin()
         self._sent: Counter[str] = Counter()
-        self._parts = formats.written(name, entries, self._note)
+        self.extent = extent.now(entries)
+        self._parts = formats.written(name, entries, self._note, self.extent)
         self._has_ended = False
 
     def __next__(self) -> str:

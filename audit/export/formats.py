@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from audit.entry import bulk_json
 from audit.entry.bulk_json import Row
 from audit.export import ocsf
+from audit.export.extent import Extent
 from audit.models import Entry
 from audit.questions import retention_boundary, tenant_scope
 
@@ -75,15 +76,18 @@ def written(
     name: str,
     queryset: QuerySet[Entry],
     note: Callable[[Sequence[Row]], None] = lambda rows: None,
+    extent: Extent | None = None,
 ) -> Generator[str, None, None]:
     """The entries of `queryset` in the format called `name`, oldest first, many a string.
 
-    note: called with the rows of each string before it is sent.
+    note: called with the rows of each string before it is sent; extent: which of them, where that
+    was said before.
     """
     format = FORMATS[name]
     if format.header:
         yield format.header
-    for rows in _chunks(queryset):
+    for chunk in _chunks(queryset, extent.removals if extent else None):
+        rows = [row for row in chunk if extent.holds(row)] if extent else chunk
         for start in range(0, len(rows), PIECE):
             piece = rows[start : start + PIECE]
             text = format.write(piece)
@@ -91,10 +95,10 @@ def written(
             yield text
 
 
-def _chunks(queryset: QuerySet[Entry]) -> Iterator[list[Row]]:
-    """The rows of `queryset`, oldest first."""
+def _chunks(queryset: QuerySet[Entry], removals: int | None) -> Iterator[list[Row]]:
+    """The rows of `queryset`, oldest first. removals: how often retention had removed something."""
     organizations = queryset.visible_organizations  # type: ignore[attr-defined]
-    last = position = removals = None
+    last = position = None
     size = FIRST_CHUNK
     while True:
         with transaction.atomic(using=queryset.db):

@@ -78,6 +78,14 @@ def database() -> str:
     return reading.begin() if reading else PRIMARY
 
 
+def stay_on_primary() -> None:
+    """Have the rest of this request read the primary, whose log is never behind: for who follows
+    it, and for who waits, in no transaction. Call it before the first question."""
+    reading = _reading.get()
+    if reading is not None and reading.alias is None:
+        reading.alias = PRIMARY
+
+
 def as_of() -> dt.datetime | None:
     """The moment that what this request reads is from, if it is worth telling: the replica is more
     than REPLICA_MAX_LAG behind."""

@@ -33,6 +33,9 @@ POSITION = ("cursor", "before", "after", "per_page")
 ELSEWHERE = ("format", "page")
 """Parameters that others read."""
 
+ONE_OF = ("cursor", "before", "after")
+"""Of these parameters at most one says where one is."""
+
 TYPE_ALIASES = policy.type_aliases()
 
 MOST_STREAMS = 50
@@ -90,6 +93,7 @@ class _EntryForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
         self._refuse_unknown()
+        self._refuse_two_places(values)
         self._resolve_time(values)
         if not self.errors:
             self._look_names_up(values)
@@ -102,6 +106,11 @@ class _EntryForm(forms.Form):
         for name in self.data:
             if name not in self.fields and name not in self.asked.known:
                 self._refuse(str(name)[:100], f"Unknown parameter. {suggest(name, [*self.fields])}")
+
+    def _refuse_two_places(self, values: Mapping[str, Any]) -> None:
+        given = [name for name in ONE_OF if values.get(name)]
+        for name in given[1:]:
+            self._refuse(name, f"Give {given[0]} or {name}, not both: they lead to two places.")
 
     def _resolve_time(self, values: Mapping[str, Any]) -> None:
         asked = self.asked

@@ -74,11 +74,35 @@ def reached(organizations: Collection[uuid.UUID], period: Period) -> dict[uuid.U
         return {row[0]: Boundary(*row[1:]) for row in cursor.fetchall()}
 
 
+def of_numbers(organization_id: uuid.UUID, after: int, reached: int) -> Boundary | None:
+    """The boundary, if retention removed entries with numbers above `after`, up to `reached`.
+    Within the tenant scope."""
+    with connections[replica.database()].cursor() as cursor:
+        cursor.execute(
+            "SELECT until, removed_at, manifest, sum(entries) OVER ()::bigint, count(*) OVER ()"
+            " FROM audit_removal WHERE organization_id = %s AND numbers && int8range(%s, %s, '(]')"
+            " ORDER BY until DESC, removed_at DESC LIMIT 1",
+            [organization_id, after, max(after, reached)],
+        )
+        row = cursor.fetchone()
+    return Boundary(*row) if row else None
+
+
 def removals(organizations: Collection[uuid.UUID], using: str = "default") -> int:
     """How often retention removed entries of these organizations. Within their tenant scope."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM audit_removal WHERE organization_id = ANY(%s)",
+            [list(organizations)],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def entries_removed(organizations: Collection[uuid.UUID], using: str) -> int:
+    """How many entries of these organizations retention removed. Within their tenant scope."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT COALESCE(sum(entries), 0) FROM audit_removal WHERE organization_id = ANY(%s)",
             [list(organizations)],
         )
         return int(cursor.fetchone()[0])

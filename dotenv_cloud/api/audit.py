@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any, ClassVar
 
+from django.db import transaction
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,10 +16,10 @@ from audit.entry import as_json, references
 from audit.export import download, formats
 from audit.ledger import replica
 from audit.models import Entry
-from audit.questions import counting, paging, reading, retention_boundary
+from audit.questions import counting, following, paging, reading, retention_boundary
 from audit.questions.asking import ask
-from audit.questions.filters import EntryFilter
-from dotenv_cloud.api import errors
+from audit.questions.filters import ELSEWHERE, ONE_OF, EntryFilter
+from dotenv_cloud.api import errors, links, waiting
 from dotenv_cloud.api.base import ApiView, data
 from dotenv_cloud.api.schema import asks_the_log, described
 from organizations import ulid
@@ -24,13 +27,72 @@ from organizations import ulid
 
 class _LogView(ApiView):
     abilities: ClassVar = {"GET": "audit:read"}
+    is_conditional = True
+    known: ClassVar[tuple[str, ...]] = ()
+    """Parameters of its own, which are no filters."""
 
     def question(self, request: Request) -> EntryFilter:
         """The question in the query string. Raises a 422 that names each parameter."""
-        asked = ask([self.organization], request.query_params)
+        params = request.query_params
+        for name in ELSEWHERE:
+            if name in params and name not in self.known:
+                raise errors.invalid({name: [_NOT_HERE[name]]})
+        asked = ask([self.organization], params, known=self.known)
         if not asked.is_valid():
             raise errors.invalid({name: list(texts) for name, texts in asked.errors.items()})
         return asked
+
+    def _standing(self, asked: EntryFilter) -> following.Standing:
+        """How far the log is; to be asked before what is read of it."""
+        return following.standing(self.organization.pk, asked.qs.db)
+
+    def _wait_until_complete(self, request: Request, seconds: int) -> None:
+        """Wait until nothing can be added any more to a time that is over, `seconds` at most."""
+
+        def look(is_last: bool) -> bool | None:
+            with transaction.atomic():
+                asked = self.question(request)
+                return (
+                    None
+                    if _short(asked, self._standing(asked).complete_to) and not is_last
+                    else True
+                )
+
+        if seconds:
+            try:
+                waiting.wait_for(self.organization.pk, seconds, look)
+            except waiting.TooManyWaitingError as full:
+                raise errors.too_many(full, "too_many_waiting", waiting.RETRY_SECONDS) from None
+
+
+_NOT_HERE = {
+    "page": "Entries have no numbered pages, as new ones come in front; follow links.next.",
+    "format": "This is always JSON; the export has formats.",
+}
+
+
+def _number(request: Request, name: str, most: int) -> int | None:
+    """A whole number from 0 to `most` in the query; None if there is none."""
+    given = request.query_params.getlist(name)
+    if not given or given == [""]:
+        return None
+    [text, *others] = given
+    if others or not re.fullmatch("[0-9]{1,18}", text) or int(text) > most:
+        up_to = f" to {most}" if most < 10**6 else ""
+        raise errors.invalid({name: [f"Give one whole number from 0{up_to}."]})
+    return int(text)
+
+
+def _short(asked: EntryFilter, complete_to: dt.datetime | None) -> str | None:
+    """What to say where the time asked for is over, and yet something may be added to it."""
+    until = asked.period.until
+    if until is None or until > asked.now or (complete_to is not None and complete_to >= until):
+        return None
+    reached = _instant(complete_to) or "never"
+    return (
+        f"This may still be short: the log is complete to {reached}, not yet to {_instant(until)}."
+        " Ask again, or with `wait`."
+    )
 
 
 def _instant(moment: dt.datetime | None) -> str | None:
@@ -63,45 +125,154 @@ def _floor_notes(found: retention_boundary.Boundary | None, page: paging.Page) -
 
 
 class Entries(_LogView):
-    @asks_the_log("List entries, newest first", answer="EntryList")
+    is_atomic = False
+    known = ("after_seq", "order", "wait")
+
+    @asks_the_log(
+        "List entries, newest first, or by their numbers",
+        answer="EntryList",
+        parameters=[
+            OpenApiParameter(
+                "after_seq", int, description="Sealed entries after this number, oldest first."
+            ),
+            OpenApiParameter("order", str, enum=["seq"], description="The same, from the first."),
+            OpenApiParameter(
+                "wait",
+                int,
+                description="Seconds, up to 25, to wait for an entry, or for the end of a time.",
+            ),
+        ],
+    )
     def get(self, request: Request, organization: str) -> Response:
+        seconds = _number(request, "wait", waiting.LONGEST) or 0
+        after = self._after(request)
+        if after is None:
+            self._wait_until_complete(request, seconds)
+            with transaction.atomic():
+                return self._page(request)
+        replica.stay_on_primary()
+        reached = after
+
+        def look(is_last: bool) -> Response | None:
+            nonlocal reached
+            with transaction.atomic():
+                asked = self.question(request)
+                per_page = asked.form.cleaned_data.get("per_page") or paging.DEFAULT_PAGE
+                part = following.part_after(asked.qs, self.organization.pk, reached, per_page)
+                if not part.entries and not is_last and part.reached >= part.log.sealed_to:
+                    reached = part.reached
+                    return None
+                return self._followed(request, asked, part, after, per_page)
+
+        try:
+            answer = waiting.wait_for(self.organization.pk, seconds, look)
+        except waiting.TooManyWaitingError as full:
+            raise errors.too_many(full, "too_many_waiting", waiting.RETRY_SECONDS) from None
+        assert answer is not None
+        return answer
+
+    def _after(self, request: Request) -> int | None:
+        """The number to go on from; None for a list by time."""
+        after = _number(request, "after_seq", 2**63 - 1)
+        if "order" in request.query_params:
+            if request.query_params.getlist("order") != ["seq"]:
+                raise errors.invalid({"order": ["Use seq, or leave it out for newest first."]})
+            after = after or 0
+        if after is not None:
+            for name in ONE_OF:
+                if request.query_params.get(name):
+                    raise errors.invalid(
+                        {
+                            name: [
+                                f"Give after_seq or {name}, not both: one goes by number, the"
+                                " other by time."
+                            ]
+                        }
+                    )
+        return after
+
+    def _followed(
+        self,
+        request: Request,
+        asked: EntryFilter,
+        part: following.Part,
+        after: int,
+        per_page: int,
+    ) -> Response:
+        references.look_up(part.entries, [self.organization.pk])
+        reading.record_view(self.organization, asked)
+        missing = retention_boundary.of_numbers(self.organization.pk, after, part.reached)
+        notes = [*asked.notes, *([str(missing)] if missing else [])]
+        if after > part.log.sealed_to:
+            notes.append(
+                f"The log ends at number {part.log.sealed_to}, before {after}. If it was restored"
+                " from a backup, begin again at the last number that you share."
+            )
+        query = request.query_params.copy()
+        query.pop("order", None)
+        query["after_seq"] = str(part.reached)
+        return Response(
+            {
+                "data": [_resource(entry) for entry in part.entries],
+                "meta": {
+                    "next_cursor": None,
+                    "sealed_to": part.log.sealed_to,
+                    "reached": part.reached,
+                    "complete_to": _instant(part.log.complete_to),
+                    "per_page": per_page,
+                    "since": _instant(asked.period.since),
+                    "until": _instant(asked.period.until),
+                    "as_of": None,
+                    "notes": notes,
+                    "floor": missing.as_json() if missing else None,
+                },
+                "links": {"prev": None, "next": links.to(request, query)},
+            }
+        )
+
+    def _page(self, request: Request) -> Response:
         asked = self.question(request)
         position = asked.form.cleaned_data
+        log = self._standing(asked)
         page = paging.page_at(asked.qs, position)
         references.look_up(page.entries, [self.organization.pk])
         reading.record_view(self.organization, asked)
-        query = request.query_params.copy()
-        for name in ("before", "after"):
-            query.pop(name, None)
-        if page.next_cursor:
-            query["cursor"] = page.next_cursor
         found = retention_boundary.below(self.organization.pk, asked.period)
         as_of = replica.as_of()
+        behind = f"As of {_instant(as_of)}: the replica that answered is behind." if as_of else None
+        said = [*_floor_notes(found, page), behind, _short(asked, log.complete_to)]
         return Response(
             {
                 "data": [_resource(entry) for entry in page.entries],
                 "meta": {
                     "next_cursor": page.next_cursor,
+                    "sealed_to": log.sealed_to,
+                    "reached": None,
+                    "complete_to": _instant(log.complete_to),
                     "per_page": position.get("per_page") or paging.DEFAULT_PAGE,
                     "since": _instant(asked.period.since),
                     "until": _instant(asked.period.until),
                     "as_of": _instant(as_of),
-                    "notes": [
-                        *asked.notes,
-                        *_floor_notes(found, page),
-                        *(
-                            [f"As of {_instant(as_of)}: the replica that answered is behind."]
-                            if as_of
-                            else []
-                        ),
-                    ],
+                    "notes": [*asked.notes, *(text for text in said if text)],
                     "floor": found.as_json() if found else None,
                 },
                 "links": {
-                    "next": f"{request.path}?{query.urlencode()}" if page.next_cursor else None
+                    "prev": self._link(request, "after", page.previous_cursor),
+                    "next": self._link(request, "cursor", page.next_cursor),
                 },
             }
         )
+
+    @staticmethod
+    def _link(request: Request, name: str, cursor: str | None) -> str | None:
+        """Where the list goes on: `cursor` leads to older entries, `after` to newer ones."""
+        if cursor is None:
+            return None
+        query = request.query_params.copy()
+        for other in (*ONE_OF, "wait"):
+            query.pop(other, None)
+        query[name] = cursor
+        return links.to(request, query)
 
 
 class OneEntry(_LogView):
@@ -119,23 +290,39 @@ class OneEntry(_LogView):
 
 class Export(_LogView):
     abilities: ClassVar = {"GET": "audit:export"}
+    is_atomic = False
+    is_conditional = False
+    known = ("format", "wait")
 
-    @asks_the_log("Export entries as NDJSON, CSV or OCSF events", answer=None)
+    @asks_the_log(
+        "Export entries as NDJSON, CSV or OCSF events",
+        answer=None,
+        parameters=[
+            OpenApiParameter(
+                "wait", int, description="Seconds, up to 25, to wait for the end of a time."
+            )
+        ],
+    )
     def get(self, request: Request, organization: str) -> Any:
         name = request.query_params.get("format", "ndjson")
         if name not in formats.FORMATS:
             raise errors.invalid({"format": ["Use ndjson, csv or ocsf."]})
-        asked = self.question(request)
-        try:
-            return download.answer([self.organization], asked, name, title=self.organization.slug)
-        except download.TooManyExportsError as full:
-            raise errors.too_many_exports(full) from None
+        self._wait_until_complete(request, _number(request, "wait", waiting.LONGEST) or 0)
+        with transaction.atomic():
+            asked = self.question(request)
+            try:
+                return download.answer(
+                    [self.organization], asked, name, title=self.organization.slug
+                )
+            except download.TooManyExportsError as full:
+                raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
 
 
 class Histogram(_LogView):
     @asks_the_log("Count entries over time", answer="Histogram")
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
+        log = self._standing(asked)
         buckets = counting.histogram(asked.qs, asked.period.since, asked.period.until, asked.zone)
         reading.record_view(self.organization, asked)
         return Response(
@@ -148,7 +335,8 @@ class Histogram(_LogView):
                         "is_exact": bucket.is_exact,
                     }
                     for bucket in buckets
-                ]
+                ],
+                "meta": {"complete_to": _instant(log.complete_to)},
             }
         )
 
@@ -157,6 +345,7 @@ class Facets(_LogView):
     @asks_the_log("Count the most frequent actors, actions and types", answer="Facets")
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
+        log = self._standing(asked)
         found = counting.facets(asked.qs)
         reading.record_view(self.organization, asked)
         return Response(
@@ -168,7 +357,11 @@ class Facets(_LogView):
                     ]
                     for name, values in found.items()
                 },
-                "meta": {"counted": found.counted, "is_exact": found.is_exact},
+                "meta": {
+                    "counted": found.counted,
+                    "is_exact": found.is_exact,
+                    "complete_to": _instant(log.complete_to),
+                },
             }
         )
 

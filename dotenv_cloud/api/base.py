@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,7 +14,7 @@ from typing import Any, ClassVar
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
-from django.utils.http import http_date
+from django.utils.http import http_date, parse_etags
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -58,10 +60,15 @@ class AlwaysJson(BaseContentNegotiation):
 
 
 class AtomicHandlers:
-    """Each handler that a view defines, `get`, `post` and so on, runs in one transaction."""
+    """Each handler that a view defines, `get`, `post` and so on, runs in one transaction; unless
+    the view says that it makes transactions itself."""
+
+    is_atomic: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not cls.is_atomic:
+            return
         for method in _HANDLERS & vars(cls).keys():
             setattr(cls, method, transaction.atomic(vars(cls)[method]))
 
@@ -76,6 +83,8 @@ class ApiView(AtomicHandlers, APIView):
     abilities: ClassVar[Mapping[str, str | None]] = {}
     limit_scopes: ClassVar[Mapping[str, str]] = {}
     legacy = False
+    is_conditional = False
+    """Its answers to GET have ETags: they are lists, or what hardly changes, and no secrets."""
     http_method_names = [*sorted(_HANDLERS), "head"]
     permission_classes = [IsAuthenticated]
     parser_classes = [JsonBody]
@@ -149,6 +158,7 @@ class ApiView(AtomicHandlers, APIView):
         finished = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
         if finished.status_code >= 400:
             self._take_back()
+        finished = self._unless_known(request, finished)
         headers = dict(errors.HEADERS)
         limited: limits.Limited | None = getattr(self, "limited", None)
         if limited is not None:
@@ -158,6 +168,19 @@ class ApiView(AtomicHandlers, APIView):
         for name, value in headers.items():
             finished[name] = value
         return finished
+
+    def _unless_known(self, request: Request, response: Any) -> Any:
+        """The answer with an ETag, where it has one; 304 if the client has it already."""
+        is_one = self.is_conditional or getattr(response, "is_conditional", False)
+        if not is_one or request.method not in ("GET", "HEAD") or response.status_code != 200:
+            return response
+        text = json.dumps(response.data, sort_keys=True, default=str)
+        tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+        known = parse_etags(request.headers.get("If-None-Match", ""))
+        if "*" in known or tag in (each.removeprefix("W/") for each in known):
+            response.data, response.status_code = None, 304
+        response["ETag"] = tag
+        return response
 
     def _take_back(self) -> None:
         """What was refused does not count against a limit of its own, such as that of rotations."""

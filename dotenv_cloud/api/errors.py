@@ -20,7 +20,6 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.export.download import RETRY_SECONDS, TooManyExportsError
 from keys.errors import RotationMismatchError, RuleError
 from organizations.creation import SlugTakenError
 from organizations.grants import NotHeldError
@@ -103,15 +102,16 @@ def rate_limited(limited: Limited, what: str) -> ApiError:
     )
 
 
-def too_many_exports(error: TooManyExportsError) -> ApiError:
+def too_many(error: Exception, reason: str, seconds: int) -> ApiError:
+    """Too many of something are under way at once: entered for `reason`."""
     refused = ApiError(
         429,
         "rate_limited",
         str(error),
-        headers={"Retry-After": str(RETRY_SECONDS)},
+        headers={"Retry-After": str(seconds)},
         is_refusal=True,
     )
-    refused.reason = "too_many_exports"
+    refused.reason = reason
     return refused
 
 

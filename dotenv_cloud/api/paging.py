@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dotenv_cloud.api import errors
+from dotenv_cloud.api import errors, links
 from organizations import numbered_pages
 
 LARGEST_PAGE = 100
@@ -63,9 +63,9 @@ def _answer(request: Request, page: Page[Any], show: Callable[[Any], dict[str, A
         query = request.query_params.copy()
         query["page"] = str(number)
         query["per_page"] = str(per_page)
-        return f"{request.path}?{query.urlencode()}"
+        return links.to(request, query)
 
-    return Response(
+    answer = Response(
         {
             "data": shown,
             "meta": {
@@ -84,3 +84,5 @@ def _answer(request: Request, page: Page[Any], show: Callable[[Any], dict[str, A
             },
         }
     )
+    answer.is_conditional = True  # type: ignore[attr-defined]
+    return answer

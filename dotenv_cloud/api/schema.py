@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
@@ -276,6 +276,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
         data=_array(_ENTRY_NOW),
         meta=_object(
             next_cursor=_MAYBE_TEXT,
+            sealed_to=_NUMBER,
+            reached=_MAYBE_NUMBER,
+            complete_to=_MAYBE_TIME,
             per_page=_NUMBER,
             since=_MAYBE_TIME,
             until=_MAYBE_TIME,
@@ -292,14 +295,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
                 "nullable": True,
             },
         ),
-        links=_object(next=_MAYBE_TEXT),
+        links=_object(prev=_MAYBE_TEXT, next=_MAYBE_TEXT),
     ),
     "Histogram": _object(
-        data=_array(_object(start=_TIME, end=_TIME, count=_NUMBER, is_exact=_FLAG))
+        data=_array(_object(start=_TIME, end=_TIME, count=_NUMBER, is_exact=_FLAG)),
+        meta=_object(complete_to=_MAYBE_TIME),
     ),
     "Facets": _object(
         data=_object(actor=_FACET, action=_FACET, type=_FACET),
-        meta=_object(counted=_NUMBER, is_exact=_FLAG),
+        meta=_object(counted=_NUMBER, is_exact=_FLAG, complete_to=_MAYBE_TIME),
     ),
     "Catalogue": _one(
         _object(
@@ -360,12 +364,14 @@ def described(
     return decorated
 
 
-def asks_the_log(summary: str, *, answer: str | None) -> Callable[[Handler], Handler]:
+def asks_the_log(
+    summary: str, *, answer: str | None, parameters: Sequence[OpenApiParameter] = ()
+) -> Callable[[Handler], Handler]:
     """Describe an operation whose query string is a question to the log."""
-    parameters = [
+    described_ones = [
         OpenApiParameter(name, str, description=filter_.extra.get("help_text", ""))
         for name, filter_ in EntryFilter.base_filters.items()
     ]
     if answer is None:
-        parameters.append(OpenApiParameter("format", str, enum=[*FORMATS]))
-    return described(summary, answer=answer, parameters=parameters)
+        described_ones.append(OpenApiParameter("format", str, enum=[*FORMATS]))
+    return described(summary, answer=answer, parameters=[*described_ones, *parameters])

@@ -13,6 +13,7 @@ import pytest
 
 from audit.export import download
 from dotenv_cloud import serving
+from dotenv_cloud.api import waiting
 from tests.operations.conftest import Site, wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -144,6 +145,17 @@ def test_a_refused_export_says_when_to_come_back_and_is_entered(site: Site, long
     assert '"error":"rate_limited"' in refused
     entries = site.api("GET", "/audit/entries?action=access&result=denied&per_page=1").json()
     assert entries["data"][0]["attributes"]["reason"] == "too_many_exports"
+
+
+def test_requests_that_wait_are_bounded_and_hold_nobody_up(site: Site) -> None:
+    path = f"/api/v1/organizations/{site.slug}/audit/entries?after_seq=999999999&wait=15"
+    with slow(site, 24, request_for(site, path)) as clients:
+        time.sleep(1)
+        assert_everybody_else_is_answered(site)
+        answers = [client.status() for client in clients]
+    served = answers.count(200)
+    assert served + answers.count(429) == 24
+    assert 1 <= served <= 2 * waiting.MOST_OF_ONE, answers  # two processes
 
 
 def test_who_does_not_read_at_all_is_cut_off(site: Site, long_log: str) -> None:

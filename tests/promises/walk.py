@@ -28,6 +28,7 @@ from guardian.shortcuts import assign_perm
 from audit.export import download
 from audit.models import Entry
 from audit.questions import saved_views, tenant_scope
+from dotenv_cloud.api import waiting
 from keys import access_tokens, client_keys, crypto, retrieval, rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
@@ -486,6 +487,7 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("POST", "/api/v1/organizations"): [Sent({"name": "Another"}, by="laptop")],
     ("PATCH", _API_PAGE): [Sent(_JSON)],
     ("PUT", _API_PAGE): [Sent(_JSON)],
+    ("GET", f"{_API_PAGE}/audit/entries"): [Sent(), Sent(query="after_seq=0")],
     ("POST", f"{_API_PAGE}/members"): [Sent({"email": "friend@example.org", "role": "member"})],
     ("DELETE", f"{_API_PAGE}/members/{{member}}"): [Sent(), Sent({"api_keys": "revoke"})],
     ("PATCH", f"{_API_PAGE}/members/{{member}}"): [Sent({"role": "auditor"})],
@@ -569,6 +571,14 @@ def _exports_are_taken() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _waits_are_taken() -> Iterator[None]:
+    """By others, all that may wait at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "MOST_AT_ONCE", 0)
+        yield
+
+
 _FULL = Sent(within=_exports_are_taken)
 
 BESIDES: dict[str, Besides] = {
@@ -580,6 +590,12 @@ BESIDES: dict[str, Besides] = {
     ),
     "an export by a call while too many run": Besides(
         "GET", f"{_API_PAGE}/audit/entries/export", _FULL, _denied("too_many_exports")
+    ),
+    "a call that waits while too many do": Besides(
+        "GET",
+        f"{_API_PAGE}/audit/entries",
+        Sent(query="after_seq=999999&wait=1", within=_waits_are_taken),
+        _denied("too_many_waiting"),
     ),
     "a stranger's look at a page": Besides(
         "GET", f"{_PAGE}/projects", Sent(by="stranger"), _denied("not_found")

@@ -174,7 +174,8 @@ _NOTE_FIELDS = """
 INSERT INTO audit_field AS f (organization_id, field, block, first_id, last_id)
 SELECT organization_id, name, seq / 1024, (array_agg(id ORDER BY id))[1],
     (array_agg(id ORDER BY id DESC))[1]
-FROM audit_ledger, jsonb_object_keys(changes) AS name
+FROM audit_ledger CROSS JOIN LATERAL (
+    SELECT jsonb_object_keys(changes) AS name UNION ALL SELECT '') AS each
 WHERE organization_id = ANY(%s) GROUP BY 1, 2, 3
 ON CONFLICT (organization_id, field, block) DO UPDATE SET
     first_id = least(f.first_id, EXCLUDED.first_id),

@@ -24,7 +24,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
     END;
 
 CREATE TABLE audit_inbox (
-    id uuid NOT NULL DEFAULT audit_uuid7(),
+    -- The clock is read when the transaction has its number: whoever knows that all transactions up
+    -- to a number have ended knows that nothing older can appear any more (`complete_to`).
+    id uuid NOT NULL DEFAULT audit_uuid7(
+        CASE WHEN pg_current_xact_id() IS NOT NULL THEN clock_timestamp() END),
     -- The top-level transaction: xmin would be the savepoint's.
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     organization_id uuid NOT NULL,

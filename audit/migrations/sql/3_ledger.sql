@@ -109,7 +109,8 @@ CREATE INDEX audit_place_folded ON audit_place (organization_id, folded, parent_
 {places}
 
 -- Which fields the entries of each block of a log changed, and between which ids: a block is 1024
--- numbers. Asked by audit/questions/field_index.py. Retention leaves it alone: a range
+-- numbers. The field '' is that of all its entries: it leads from numbers to ids, where an index by
+-- number would take 40 bytes an entry (audit/questions/following.py). Asked by audit/questions/field_index.py. Retention leaves it alone: a range
 -- may hold nothing any more.
 CREATE TABLE audit_field (
     organization_id uuid NOT NULL,
@@ -129,7 +130,13 @@ CREATE TABLE audit_sealing (
     -- The cluster whose transaction ids `lo` counts; another one after a restore.
     system_identifier bigint NOT NULL,
     incarnation integer NOT NULL DEFAULT 1,
-    sealed_at timestamptz NOT NULL DEFAULT now()
+    sealed_at timestamptz NOT NULL DEFAULT now(),
+    -- No entry of an earlier time can appear any more: all that there is, is sealed. As long as the
+    -- server's clock is not set back, and but for what the owner of the tables dates itself.
+    complete_to timestamptz NOT NULL DEFAULT '-infinity',
+    -- Once all transactions below `mark` have ended, the log is complete to `mark_at`.
+    mark xid8,
+    mark_at timestamptz
 );
 INSERT INTO audit_sealing (system_identifier)
 SELECT system_identifier FROM pg_control_system();

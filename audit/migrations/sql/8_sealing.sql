@@ -89,7 +89,9 @@ BEGIN
         INSERT INTO audit_field AS f (organization_id, field, block, first_id, last_id)
         SELECT organization_id, left(name, {longest_field_name}), seq / {field_block},
             (array_agg(id ORDER BY id))[1], (array_agg(id ORDER BY id DESC))[1]
-        FROM sealed, jsonb_object_keys(changes) AS name WHERE changes <> '{}' GROUP BY 1, 2, 3
+        FROM sealed CROSS JOIN LATERAL (
+            SELECT jsonb_object_keys(changes) AS name UNION ALL SELECT '') AS each
+        GROUP BY 1, 2, 3
         ON CONFLICT (organization_id, field, block) DO UPDATE SET
             first_id = least(f.first_id, EXCLUDED.first_id),
             last_id = greatest(f.last_id, EXCLUDED.last_id)
@@ -134,9 +136,10 @@ BEGIN
         entries := audit_move('0', '9223372036854775808');
         DELETE FROM audit_left;
         UPDATE audit_sealing SET lo = '0', incarnation = incarnation + 1, sealed_at = now(),
-            system_identifier = cluster;
+            system_identifier = cluster, mark = NULL, mark_at = NULL;
         PERFORM audit_enter_sealing('new_incarnation');
         state.lo := '0';
+        state.mark := NULL;
     END IF;
     SELECT min(xid), (SELECT xid FROM audit_inbox WHERE xid >= state.lo AND xid < settled
                       ORDER BY xid OFFSET batch LIMIT 1)
@@ -148,7 +151,21 @@ BEGIN
     entries := entries + audit_move(state.lo, past);
     -- Of transactions that have ended: nobody asks any more who left in them.
     DELETE FROM audit_left WHERE xid < past;
-    UPDATE audit_sealing SET lo = past, sealed_at = now()
+    -- An entry is dated when its transaction has its number. So those dated before now() are of
+    -- transactions with smaller numbers than this one, which got its own later.
+    IF past >= pg_current_xact_id() THEN
+        state.complete_to := now();
+        state.mark := NULL;
+    ELSIF past >= state.mark THEN
+        state.complete_to := state.mark_at;
+        state.mark := NULL;
+    END IF;
+    IF state.mark IS NULL THEN
+        state.mark := pg_current_xact_id();
+        state.mark_at := now();
+    END IF;
+    UPDATE audit_sealing SET lo = past, sealed_at = now(), mark = state.mark,
+        mark_at = state.mark_at, complete_to = greatest(complete_to, state.complete_to)
     WHERE entries > 0 OR sealed_at < now() - interval '1 second';
 END $$;
 REVOKE EXECUTE ON FUNCTION audit_seal(integer) FROM PUBLIC;
