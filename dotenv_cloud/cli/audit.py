@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from dotenv_cloud.cli import files, output, session, times
+from dotenv_cloud.cli import files, following, output, session, times
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Group, format_option
@@ -102,12 +102,14 @@ def audit() -> None:
 @click.option("--all", "everything", is_flag=True, help="As many as there are.")
 @click.option("--cursor", metavar="CURSOR", help="Go on where an earlier list ended.")
 @format_option("table", "json", "ndjson", "yaml")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 def list_entries(
     path: str | None,
     limit: int,
     everything: bool,
     cursor: str | None,
     format_: str,
+    as_json: bool,
     **filters: Any,
 ) -> None:
     """List entries, newest first.
@@ -120,6 +122,7 @@ def list_entries(
     What changed last Tuesday?
       dotenv audit list --when "last tuesday" --exclude-action view,sign_in
     """
+    format_ = "json" if as_json else format_
     zone_name = filters["tz"] or times.local_zone()
     query = _query(path, filters, zone_name)
     reader = _Reader(query, None if everything else limit, cursor)
@@ -136,6 +139,40 @@ def list_entries(
             else:
                 output.as_data(format_, entries)
     _sum_up(count, reader, zone_name)
+
+
+@audit.command("follow")
+@click.argument("path", required=False)
+@filter_options
+@click.option(
+    "--state",
+    "state_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep in this file how far it is, and go on from there.",
+)
+@click.option(
+    "--after-seq",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Begin after this number; 0 is all of the log. [default: 0 with --state, else now]",
+)
+@click.option("--once", is_flag=True, help="Stop when there is nothing new.")
+def follow(
+    path: str | None,
+    state_path: Path | None,
+    after_seq: int | None,
+    once: bool,
+    **filters: Any,
+) -> None:
+    """Print entries as they are sealed, oldest first, one JSON object a line, until stopped.
+
+    With --state it goes on where it was stopped, and misses nothing. An entry that was printed just
+    before it was killed may be printed again: its `seq` says so.
+    """
+    query = _query(path, filters, filters["tz"] or times.local_zone())
+    with session.connect() as api:
+        following.follow(api, query, state_path, after_seq, once=once)
 
 
 @audit.command("show")
@@ -186,12 +223,15 @@ def export(
         ("format", format_),
         *_query(path, filters, filters["tz"] or times.local_zone()),
     ]
+    if filters["when"] or filters["until"]:
+        query.append(("wait", "20"))  # until nothing can be added to that time any more
     with session.connect() as api:
         address = api.of_organization("audit", "entries", "export")
         if target is None or str(target) == "-":
             with api.stream(address, query) as response:
                 _copy_to_stdout(response.iter_bytes())
             _tell_floor(response.headers.get("Audit-Floor"))
+            _tell_short(response.headers)
             return
         # The request goes first: a refusal leaves no file and asks nothing of the disk.
         with (
@@ -201,6 +241,22 @@ def export(
             size = _copy(response.iter_bytes(), file)
     output.success(f"Wrote {size:,} bytes to {target}.")
     _tell_floor(response.headers.get("Audit-Floor"))
+    _tell_short(response.headers)
+
+
+def _tell_short(headers: Mapping[str, str]) -> None:
+    """Say that something may be added to a time that is over: a change may take long to commit."""
+    until, complete_to = (
+        times.parse(headers.get(name, "")) for name in ("Audit-Until", "Audit-Complete-To")
+    )
+    if until is None or until > dt.datetime.now(dt.UTC):
+        return
+    if complete_to is None or complete_to < until:
+        reached = output.safe(headers.get("Audit-Complete-To", "never"))
+        output.warn(
+            f"This may be short: the log is complete to {reached}, not to"
+            f" {output.safe(headers['Audit-Until'])}. Export it again later."
+        )
 
 
 def _tell_floor(header: str | None) -> None:
