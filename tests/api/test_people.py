@@ -67,7 +67,7 @@ def test_a_person_is_told_who_they_are_and_where_they_belong(
     ]
 
 
-def test_a_person_who_belongs_nowhere_is_somebody_still(acme: Organization) -> None:
+def test_a_person_who_belongs_nowhere_is_someone_still(acme: Organization) -> None:
     api = calling(UserFactory.create())
     assert api.get("/user").json()["included"] == []
     assert api.get("/organizations").json()["data"] == []

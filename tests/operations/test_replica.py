@@ -52,7 +52,7 @@ def test_a_replica_that_is_behind_says_so(site: Site) -> None:
     wait_until(lambda: site.entries()["meta"]["as_of"] is None)
 
 
-def test_the_wall_stands_on_the_replica_too(site: Site) -> None:
+def test_the_tenant_scope_stands_on_the_replica_too(site: Site) -> None:
     site.catch_up()
     with psycopg.connect(site.replica.url(embedded.APPLICATION)) as connection:
         assert connection.execute("SELECT count(*) FROM audit_entry").fetchone() == (0,)

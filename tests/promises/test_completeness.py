@@ -71,7 +71,7 @@ def after(project: Project, entries: Callable[..., list[Told]]) -> New:
     return lambda: entries(before)
 
 
-def test_saving_a_new_row_tells_its_recorded_fields(
+def test_saving_a_new_row_records_its_recorded_fields(
     organization: Organization, new_entries: New
 ) -> None:
     new_project(organization, metadata={"owner": "not recorded"}).save()
@@ -81,12 +81,12 @@ def test_saving_a_new_row_tells_its_recorded_fields(
     assert "metadata" not in entry.changes
 
 
-def test_create_is_told(organization: Organization, new_entries: New) -> None:
+def test_create_is_recorded(organization: Organization, new_entries: New) -> None:
     Project.objects.create(organization=organization, name="App", slug="app")
     assert [entry.action for entry in new_entries()] == ["create"]
 
 
-def test_saving_a_changed_row_tells_before_and_after(project: Project, after: New) -> None:
+def test_saving_a_changed_row_records_before_and_after(project: Project, after: New) -> None:
     project.name, project.metadata = "Other", {"a": 1}
     project.save()
     [entry] = after()
@@ -95,7 +95,7 @@ def test_saving_a_changed_row_tells_before_and_after(project: Project, after: Ne
     assert entry.changes == {"name": ["App", "Other"], "metadata": None}
 
 
-def test_saving_an_unchanged_row_tells_nothing(project: Project, after: New) -> None:
+def test_saving_an_unchanged_row_records_nothing(project: Project, after: New) -> None:
     project.save()
     assert after() == []
 
@@ -111,7 +111,7 @@ def test_the_value_before_is_the_databases_not_the_instances(project: Project, a
     }
 
 
-def test_an_expression_is_told_by_its_result(project: Project, after: New) -> None:
+def test_an_expression_is_recorded_by_its_result(project: Project, after: New) -> None:
     project.name = Concat(F("name"), Value("!"))  # type: ignore[assignment]
     project.save()
     assert after()[0].changes == {"name": ["App", "App!"]}
@@ -161,7 +161,7 @@ def test_a_row_that_no_longer_fits_when_its_turn_comes_is_left_alone(
     assert [entry.changes for entry in after()] == [{"name": ["App", "theirs"]}]
 
 
-def test_a_partly_loaded_row_is_told_whole_enough(project: Project, after: New) -> None:
+def test_a_partly_loaded_row_is_recorded_whole_enough(project: Project, after: New) -> None:
     part = Project.objects.only("name").get(pk=project.pk)
     part.name = "Other"
     part.save()
@@ -171,7 +171,7 @@ def test_a_partly_loaded_row_is_told_whole_enough(project: Project, after: New) 
     assert deleted.changes["secret_format"] == ["env", None]
 
 
-def test_deleting_tells_what_was_there(project: Project, after: New) -> None:
+def test_deleting_records_what_was_there(project: Project, after: New) -> None:
     project.name = "never saved"
     project.delete()
     [entry] = after()
@@ -179,7 +179,7 @@ def test_deleting_tells_what_was_there(project: Project, after: New) -> None:
     assert entry.changes["name"] == ["App", None]
 
 
-def test_bulk_create_tells_each_row_with_at_most_one_more_statement(
+def test_bulk_create_records_each_row_with_at_most_one_more_statement(
     organization: Organization, new_entries: New, django_assert_max_num_queries: Any
 ) -> None:
     rows = [new_project(organization, f"app-{n}") for n in range(20)]
@@ -188,7 +188,7 @@ def test_bulk_create_tells_each_row_with_at_most_one_more_statement(
     assert {entry.label for entry in new_entries()} == {f"app-{n}" for n in range(20)}
 
 
-def test_bulk_create_that_ignores_conflicts_tells_only_what_it_inserted(
+def test_bulk_create_that_ignores_conflicts_records_only_what_it_inserted(
     project: Project, after: New
 ) -> None:
     rows = [new_project(project.organization, slug) for slug in ("app", "second")]
@@ -196,7 +196,7 @@ def test_bulk_create_that_ignores_conflicts_tells_only_what_it_inserted(
     assert [entry.label for entry in after()] == ["second"]
 
 
-def test_bulk_create_that_updates_conflicts_tells_which_rows_it_made_and_which_it_changed(
+def test_bulk_create_that_updates_conflicts_records_which_rows_it_made_and_which_it_changed(
     project: Project, after: New
 ) -> None:
     rows = [new_project(project.organization, slug) for slug in ("app", "second")]
@@ -214,13 +214,13 @@ def test_bulk_create_that_updates_conflicts_tells_which_rows_it_made_and_which_i
     }
 
 
-def test_bulk_update_is_told(project: Project, after: New) -> None:
+def test_bulk_update_is_recorded(project: Project, after: New) -> None:
     project.name = "Bulk"
     Project.objects.bulk_update([project], ["name"])
     assert after()[0].changes == {"name": ["App", "Bulk"]}
 
 
-def test_queryset_update_tells_each_row_with_at_most_one_more_statement(
+def test_queryset_update_records_each_row_with_at_most_one_more_statement(
     project: Project, after: New, django_assert_max_num_queries: Any
 ) -> None:
     new_project(project.organization, "second").save()
@@ -242,7 +242,7 @@ def test_a_save_costs_at_most_one_more_statement(
         project.save()
 
 
-def test_an_update_of_nothing_tells_nothing(project: Project, after: New) -> None:
+def test_an_update_of_nothing_records_nothing(project: Project, after: New) -> None:
     assert Project.objects.filter(name="nobody").update(name="x") == 0
     assert Project.objects.none().update(name="x") == 0
     assert after() == []
@@ -272,7 +272,7 @@ def test_joins_subqueries_and_slices_tell_the_rows_they_reach(project: Project, 
     ]
 
 
-def test_a_reference_set_to_null_is_told(organization: Organization, new_entries: New) -> None:
+def test_a_reference_set_to_null_is_recorded(organization: Organization, new_entries: New) -> None:
     creator = UserFactory.create()
     ApiKeyFactory.create(organization=organization, created_by=creator)
     creator.delete()
@@ -281,7 +281,7 @@ def test_a_reference_set_to_null_is_told(organization: Organization, new_entries
     assert entry.changes == {"created_by_id": None}
 
 
-def test_a_deleted_person_is_told_with_memberships_and_permissions(
+def test_a_deleted_person_is_recorded_with_memberships_and_permissions(
     organization: Organization, new_entries: New
 ) -> None:
     user = MembershipFactory.create(organization=organization, role="billing_manager").user
@@ -340,12 +340,12 @@ def test_queryset_delete_and_cascade_tell_every_row(project: Project, after: New
     ]
 
 
-def test_raw_delete_of_a_queryset_is_told(project: Project, after: New) -> None:
+def test_raw_delete_of_a_queryset_is_recorded(project: Project, after: New) -> None:
     Project.objects.filter(pk=project.pk)._raw_delete("default")
     assert [entry.action for entry in after()] == ["delete"]
 
 
-def test_get_or_create_and_update_or_create_are_told(project: Project, after: New) -> None:
+def test_get_or_create_and_update_or_create_are_recorded(project: Project, after: New) -> None:
     organization = project.organization
     Project.objects.get_or_create(organization=organization, slug="app")
     Project.objects.get_or_create(organization=organization, slug="new", defaults={"name": "New"})
@@ -358,7 +358,7 @@ def test_get_or_create_and_update_or_create_are_told(project: Project, after: Ne
     ]
 
 
-def test_writes_by_a_proxy_are_told_as_the_models_own(project: Project, after: New) -> None:
+def test_writes_by_a_proxy_are_recorded_as_the_models_own(project: Project, after: New) -> None:
     with isolate_apps("organizations"):
 
         class Archived(Project):
@@ -378,7 +378,7 @@ def test_writes_by_a_proxy_are_told_as_the_models_own(project: Project, after: N
     ]
 
 
-def test_many_to_many_links_are_told_on_their_owner(
+def test_many_to_many_links_are_recorded_on_their_owner(
     organization: Organization, new_entries: New
 ) -> None:
     user = organization.memberships.get().user
@@ -393,7 +393,7 @@ def test_many_to_many_links_are_told_on_their_owner(
     ]
 
 
-def test_a_deleted_group_is_told_to_those_who_were_in_it(
+def test_a_deleted_group_is_recorded_to_those_who_were_in_it(
     organization: Organization, new_entries: New
 ) -> None:
     group = Group.objects.create(name="reviewers")
@@ -412,7 +412,7 @@ def test_links_are_never_updated(organization: Organization) -> None:
         link.objects.update(group_id=Group.objects.create(name="second").pk)
 
 
-def test_permissions_given_past_the_roles_are_told(
+def test_permissions_given_past_the_roles_are_recorded(
     organization: Organization, new_entries: New
 ) -> None:
     user = MembershipFactory.create(organization=organization, role="billing_manager").user
@@ -447,7 +447,7 @@ def test_raw_sql_without_a_reason_is_refused(project: Project, after: New) -> No
     assert after() == []
 
 
-def test_raw_sql_with_a_reason_is_told_by_the_database(project: Project, after: New) -> None:
+def test_raw_sql_with_a_reason_is_recorded_by_the_database(project: Project, after: New) -> None:
     with transaction.atomic():
         raw("SET LOCAL audit.reason = 'ticket 7'")
         raw(
@@ -461,7 +461,7 @@ def test_raw_sql_with_a_reason_is_told_by_the_database(project: Project, after: 
     assert entry.context["reason"] == "ticket 7"
 
 
-def test_the_database_tells_values_as_the_application_does(project: Project, after: New) -> None:
+def test_the_database_records_values_as_the_application_does(project: Project, after: New) -> None:
     target = TargetFactory.create(project=project)
     raw_slug = "DELETE FROM organizations_target WHERE id = %s"
     with transaction.atomic():
@@ -599,7 +599,7 @@ def test_an_async_view_acts_for_who_is_signed_in(
     assert context.actor() == context.SYSTEM
 
 
-def test_an_action_of_the_admin_is_told_as_such(
+def test_an_action_of_the_admin_is_recorded_as_such(
     project: Project, after: New, rf: RequestFactory
 ) -> None:
     """Ours changes nothing, but a site that registers a model writably is recorded like any."""
@@ -700,7 +700,7 @@ def test_each_type_is_called_by_its_path(organization: Organization, new_entries
     ]
 
 
-def test_a_persons_change_is_told_to_each_organization_of_theirs(
+def test_a_persons_change_is_recorded_to_each_organization_of_theirs(
     organization: Organization, entries: Callable[..., list[Told]]
 ) -> None:
     user = organization.memberships.get().user
@@ -745,7 +745,7 @@ def test_migrations_and_commands_leave_nothing_uncovered() -> None:
         assert names >= entering | {"audit_stays", "audit_no_truncate"}, table
 
 
-def test_rewrapping_under_another_master_key_is_told(
+def test_rewrapping_under_another_master_key_is_recorded(
     organization: Organization, new_entries: New, settings: Any
 ) -> None:
     ProjectFactory.create(organization=organization)

@@ -754,7 +754,7 @@ def by_text(entry: Any) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_change_is_told_truly_or_refused(
+def test_every_change_is_recorded_truly_or_refused(
     world: World, case: Case, application_connection: Connection
 ) -> None:
     def run() -> None:
@@ -781,7 +781,7 @@ def test_every_change_is_told_truly_or_refused(
 # -- What more than one message, or another protocol, could do
 
 
-def test_copy_is_refused_or_told_row_by_row(
+def test_copy_is_refused_or_recorded_row_by_row(
     world: World, application_connection: Connection
 ) -> None:
     columns = "id, created_at, updated_at, name, slug, description, organization_id, project_id"
@@ -818,7 +818,7 @@ def test_raw_sql_behind_words_in_a_pipeline_is_refused(
     assert world.entries() == []
 
 
-def test_a_pipeline_of_statements_that_say_who_acts_is_told(
+def test_a_pipeline_of_statements_that_say_who_acts_is_recorded(
     world: World, application_connection: Connection
 ) -> None:
     with application_connection.pipeline():
@@ -839,14 +839,14 @@ def test_a_pipeline_of_statements_that_say_who_acts_is_told(
     ],
     ids=["two statements", "a DO block"],
 )
-def test_what_shares_a_message_is_told_as_the_same_actors(
+def test_what_shares_a_message_is_recorded_as_the_same_actors(
     world: World, application_connection: Connection, message: str
 ) -> None:
     application_connection.execute(world.sql(message))
     assert world.entries() == [renamed("My app", "B"), renamed("B", "C")]
 
 
-def test_a_prepared_statement_is_told_each_time(
+def test_a_prepared_statement_is_recorded_each_time(
     world: World, application_connection: Connection, owner_connection: Connection
 ) -> None:
     statement = world.sql(said(rename("it"))).replace("'it'", "$1")
@@ -954,7 +954,7 @@ def cascading(owner_connection: Connection) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("cascading")
-def test_rows_that_go_with_a_project_are_told_by_their_names(
+def test_rows_that_go_with_a_project_are_recorded_by_their_names(
     world: World, application_connection: Connection
 ) -> None:
     gone = "DELETE FROM organizations_project WHERE id = '$app'"
@@ -973,7 +973,7 @@ def test_rows_that_go_with_a_project_are_told_by_their_names(
 
 
 @pytest.mark.usefixtures("cascading")
-def test_a_person_who_goes_with_all_that_is_theirs_is_told_to_the_organization(
+def test_a_person_who_goes_with_all_that_is_theirs_is_recorded_to_the_organization(
     world: World, application_connection: Connection
 ) -> None:
     with application_connection.transaction():

@@ -233,7 +233,7 @@ def test_one_joins_by_a_link_that_several_use(world: World, at_once: Any) -> Non
     assert world.acme.memberships.filter(user__email="new@example.org").count() == 1
 
 
-def test_one_joins_by_a_link_that_somebody_uses_in_several_windows(
+def test_one_joins_by_a_link_that_someone_uses_in_several_windows(
     world: World, at_once: Any
 ) -> None:
     person = MembershipFactory.create().user

@@ -53,7 +53,7 @@ def test_the_total_is_what_is_sealed_and_what_is_not(entries: Any, log: Log) -> 
     assert counting.total(ORGANIZATION) == counting.total(ORGANIZATION.pk) == len(log.rows)
 
 
-def test_the_total_of_another_organization_is_behind_the_wall(entries: Any) -> None:
+def test_the_total_of_another_organization_is_behind_the_tenant_scope(entries: Any) -> None:
     assert counting.total(OTHER_KEY) == 0
 
 

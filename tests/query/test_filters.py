@@ -161,7 +161,9 @@ def test_names_of_another_organization_lead_nowhere(ask: Ask, log: Log) -> None:
     assert question.notes
 
 
-def test_the_wall_holds_even_if_the_filter_names_another_organization(log: Log, db: None) -> None:
+def test_the_tenant_scope_holds_even_if_the_filter_names_another_organization(
+    log: Log, db: None
+) -> None:
     entries = Entry.objects.visible([ORGANIZATION.pk])  # type: ignore[attr-defined]
     question = EntryFilter({"q": "production"}, entries, organizations=[OTHER_ORGANIZATION])
     assert found(question) == set()

@@ -109,7 +109,7 @@ def test_a_row_of_another_organization_is_none(acme: Organization) -> None:
         assert references.is_gone(once_more, "resource")
 
 
-def test_somebody_who_left_is_not_there_for_those_who_stay(acme: Organization) -> None:
+def test_someone_who_left_is_not_there_for_those_who_stay(acme: Organization) -> None:
     user = UserFactory.create(email="gone@example.org")
     membership = MembershipFactory.create(organization=acme, user=user)
     by_user = entry(organization_id=acme.pk, actor_type="user", actor_id=user.pk)
@@ -208,7 +208,7 @@ def test_one_asks_for_what_happened_to_a_thing(acme: Organization) -> None:
     assert {each.resource for each in entries.about(acme)} == {acme}
 
 
-def test_one_asks_for_what_somebody_did(acme: Organization, owner: User, client: Any) -> None:
+def test_one_asks_for_what_someone_did(acme: Organization, owner: User, client: Any) -> None:
     ProjectFactory.create(organization=acme)
     client.force_login(owner)
     assert client.get("/o/acme/activity").status_code == 200
@@ -228,7 +228,7 @@ def test_one_asks_for_what_a_request_left(acme: Organization, owner: User, clien
         assert not Entry.objects.visible([acme.pk]).of_request(NIL)
 
 
-def test_one_asks_for_what_somebody_may_see(acme: Organization, owner: User) -> None:
+def test_one_asks_for_what_someone_may_see(acme: Organization, owner: User) -> None:
     OrganizationFactory.create(name="Theirs")
     auditor = MembershipFactory.create(organization=acme, auditor=True).user
     developer = MembershipFactory.create(organization=acme, role="developer").user

@@ -108,7 +108,7 @@ def tables(connection: Connection) -> set[str]:
 # -- What is told, and what is done
 
 
-def test_it_only_tells_until_it_is_told_to(
+def test_it_only_shows_until_it_is_told_to(
     sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
 ) -> None:
     before = entries(owner_connection, acme)
@@ -163,7 +163,7 @@ def test_the_first_and_last_change_of_each_resource_stay(
     assert left == {*first, *last}
 
 
-def test_the_manifest_tells_every_file(
+def test_the_manifest_shows_every_file(
     sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
 ) -> None:
     retention(tmp_path, "--apply")
@@ -428,7 +428,7 @@ def test_while_others_write_and_seal_no_number_is_lost(
     assert missing_numbers_are_those_told(owner_connection)
 
 
-def test_while_somebody_reads_it_tries_again(
+def test_while_someone_reads_it_tries_again(
     sealed: None,
     acme: Organization,
     databases: Databases,
@@ -643,7 +643,7 @@ def test_what_stays_of_a_month_is_as_append_only_as_before(
             owner_connection.execute(statement)  # type: ignore[call-overload]
 
 
-def test_an_organization_reads_its_own_floor_and_hold_only(
+def test_an_organization_reads_its_own_retention_boundary_and_hold_only(
     sealed: None, acme: Organization, other: Organization, databases: Databases, tmp_path: Path
 ) -> None:
     retention(tmp_path, "--apply")

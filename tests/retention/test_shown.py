@@ -56,7 +56,7 @@ def key(acme: Organization) -> str:
     return ApiKeyFactory.create(organization=acme, auditor=True).token
 
 
-def test_the_activity_page_tells_the_floor_of_what_is_asked(
+def test_the_activity_page_shows_the_retention_boundary_of_what_is_asked(
     removed: list[str], browser: Client
 ) -> None:
     shown = page(browser)
@@ -100,7 +100,7 @@ def test_the_total_counts_what_is_left(
     assert f"<strong>{left}</strong> entries" in page(browser)
 
 
-def test_the_api_tells_the_floor(removed: list[str], key: str) -> None:
+def test_the_api_shows_the_retention_boundary(removed: list[str], key: str) -> None:
     meta = asked(key, "entries").json()["meta"]
     assert meta["floor"]["before"] == "2021-03-01T00:00:00.000Z"
     assert meta["floor"]["manifest"].startswith(removed[1])
@@ -116,7 +116,7 @@ def test_the_api_tells_the_floor(removed: list[str], key: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["ndjson", "csv", "ocsf"])
-def test_an_export_tells_it_in_a_header(
+def test_an_export_shows_it_in_a_header(
     removed: list[str], key: str, browser: Client, format: str
 ) -> None:
     for response in (
@@ -143,7 +143,7 @@ def test_an_export_breaks_off_when_entries_are_removed_meanwhile(
         next(chunks)
 
 
-def test_the_admin_tells_the_floor_of_each_organization(
+def test_the_admin_shows_the_retention_boundary_of_each_organization(
     removed: list[str], owner: User, browser: Client
 ) -> None:
     call_command("admin_access", owner.email)

@@ -241,7 +241,7 @@ def invite(acme: Organization, owner: User, email: str, role: str = "developer")
     return f"/invitations/{invited.token}"
 
 
-def test_somebody_new_joins_with_a_name_and_a_password(
+def test_someone_new_joins_with_a_name_and_a_password(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     link, client = invite(acme, owner, "new@example.org"), browser()
@@ -265,7 +265,7 @@ def test_joining_holds_passwords_to_the_same_rules(
     assert not User.objects.filter(email="new@example.org").exists()
 
 
-def test_somebody_with_an_account_signs_in_and_joins(
+def test_someone_with_an_account_signs_in_and_joins(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
     person = UserFactory.create(email="known@example.org")

@@ -41,7 +41,7 @@ MISLEADING = (
 
 
 @pytest.mark.parametrize("name", MISLEADING)
-def test_a_key_is_not_named_like_somebody_else(acme: Organization, name: str) -> None:
+def test_a_key_is_not_named_like_someone_else(acme: Organization, name: str) -> None:
     with pytest.raises(ValidationError) as refused:
         ApiKeyFactory.create(organization=acme, name=name)
     assert list(refused.value.message_dict) == ["name"]

@@ -90,7 +90,7 @@ def test_revoked_they_stop_working_and_the_entry_says_so(
     assert {each.actor_label for each in revoked} == {owner.email}
 
 
-def test_handed_over_they_work_on_and_somebody_answers_for_them(
+def test_handed_over_they_work_on_and_someone_answers_for_them(
     acme: Organization,
     owner: User,
     leaver: Membership,

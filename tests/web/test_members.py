@@ -60,7 +60,7 @@ def test_an_invitation_goes_out_by_mail_and_leaves_an_entry_without_its_link(
     assert token not in page + str(vars(entry))
 
 
-def test_inviting_somebody_who_is_there_is_refused_with_the_reason(
+def test_inviting_someone_who_is_there_is_refused_with_the_reason(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
     assert "owner@example.org is already a member." in invite(
@@ -146,7 +146,7 @@ def test_a_member_who_leaves_sees_nothing_any_more(
     assert entry.actor_id == membership.user_id
 
 
-def test_nobody_leaves_for_somebody_else(acme: Organization, browser_as: BrowserAs) -> None:
+def test_nobody_leaves_for_someone_else(acme: Organization, browser_as: BrowserAs) -> None:
     membership = MembershipFactory.create(organization=acme, role="developer")
     answer = browser_as("member").post(page_of(membership), {"action": "leave", "sure": "yes"})
     assert answer.status_code == 422
