@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from audit import policy
+from audit.entry import recorded_json
 from audit.entry.actors import described
 from audit.entry.references import Reference
 from audit.questions.querysets import EntryQuerySet
@@ -17,6 +18,20 @@ from organizations import ulid
 from organizations.labels import LabelField
 from organizations.models import Organization
 from organizations.models.base import Timestamped
+
+
+class ContextField(models.JSONField):
+    """Facts. What cannot be read is Unreadable, so that the list that holds it can be."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return recorded_json.parsed(value) if isinstance(value, str) else value
+
+
+class ChangesField(models.JSONField):
+    """What changed; the rest as for ContextField."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return recorded_json.parsed_changes(value) if isinstance(value, str) else value
 
 
 class Entry(models.Model):
@@ -42,8 +57,8 @@ class Entry(models.Model):
     user_agent = models.TextField()
     request_id = models.UUIDField(null=True)
     interface = models.TextField()
-    changes = models.JSONField()
-    context = models.JSONField()
+    changes = ChangesField()
+    context = ContextField()
     seq = models.BigIntegerField(null=True)
     resource_seq = models.BigIntegerField(null=True)
     actor_seq = models.BigIntegerField(null=True)
@@ -108,6 +123,11 @@ class Entry(models.Model):
     def repeats(self) -> int:
         """How often more it happened in that minute; 0 too for what is no count."""
         return repeats_in(self.context)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Which of `changes` and `context` lie in the log and cannot be read."""
+        return recorded_json.unreadable(self.changes, self.context)
 
     @property
     def recorded_changes(self) -> dict[str, tuple[Any, Any]]:

@@ -8,7 +8,6 @@ entry to entry is written once and kept. A test holds the two to each other.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from audit.entry import as_json
+from audit.entry.recorded_json import Unreadable, parsed, parsed_changes, unreadable_texts
 from audit.models import Entry, reason_in, recorded, unrecorded
 from organizations import ulid
 from organizations.labels import isolated
@@ -89,6 +89,8 @@ CELLS = (
 
 _KEPT = 4096
 _NO_ID = "0" * 32
+_UNREADABLE = "unreadable"
+"""In a cell, of what cannot be read; JSON has braces around it."""
 
 
 def read(queryset: QuerySet[Entry]) -> list[Row]:
@@ -120,7 +122,8 @@ def canonical(rows: Sequence[Row]) -> list[str]:
             f'"label":{_string(row.resource_label)},"type":{_string(row.resource_type)}}},'
             f'"resource_seq":{row.resource_seq or "null"},"result":{_string(row.result)},'
             f'"seq":{row.seq or "null"},{_severity(row.action, row.result)},'
-            f'"time":"{_time(row.id)}","user_agent":{_string(row.user_agent)}}}'
+            f'"time":"{_time(row.id)}",{unreadable(row.changes, row.context)}'
+            f'"user_agent":{_string(row.user_agent)}}}'
         )
     return written
 
@@ -169,15 +172,21 @@ def changes_of(text: str) -> str:
 
 def _parts_of_changes(text: str) -> tuple[list[str], str]:
     """Fields whose values are not recorded, and the values of the others."""
-    changes = json.loads(text)
+    changes = parsed_changes(text)
     return sorted(unrecorded(changes)), as_json.canonical_line(recorded(changes))
 
 
 @lru_cache(_KEPT)
 def _context(text: str) -> tuple[str, str]:
     """Its canonical form, and the reason in it."""
-    context = json.loads(text)
+    context = parsed(text)
     return as_json.canonical_line(context), reason_in(context)
+
+
+def unreadable(changes: str, context: str) -> str:
+    """Which of its parts could not be read, as a member of an object; empty where all could."""
+    found = unreadable_texts(changes, context)
+    return f'"unreadable":{as_json.canonical_line(found)},' if found else ""
 
 
 def _time(digits: str) -> str:
@@ -233,12 +242,16 @@ def cells(rows: Sequence[Row]) -> list[tuple[str | None, ...]]:
 
 @lru_cache(_KEPT)
 def _changes_cells(text: str) -> tuple[str, str]:
+    if isinstance(parsed_changes(text), Unreadable):
+        return _UNREADABLE, ""
     fields, values = _parts_of_changes(text)
     return _as_escapes(values) if values != "{}" else "", _harmless(" ".join(fields))
 
 
 @lru_cache(_KEPT)
 def _context_cells(text: str) -> tuple[str, str]:
+    if isinstance(parsed(text), Unreadable):
+        return _UNREADABLE, ""
     context, reason = _context(text)
     return _as_escapes(context) if context != "{}" else "", _harmless(reason)
 

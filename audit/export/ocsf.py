@@ -7,7 +7,6 @@ thousand: what repeats from entry to entry is encoded once and kept.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring as _string
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from audit import policy
 from audit.entry import as_json, bulk_json
+from audit.entry.recorded_json import parsed, parsed_changes
 from audit.models import Entry, reason_in, recorded, repeats_in
 from audit.policy import ActorType, Interface, OcsfClass, Result, Severity
 
@@ -265,11 +265,11 @@ def _privileges(action: str, changes: str) -> list[str]:
     """What was given, or what was taken away; the names of the fields where the values are not
     recorded."""
     found = []
-    for name, (before, after) in recorded(json.loads(changes)).items():
+    for name, (before, after) in recorded(parsed_changes(changes)).items():
         old, new = _as_list(before), _as_list(after)
         kept, given = (new, old) if action == "revoke" else (old, new)
         found += [str(each) for each in given if each not in kept and name != "user_id"]
-    return found or sorted(json.loads(changes)) or [action]
+    return found or sorted(parsed_changes(changes)) or [action]
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -278,7 +278,7 @@ def _as_list(value: Any) -> list[Any]:
 
 def _value(changes: str, field: str) -> str:
     """What a field was set to; what it was, of a row that is gone."""
-    before, after = recorded(json.loads(changes)).get(field, (None, None))
+    before, after = recorded(parsed_changes(changes)).get(field, (None, None))
     return str(after if after is not None else before or "")
 
 
@@ -309,7 +309,7 @@ class _Facts(NamedTuple):
 
 @lru_cache(_KEPT)
 def _facts(context: str) -> _Facts:
-    facts = json.loads(context)
+    facts = parsed(context)
     return _Facts(
         str(facts.get("access_token") or ""),
         reason_in(facts),
@@ -369,7 +369,8 @@ def _unmapped(
     words = _words(actor_type, interface, resource_type, result)
     key = f',"resource_id":"{resource_id}"' if resource_id else ""
     changed = bulk_json.changes_of(changes)
-    return f'"unmapped":{{{changed},{_context(context)},{words}{numbers}{key}}}'
+    unreadable = bulk_json.unreadable(changes, context)
+    return f'"unmapped":{{{changed},{_context(context)},{unreadable}{words}{numbers}{key}}}'
 
 
 @lru_cache(_KEPT)
@@ -380,7 +381,7 @@ def _words(actor_type: str, interface: str, resource_type: str, result: str) -> 
 
 @lru_cache(_KEPT)
 def _context(text: str) -> str:
-    return f'"context":{_encode(json.loads(text))}'
+    return f'"context":{_encode(parsed(text))}'
 
 
 def _filled(values: Mapping[str, str]) -> dict[str, str]:

@@ -84,6 +84,8 @@ class Rows:
         said = f"{escape(described.before)}{name}{escape(described.after)}"
         if entry.result != Result.SUCCESS or entry.repeats:
             said += f" {render_to_string('audit/_result.html', {'entry': entry})}"
+        if entry.unreadable:
+            said += f' <span class="badge failed">unreadable: {entry.ulid}</span>'
         return said + _moved(entry)
 
 

@@ -168,6 +168,11 @@ _ENTRY = _resource(
     resource_seq=_MAYBE_NUMBER,
     actor_seq=_MAYBE_NUMBER,
 )
+_ENTRY["properties"]["attributes"]["properties"]["unreadable"] = {
+    "type": "array",
+    "items": {"type": "string", "enum": ["changes", "context"]},
+    "description": "Which of the two lie in the log and cannot be read; absent when both can.",
+}
 _ENTRY_NOW = {
     "type": "object",
     "properties": {

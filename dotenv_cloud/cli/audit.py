@@ -449,6 +449,8 @@ def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
         ("SEQUENCE", _sequence(entry)),
     ]
     output.facts([(name, value) for name, value in pairs if value not in (None, "")])
+    if unreadable := entry.get("unreadable"):
+        click.echo(f"\nUNREADABLE\n  {output.safe(', '.join(unreadable))}")
     context = entry.get("context") or {}
     # The reason has a line of its own above.
     _print_context({name: value for name, value in context.items() if name != "reason"})
