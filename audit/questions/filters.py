@@ -273,6 +273,11 @@ class EntryFilter(django_filters.FilterSet):
         self.notes: list[str] = []
         self.found: dict[str, name_index.Found] = {}
 
+    def named(self, parameter: str, text: str | None = None) -> list[name_index.Named]:
+        """What one has to know of what was asked for by name: of all of it, or of one text."""
+        found = self.found.get(parameter, name_index.Found())
+        return [one for one in found.named if text is None or one.asked == text]
+
     def get_form_class(self) -> Any:
         form = super().get_form_class()
         form.asked = self

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -13,8 +12,10 @@ from audit.models import Entry
 from audit.questions import bar, periods
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter
+from audit.questions.name_index import Named
 from audit.questions.periods import TIMES
 from organizations import ulid
+from organizations.labels import isolated
 
 MOST = 4  # of one parameter
 
@@ -23,7 +24,8 @@ MOST = 4  # of one parameter
 class Chip:
     """One part of the question; `without` is the address of the rest.
 
-    exact: from when to when, for words of time; the id, for what is called by its name.
+    exact: from when to when, for words of time; the id, for what is called by its name; what it is
+        called now, for a former name.
     """
 
     label: str
@@ -58,7 +60,7 @@ def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
                 name if name in TIMES else bar.LABELS[bare],
                 value,
                 f"{path}?{rest.urlencode()}",
-                _exact(name, value, asked.now, asked.zone),
+                _exact(name, value, asked),
                 is_exclusion=bare != name,
             )
 
@@ -83,12 +85,18 @@ def _named(chip: Chip, names: Mapping[UUID, str]) -> Chip:
     return replace(chip, value=name, exact=chip.value) if name else chip
 
 
-def _exact(name: str, text: str, now: dt.datetime, zone: dt.tzinfo) -> str:
-    """The instants that a word of time means; empty for what is none."""
+def _exact(name: str, text: str, asked: EntryFilter) -> str:
+    """The instants that a word of time means, and what a former name is now; else empty."""
     if name not in TIMES:
-        return ""
+        return _now(asked.named(name, text))
     try:
-        period = periods.read(name, text, now, zone)
+        period = periods.read(name, text, asked.now, asked.zone)
     except periods.UnknownPeriodError:
         return ""  # the filter says so
-    return bar.describe_period(period, zone)
+    return bar.describe_period(period, asked.zone)
+
+
+def _now(named: Sequence[Named]) -> str:
+    if len(named) > 1:
+        return f"the name of {len(named)}"
+    return f"now {isolated(named[0].now)}" if named else ""

@@ -124,6 +124,22 @@ def _floor_notes(found: retention_boundary.Boundary | None, page: paging.Page) -
     return [str(found)]
 
 
+def _names(asked: EntryFilter) -> list[dict[str, Any]]:
+    """What was asked for by a former name, or by one that several had."""
+    return [
+        {
+            "parameter": parameter,
+            "asked": one.asked,
+            "type": one.type,
+            "id": ulid.to_text(one.id),
+            "now": one.now,
+            "created_at": _instant(one.since),
+        }
+        for parameter in asked.found
+        for one in asked.named(parameter)
+    ]
+
+
 class Entries(_LogView):
     is_atomic = False
     known = ("after_seq", "order", "wait")
@@ -224,6 +240,7 @@ class Entries(_LogView):
                     "until": _instant(asked.period.until),
                     "as_of": None,
                     "notes": notes,
+                    "names": _names(asked),
                     "floor": missing.as_json() if missing else None,
                 },
                 "links": {"prev": None, "next": links.to(request, query)},
@@ -254,6 +271,7 @@ class Entries(_LogView):
                     "until": _instant(asked.period.until),
                     "as_of": _instant(as_of),
                     "notes": [*asked.notes, *(text for text in said if text)],
+                    "names": _names(asked),
                     "floor": found.as_json() if found else None,
                 },
                 "links": {

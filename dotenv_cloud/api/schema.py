@@ -289,6 +289,16 @@ ANSWERS: dict[str, dict[str, Any]] = {
             until=_MAYBE_TIME,
             as_of=_MAYBE_TIME,
             notes=_TEXTS,
+            names=_array(
+                _object(
+                    parameter=_TEXT,
+                    asked=_TEXT,
+                    type=_TEXT,
+                    id=_TEXT,
+                    now=_TEXT,
+                    created_at=_MAYBE_TIME,
+                )
+            ),
             floor={
                 **_object(
                     before=_TIME,

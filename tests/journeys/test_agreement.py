@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 from django.test import Client
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import HealthCheck, Phase, example, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
@@ -36,6 +36,11 @@ Params = dict[str, Any]
 Ids = list[str]
 
 DAYS = 40
+RENAMED_THINGS = ["shop-1", "Shop-1/server", "shop-1/backend/staging", "app-1/server", "server"]
+RENAMED_THINGS += ["shop-1/encryption-key", "shop-1/prod*", "shop-1/encryption-key/1"]
+RENAMED_THINGS += ["jane.doe@example.com", "ci-prod", "server/stag"]
+RENAMED_PEOPLE = ["ci-prod", "Jane.Doe@example.com", "jane.d*"]
+"""What things and people are called since `seeding.renamed`."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ def naive(owner_connection: psycopg.Connection) -> Naive:
     end = clock.now() - dt.timedelta(hours=1)
     sealed = log.rows(330, end - dt.timedelta(days=DAYS), end - dt.timedelta(hours=5))
     unsealed = log.rows(60, end - dt.timedelta(hours=4), end)
+    made, changed = end - dt.timedelta(days=DAYS), end - dt.timedelta(days=DAYS // 2)
+    sealed = sorted([*seeding.renamed(log, made, changed), *sealed], key=lambda row: row.id)
     seeding.seal(owner_connection, sealed)
     seeding.receive(owner_connection, unsealed)
     return Naive([*sealed, *unsealed], clock.now())
@@ -141,16 +148,16 @@ def _day(days_ago: int) -> str:
 
 questions = few_of(
     {
-        "actor": some([name for name in PEOPLE if name not in ("e", "_")]),
-        "exclude_actor": some(PEOPLE[:6]),
+        "actor": some([name for name in PEOPLE if name not in ("e", "_")] + RENAMED_PEOPLE),
+        "exclude_actor": some(PEOPLE[:6] + RENAMED_PEOPLE),
         "actor_type": some(["user", "api_key", "system"]),
         "exclude_actor_type": some(["anonymous", "api*"]),
         "action": some(["create", "update", "delete", "sign_in", "re*"]),
         "exclude_action": some(["retrieve", "up*"]),
         "type": some(["project", "environment", "member", "user", "e*"]),
         "exclude_type": some(["environment", "user"]),
-        "resource": some(THINGS),
-        "exclude_resource": some(THINGS),
+        "resource": some(THINGS + RENAMED_THINGS),
+        "exclude_resource": some(THINGS + RENAMED_THINGS),
         "result": some(["success", "denied", "failed"]),
         "exclude_result": some(["success"]),
         "ip": some(["10.0.0.0/8", "203.0.113.7", "2001:db8::/32"]),
@@ -159,7 +166,9 @@ questions = few_of(
         "exclude_interface": some(["admin"]),
         "field": some(["status", "updated_by"]),
         "exclude_field": some(["status"]),
-        "q": st.sampled_from(["production", "app-1 STAGING", "jane", "stag*", "old-"]),
+        "q": st.sampled_from(
+            ["production", "app-1 STAGING", "jane", "stag*", "old-", "shop-1 staging"]
+        ),
         "exclude_q": some(["backend", "zoë"]),
         "since": st.integers(2, DAYS + 5).map(_day),
         "when": st.tuples(st.integers(20, DAYS), st.integers(1, 20)).map(
@@ -176,6 +185,11 @@ questions = few_of(
     phases=[Phase.explicit, Phase.generate],  # shrinking asks thousands of times
 )
 @given(params=questions)
+@example(params={"resource": "shop-1"})
+@example(params={"resource": "Shop-1/server", "exclude_type": "environment"})
+@example(params={"resource": "shop-1", "type": "key_version"})
+@example(params={"actor": "ci-prod"})
+@example(params={"exclude_actor": "jane.doe@example.com", "q": "shop-1 staging"})
 def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params: Params) -> None:
     params = {**params, "until": asker.end, "tz": "UTC"}
     found = naive.find(params)

@@ -7,7 +7,7 @@ import json
 import random
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import psycopg
@@ -130,6 +130,63 @@ class Organization:
             changes=changes,
             context=context,
         )
+
+
+def renamed(log: Organization, made: dt.datetime, renamed: dt.datetime) -> list[Row]:
+    """That a project with everything below it was made, and that it, a target of it, a key and a
+    person were renamed since: by entries that say so, as the triggers write them."""
+    keys = {(type_name, label): key for type_name, key, label in log.resources}
+    project = keys["project", "app-1"]
+    assert project is not None
+    rows = []
+
+    def enter(
+        moment: dt.datetime,
+        action: str,
+        type_name: str,
+        name: str,
+        label: str,
+        changes: dict[str, Any],
+    ) -> None:
+        template = log._row(moment, log.random.choice, log.random.random)
+        rows.append(
+            replace(
+                template,
+                action=action,
+                resource_type=type_name,
+                resource_id=keys[type_name, name],
+                resource_label=label,
+                result="success",
+                changes=changes,
+                context={},
+            )
+        )
+
+    def make(type_name: str, label: str, **parent: uuid.UUID) -> None:
+        changes: dict[str, Any] = {
+            column: [None, ulid.to_text(key)] for column, key in parent.items()
+        }
+        changes |= {"slug": [None, label.rpartition("/")[2]]}
+        enter(made, "create", type_name, label, label, changes)
+
+    make("project", "app-1")
+    make("key_version", "app-1/encryption-key/1", project_id=project)
+    for target in ("backend", "production"):
+        path = f"app-1/{target}"
+        make("target", path, project_id=project)
+        key = keys["target", path]
+        assert key is not None
+        for environment in ("production", "staging", "local"):
+            make("environment", f"{path}/{environment}", target_id=key)
+    for type_name, name, label, field in (
+        ("project", "app-1", "shop-1", "slug"),
+        ("target", "app-1/backend", "shop-1/server", "slug"),
+        ("api_key", "ci-deploy", "CI-Prod", "name"),
+        ("user", "jane@example.org", "jane.doe@example.com", "email"),
+    ):
+        before, after = name.rpartition("/")[2], label.rpartition("/")[2]
+        enter(renamed, "update", type_name, name, label, {field: [before, after]})
+    return rows
 
 
 def seal(connection: psycopg.Connection, rows: Sequence[Row]) -> None:

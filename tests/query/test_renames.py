@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.db import transaction
+from django.test import Client
 
 from audit.ledger import sealing
 from audit.models import Entry
@@ -307,3 +308,34 @@ def test_names_of_other_organizations_lead_nowhere(
     seal["after"]()
     assert found(other, resource="new") == found(other, q="new") == set()
     assert present_name(other, tree.project.pk) is None
+
+
+def test_page_api_and_history_say_what_a_former_name_is_now(
+    acme: Organization, client: Client
+) -> None:
+    tree = Tree(acme, "old")
+    rename(tree.project, slug="new")
+    rename(tree.target, slug="site")
+    client.force_login(acme.memberships.get().user)  # type: ignore[attr-defined]
+    page = client.get("/o/acme/activity", {"resource": "old/web"}).content.decode()
+    assert "<strong>old/web</strong>" in page
+    assert '<span class="exact">now new/site</span>' in page
+    history = client.get(f"/o/acme/history/resource/{tree.environment.ulid}").content.decode()
+    assert "History of new/site/staging" in history
+    above = client.get(f"/o/acme/history/resource/{tree.project.ulid}").content.decode()
+    assert f'{tree.environment.ulid}">new/site/staging</a>' in above
+    token = ApiKeyFactory.create(organization=acme, auditor=True).token
+    answer = client.get(
+        "/api/v1/organizations/acme/audit/entries?resource=old/web",
+        headers={"authorization": f"Bearer {token}"},
+    ).json()
+    [named] = answer["meta"]["names"]
+    assert named.pop("created_at")
+    assert named == {
+        "parameter": "resource",
+        "asked": "old/web",
+        "type": "target",
+        "id": tree.target.ulid,
+        "now": "new/site",
+    }
+    assert answer["meta"]["notes"] == ["resource: 'old/web' is now 'new/site'."]
