@@ -1,7 +1,7 @@
-"""`dotenv-cloud`, `python -m dotenv_cloud` and `manage.py`: the server's commands, each recorded as
-coming from there.
+"""`dotenv-cloud`, `python -m dotenv_cloud` and `manage.py`: the server's commands. The log
+records changes by a command as made by it.
 
-The plain install has the `dotenv` command alone; without the server's packages this says what to
+The plain install has only the `dotenv` command; without the server's packages this says what to
 install.
 """
 
@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 
-# Commands that need no database: the embedded server stays off for them.
+# Commands that need no database: the embedded server is not started for them.
 WITHOUT_DATABASE = {
     "audit_coverage",
     "check",

@@ -1,4 +1,4 @@
-"""The same service for an ASGI server."""
+"""The service as an ASGI application."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reads the settings that need more than one line from the environment: database URLs, master
-keys, limits, proxies; and the demo's own secrets, made at its first start.
+keys, limits, proxies; and the demo's own secrets, created on its first start.
 
-Every refusal names the variable and says what to put there.
+Every error names the variable and says what to set it to.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MASTER_KEY_BYTES = 32
 
 
-# A server that is gone is noticed by the client, within seconds instead of the system's minutes;
-# libpq ignores all of it on a Unix socket. What the URL says wins.
+# The client notices a dead server within seconds instead of the system's minutes. libpq ignores
+# these on a Unix socket. Parameters of the URL take precedence.
 _PATIENCE = {
     "connect_timeout": "5",
     "keepalives_idle": "20",
@@ -45,7 +45,7 @@ class Limit(NamedTuple):
 
 
 def database(url: str, variable: str) -> dict[str, Any]:
-    """Django's settings for a libpq URL; everything libpq understands may be in it."""
+    """Django's settings for a libpq URL, with any parameter that libpq understands."""
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError as error:
@@ -55,7 +55,7 @@ def database(url: str, variable: str) -> dict[str, Any]:
         ) from error
     if not parts.get("user") or not parts.get("dbname"):
         raise ImproperlyConfigured(
-            f"{variable} names no {'database' if parts.get('user') else 'role'}. Write"
+            f"{variable} does not name a {'database' if parts.get('user') else 'role'}. Write"
             " postgresql://role:password@host:5432/database."
         )
     for name, value in _PATIENCE.items():
@@ -77,7 +77,7 @@ def master_keys(text: str) -> tuple[int, dict[int, bytes]]:
     for entry in filter(None, (part.strip() for part in text.split(","))):
         version, separator, encoded = entry.partition(":")
         if not separator or not version.isdigit() or int(version) < 1:
-            raise _bad_master_keys("each key is written as its version, a colon and its base64")
+            raise _bad_master_keys("each key must be a version, a colon and the key in base64")
         try:
             key = base64.b64decode(encoded, validate=True)
         except binascii.Error as error:
@@ -87,7 +87,7 @@ def master_keys(text: str) -> tuple[int, dict[int, bytes]]:
                 f"the key of version {version} has {len(key)} bytes instead of {MASTER_KEY_BYTES}"
             )
         if int(version) in keys:
-            raise _bad_master_keys(f"version {version} is there twice")
+            raise _bad_master_keys(f"version {version} is given twice")
         keys[int(version)] = key
     if not keys:
         raise _bad_master_keys("it is empty")
@@ -96,8 +96,8 @@ def master_keys(text: str) -> tuple[int, dict[int, bytes]]:
 
 def _bad_master_keys(why: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(
-        f"MASTER_KEYS cannot be used: {why}. Write 1:$(openssl rand -base64 32); to rotate, put the"
-        " new version in front: 2:NEW,1:OLD."
+        f"MASTER_KEYS is not valid: {why}. Write 1:$(openssl rand -base64 32); to rotate, put the"
+        " new key first: 2:NEW,1:OLD."
     )
 
 
@@ -108,7 +108,7 @@ def limit(text: str, variable: str) -> Limit:
         separator and requests.isdigit() and seconds.isdigit() and int(requests) * int(seconds)
     ):
         raise ImproperlyConfigured(
-            f"{variable} is {text!r}. Write requests/seconds, such as 100/60 for 100 a minute."
+            f"{variable} is {text!r}. Write requests/seconds, such as 100/60 for 100 per minute."
         )
     return Limit(int(requests), int(seconds))
 
@@ -120,14 +120,14 @@ def networks(texts: list[str], variable: str) -> list[Network]:
             found.append(ipaddress.ip_network(text.strip(), strict=False))
         except ValueError as error:
             raise ImproperlyConfigured(
-                f"{variable} holds {text!r}, which is no address or network. Write the addresses of"
-                " your proxies, such as 127.0.0.1,10.0.0.0/24."
+                f"{variable}: {text!r} is not an address or a network. Write the addresses of your"
+                " proxies, such as 127.0.0.1,10.0.0.0/24."
             ) from error
     return found
 
 
 def one_of(text: str, variable: str, words: tuple[str, ...]) -> str:
-    """One of `words`, in any case, as it is written there; or empty."""
+    """The one of `words` that `text` is, ignoring case, or empty."""
     for word in ("", *words):
         if text.strip().lower() == word.lower():
             return word
@@ -135,7 +135,7 @@ def one_of(text: str, variable: str, words: tuple[str, ...]) -> str:
 
 
 def base_url(text: str, variable: str) -> str:
-    """The service's own address: scheme and host, no more, as it is served at the root."""
+    """The service's own address: scheme and host only, as it is served at the root."""
     parts = urlsplit(text.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise ImproperlyConfigured(
@@ -150,13 +150,13 @@ class DemoSecrets(NamedTuple):
 
 
 def demo_secrets(data_dir: Path) -> DemoSecrets:
-    """The demo's secrets, made once and kept beside its database for its user alone."""
+    """The demo's secrets, created once, beside its database, readable by its user alone."""
     path = data_dir / "secrets.json"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
         key = base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode()
         made = DemoSecrets(secrets.token_urlsafe(48), f"1:{key}")
-        # mkstemp makes the file 0600; linking it lets one of two first starts win, whole.
+        # mkstemp creates the file with mode 0600. Linking is atomic: of two first starts, one wins.
         descriptor, name = tempfile.mkstemp(dir=data_dir, prefix=".secrets-")
         with os.fdopen(descriptor, "w") as file:
             json.dump(made._asdict(), file)

@@ -1,6 +1,6 @@
 """gunicorn's settings: `gunicorn --config python:dotenv_cloud.gunicorn_config`.
 
-Command-line options win over these, and so do the variables named here.
+Command-line options and the variables named here take precedence.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 worker_connections = 1000
 timeout = 60
 graceful_timeout = 20
-# Recycled now and then, not all at once, so that a leak never grows old.
+# Workers are replaced now and then, not all at once, so that a leak cannot grow.
 max_requests = 10_000
 max_requests_jitter = 1_000
-# The site writes its own line a request, without paths; gunicorn's would quote them.
+# The site logs one line per request, without paths; gunicorn's lines would quote them.
 accesslog = None
 logconfig_dict = configuration(os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FILE")) | {
     "loggers": {
         "gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True},
-        # Tells of each request that waits for a thread, however shortly.
+        # It logs each request that waits for a thread, however briefly.
         "waitress.queue": {"level": "ERROR"},
     }
 }
 # Where workers count requests for the metrics (dotenv_cloud/observability/metrics.py): each worker
-# in the file of its slot, which the next one to have the slot goes on with. A reload
-# finds the directory named already.
+# in the file of its slot, which the next worker in that slot continues. On a reload
+# the directory is already named.
 _OWN = "dotenv-metrics-"
 _counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_OWN)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
@@ -54,5 +54,5 @@ def on_exit(server: Any) -> None:
         shutil.rmtree(_counts, ignore_errors=True)
 
 
-# Its control socket would lie in the home directory, which need not exist.
+# Its control socket would be in the home directory, which may not exist.
 control_socket_disable = True

@@ -1,4 +1,4 @@
-"""What holds for every page: no copy of it is kept, and a lost race is told as one."""
+"""What holds for every page: it is not cached, and a lost race is reported as such."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dotenv_cloud.api.errors import page_not_found
 
 
 class PageMiddleware:
-    """`Cache-Control: no-store` on whatever is not a static file (those are answered before), and
-    404 or 409 where somebody else was faster; the API answers for itself."""
+    """`Cache-Control: no-store` on everything but static files (which are answered before), and
+    404 or 409 if a concurrent request was faster; the API does this itself."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,8 +1,8 @@
-"""The one place that decides whose forwarding headers are believed.
+"""The one place that decides whose forwarding headers are trusted.
 
-Behind it, REMOTE_ADDR is the client's address, and forwarding headers are a proxy's or not there.
-Read are X-Forwarded-For and Forwarded (RFC 7239), element by element from the right: each proxy
-appends what it saw, so that what lies left of the first element of a stranger is the stranger's.
+After it, REMOTE_ADDR is the client's address, and any forwarding headers are a trusted proxy's.
+X-Forwarded-For and Forwarded (RFC 7239) are read element by element from the right: each proxy
+appends the address it saw, so everything left of the first untrusted address may be forged.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
 # RFC 7239, 6: a port may be obfuscated, and an address of version 6 stands in brackets.
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\[\]]*)\](?::[\w.-]+)?|(?P<v4>[0-9.]+):[\w.-]+")
-# RFC 7239, 4, but for quoted commas, semicolons and escapes. No address has them, and whoever
-# could place one in another field (a Host header, say) would write an element of their own.
+# RFC 7239, 4, except quoted commas, semicolons and escapes. No address has them, and a client that
+# could place one in another field (a Host header, say) would forge an element of its own.
 _PAIR = r"[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|\"[^\",;\\]*\")"
 _ELEMENT = re.compile(rf"{_PAIR}(?:\s*;\s*{_PAIR})*\s*;?", re.ASCII)
 
@@ -49,7 +49,7 @@ class UnreadableError(ValueError):
 
 
 class Hop(NamedTuple):
-    """What a proxy says of whoever connected to it: as it wrote it, the address, the scheme."""
+    """What a proxy reports of its client: the text as written, the address, the scheme."""
 
     text: str
     address: Address | None
@@ -91,9 +91,9 @@ def is_trusted(address: Address) -> bool:
 
 
 def _forwarded_client(peer: Address | None, meta: dict[str, str]) -> Found:
-    """Whom the headers of a trusted proxy name. Most proxies write one header and pass the other on
-    as the client sent it, so two that disagree are as good as none; PROXY_HEADER says which is
-    theirs."""
+    """The client that the headers of a trusted proxy name. Most proxies write one header and pass
+    the other on as the client sent it, so two that disagree are both ignored; PROXY_HEADER says
+    which one the proxy writes."""
     if settings.PROXY_HEADER:
         for header, name in _READ.items():
             if header != settings.PROXY_HEADER:
@@ -109,8 +109,8 @@ def _forwarded_client(peer: Address | None, meta: dict[str, str]) -> Found:
 
 
 def _client_of(peer: Address | None, header: str, text: str) -> Found:
-    """The client that a header names: the right-most address that is no trusted proxy. Where it
-    cannot be read, whatever is known of the nearest hop."""
+    """The client that a header names: the right-most address that is not a trusted proxy. If it
+    cannot be read, the nearest hop that is known."""
     client = Found(peer)
     try:
         hops = _hops_forwarded(text) if header == FORWARDED else _hops(text)
@@ -118,7 +118,7 @@ def _client_of(peer: Address | None, header: str, text: str) -> Found:
             if client.address and not is_trusted(client.address):
                 break
             if hop.address is None:
-                raise UnreadableError(f"{hop.text!r} names no address")
+                raise UnreadableError(f"{hop.text!r} does not name an address")
             client = Found(hop.address, hop.scheme)
     except UnreadableError as error:
         _report(header, str(error))
@@ -126,7 +126,7 @@ def _client_of(peer: Address | None, header: str, text: str) -> Found:
 
 
 def _hops(text: str) -> list[Hop]:
-    """X-Forwarded-For: addresses, and empty elements, which RFC 9110 (5.6.1.2) has one ignore."""
+    """X-Forwarded-For: addresses, and empty elements, which are ignored (RFC 9110, 5.6.1.2)."""
     parts = [each.strip().strip('"') for each in text.split(",")]
     return [Hop(part, parse(part)) for part in parts if part]
 
@@ -135,13 +135,13 @@ def _hops_forwarded(text: str) -> list[Hop]:
     """Forwarded: `for=192.0.2.60;proto=http, for="[2001:db8::17]:4711"`."""
     elements = [part for each in text.split(",") if (part := each.strip())]
     if any(element.count('"') % 2 for element in elements):
-        raise UnreadableError("a quoted string holds a comma, or does not end")
+        raise UnreadableError("a quoted string contains a comma, or is not closed")
     return [_hop(element) for element in elements]
 
 
 def _hop(element: str) -> Hop:
-    """An element that does not fit is one without an address: what is left of it may be forged,
-    what is right of it is not."""
+    """A malformed element counts as one without an address: what is left of it may be forged, what
+    is right of it is not."""
     if not _ELEMENT.fullmatch(element):
         return Hop(element, None)
     pairs = dict[str, str]()
@@ -155,12 +155,12 @@ def _hop(element: str) -> Hop:
 
 
 def parse(text: str) -> Address | None:
-    """An address, with or without a port, IPv4 even where it was mapped into IPv6; None if it is
-    none."""
+    """The address in `text`, which may have a port; IPv4 if it was mapped into IPv6; None if there
+    is none."""
     plain = text.strip()
     if match := _WITH_PORT.fullmatch(plain):
         plain = match["v6"] or match["v4"] or ""
-    # A link-local address may come with its interface (fe80::1%eth0), which no column takes.
+    # A link-local address may name its interface (fe80::1%eth0), which no column can store.
     plain, _, _ = plain.partition("%")
     try:
         address = ipaddress.ip_address(plain)

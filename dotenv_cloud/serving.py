@@ -1,12 +1,12 @@
-"""gunicorn's worker in which no client's slowness holds a thread that others need.
+"""A gunicorn worker in which slow clients do not occupy threads that others need.
 
-gunicorn keeps the processes; waitress does the talking: one thread reads whole requests and sends
-answers for all connections, and the application's threads see neither half a header nor a slow
-reader. Of an answer at most 16 MiB waits for its reader (mostly in a temporary file); beyond that
-its thread waits too, which only exports come to, and `audit.export.download` bounds those.
+gunicorn manages the processes; waitress handles the connections: one thread reads whole requests
+and sends responses for all of them, so the application's threads never wait for half a header or a
+slow reader. At most 16 MiB of a response are buffered (mostly in a temporary file); beyond that its
+thread waits too. Only exports get there, and `audit.export.download` limits those.
 
-Health, sign-in and requests that wait have threads of their own. Who takes or sends next to nothing
-is cut off.
+Health checks, sign-in and requests that wait have threads of their own. Clients that barely send or
+read are cut off.
 """
 
 from __future__ import annotations
@@ -27,19 +27,18 @@ from waitress.task import ThreadedTaskDispatcher
 from dotenv_cloud.api import waiting
 
 LANES = {"/health": 1, "/metrics": 1, "/sign-in": 2}
-"""How paths begin that have threads of their own, and how many."""
+"""Prefixes of paths that have threads of their own, and how many."""
 WAITING = waiting.MOST_AT_ONCE + 2
-"""Threads for requests that say `wait=`: as many as may wait, and for telling others that they
-may not."""
+"""Threads for requests with `wait=`: as many as may wait, and some to refuse further ones."""
 
 PATIENCE = 30
-"""Seconds over which a client's speed is looked at, while something waits for it."""
+"""Seconds over which a client's speed is measured while something waits for it."""
 SLOWEST = 1024
 """Bytes a second below which it is cut off."""
 
 
 class Channel(HTTPChannel):
-    """A connection that knows whether its client gets on."""
+    """A connection that knows whether its client makes progress."""
 
     moved = 0
     _looked_at: tuple[float, int] | None = None
@@ -55,7 +54,7 @@ class Channel(HTTPChannel):
         return received
 
     def is_stalled(self, now: float) -> bool:
-        """Whether the client reads what is there, or sends what it began, slower than SLOWEST."""
+        """Whether the client reads its response, or sends its request, slower than SLOWEST."""
         is_waiting = self.total_outbufs_len > 0 or (self.request is not None and not self.requests)
         if not is_waiting:
             self._looked_at = None
@@ -71,7 +70,7 @@ class Channel(HTTPChannel):
 
 
 class _Server:
-    """A listening socket, which looks at its connections now and then."""
+    """A listening socket that checks its connections now and then."""
 
     channel_class = Channel
     active_channels: dict[int, Channel]
@@ -92,7 +91,7 @@ class UnixServer(_Server, UnixWSGIServer):
 
 
 class Lanes:
-    """Threads for the application, and some for what must not wait for it."""
+    """Threads for the application, and some for requests that must not wait behind others."""
 
     def __init__(self, threads: int) -> None:
         self._ordinary = _dispatcher(threads)
@@ -123,7 +122,7 @@ def _dispatcher(threads: int) -> ThreadedTaskDispatcher:
 
 
 class BufferingWorker(Worker):
-    """`worker_class` of dotenv_cloud.gunicorn_config. Of gunicorn's settings it heeds `threads`,
+    """`worker_class` of dotenv_cloud.gunicorn_config. Of gunicorn's settings it uses `threads`,
     `worker_connections`, `max_requests`, `timeout` and `graceful_timeout`."""
 
     def run(self) -> None:
@@ -138,7 +137,7 @@ class BufferingWorker(Worker):
             self.notify()
             wasyncore.loop(timeout=1, use_poll=True, map=connections, count=1)
             if self.ppid != os.getppid():
-                self.log.info("The parent is gone; ending.")
+                self.log.info("The parent process has ended; stopping.")
                 break
         for server in servers:
             server.accepting = False
@@ -168,7 +167,7 @@ class BufferingWorker(Worker):
             channel_timeout=60,
             cleanup_interval=5,
             max_request_header_size=32 * 1024,
-            # The application says in its own words what is too large; this is for what it does not
+            # The application has its own limits and messages; this is for bodies that it does not
             # even begin to read.
             max_request_body_size=settings.CLIENT_ROTATION_MAX_BYTES + 1024 * 1024,
             inbuf_overflow=128 * 1024,
@@ -195,7 +194,7 @@ class BufferingWorker(Worker):
 
 
 def _is_at_work(server: Any) -> bool:
-    """Whether somebody is still to be answered."""
+    """Whether a response is still to be sent."""
     return any(
         channel.requests or channel.total_outbufs_len for channel in server.active_channels.values()
     )

@@ -1,8 +1,8 @@
-"""Sessions in the database that only their cookie opens.
+"""Sessions in the database that only their cookie can open.
 
-What identifies a session is kept as a hash, what it holds (the token of a link to reset a password
-too, for as long as its form is open) encrypted with a key that is made of the cookie: whoever reads
-a dump of the database can neither act as those who are signed in nor use their links.
+The identifier of a session is stored as a hash. Its data (including the token of a password reset
+link while its form is open) is encrypted with a key derived from the cookie. A dump of the database
+therefore lets nobody act as a signed-in user or use a reset link.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from keys import crypto
 
 
 class SessionStore(db.SessionStore):
-    """Django's own, with nothing readable left behind."""
+    """Django's store, with nothing readable in the database."""
 
     def encode(self, session_dict: dict[str, Any]) -> str:
         signed = super().encode(session_dict)
@@ -72,7 +72,7 @@ class SessionStore(db.SessionStore):
 
 
 def _kept(session_key: str) -> str:
-    """What stands in the table instead: 240 bits, the 40 characters that Django has room for."""
+    """What the table stores instead: 240 bits, the 40 characters that Django has room for."""
     return base64.urlsafe_b64encode(hashlib.sha256(session_key.encode()).digest()[:30]).decode()
 
 

@@ -31,8 +31,8 @@ PRODUCTION = not (DEMO or TESTING)
 
 DATA_DIR = Path(env.str("DATA_DIR", default="") or ".data").resolve()
 if TESTING:
-    # Never the demo's database; and of tests side by side each its own server, as transactions of
-    # one database hold back sealing in every other of its server.
+    # Never the demo's database. Parallel test processes get a server each, as a transaction in one
+    # database holds back sealing in all databases of its server.
     DATA_DIR = DATA_DIR / "tests" / os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
@@ -65,7 +65,7 @@ else:
     )
     MASTER_KEYS_TEXT = required(
         "MASTER_KEYS",
-        "Set it to 1:$(openssl rand -base64 32) and keep a copy: without it no key can be read.",
+        "Set it to 1:$(openssl rand -base64 32) and keep a copy: without it, all keys are lost.",
     )
     ALLOWED_HOSTS = [
         host.strip()
@@ -75,7 +75,7 @@ else:
         ).split(",")
     ]
 
-# Where links in e-mails lead. Never the Host of a request: whoever sends one chooses it.
+# The base of links in e-mails. Never the Host of a request, which its sender chooses.
 if TESTING:
     BASE_URL = "http://testserver"
 elif DEMO:
@@ -118,8 +118,8 @@ if not _urls["DATABASE_URL"]:
 def _alias(variable: str, role: str) -> dict[str, Any]:
     """The database as seen by one role; without a URL of its own, by name only.
 
-    A web process neither needs nor should know the passwords of the other two roles, but what
-    grants them their rights has to know what they are called.
+    A web process should not know the passwords of the other two roles, but the code that grants
+    them their rights has to know their names.
     """
     if _urls[variable]:
         return environment.database(_urls[variable], variable)
@@ -128,38 +128,38 @@ def _alias(variable: str, role: str) -> dict[str, Any]:
 
 _application = environment.database(_urls["DATABASE_URL"], "DATABASE_URL")
 DATABASES: dict[str, dict[str, Any]] = {
-    # Whatever a request changes is committed whole, with its entries, or not at all.
+    # All changes of a request are committed together, with their entries, or not at all.
     "default": _application | {"ATOMIC_REQUESTS": True},
     "owner": _alias("DATABASE_OWNER_URL", embedded.OWNER) | {"TEST": {"MIRROR": "default"}},
     "sealer": _alias("DATABASE_SEALER_URL", embedded.SEALER) | {"TEST": {"MIRROR": "default"}},
 }
 
-# Where the log is read, if not from the primary.
+# Where the log is read from, if not from the primary.
 if _replica_url := env.str("DATABASE_REPLICA_URL", default=""):
     DATABASES["replica"] = environment.database(_replica_url, "DATABASE_REPLICA_URL") | {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         "TEST": {"MIRROR": "default"},
     }
-    # Long before anybody would wait for it: the primary answers instead.
+    # Short: the primary answers if the replica does not.
     DATABASES["replica"]["OPTIONS"].setdefault("connect_timeout", 2)
 
-# Connections a process keeps open for its threads; 0 opens one a thread and keeps it a minute.
+# Connections that a process keeps for its threads; 0 opens one per thread and keeps it a minute.
 _pool: int = env.int("DATABASE_POOL", default=0 if TESTING else 12)
 if _pool:
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,
         "max_size": _pool,
-        "timeout": 5,  # then it is a 503, before all threads wait and none is left for /health/live
-        # Between attempts the pool waits ever longer, up to this. Once it has given up, the next
-        # request is an attempt: a minute after an outage nobody should wait for it still.
+        "timeout": 5,  # then 503, before all threads wait and none is left for /health/live
+        # The pool waits longer after each failed attempt, up to this. Then the next request is an
+        # attempt itself, so that the service is back soon after an outage.
         "reconnect_timeout": 2,
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 0 if TESTING else 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
-# A pooler that gives each transaction another connection knows no prepared statements.
+# A pooler in transaction mode does not support prepared statements.
 if not env.bool("DATABASE_PREPARE", default=True):
     for _database in DATABASES.values():
         _database["OPTIONS"]["prepare_threshold"] = None
@@ -210,7 +210,7 @@ WSGI_APPLICATION = "dotenv_cloud.wsgi.application"
 ASGI_APPLICATION = "dotenv_cloud.asgi.application"
 APPEND_SLASH = False  # a redirect would lose the body of an API call
 
-# A wheel has the templates inside this package, a checkout beside it.
+# A wheel has the templates inside this package, a checkout next to it.
 _templates = PACKAGE_DIR / "templates"
 TEMPLATES = [
     {
@@ -235,9 +235,9 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
 ]
-# Unique in its canonical form, by a constraint on another field that the check does not see.
+# The canonical e-mail address is unique: another field, which the check does not consider.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
-ANONYMOUS_USER_NAME = None  # guardian shall make no user of its own
+ANONYMOUS_USER_NAME = None  # guardian must not create a user of its own
 LOGIN_URL = "sign_in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign_in"
@@ -252,15 +252,15 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 if TESTING:
-    # A slow hash is right everywhere else; a test signs in a hundred times.
+    # Everywhere else a slow hash is right, but tests sign in very often.
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-# What one level may hold, in bytes of base64: a blob of 1 MiB.
+# The most that one level may hold, in bytes of base64: a blob of 1 MiB.
 SECRET_MAX_BYTES = env.int("SECRET_MAX_BYTES", default=1_398_104)
-# What a client may send when it rotates its key: all blobs of the project at once.
+# The most that a client may send to rotate its key: all blobs of the project at once.
 CLIENT_ROTATION_MAX_BYTES = env.int("CLIENT_ROTATION_MAX_BYTES", default=16 * 1024 * 1024)
 
-# How many requests in how many seconds; RATE_LIMIT_API=200/60 and so on replace them.
+# Requests/seconds, each overridden by a variable such as RATE_LIMIT_API=200/60.
 RATE_LIMITS: dict[str, environment.Limit] = {
     name: environment.limit(
         env.str(f"RATE_LIMIT_{name.upper()}", default=default), f"RATE_LIMIT_{name.upper()}"
@@ -293,7 +293,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 
-# -- Watching over it
+# -- Monitoring
 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
@@ -303,7 +303,7 @@ if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
 HEALTH_SEALING_AGE = timedelta(seconds=env.int("HEALTH_SEALING_SECONDS", default=60))
 REPLICA_MAX_LAG = timedelta(seconds=env.int("REPLICA_MAX_LAG_SECONDS", default=10))
 
-# -- Retention: how many months of the audit log stay besides this one (0: all), and where older
+# -- Retention: how many months of the audit log are kept besides this one (0: all), and where older
 # ones are archived before they are removed
 
 RETENTION_MONTHS: int = env.int("RETENTION_MONTHS", default=0)
@@ -312,13 +312,13 @@ RETENTION_DIRECTORY = Path(_retention_directory) if _retention_directory else No
 
 # -- Transport and browser
 
-# Whose X-Forwarded-… headers are believed: those of nobody, unless named here.
+# The proxies whose X-Forwarded-… headers are trusted; none by default.
 TRUSTED_PROXIES = environment.networks(env.list("TRUSTED_PROXIES", default=[]), "TRUSTED_PROXIES")
-# Which header they write; the other is then dropped, as it can only be the client's.
+# The header that they write; the other one is then dropped, as only the client can have sent it.
 PROXY_HEADER = environment.one_of(
     env.str("PROXY_HEADER", default=""), "PROXY_HEADER", ("X-Forwarded-For", "Forwarded")
 )
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # kept from proxies alone
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # kept only from trusted proxies
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if PRODUCTION else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.bool(
@@ -358,10 +358,10 @@ CONTENT_SECURITY_POLICY = {
 # -- Static files
 
 STATIC_URL = "static/"
-# Where collectstatic puts what production serves; demo and tests serve the sources.
+# Where collectstatic puts files for production; demo and tests serve the sources.
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default="staticfiles")).resolve() if PRODUCTION else None
 WHITENOISE_USE_FINDERS = not PRODUCTION  # no collectstatic before a demo or a test
-WHITENOISE_AUTOREFRESH = DEMO  # a sheet that is edited meanwhile would be cut at its former length
+WHITENOISE_AUTOREFRESH = DEMO  # an edited style sheet would be cut at its former length
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

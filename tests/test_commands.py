@@ -39,7 +39,7 @@ def test_the_first_organization_has_an_owner_who_can_sign_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = manage(monkeypatch, "create_organization", "Acme", "--owner", "Olivia@acme.example")
-    assert said == "Made Acme (acme), owned by Olivia@acme.example.\n"
+    assert said == "Created Acme (acme), owned by Olivia@acme.example.\n"
     membership = Membership.objects.get()
     assert (membership.organization.slug, membership.role) == ("acme", "owner")
     assert membership.user.check_password(PASSWORD)
@@ -80,5 +80,5 @@ def test_admin_access_is_given_and_withdrawn(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_admin_access_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CommandError, match="Nobody signs in with ghost@acme.example"):
+    with pytest.raises(CommandError, match="There is no user ghost@acme.example"):
         manage(monkeypatch, "admin_access", "ghost@acme.example")

@@ -121,7 +121,7 @@ def passwords(said: str) -> list[str]:
 
 def test_it_says_how_to_get_in_and_answers(serve: Callable[[], Run], data_dir: Path) -> None:
     run = serve()
-    assert f"dotEnv Cloud runs at {run.url}" in run.said
+    assert f"dotEnv Cloud is running at {run.url}" in run.said
     for role in ("Owner", "Developer", "Auditor", "Compliance officer"):
         assert re.search(rf"^  {role} +\S+@acme\.example +\S+$", run.said, re.MULTILINE)
     [key] = re.findall(r"^API key +(dotenv_\w+)$", run.said, re.MULTILINE)
@@ -150,7 +150,7 @@ def test_later_runs_share_the_data_and_a_killed_one_leaves_no_process_behind(
     assert_all_end(data_dir)
     first, second = serve(), serve()
     for run in (first, second):
-        assert "Making the demo" not in run.said
+        assert "Creating the demo" not in run.said
     assert passwords(second.said) == passwords(first.said) != []
     first.end(signal.SIGTERM)
     assert httpx.get(f"{second.url}/api/v1/user", timeout=30).status_code == 401

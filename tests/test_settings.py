@@ -85,11 +85,11 @@ def test_the_first_master_key_is_the_current_one() -> None:
     ("text", "why"),
     [
         ("", "it is empty"),
-        (KEY_1, "a colon and its base64"),
-        (f"0:{KEY_1}", "a colon and its base64"),
+        (KEY_1, "a colon and the key in base64"),
+        (f"0:{KEY_1}", "a colon and the key in base64"),
         ("1:not base64", "version 1 is not base64"),
         ("3:c2hvcnQ=", "version 3 has 5 bytes instead of 32"),
-        (f"1:{KEY_1},1:{KEY_2}", "version 1 is there twice"),
+        (f"1:{KEY_1},1:{KEY_2}", "version 1 is given twice"),
     ],
 )
 def test_master_keys_that_cannot_be_used_are_refused(text: str, why: str) -> None:
@@ -111,7 +111,7 @@ def test_a_limit_is_requests_in_seconds() -> None:
 
 
 def test_a_proxy_that_is_no_address_is_refused() -> None:
-    with pytest.raises(ImproperlyConfigured, match="TRUSTED_PROXIES holds 'proxy.internal'"):
+    with pytest.raises(ImproperlyConfigured, match="TRUSTED_PROXIES: 'proxy.internal' is not an"):
         environment.networks(["10.0.0.0/8", "proxy.internal"], "TRUSTED_PROXIES")
 
 
@@ -119,8 +119,8 @@ def test_a_proxy_that_is_no_address_is_refused() -> None:
     ("url", "why"),
     [
         ("mysql://root@db/x", "is not a PostgreSQL URL"),
-        ("postgresql://db.internal/dotenv_cloud", "names no role"),
-        ("postgresql://dotenv_app@db.internal", "names no database"),
+        ("postgresql://db.internal/dotenv_cloud", "does not name a role"),
+        ("postgresql://dotenv_app@db.internal", "does not name a database"),
     ],
 )
 def test_a_database_url_that_cannot_be_used_is_refused(url: str, why: str) -> None:

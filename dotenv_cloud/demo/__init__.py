@@ -1,5 +1,5 @@
-"""The demo: two organizations that live through ninety days in a few seconds.
+"""The demo: the history of two organizations over ninety days, played in a few seconds.
 
-`stage` says who acts, from where and when; `acme` and `northwind` tell what happened; `everyday`
-fills the days between. All of it drives the functions that views and API drive.
+`stage` sets who acts, from where and when; `acme` and `northwind` are the stories; `everyday` fills
+the days between. They call the functions that views and API call.
 """

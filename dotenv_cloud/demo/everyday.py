@@ -1,7 +1,7 @@
-"""The days between at Acme: people sign in, builds fetch keys, previews come and go, auditors look.
+"""Ordinary days at Acme: people sign in, builds fetch keys, previews come and go, auditors read.
 
-What happens on which day comes from the plan's seeded chance alone, so each demo of the same day
-has the same history.
+What happens on which day depends only on the plan's seeded random numbers, so demos of the same day
+have the same history.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dotenv_cloud.demo.stage import Person, Plan, program, sign_in, sign_out
 from organizations import hierarchy
 from organizations.models import Environment
 
-# Who is there on which days (first and last, days ago), and how often they sign in.
+# Who works there on which days (first and last, days ago), and how often they sign in.
 PRESENCE: tuple[tuple[Person, int, int, float], ...] = (
     (acme.OLIVIA, 89, 0, 0.7),
     (acme.JANE, 89, 0, 0.9),
@@ -28,7 +28,7 @@ PRESENCE: tuple[tuple[Person, int, int, float], ...] = (
     (acme.BILL, 84, 15, 0.15),
 )
 
-# Which builds fetch which project's key, since how many days ago, and how often a day at most.
+# Whose keys builds fetch: project, since how many days ago, at most how often per day.
 BUILDS = (
     ("storefront", 87, 5),
     ("payments", 85, 3),
@@ -89,14 +89,14 @@ def _plan_builds(plan: Plan, story: Acme, days_ago: int) -> None:
 
 
 def _plan_nightly_load(plan: Plan, story: Acme, days_ago: int) -> None:
-    # The warehouse is called analytics since it was renamed.
+    # The warehouse was renamed to analytics.
     if days_ago <= 79:
         project = "data-warehouse" if days_ago >= 52 else "analytics"
         plan.add(days_ago, "01:30:00", partial(story.retrieve, "ci", project, acme.CI))
 
 
 def _plan_preview(plan: Plan, story: Acme, days_ago: int) -> None:
-    """An environment for a change under review, gone some days later."""
+    """An environment for a change under review, deleted some days later."""
     if days_ago > 83:
         return
     name = f"Preview {1000 - days_ago * 7 + plan.random.randrange(5)}"

@@ -1,4 +1,4 @@
-"""What happened at Northwind Labs, a neighbour of whom nobody at Acme may learn."""
+"""The history of Northwind Labs, another tenant, which nobody at Acme may see."""
 
 from __future__ import annotations
 

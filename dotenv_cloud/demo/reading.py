@@ -1,7 +1,7 @@
-"""What is no row change: auditors read the log, and somebody is refused.
+"""Events that are not row changes: auditors read the log, and requests are denied.
 
-Entered at once, each by itself: the service counts repetitions within a minute by the database's
-clock, which the demo cannot shift.
+Each is recorded at once and on its own: the service counts repeats within a minute by the
+database's clock, which the demo cannot shift.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Story(Protocol):
 def view(
     who: Person, story: Story, filters: Mapping[str, str], interface: Interface = Interface.WEB
 ) -> None:
-    """Somebody looks at the log."""
+    """A person views the log."""
     with person(who, interface):
         organization = story.organization
         record(
@@ -42,7 +42,7 @@ def view(
 
 
 def export(who: Person, story: Story, filters: Mapping[str, str], format: str) -> None:
-    """Somebody takes a copy of the log along."""
+    """A person exports the log."""
     with person(who):
         reading.record_export(story.organization, filters, format)
 
@@ -56,7 +56,7 @@ def refuse(
     reason: str = "insufficient_permissions",
     repeats: int = 0,
 ) -> None:
-    """Whoever acts asked for what they may not have; `repeats`: how often more that minute."""
+    """The current actor is denied a request; `repeats`: how many more times within the minute."""
     match = resolve(path)
     for count in (0, repeats) if repeats else (0,):
         record(

@@ -1,7 +1,7 @@
-"""Who acts in the demo, from where and when; and the plan of what is played.
+"""Who acts in the demo, from where and when; and the plan of its scenes.
 
-Scenes are collected first, in any order, and played in the order of their moments: ids carry
-their time and numbers follow it, so history has to be lived forwards.
+Scenes are collected first, in any order, and played in the order of their times: ids contain the
+time and numbers follow it, so history has to be played forwards.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from organizations.models import Organization, User
 
 CLI = "dotenv-cli/0.1.0"
 SECRET_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # noqa: S105 - what passwords are made of
-"""Without those that are mistaken for one another: people read these passwords off a screen."""
+"""Without characters that look alike: people read these passwords off a screen."""
 
 
 @contextmanager
 def owner_connection() -> Iterator[None]:
     """Inside, `default` is the owner's connection, in this thread alone.
 
-    The shifted clock names ids, so that an entry carries the time at which it is played; the
-    application's role may not do that, and shall not.
+    The shifted clock sets ids, so that an entry has the time at which its scene is set. The
+    application's role must not be able to do that.
     """
     application = connections["default"]
     connections["default"] = connections["owner"]
@@ -48,7 +48,7 @@ def owner_connection() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody of the cast; `ip` and `browser` are where their entries come from."""
+    """A person in the demo; `ip` and `browser` are where their entries come from."""
 
     name: str
     email: str
@@ -60,7 +60,7 @@ class Person:
         return self.name.split()[0]
 
     def row(self) -> User:
-        """Read once a demo: nobody in it changes their address."""
+        """Read once: nobody in the demo changes their e-mail address."""
         if self.email not in _rows:
             _rows[self.email] = User.objects.get(email=self.email)
         return _rows[self.email]
@@ -118,7 +118,7 @@ def operator(command: str) -> Iterator[None]:
 def _origin(
     interface: Interface, ip: str | None, user_agent: str, command: str = ""
 ) -> Iterator[None]:
-    # The server's own commands are no requests.
+    # The server's own commands are not requests.
     request_id = ulid.new() if ip else None
     with context.acting_from(Origin(interface, ip, user_agent, request_id, command)):
         yield
@@ -132,8 +132,8 @@ def held_by(user: User, organization: Organization) -> Grant:
     return Grant(permissions.abilities_of(user, organization))
 
 
-# -- Signing in: the receivers of what Django announces, without Django's own, which would write
-#    down the real time
+# -- Signing in: our receivers of Django's signals, without Django's own, which would record the
+#    real time
 
 
 def sign_up(who: Person, password: str | None) -> User:
@@ -177,7 +177,7 @@ class Plan:
     def add(self, days_ago: int, time: str, scene: Callable[[], object]) -> None:
         """Play `scene` so many days before the demo day, at `time` (HH:MM or HH:MM:SS, UTC)."""
         at = dt.time.fromisoformat(time)
-        # Nobody acts on the full minute, except a machine, which says so.
+        # People do not act exactly on the minute; scheduled programs do, and give the seconds.
         second = at.second if time.count(":") == 2 else self.random.randrange(60)
         moment = self.today - dt.timedelta(days=days_ago)
         moment += dt.timedelta(hours=at.hour, minutes=at.minute, seconds=second)

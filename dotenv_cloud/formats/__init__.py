@@ -1,2 +1,2 @@
-"""Text formats of variables: read, written, merged, resolved. Of no use to what is secret, and with
-no knowledge of server or command line, which both import it."""
+"""Text formats of variables: reading, writing, merging, resolving. Server and command line import
+this package, and it imports neither of them."""

@@ -1,12 +1,12 @@
-"""The `.env` format, read as the hosted product's command line reads it and written for everybody.
+"""The `.env` format, read as the hosted product's command line reads it.
 
-Reading: `#` starts a comment only after a space, the closing quote is the last one of its line,
-escapes are undone in and out of quotes, a line without `=` is passed over. It differs from the
-hosted product's reader where that one loses what its own writer wrote: a backslash before another
-one is a backslash (`\\\\n` is not a line break), also at the end of a quoted value. A byte order
-mark, a tab after `export` and files whose lines end with a carriage return alone are read, too.
+`#` starts a comment only after a space, the closing quote is the last one of its line, escapes are
+undone in and out of quotes, and a line without `=` is skipped. It differs from the hosted product's
+reader where that reader loses what its own writer wrote: a backslash before another one is a
+backslash (`\\\\n` is not a line break), also at the end of a quoted value. A byte order mark, a tab
+after `export` and files whose lines end with only a carriage return are accepted, too.
 
-Writing: `readers` has the other programs that a value is written for.
+`env_writing` writes the format, for the other programs in `readers` too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 BLANKS = " \t\r\v\f"
-"""What is trimmed. Other white space, such as a no-break space, is part of a value."""
+"""The characters to trim. Other white space, such as a no-break space, is part of a value."""
 _EXPORT = re.compile(r"^export[ \t]+")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
 _ESCAPED = re.compile(r"\\([nrt\\\"'])")
@@ -34,7 +34,9 @@ class FormatError(ValueError):
 class UnwritableError(ValueError):
     """A variable that the format cannot hold. No value is in the message."""
 
-    def __init__(self, key: str, reason: str = "is not a name of letters, digits and _") -> None:
+    def __init__(
+        self, key: str, reason: str = "is not a name made of letters, digits and _"
+    ) -> None:
         super().__init__(f"{key if KEY.fullmatch(key) else repr(key)} {reason}")
         self.key = key
 
@@ -50,7 +52,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Loss:
-    """Text of a file that no variable holds. why: says so without quoting it."""
+    """Text of a file that is not part of any variable. why: the reason, without quoting it."""
 
     line: int
     why: str
@@ -68,13 +70,13 @@ def parse(text: str) -> dict[str, str]:
 
 
 def losses(text: str) -> list[Loss]:
-    """What `parse` would leave out: lines without `=`, and text behind a closing quote that is not
-    a comment. Raises FormatError as `parse`."""
+    """What `parse` skips: lines without `=`, and text after a closing quote that is not a comment.
+    Raises FormatError like `parse`."""
     return [one for one in read(text) if isinstance(one, Loss)]
 
 
 def read(text: str) -> Iterator[Assignment | Loss]:
-    """What stands in a `.env` file, from top to bottom. Raises FormatError as `parse`."""
+    """The contents of a `.env` file, from top to bottom. Raises FormatError like `parse`."""
     lines = lines_of(text)
     number = 0
     while number < len(lines):
@@ -84,18 +86,19 @@ def read(text: str) -> Iterator[Assignment | Loss]:
             continue
         key, equals, rest = line.partition("=")
         if not equals:
-            yield Loss(first, "it has no =, so nothing would read it")
+            yield Loss(first, "it has no =, so it is ignored")
             continue
         key = _EXPORT.sub("", key.strip(BLANKS), count=1)
         if not KEY.fullmatch(key):
             raise FormatError(
-                "a name of letters, digits and _ goes before the =, and no digit first", first
+                "the name before the = must be letters, digits and _, and not start with a digit",
+                first,
             )
         rest = rest.lstrip(BLANKS)
         if rest[:1] not in ('"', "'"):
             yield Assignment(key, unescaped(without_comment(rest)), first)
             continue
-        # As it stands in the line: what goes on in the next one may end with a space here.
+        # Not trimmed: a value that continues on the next line may end with a space here.
         rest = lines[number - 1].partition("=")[2].lstrip(BLANKS)
         quote, rest = rest[0], rest[1:]
         parts: list[str] = []
@@ -109,17 +112,17 @@ def read(text: str) -> Iterator[Assignment | Loss]:
         yield Assignment(key, unescaped("\n".join(parts)), first)
         behind = rest[end + 1 :].strip(BLANKS)
         if behind and not behind.startswith("#"):
-            yield Loss(number, "the text behind the closing quote belongs to no value")
+            yield Loss(number, "the text after the closing quote is not part of the value")
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a file: they end with LF or CR LF; with CR where there is no LF at all."""
+    """The lines of a file: they end with LF or CR LF, or with CR if there is no LF at all."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     return text.split("\n") if "\n" in text else text.split("\r")
 
 
 def names(variables: Mapping[str, str]) -> list[str]:
-    """The keys, sorted. Raises UnwritableError for one that is not a name, which would be read as
+    """The keys, sorted. Raises UnwritableError for one that is not a name: it would be read as
     something else, or run."""
     for key in variables:
         if not KEY.fullmatch(key):
@@ -128,7 +131,7 @@ def names(variables: Mapping[str, str]) -> list[str]:
 
 
 def without_comment(value: str) -> str:
-    """An unquoted value without the comment behind it."""
+    """An unquoted value without the comment after it."""
     return value.partition(" #")[0].rstrip(BLANKS)
 
 
@@ -138,7 +141,7 @@ def unescaped(value: str) -> str:
 
 
 def _closing(text: str, quote: str) -> int | None:
-    """Where the last quote of a line stands that no backslash escapes; None if there is none."""
+    """The position of the last unescaped quote of a line; None if there is none."""
     end = text.rfind(quote)
     while end >= 0 and _is_escaped(text, end):
         end = text.rfind(quote, 0, end)
@@ -146,7 +149,7 @@ def _closing(text: str, quote: str) -> int | None:
 
 
 def _is_escaped(text: str, place: int) -> bool:
-    """Whether an odd number of backslashes stands before this place."""
+    """Whether an odd number of backslashes precedes this position."""
     first = place
     while first and text[first - 1] == "\\":
         first -= 1

@@ -1,10 +1,11 @@
-"""Variables written as a `.env` file that all read alike, and that runs nothing when sourced.
+"""Writes variables as a `.env` file that all programs read alike, and that runs nothing when
+sourced.
 
-Of the ways to write a value, the first one that all `readers` undo is taken: bare, in single
-quotes, in double quotes. No way suits every value: one that holds both a single quote and a dollar
-sign, say, cannot be hidden from a shell without the others reading the backslashes. Then the way
-counts that the hosted product's command line reads right, and most others with it; `unlike` says
-who does not. What a shell would run is not written at all.
+A value is written in the first way that all `readers` read correctly: bare, in single quotes, in
+double quotes. For some values there is none: one with both a single quote and a dollar sign, say,
+cannot be escaped for a shell without the others reading the backslashes. Then the way is chosen
+that the hosted product's command line reads correctly, and most others with it; `unlike` names the
+ones that do not. A value that a shell would run is not written at all.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from dotenv_cloud.formats import env, readers
 from dotenv_cloud.formats.readers import READERS, RUN, UnreadError
 
 _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
-"""What needs no quotes anywhere. A tilde, which a shell expands, is not in it."""
+"""Values that need no quotes anywhere. A tilde, which a shell expands, is not included."""
 _IN_SINGLE_QUOTES = re.compile(r"[^'\\\r\n\0]+")
-"""What single quotes hold for every reader: no escapes, no line breaks."""
+"""Values that every reader takes literally from single quotes: no escapes, no line breaks."""
 _NEXT = "NEXT_=1"
 
 
 def write(variables: Mapping[str, str]) -> str:
-    """A `.env` file that `env.parse` reads as `variables`, sorted by key, each line ended.
+    """A `.env` file that `env.parse` reads as `variables`, sorted by key, with a final newline.
 
     Raises UnwritableError for a key that is not a name, and for a value that a shell would run.
     """
@@ -31,7 +32,7 @@ def write(variables: Mapping[str, str]) -> str:
 
 
 def unlike(variables: Mapping[str, str]) -> dict[str, list[str]]:
-    """The variables that `write` cannot write for everybody: key → who reads it otherwise."""
+    """The variables that `write` cannot write for all readers: key → who reads it otherwise."""
     found = {}
     for key in env.names(variables):
         value = variables[key]
@@ -61,20 +62,22 @@ def _written(key: str, value: str) -> str:
         if best is None or weight < best[0]:
             best = weight, way
     if best is None:
-        raise env.UnwritableError(key, "holds what a shell that sources the file would run")
+        raise env.UnwritableError(
+            key, "contains text that a shell would run when it sources the file"
+        )
     return best[1]
 
 
 def _harm(name: str, read: str | readers.NotText | None, value: str) -> int:
-    """How bad it is that a reader reads this. A wrong value is bad; worse is a file that it refuses
-    or whose next line it misreads. Files are shared with the hosted product's users most."""
+    """How bad it is that a reader reads this. A wrong value is bad; a refused file or a misread
+    line after it is worse. The hosted product's reader matters most."""
     if read == value:
         return 0
     return (10 if READERS[name] is readers.official else 1) * (1 if read is not None else 4)
 
 
 def _ways(value: str) -> Iterator[str]:
-    """How a value could be written, the plainest first."""
+    """The ways to write a value, the plainest first."""
     if not value.startswith(("'", '"', "`")):
         yield value
     yield f"'{value}'"
@@ -93,8 +96,8 @@ def _who_misreads(way: str, value: str) -> list[str]:
 
 
 def _reads(reader: readers.Reader, way: str) -> str | readers.NotText | None:
-    """What a reader makes of a value written this way; None if it refuses it or is led astray in
-    the line that follows."""
+    """How a reader reads a value written this way; None if it refuses it or misreads the next
+    line."""
     try:
         read = reader(f"K={way}\n{_NEXT}\n")
     except (UnreadError, env.FormatError):

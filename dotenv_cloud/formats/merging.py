@@ -1,4 +1,4 @@
-"""The variables of several levels as one: the outermost first, the last one wins."""
+"""Merges the variables of several levels: the outermost first, the last one wins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WITH_VARIABLES = (*LINES, "json")
 
 
 class UnreadableError(ValueError):
-    """The text of a level holds no variables. `reason` tells why, without quoting it."""
+    """The text of a level cannot be read as variables. `reason` says why, without quoting it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -24,8 +24,8 @@ class UnreadableError(ValueError):
 def variables_of(text: str, secret_format: str) -> dict[str, str]:
     """The variables in a level's text.
 
-    secret_format: the project's: `env`, or `json` (an object whose values become strings). Raises
-    UnreadableError for text that is not in the format, and for formats without variables.
+    secret_format: that of the project: `env`, or `json` (an object whose values become strings).
+    Raises UnreadableError for text that is not in the format, and for formats without variables.
     """
     match secret_format:
         case "env" | "":
@@ -40,7 +40,7 @@ def variables_of(text: str, secret_format: str) -> dict[str, str]:
 
 
 def merge(levels: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """All variables; of one given on several levels, the last."""
+    """All variables; if several levels have one, the last value."""
     merged: dict[str, str] = {}
     for variables in levels:
         merged.update(variables)
@@ -48,8 +48,8 @@ def merge(levels: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 class _Literal(str):
-    """A number as it was written: `1.10` is not 1.1 to who reads a version, `1e400` is no number
-    of Python's."""
+    """A number as it was written: as a version, `1.10` is not 1.1, and `1e400` is too large for
+    Python."""
 
     __slots__ = ()
 
@@ -72,13 +72,13 @@ def _of_json(text: str) -> dict[str, str]:
         for variable in variables.items():
             "".join(variable).encode()
     except UnicodeEncodeError:
-        # JSON may hold halves of characters, which nobody could write anywhere.
+        # JSON may contain unpaired surrogates, which cannot be encoded.
         raise UnreadableError("it holds text that is not valid Unicode") from None
     return variables
 
 
 def _as_text(value: Any) -> str:
-    """A value of a JSON object as the value of a variable: texts as they are, the rest as JSON."""
+    """A value of a JSON object as the value of a variable: strings unchanged, the rest as JSON."""
     return str(value) if isinstance(value, str) else _as_json(value)
 
 

@@ -1,9 +1,9 @@
 """How other programs read a `.env` file, so that ours can be written for all of them.
 
-Four public readers, each by its documented rules and by what it was seen to do: the hosted
+Four public readers, each by its documented rules and observed behavior: the hosted
 product's command line, npm dotenv 17, python-dotenv 1.2 (references left as they are) and a POSIX
 shell that sources the file (IEEE 1003.1, 2.2 and 2.3). Nothing is run or expanded here. Each
-takes the text of a file and returns its variables; UnreadError where it refuses the file.
+takes the text of a file and returns its variables, or raises UnreadError if it refuses the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class UnreadError(ValueError):
 
 
 class NotText:
-    """What a shell makes of something that is not plain text: it expands or runs it."""
+    """A value that a shell does not take literally: it expands or runs it."""
 
     def __init__(self, *, runs: bool) -> None:
         self.runs = runs
@@ -37,7 +37,7 @@ Reader = Callable[[str], Read]
 
 
 def official(text: str) -> dict[str, str]:
-    """The hosted product's command line: a quote behind any backslash closes nothing, and escapes
+    """The hosted product's command line: a quote after any backslash does not close, and escapes
     are undone one kind after the other, line breaks before backslashes."""
     variables: dict[str, str] = {}
     lines = text.replace("\r\n", "\n").split("\n")
@@ -100,7 +100,7 @@ _NPM_LINE = re.compile(
 
 
 def npm_dotenv(text: str) -> dict[str, str]:
-    """npm dotenv: quotes of three kinds, of which only double ones undo `\\n` and `\\r`."""
+    """npm dotenv: three kinds of quotes; only in double quotes are `\\n` and `\\r` undone."""
     variables: dict[str, str] = {}
     for match in _NPM_LINE.finditer(text.replace("\r\n", "\n").replace("\r", "\n")):
         key, value = match[1], (match[2] or "").strip(_NPM_BLANKS)
@@ -129,7 +129,7 @@ _PYTHON_COMMENT = re.compile(r"\s+#.*")
 
 
 def python_dotenv(text: str) -> dict[str, str]:
-    """python-dotenv: a line that it cannot read is passed over, and the next one begins anew."""
+    """python-dotenv: a line that it cannot read is skipped."""
     variables: dict[str, str] = {}
     place = _skip(_PYTHON_SPACE, text.removeprefix("\ufeff"), 0)
     text = text.removeprefix("\ufeff")
@@ -187,8 +187,8 @@ _SHELL_PLAIN = re.compile(r"[^\s\\'\"$`;&|<>()]+")
 
 
 def shell(text: str) -> dict[str, str | NotText]:
-    """A POSIX shell that sources the file. A value is NotText where the shell expands it; RUN also
-    where a command would be run by the line. Lines that assign nothing are not looked at."""
+    """A POSIX shell that sources the file. A value is NotText if the shell expands it, and RUN if
+    the line would run a command. Lines that assign nothing are ignored."""
     variables: dict[str, str | NotText] = {}
     place = 0
     while place < len(text):
@@ -212,7 +212,7 @@ def _end_of_line(text: str, place: int) -> int:
 
 
 def _shell_word(text: str, place: int) -> tuple[str | NotText, int]:
-    """What is assigned by the word that starts here, and where the next line starts."""
+    """The value that the word starting here assigns, and where the next line starts."""
     start, parts = place, list[str]()
     special: NotText | None = EXPANDED if text.startswith("~", place) else None
     while place < len(text):
@@ -247,10 +247,10 @@ def _shell_word(text: str, place: int) -> tuple[str | NotText, int]:
             break
     rest = _SHELL_REST.match(text, place)
     if rest is None:
-        # More words than one are a command with a variable of its own.
+        # A second word makes it a command with a variable of its own.
         return RUN, _end_of_line(text, max(start, place))
     value = "".join(parts)
-    # No variable of a shell holds a NUL; it is left out.
+    # A shell drops NULs from variables.
     return special or (EXPANDED if "\0" in value else value), rest.end()
 
 
@@ -269,7 +269,7 @@ _DOUBLE_ESCAPED = re.compile(r"\\([$`\"\\\n])")
 
 
 def _double_quoted(text: str, place: int) -> tuple[str, NotText | None, int] | None:
-    """Text in double quotes, what is expanded in it, and where it ends; None if it never does."""
+    """Text in double quotes, what the shell expands in it, and its end; None if it never ends."""
     found = _DOUBLE_QUOTED.match(text, place)
     assert found is not None
     if not text.startswith('"', found.end()):
@@ -290,13 +290,13 @@ READERS: dict[str, Reader] = {
     "python-dotenv": python_dotenv,
     "a shell": shell,
 }
-"""By the names that people know them by."""
+"""By the names used in messages."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A variable that others read differently. readings: reader → what it makes of the value, in
-    words that quote nothing of it."""
+    """A variable that other readers read differently. readings: reader → its reading, described
+    without quoting it."""
 
     line: int
     key: str
@@ -315,10 +315,10 @@ _REFERENCE = re.compile(r"\$(?:[A-Za-z_]|\{)")
 
 
 def differences(text: str) -> list[Difference]:
-    """The variables of a file that another reader reads otherwise than `env.parse`, by line.
+    """The variables of a file that another reader reads differently from `env.parse`, by line.
 
     References (`$NAME`, `${NAME}`), which a shell expands and `--resolve` does too, do not count.
-    Raises FormatError as `env.parse`.
+    Raises FormatError like `env.parse`.
     """
     ours = {one.key: one for one in env.read(text) if isinstance(one, env.Assignment)}
     readings = {name: _reading(reader, text) for name, reader in READERS.items()}
@@ -358,7 +358,7 @@ def _described(read: Read | None, key: str, value: str) -> str:
         return "does not see it"
     if isinstance(what, NotText):
         return "would run part of it" if what.runs else "would expand part of it"
-    return _size(what) if len(what) != len(value) else "as many other characters"
+    return _size(what) if len(what) != len(value) else "other characters, as many"
 
 
 def _size(value: str) -> str:

@@ -1,9 +1,9 @@
-"""`${NAME}` in values, replaced by what it stands for, as the hosted product's command does.
+"""Replaces references such as `${NAME}` in values, as the hosted product's command does.
 
-`$V` and `${V}` stand for a variable, else for one of the environment. `${V:-d}` is `d` when V is
-unset, `${V:+a}` is `a` when it is set, `${V:?e}` fails with `e` when it is unset, and a dollar sign
-after a backslash is one. Unset and empty are the same to these three. What stands for nothing that
-is set stays as it is, and so do two dollar signs: a password may hold either.
+`$V` and `${V}` refer to a variable, or else to one of the environment. `${V:-d}` is `d` if V is
+unset, `${V:+a}` is `a` if it is set, `${V:?e}` fails with `e` if it is unset; to these three, empty
+is unset. `\\$` is a dollar sign. A reference to something unset is kept as it is, and so are two
+dollar signs: a password may contain either.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class UnsetError(ValueError):
 
 
 class CycleError(ValueError):
-    """Variables stand for each other in a circle, or through too many others."""
+    """Variables refer to each other in a cycle, or through too many others."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__(" → ".join(names))
@@ -39,16 +39,16 @@ class CycleError(ValueError):
 
 @dataclass
 class Resolved:
-    """values: with every reference replaced that stands for something; unset: name of a variable →
-    the references in it that do not, which were left as they are."""
+    """values: with every reference to a set variable replaced; unset: name of a variable → the
+    references in it that were kept, as they refer to nothing."""
 
     values: dict[str, str] = field(repr=False)
     unset: dict[str, list[str]]
 
 
 def resolve(variables: Mapping[str, str], environment: Mapping[str, str]) -> Resolved:
-    """`variables` with their references replaced. Raises CycleError, after which the caller should
-    take all values as they were, and UnsetError."""
+    """`variables` with their references replaced. Raises UnsetError, and CycleError, after which
+    the caller should use all values as they were."""
     resolution = _Resolution(variables, environment)
     return Resolved(
         {name: resolution.of(value, (name,)) for name, value in variables.items()},

@@ -1,6 +1,6 @@
-"""Variables written for whoever reads them: a shell, a Dockerfile, JSON, YAML, `.env`.
+"""Writes variables as `.env`, JSON, YAML, shell commands or Dockerfile instructions.
 
-All sorted by key. Every writer takes a mapping of names to values and returns the whole text.
+Output is sorted by key. Every writer takes a mapping of names to values and returns the whole text.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Writer = Callable[[Mapping[str, str]], str]
 def shell(variables: Mapping[str, str]) -> str:
     """Lines for `eval` or `source` of a POSIX shell (IEEE 1003.1, 2.2.3 Double-Quotes).
 
-    Raises UnwritableError for a NUL, which a shell would leave out.
+    Raises UnwritableError for a NUL, which a shell would drop.
     """
     lines = []
     for key in env.names(variables):
         if "\0" in variables[key]:
-            raise env.UnwritableError(key, "holds a NUL, which no shell can")
+            raise env.UnwritableError(key, "contains a NUL, which a shell cannot store")
         lines.append(f'export {key}="{_escaped(variables[key], _SHELL)}"\n')
     return "".join(lines)
 
@@ -49,13 +49,13 @@ def as_json(variables: Mapping[str, str]) -> str:
     return json.dumps(dict(variables), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
-# Words of letters alone that YAML 1.1 or 1.2 takes for a boolean, for nothing or for a number.
+# Words that YAML 1.1 or 1.2 reads as a boolean, null or a number.
 _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 _YAML_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes each text but plain words: what one version of YAML takes for a text is a number or a
+    """Quotes all strings but plain words: what is a string to one version of YAML is a number or a
     date to the other (`1e3`, `0o17`, `2024-01-01`)."""
 
 
@@ -68,7 +68,7 @@ _Dumper.add_representer(str, _quoted_unless_plain)
 
 
 def as_yaml(variables: Mapping[str, str]) -> str:
-    """A YAML mapping of strings, quoted where YAML 1.1 or 1.2 could take them otherwise."""
+    """A YAML mapping of strings, quoted if YAML 1.1 or 1.2 could read them as another type."""
     if not variables:
         return "{}\n"
     # YAML 1.1 breaks lines at these as well; unless escaped, some are read back as a space.

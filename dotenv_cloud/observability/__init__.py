@@ -1,1 +1,1 @@
-"""What an operator sees of the running service."""
+"""How an operator observes the running service: logs, metrics and probes."""

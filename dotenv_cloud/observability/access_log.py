@@ -1,4 +1,4 @@
-"""What is told of each request: one line in the log, and one count for the metrics."""
+"""Reports each request: one line in the log, and one count for the metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger("dotenv_cloud.request")
 
 
 class RequestMiddleware:
-    """Which route answered what, how fast."""
+    """Logs and counts the route, status and duration of each request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,8 +1,8 @@
-"""Structured logs: one JSON object a line, with the id of the request and without any secret.
+"""Structured logs: one JSON object per line, with the request id and without any secret.
 
-What could carry one is kept out by construction: no path (it may hold the token of a link), no
-query string, no header, no value of a row; of an exception the type, the first line and the frames.
-What remains is redacted once more.
+Anything that could hold a secret is left out by construction: paths (a link may hold a token),
+query strings, headers, values of rows; of an exception only the type, the first line and the frames
+are logged. What remains is also redacted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from audit.redaction import redact
 
-# Tracebacks below this many frames are whole; longer ones are the framework's.
+# Frames kept of a traceback: the innermost ones. What a longer one adds is the framework's.
 FRAMES = 40
 
 
@@ -34,7 +34,7 @@ def _request_id() -> str | None:
 
 
 class Formatter(JsonFormatter):
-    """`{"time", "level", "logger", "message", "request_id", …}`; extras only if they are plain."""
+    """`{"time", "level", "logger", "message", "request_id", …}`; extras only of simple types."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(
@@ -57,13 +57,13 @@ class Formatter(JsonFormatter):
         return plain
 
     def format(self, record: logging.LogRecord) -> str:
-        # Their messages quote the path.
+        # The messages of these loggers quote the path.
         if record.name == "django.request":
-            record = _saying(record, "server error")
+            record = _with_message(record, "server error")
         elif record.name == "django.security.csrf":
             why = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
-            # What follows the dash is the page that it came from.
-            record = _saying(record, f"cross-site request refused: {why.partition(' - ')[0]}")
+            # The part after the dash is the page that the request came from.
+            record = _with_message(record, f"cross-site request refused: {why.partition(' - ')[0]}")
         return super().format(record)
 
     def formatException(  # noqa: N802 - logging's own name
@@ -78,17 +78,19 @@ class Formatter(JsonFormatter):
         seen: set[int] = set()
         while error is not None and id(error) not in seen:
             seen.add(id(error))
-            lines.append(f"{type(error).__module__}.{type(error).__qualname__}: {_said_by(error)}")
+            lines.append(
+                f"{type(error).__module__}.{type(error).__qualname__}: {_message_of(error)}"
+            )
             frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
             lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return "\n".join(lines)
 
 
-def _said_by(error: BaseException) -> str:
-    """The message of an exception, without what it quotes."""
+def _message_of(error: BaseException) -> str:
+    """The message of an exception, without the data it quotes."""
     if isinstance(error, VariableDoesNotExist):
-        # The rest is all that the page is made from, a key shown once included.
+        # The rest is the whole context of the page, which may hold a newly created key.
         return f"no variable {error.params[0]}"
     if isinstance(error, Resolver404):
         return "no such path"
@@ -96,7 +98,7 @@ def _said_by(error: BaseException) -> str:
     return str(error).split("\n", 1)[0]
 
 
-def _saying(record: logging.LogRecord, message: str) -> logging.LogRecord:
+def _with_message(record: logging.LogRecord, message: str) -> logging.LogRecord:
     record = copy.copy(record)
     record.msg, record.args = message, ()
     return record
@@ -119,13 +121,13 @@ def configuration(level: str, file: str | None) -> dict[str, Any]:
         "handlers": {"output": handler},
         "root": {"handlers": ["output"], "level": level},
         "loggers": {
-            # Refusals are in the line of RequestMiddleware.
+            # RequestMiddleware logs refused requests.
             "django.request": {"level": "ERROR"},
             "django.server": {"level": "CRITICAL"},
-            # Django's own handlers would print beside ours.
+            # Django's own handlers would print in addition to ours.
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.db.backends": {"level": "WARNING"},
-            # It tells each variable that a page lacks, with all that the page has.
+            # It logs each variable that a page lacks, with the whole context of the page.
             "django.template": {"level": "INFO"},
         },
     }

@@ -1,8 +1,8 @@
 """What Prometheus scrapes: requests by route, and the state of the log and its database.
 
-Of several worker processes each counts for itself, in a file of its slot; a scrape adds them up,
-whichever worker answers it. `gunicorn_config` gives workers their slots: a worker that takes the
-place of another goes on in its file, so that files do not pile up. No label names an organization.
+Each worker process counts on its own, in the file of its slot; a scrape, whichever worker answers
+it, adds the files up. `gunicorn_config` assigns the slots: a worker that replaces another continues
+its file, so that files do not pile up. No label names an organization.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if FILES in os.environ:
 
 REQUESTS = prometheus_client.Counter(
     "dotenv_http_requests",
-    "Answers, by what was asked and how it ended. 401, 403 and 429 are refusals.",
+    "Responses by method, route and status. 401, 403 and 429 are denials.",
     ["method", "route", "status"],
     registry=None,
 )
 SECONDS = prometheus_client.Histogram(
     "dotenv_http_request_seconds",
-    "How long answers took, without the sending of streamed ones.",
+    "Time to respond, without the sending of streamed bodies.",
     ["method", "route"],
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=None,
@@ -45,14 +45,14 @@ SECONDS = prometheus_client.Histogram(
 
 UNREADABLE_HEADERS = prometheus_client.Counter(
     "dotenv_forwarding_headers_unreadable",
-    "Requests whose client is unknown, as a proxy's X-Forwarded-For or Forwarded is unreadable.",
+    "Requests of unknown clients, as a proxy's X-Forwarded-For or Forwarded cannot be read.",
     ["header"],
     registry=None,
 )
 
 
 def count(method: str, route: str, status: int, seconds: float) -> None:
-    """Count an answer and its time, by the route's template, never by its path."""
+    """Count a response and its time by the template of the route, never by the path."""
     known = method if method in METHODS else "other"
     REQUESTS.labels(known, route, status).inc()
     SECONDS.labels(known, route).observe(seconds)
@@ -89,7 +89,7 @@ class _OfDatabase(Collector):
         if "replica" in found:
             yield GaugeMetricFamily(
                 "dotenv_replica_lag_seconds",
-                "How old what the replica has is; 0 if it has all.",
+                "How far the replica is behind the primary.",
                 found["replica"].lag(found.get("primary")).total_seconds(),
             )
 
@@ -97,21 +97,27 @@ class _OfDatabase(Collector):
 def _of_log(log: health.State) -> Iterator[Metric]:
     gauges: dict[str, tuple[str, dt.timedelta | int]] = {
         "dotenv_audit_sealing_age_seconds": (
-            "How long the oldest entry has been waiting to be sealed.",
+            "Time the oldest unsealed entry has been waiting.",
             log.sealing_age,
         ),
         "dotenv_audit_sealer_silence_seconds": (
-            "How long ago a sealer last looked; it does once a second.",
+            "Time since a sealer last checked the inbox, which it does once a second.",
             log.sealer_silence,
         ),
         "dotenv_audit_inbox_entries": (
             f"Entries waiting to be sealed; counted up to {health.MOST_COUNTED:,}.",
             log.unsealed,
         ),
-        "dotenv_audit_inbox_bytes": ("The inbox on disk, with its indexes.", log.inbox_bytes),
-        "dotenv_audit_ledger_bytes": ("The ledger on disk, with its indexes.", log.ledger_bytes),
+        "dotenv_audit_inbox_bytes": (
+            "Size of the inbox on disk, with its indexes.",
+            log.inbox_bytes,
+        ),
+        "dotenv_audit_ledger_bytes": (
+            "Size of the ledger on disk, with its indexes.",
+            log.ledger_bytes,
+        ),
         "dotenv_audit_partitions_ahead_seconds": (
-            "How long the months last that the ledger has partitions for.",
+            "Time until the ledger's last partition ends.",
             log.partitions_until - log.now,
         ),
     }
@@ -120,14 +126,16 @@ def _of_log(log: health.State) -> Iterator[Metric]:
             name, what, value.total_seconds() if isinstance(value, dt.timedelta) else value
         )
     yield CounterMetricFamily(
-        "dotenv_audit_entries_sealed", "Entries ever sealed, removed ones included.", log.sealed
+        "dotenv_audit_entries_sealed",
+        "All entries ever sealed, including removed ones.",
+        log.sealed,
     )
 
 
 def _entries() -> Metric:
     entries = CounterMetricFamily(
         "dotenv_audit_entries",
-        "Entries ever sealed, by what was done and how it ended.",
+        "All entries ever sealed, by action and result.",
         labels=["action", "result"],
     )
     with suppress(DatabaseError, InterfaceError):  # it went away in between

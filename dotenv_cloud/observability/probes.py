@@ -1,7 +1,7 @@
-"""What looks after the service asks it: `/health…` and `/metrics`.
+"""`/health…` and `/metrics`, for orchestrators, load balancers and Prometheus.
 
-Answered before anything else, as these come by address instead of name, without TLS and often:
-no session, no limit, no entry. Details and metrics are for who shows METRICS_TOKEN.
+Answered before any other middleware, as probes use the address instead of the host name, come
+without TLS and often: no session, no rate limit, no entry. Details need METRICS_TOKEN.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ class ProbeMiddleware:
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    """The process answers; restart it if not."""
+    """Whether the process responds. If not, restart it."""
     return JsonResponse({"status": "ok"})
 
 
 def ready(request: HttpRequest) -> HttpResponse:
-    """It can do its work; send no requests if not."""
+    """Whether it can do its work. If not, send it no requests."""
     try:
         log_health.read()
     except (DatabaseError, InterfaceError) as error:
         logger.warning("not ready: %s", _first_line(error))
-        return _answer(request, {"database": "The database does not answer."}, {})
+        return _answer(request, {"database": "The database does not respond."}, {})
     return _answer(request, {}, {})
 
 
 def health(request: HttpRequest) -> HttpResponse:
-    """All is well; call somebody if not."""
+    """Whether everything is well. If not, alert an operator."""
     problems: dict[str, str] = {}
     details: dict[str, Any] = {}
     primary: log_health.State | None = None
@@ -66,7 +66,7 @@ def health(request: HttpRequest) -> HttpResponse:
             found = log_health.read(alias)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("%s is down: %s", role, _first_line(error))
-            problems["database" if role == "primary" else role] = f"The {role} does not answer."
+            problems["database" if role == "primary" else role] = f"The {role} does not respond."
             continue
         if role == "primary":
             primary = found
@@ -78,7 +78,7 @@ def health(request: HttpRequest) -> HttpResponse:
             if lag > settings.REPLICA_MAX_LAG:
                 problems[role] = (
                     f"The replica is {lag.total_seconds():.0f} s behind."
-                    " Look at its connection to the primary."
+                    " Check its connection to the primary."
                 )
     return _answer(request, problems, details)
 
@@ -100,18 +100,18 @@ def _problems(log: log_health.State) -> dict[str, str]:
     longest = settings.HEALTH_SEALING_AGE
     if log.sealer_silence > longest:
         problems["sealer"] = (
-            f"Nobody has sealed for {log.sealer_silence.total_seconds():.0f} s."
-            " Start `manage.py seal`, or see why it does not come on."
+            f"No sealer has run for {log.sealer_silence.total_seconds():.0f} s."
+            " Start `manage.py seal`, or check why it is stuck."
         )
     elif log.sealing_age > longest:
         problems["sealing"] = (
             f"The oldest entry has waited {log.sealing_age.total_seconds():.0f} s to be sealed."
-            " A long transaction may hold it back, or the sealer cannot keep up."
+            " A long transaction may be holding it back, or the sealer cannot keep up."
         )
     if log.partitions_until - log.now < PARTITIONS_AHEAD:
         problems["partitions"] = (
-            f"There are partitions until {log.partitions_until:%Y-%m-%d} only; the sealer makes"
-            " them three months ahead."
+            f"The last partition ends on {log.partitions_until:%Y-%m-%d}. The sealer creates them"
+            " three months ahead; check that it runs."
         )
     return problems
 
@@ -127,7 +127,9 @@ def _answer(
 
 def expose_metrics(request: HttpRequest) -> HttpResponse:
     if not settings.METRICS_TOKEN:
-        return HttpResponse("Set METRICS_TOKEN to have metrics.\n", "text/plain", 404)
+        return HttpResponse(
+            "Metrics are off. Set METRICS_TOKEN to enable them.\n", "text/plain", 404
+        )
     if not _shows_token(request):
         return HttpResponse(
             "Send METRICS_TOKEN as a bearer token.\n",

@@ -154,13 +154,13 @@ def test_a_key_of_32_bytes_is_never_proved_but_to_be_replaced(
     signed_in: Server, dotenv: Run, files: dict[str, str]
 ) -> None:
     data_key = crypto.derive_data_key(WEAK, bytes(16), ROUNDS)
-    hold(signed_in, crypto.encrypt(data_key, b"A=1\n"))
+    hold(signed_in, crypto.encrypt(data_key, b"A=old\n"))
     describe(signed_in)
     weak = ("--client-key", files["weak"])
     refused = dotenv("push", "my-app", files["env"], "--force", *weak)
     assert (refused.code, "32 bytes" in refused.err) == (5, True)
     assert not sent(signed_in)
-    assert dotenv("pull", "my-app", *weak).out == "A=1\n"
+    assert dotenv("pull", "my-app", *weak).out == "A=old\n"
 
     signed_in.answer("POST", f"{PROJECT}/secrets/rotate-client-keys", {"data": {}})
     rotated = dotenv("key", "rotate", "my-app", "-f", *weak, "--new-key", files["next"], "--json")
@@ -170,7 +170,7 @@ def test_a_key_of_32_bytes_is_never_proved_but_to_be_replaced(
     assert body["key_check"] == crypto.prove(NEXT, salt)
     [secret] = body["secrets"]
     assert secret["id"] == "9"
-    assert crypto.decrypt(crypto.derive_data_key(NEXT, salt), secret["content"]) == b"A=1\n"
+    assert crypto.decrypt(crypto.derive_data_key(NEXT, salt), secret["content"]) == b"A=old\n"
 
 
 def test_a_rotation_reads_nothing_before_both_keys_are_there(

@@ -176,7 +176,7 @@ def test_a_file_that_nobody_could_pull_is_refused_by_its_line(dotenv: Run, tmp_p
     ("text", "said"),
     [
         ("A=1\nKEY=-----BEGIN\nabc\n", "line 3: it has no ="),
-        ('A="one" two\n', "line 1: the text behind the closing quote"),
+        ('A="one" two\n', "line 1: the text after the closing quote"),
     ],
 )
 def test_a_file_that_would_lose_text_is_refused_unless_forced(
@@ -226,7 +226,7 @@ def test_pushing_what_is_there_already_changes_nothing(
 def test_a_value_that_no_file_holds_safely_is_named(dotenv: Run, tmp_path: Path) -> None:
     done(dotenv("push", "my-app", write(tmp_path / "f", "A=it\\'s $(id)\n"), "--force"))
     refused = dotenv("pull", "my-app", "-f", "env")
-    assert (refused.code, "A holds what a shell" in refused.err) == (1, True)
+    assert (refused.code, "A contains text that a shell" in refused.err) == (1, True)
     assert "$(id)" not in refused.err
     assert dotenv("pull", "my-app", "-f", "json").json == {"A": "it's $(id)"}
 

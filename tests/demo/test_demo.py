@@ -52,7 +52,7 @@ def entries(demo: dict[str, Any]) -> Iterator[EntryQuerySet]:
 
 
 def test_it_says_in_one_line_what_it_made(demo: dict[str, Any]) -> None:
-    assert demo["said"].startswith("Made Acme and Northwind Labs: ")
+    assert demo["said"].startswith("Created Acme and Northwind Labs: ")
     assert demo["said"].count("\n") == 1
 
 

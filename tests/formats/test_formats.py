@@ -117,7 +117,7 @@ def test_a_key_that_a_shell_would_run_is_not_written() -> None:
 
 
 def test_what_no_shell_can_hold_is_not_written_for_one() -> None:
-    with pytest.raises(env.UnwritableError, match="A holds a NUL"):
+    with pytest.raises(env.UnwritableError, match="A contains a NUL"):
         writers.shell({"A": "one\0two"})
 
 

@@ -176,7 +176,7 @@ def test_plain_values_are_read_alike_by_all(value: str) -> None:
 
 
 def test_what_no_file_can_hold_safely_is_refused_with_its_name() -> None:
-    with pytest.raises(env.UnwritableError, match="^K holds what a shell"):
+    with pytest.raises(env.UnwritableError, match="^K contains text that a shell"):
         env_writing.write({"K": "it's $(id)"})
 
 

@@ -1,4 +1,4 @@
-"""`manage.py audit_coverage`: writes docs/audit-coverage.md, or checks that it is right."""
+"""`manage.py audit_coverage`: writes docs/audit-coverage.md, or checks that it is current."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="write nothing; fail when a route is unmapped or the page is not up to date",
+            help="write nothing; fail if a route is not mapped or the page is out of date",
         )
-        parser.add_argument("--page", type=Path, help="the page (docs/audit-coverage.md)")
+        parser.add_argument("--page", type=Path, help="the page (default: docs/audit-coverage.md)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         page: Path = options["page"] or settings.BASE_DIR / "docs" / "audit-coverage.md"
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         text = declared.page(routes)
         if options["check"]:
             if not page.exists() or page.read_text() != text:
-                raise CommandError(f"{page} is not up to date; run manage.py audit_coverage")
+                raise CommandError(f"{page} is out of date. Run manage.py audit_coverage.")
             self.stdout.write(f"{len(routes)} routes are mapped, and {page.name} is up to date.")
             return
         page.write_text(text)

@@ -13,20 +13,21 @@ from organizations.models import Organization
 
 class Command(BaseCommand):
     help = (
-        "Place, lift or list legal holds. Needs the owner's role (DATABASE_OWNER_URL). Each"
-        " change is"
-        " recorded in the organization's log."
+        "Place, lift or list legal holds. Needs the owner's role (DATABASE_OWNER_URL). Each change"
+        " is recorded in the organization's log."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         does = parser.add_subparsers(dest="does", required=True)
         for name, text in (
-            ("place", "keep all entries of an organization, whatever their age"),
+            ("place", "keep all entries of an organization, however old"),
             ("lift", "allow retention to remove them again"),
         ):
             command = does.add_parser(name, help=text)
             command.add_argument("organization", help="its slug or id")
-            command.add_argument("--reason", required=True, help="why, such as a case number")
+            command.add_argument(
+                "--reason", required=True, help="the reason, such as a case number"
+            )
             command.add_argument("--by", required=True, metavar="WHO", help="who requested it")
         does.add_parser("list", help="list the holds in force")
 
@@ -66,7 +67,7 @@ def _organization(reference: str) -> Organization:
     named = {"pk": key} if key else {"slug": reference.lower()}
     found = Organization.objects.using("owner").filter(**named).first()
     if found is None and key and holds.has_log(key):
-        # Deleted; its log stays, and can be held by its id.
+        # The organization is deleted, but its log can be held by id.
         found = Organization(pk=key, slug=ulid.to_text(key))
     if found is None:
         raise CommandError(f"There is no organization {reference!r}. Give its slug or id.")

@@ -1,4 +1,4 @@
-"""`manage.py audit_pack`: make the months of the ledger that are over small."""
+"""`manage.py audit_pack`: compacts past months of the ledger."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Command(BaseCommand):
             for packed in packing.pack():
                 count += 1
                 self.stdout.write(
-                    f"{packed.partition}: {_mebibytes(packed.before)} are now"
+                    f"{packed.partition}: packed from {_mebibytes(packed.before)} to"
                     f" {_mebibytes(packed.after)}."
                 )
             for merged in merging.merge() if options["merge"] else ():
                 count += 1
                 self.stdout.write(
-                    f"{merged.span.merged.table}: {merged.entries:,} entries of"
+                    f"{merged.span.merged.table}: merged {merged.entries:,} entries of"
                     f" {len(merged.span.partitions)} partitions; the ledger was locked for"
                     f" {merged.locked * 1000:.0f} ms."
                 )

@@ -38,14 +38,14 @@ class Command(BaseCommand):
             type=int,
             default=settings.RETENTION_MONTHS,
             metavar="N",
-            help="keep this month and N before it (RETENTION_MONTHS)",
+            help="keep this month and the N before it (default: RETENTION_MONTHS)",
         )
         parser.add_argument(
             "--directory",
             type=Path,
             default=settings.RETENTION_DIRECTORY,
             metavar="DIR",
-            help="where archives are written (RETENTION_DIRECTORY)",
+            help="where to write archives (default: RETENTION_DIRECTORY)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -74,7 +74,7 @@ class Command(BaseCommand):
                 " partition and are kept: their month had no partition when they were sealed."
             )
         if not apply:
-            self._tell(found, drop)
+            self._list(found, drop)
             return
         if directory is None:
             raise RetentionError(
@@ -87,7 +87,7 @@ class Command(BaseCommand):
         if drop:
             self._drop(directory)
 
-    def _tell(self, found: list[Prospect], drop: bool) -> None:
+    def _list(self, found: list[Prospect], drop: bool) -> None:
         for prospect in found:
             self.stdout.write(f"{prospect.month.name}: {_extent(prospect)}")
         if drop:

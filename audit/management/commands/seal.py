@@ -1,4 +1,4 @@
-"""`manage.py seal`: the sealer, as a loop or once."""
+"""`manage.py seal`: runs the sealer, in a loop or once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from organizations import clock
 
 
 class Command(BaseCommand):
-    help = "Move entries from the inbox to the ledger, about once a second; one sealer at a time."
+    help = (
+        "Move entries from the inbox to the ledger, about once a second. Only one sealer can run."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="seal the settled entries and stop")
@@ -52,7 +54,7 @@ class Command(BaseCommand):
             try:
                 self._round()
             except OperationalError as error:
-                # The database went away: come back when it does.
+                # The database went away: wait until it is back.
                 self.stderr.write(f"Waiting for the database: {error}".strip())
                 connections["sealer"].close()
                 self.stopping.wait(interval)
@@ -65,7 +67,7 @@ class Command(BaseCommand):
                 return sealing.lock()
             except sealing.SealerIsBusyError as error:
                 if not wait:
-                    raise CommandError(f"{error}; stop it first or use --wait") from None
+                    raise CommandError(f"{error}; stop it first, or use --wait.") from None
             except partitions.SessionIsSharedError as error:
                 raise CommandError(f"{error}.") from None
             except OperationalError:

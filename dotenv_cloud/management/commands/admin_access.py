@@ -1,4 +1,4 @@
-"""`manage.py admin_access`: who of the compliance staff may open the read-only admin."""
+"""`manage.py admin_access`: gives compliance staff access to the read-only admin."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from organizations.models import User
 
 class Command(BaseCommand):
     help = (
-        "Let a person open the admin, or no longer. It shows them only the organizations whose"
-        " audit log they may read."
+        "Give a person access to the read-only admin, or withdraw it. The admin shows only"
+        " organizations whose audit log the person may read."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email", help="the address that the person signs in with")
-        parser.add_argument("--withdraw", action="store_true", help="take the access away")
+        parser.add_argument("email", help="the person's sign-in address")
+        parser.add_argument("--withdraw", action="store_true", help="withdraw the access")
 
     def handle(self, *args: Any, **options: Any) -> None:
         allowed = not options["withdraw"]
@@ -30,7 +30,7 @@ class Command(BaseCommand):
                 .first()
             )
             if user is None:
-                raise CommandError(f"Nobody signs in with {options['email']}; invite them first.")
+                raise CommandError(f"There is no user {options['email']}. Invite them first.")
             if user.is_staff != allowed:
                 user.is_staff = allowed
                 user.save(update_fields={"is_staff"})

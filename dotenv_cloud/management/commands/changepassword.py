@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: Django's, and what every change of a password does here besides."""
+"""`manage.py changepassword`: Django's, recorded, and ending the person's access tokens."""
 
 from __future__ import annotations
 

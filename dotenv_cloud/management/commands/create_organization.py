@@ -16,12 +16,14 @@ from organizations.models import User
 
 
 class Command(BaseCommand):
-    help = "Make an organization and its owner; everybody else is invited on the web pages."
+    help = "Create an organization and its owner. Everyone else is invited in the web interface."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help='what it is called, such as "Acme"')
-        parser.add_argument("--owner", required=True, metavar="EMAIL", help="who owns it")
-        parser.add_argument("--slug", help="its name in addresses; derived from the name otherwise")
+        parser.add_argument("name", help='its name, such as "Acme"')
+        parser.add_argument(
+            "--owner", required=True, metavar="EMAIL", help="the owner's e-mail address"
+        )
+        parser.add_argument("--slug", help="its name in URLs (default: derived from the name)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -35,15 +37,15 @@ class Command(BaseCommand):
                 )
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        self.stdout.write(f"Made {made.name} ({made.slug}), owned by {owner.email}.")
+        self.stdout.write(f"Created {made.name} ({made.slug}), owned by {owner.email}.")
 
 
 def _password(email: str) -> str:
-    """Asked for on a terminal, else read from standard input; never an argument."""
+    """Prompted for on a terminal, otherwise read from standard input; never an argument."""
     if sys.stdin.isatty():
         password = getpass.getpass(f"Password for {email}: ")
         if getpass.getpass("Again: ") != password:
-            raise CommandError("The two passwords differ; nothing was made.")
+            raise CommandError("The passwords do not match. Nothing was created.")
     else:
         password = sys.stdin.readline().rstrip("\n")
     validate_password(password, User(email=email))

@@ -29,26 +29,28 @@ ACCOUNTS = (
     ("Auditor", acme.ADA),
     ("Compliance officer", acme.CARL),
 )
-"""Who gets a password, and as what they are introduced."""
+"""The people who get a password, and how they are introduced."""
 
 
 class Command(BaseCommand):
-    help = "Make the demo organizations, unless the database holds an organization already."
+    help = "Create the demo organizations, unless the database already has an organization."
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
         with owner_connection():
             if Organization.objects.exists():
-                self.stdout.write("There is an organization already; nothing was done.")
+                self.stdout.write("There is already an organization; nothing was created.")
                 return
             now = clock.now()
             partitions.make_ahead(now - dt.timedelta(days=92))
-            # One transaction: a demo that was interrupted leaves nothing, and starts anew.
+            # One transaction: an interrupted run leaves nothing behind.
             with transaction.atomic():
                 _make(now)
         sealed = _seal()
         seconds = time.monotonic() - started
-        self.stdout.write(f"Made Acme and Northwind Labs: {sealed:,} entries in {seconds:.1f} s.")
+        self.stdout.write(
+            f"Created Acme and Northwind Labs: {sealed:,} entries in {seconds:.1f} s."
+        )
 
 
 def _make(now: dt.datetime) -> None:
@@ -86,7 +88,7 @@ def _make_key(story: Acme) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Put a file in place whole, readable by its user alone."""
+    """Write a file in one step, readable by its user alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".demo-")  # mode 0600
     with os.fdopen(descriptor, "w") as file:

@@ -1,7 +1,8 @@
 """`dotenv-cloud run`: everything the demo needs, in one terminal. `make run` starts it.
 
-Database up and migrated, demo organization made if there is none, then three children: gunicorn,
-the sealer, and what re-encrypts history. Whichever way this process ends, they end too.
+It migrates the database, creates the demo organization if there is none, then starts three child
+processes: gunicorn, the sealer and the re-encryption of history. However this process ends, they
+end too.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class _Stopped(Exception):
 
 
 class Command(BaseCommand):
-    help = "Migrate, make the demo if there is none, and serve with what works beside."
+    help = "Migrate, create the demo if there is none, and serve it, with the background processes."
 
     def handle(self, *args: Any, **options: Any) -> None:
         port = _port()
@@ -72,16 +73,16 @@ class Command(BaseCommand):
         call_command("migrate", database="owner", verbosity=0)
         self.stdout.write(f"Database ready ({time.monotonic() - started:.1f} s).")
         if settings.DEMO and not Organization.objects.using("owner").exists():
-            self.stdout.write("Making the demo organization …")
+            self.stdout.write("Creating the demo organization …")
             self.stdout.flush()
-            # A process of its own, so that its history says which command made it.
+            # A process of its own, so that the log records it as made by that command.
             made = subprocess.run(
                 [*COMMAND, "demo"],
-                start_new_session=True,  # Ctrl-C ends it through this process, without a trace
+                start_new_session=True,  # Ctrl-C ends it through this process, without a traceback
                 preexec_fn=_end_with_parent,  # no other thread runs here
             )
             if made.returncode != 0:
-                raise CommandError("The demo organization could not be made; see above.")
+                raise CommandError("The demo organization could not be created; see above.")
 
     def _run(self, port: int, environment: dict[str, str]) -> None:
         commands = {
@@ -100,10 +101,10 @@ class Command(BaseCommand):
             while children["server"].poll() is None:
                 for name in commands.keys() - {"server"}:
                     if children[name].poll() is not None:
-                        self.stderr.write(f"The {name} ended; starting it again.")
+                        self.stderr.write(f"The {name} process ended; restarting it.")
                         children[name] = _start(commands[name], environment)
                 time.sleep(1)
-            raise CommandError(f"The server ended by itself{_log_hint(environment)}.")
+            raise CommandError(f"The server stopped unexpectedly{_log_hint(environment)}.")
         except _Stopped:
             self.stdout.write("Stopping.")
         finally:
@@ -120,11 +121,11 @@ class Command(BaseCommand):
                 if attempt.connect_ex((HOST, port)) == 0:
                     return
             time.sleep(0.05)
-        raise CommandError(f"The server did not answer within {START_SECONDS} s.")
+        raise CommandError(f"The server did not respond within {START_SECONDS} s.")
 
     def _say_hello(self, port: int) -> None:
         address = f"http://{HOST}:{port}"
-        lines = ["", f"dotEnv Cloud runs at {address}"]
+        lines = ["", f"dotEnv Cloud is running at {address}"]
         path = settings.DATA_DIR / "demo.json"
         if settings.DEMO and path.exists():
             demo = json.loads(path.read_text())
@@ -167,7 +168,7 @@ def _port() -> int:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Two servers on one database must not migrate it, or fill it, at once."""
+    """Two servers must not migrate or fill one database at the same time."""
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
     with open(Path(settings.DATA_DIR) / "preparing", "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -179,7 +180,7 @@ def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
-        # Mail of the demo goes to the server's output, so that one can read it here.
+        # The demo's e-mails go to the server's output, to be read here.
         stdout=None if "gunicorn" in command else subprocess.DEVNULL,
         # Its own session: Ctrl-C reaches this process, which then stops the children in order.
         start_new_session=True,
