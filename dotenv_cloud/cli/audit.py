@@ -1,4 +1,4 @@
-"""`dotenv audit`: questions to the audit log. The filters are those of the API, by its names."""
+"""`dotenv audit`: queries of the audit log. The filters have the names of the API's."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Filters = Mapping[str, Any]
 Entry = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., None])
 
-# Each may be repeated or hold several values with commas: any of them.
+# Each may be repeated or hold several comma-separated values, any of which matches.
 _ANY_OF = {
-    "actor": "Who: e-mail address, name of an API key, how it begins (ja*), or id.",
+    "actor": "Who: e-mail address, name of an API key, prefix (ja*), or id.",
     "actor_type": "Kind of actor: user, api_key, system, anonymous, database.",
     "action": "What was done: create, update, delete, rotate, sign_in, …",
     "type": "Kind of resource: project, environment, key_version, api_key, …",
-    "resource": "On what: a path such as my-app/backend and all below it, or an id.",
+    "resource": "On what: a path such as my-app/backend and everything below it, or an id.",
     "result": "success, denied or failed.",
-    "ip": "From which address or network, such as 10.0.0.0/8.",
+    "ip": "Client address or network, such as 10.0.0.0/8.",
     "request": "The id of a request.",
     "interface": "web, api, cli, admin, command or database.",
     "field": "A field that was changed.",
@@ -60,16 +60,14 @@ def filter_options(function: Function) -> Function:
             _option(
                 f"--exclude-{_dashed(name)}",
                 multiple=True,
-                help=f"Leave these out (as --{_dashed(name)}).",
+                help=f"Exclude entries that --{_dashed(name)} would match.",
             )
             for name in _NONE_OF
         ),
-        click.option("-q", "--search", metavar="TEXT", help="Words in the names of things."),
-        _option(
-            "--exclude-search", multiple=True, help="Leave out what has these words in its name."
-        ),
+        click.option("-q", "--search", metavar="TEXT", help="Words in the names of resources."),
+        _option("--exclude-search", multiple=True, help="Exclude resources with these words."),
         *(_option(f"--{name}", help=text) for name, text in _ONE.items()),
-        _option("--tz", help="Time zone for days and for what is shown. [default: the local one]"),
+        _option("--tz", help="Time zone of days and of the times shown. [default: the local one]"),
     ]
     for option in reversed(options):
         function = option(function)
@@ -86,7 +84,7 @@ def _dashed(name: str) -> str:
 
 @click.group("audit", cls=Group)
 def audit() -> None:
-    """Ask the audit log: who did what, when, to what."""
+    """Query the audit log: who did what, when, to what."""
 
 
 @audit.command("list")
@@ -97,10 +95,10 @@ def audit() -> None:
     type=click.IntRange(min=1),
     default=_DEFAULT_LIMIT,
     show_default=True,
-    help="How many entries, newest first.",
+    help="Maximum number of entries.",
 )
-@click.option("--all", "everything", is_flag=True, help="As many as there are.")
-@click.option("--cursor", metavar="CURSOR", help="Go on where an earlier list ended.")
+@click.option("--all", "everything", is_flag=True, help="List all matching entries.")
+@click.option("--cursor", metavar="CURSOR", help="Continue where an earlier list ended.")
 @format_option("table", "json", "ndjson", "yaml")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 def list_entries(
@@ -114,7 +112,7 @@ def list_entries(
 ) -> None:
     """List entries, newest first.
 
-    PATH is a project, target or environment: what happened to it and to all below it.
+    PATH is a project, target or environment: lists what happened to it and everything below it.
 
     \b
     Who deleted the production environment?
@@ -149,15 +147,15 @@ def list_entries(
     "state_path",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep in this file how far it is, and go on from there.",
+    help="Save the position in this file, and continue from there.",
 )
 @click.option(
     "--after-seq",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Begin after this number; 0 is all of the log. [default: 0 with --state, else now]",
+    help="Start after this number; 0 is the whole log. [default: 0 with --state, else now]",
 )
-@click.option("--once", is_flag=True, help="Stop when there is nothing new.")
+@click.option("--once", is_flag=True, help="Stop when there are no new entries.")
 def follow(
     path: str | None,
     state_path: Path | None,
@@ -165,10 +163,10 @@ def follow(
     once: bool,
     **filters: Any,
 ) -> None:
-    """Print entries as they are sealed, oldest first, one JSON object a line, until stopped.
+    """Print entries as they are sealed, oldest first, one JSON object per line, until stopped.
 
-    With --state it goes on where it was stopped, and misses nothing. An entry that was printed just
-    before it was killed may be printed again: its `seq` says so.
+    With --state it continues where it stopped and misses nothing. After a crash the last entries
+    may be printed again, with the same `seq`.
     """
     query = _query(path, filters, filters["tz"] or times.local_zone())
     with session.connect() as api:
@@ -180,7 +178,7 @@ def follow(
 @click.option("--tz", metavar="ZONE", help="Show times in this zone. [default: the local one]")
 @format_option("table", "json", "yaml")
 def show(entry_id: str, tz: str | None, format_: str) -> None:
-    """Show all of the entry ID, with its changes."""
+    """Show the entry ID in full, with its changes."""
     if not _ULID.fullmatch(entry_id):
         raise Failure(
             f"{entry_id!r} is not the id of an entry (26 letters and digits).", Exit.USAGE
@@ -204,7 +202,7 @@ def show(entry_id: str, tz: str | None, format_: str) -> None:
     type=click.Choice(["ndjson", "csv", "ocsf"]),
     default="ndjson",
     show_default=True,
-    help="One JSON object a line, comma-separated values, or OCSF events, one a line.",
+    help="One JSON object per line, comma-separated values, or one OCSF event per line.",
 )
 @click.option(
     "-o",
@@ -218,34 +216,34 @@ def show(entry_id: str, tz: str | None, format_: str) -> None:
 def export(
     path: str | None, format_: str, target: Path | None, force: bool, **filters: Any
 ) -> None:
-    """Write all entries that the filters let through, byte for byte as the server sends them."""
+    """Write all matching entries, byte for byte as the server sends them."""
     query = [
         ("format", format_),
         *_query(path, filters, filters["tz"] or times.local_zone()),
     ]
     if filters["when"] or filters["until"]:
-        query.append(("wait", "20"))  # until nothing can be added to that time any more
+        query.append(("wait", "20"))  # until nothing more can be added to that period
     with session.connect() as api:
         address = api.of_organization("audit", "entries", "export")
         if target is None or str(target) == "-":
             with api.stream(address, query) as response:
                 _copy_to_stdout(response.iter_bytes())
-            _tell_floor(response.headers.get("Audit-Floor"))
-            _tell_short(response.headers)
+            _warn_of_retention(response.headers.get("Audit-Floor"))
+            _warn_if_incomplete(response.headers)
             return
-        # The request goes first: a refusal leaves no file and asks nothing of the disk.
+        # The request comes first: if it is refused, no file is created.
         with (
             api.stream(address, query) as response,
             files.output(target, overwrite=force) as file,
         ):
             size = _copy(response.iter_bytes(), file)
     output.success(f"Wrote {size:,} bytes to {target}.")
-    _tell_floor(response.headers.get("Audit-Floor"))
-    _tell_short(response.headers)
+    _warn_of_retention(response.headers.get("Audit-Floor"))
+    _warn_if_incomplete(response.headers)
 
 
-def _tell_short(headers: Mapping[str, str]) -> None:
-    """Say that something may be added to a time that is over: a change may take long to commit."""
+def _warn_if_incomplete(headers: Mapping[str, str]) -> None:
+    """Warn that a past period may still get entries: a transaction can take long to commit."""
     until, complete_to = (
         times.parse(headers.get(name, "")) for name in ("Audit-Until", "Audit-Complete-To")
     )
@@ -254,18 +252,18 @@ def _tell_short(headers: Mapping[str, str]) -> None:
     if complete_to is None or complete_to < until:
         reached = output.safe(headers.get("Audit-Complete-To", "never"))
         output.warn(
-            f"This may be short: the log is complete to {reached}, not to"
-            f" {output.safe(headers['Audit-Until'])}. Export it again later."
+            f"The export may be incomplete: the log is complete to {reached}, not to"
+            f" {output.safe(headers['Audit-Until'])}. Export again later."
         )
 
 
-def _tell_floor(header: str | None) -> None:
-    """Say what is missing because it was removed: `before=…; removed_at=…; manifest=…`."""
+def _warn_of_retention(header: str | None) -> None:
+    """Warn that retention removed entries: `before=…; removed_at=…; manifest=…`."""
     if header is None:
         return
-    told = dict(part.strip().partition("=")[::2] for part in header.split(";"))
+    facts = dict(part.strip().partition("=")[::2] for part in header.split(";"))
     before, removed_at, manifest = (
-        output.safe(told.get(name, "?")) for name in ("before", "removed_at", "manifest")
+        output.safe(facts.get(name, "?")) for name in ("before", "removed_at", "manifest")
     )
     output.warn(
         f"Entries before {before} were removed under retention on {removed_at[:10]}, except the"
@@ -273,12 +271,12 @@ def _tell_floor(header: str | None) -> None:
     )
 
 
-# --- the question -------------------------------------------------------------------------------
+# --- the query ----------------------------------------------------------------------------------
 
 
 def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str, str]]:
     if path and filters["resource"]:
-        raise Failure("Give the resource as PATH or as --resource, not both.", Exit.USAGE)
+        raise Failure("Give PATH or --resource, not both.", Exit.USAGE)
     query = [("resource", path.strip("/"))] if path else []
     for name in (*_ANY_OF, *(f"exclude_{name}" for name in _NONE_OF)):
         query += [(name, value) for value in filters[name]]
@@ -287,14 +285,16 @@ def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str
         query.append(("q", filters["search"]))
     query += [("exclude_q", value) for value in filters["exclude_search"]]
     for name, value in query:
-        # An empty filter would let everything through: surely not what an empty variable meant.
+        # An empty filter would match everything, which an empty variable is hardly meant to do.
         if not value.strip():
-            raise Failure(f"--{_dashed(name)} is empty.", Exit.USAGE, "Give a value or drop it.")
+            raise Failure(
+                f"--{_dashed(name)} is empty.", Exit.USAGE, "Give a value or leave it out."
+            )
     return [*query, ("tz", zone_name)]
 
 
 class _Reader:
-    """Follows the cursors of a list, a page at a time."""
+    """Reads a list page by page, following its cursors."""
 
     def __init__(
         self, query: Sequence[tuple[str, str]], limit: int | None, cursor: str | None
@@ -304,7 +304,7 @@ class _Reader:
         self.next_cursor = cursor
         self.count = 0
         self.notes: list[str] = []
-        """What the server says may surprise in the answer."""
+        """The server's notes on how it read the query."""
         self.since: str | None = None
         self.until: str | None = None
 
@@ -321,7 +321,7 @@ class _Reader:
             self.since, self.until = meta.get("since"), meta.get("until")
             following = meta["next_cursor"]
             if following and following == self.next_cursor:
-                raise Failure("The server sends the same page again; the list is not complete.")
+                raise Failure("The server sent the same page twice; the list is incomplete.")
             self.next_cursor = following
             for item in answer["data"]:
                 self.count += 1
@@ -350,7 +350,7 @@ _WIDE = (
     Column("TYPE"),
     Column("RESOURCE", least=26),
     Column("RESULT"),
-    Column("IP", least=15),  # addresses of version 6 may be cut; `audit show` has them whole
+    Column("IP", least=15),  # IPv6 addresses may be cut; `audit show` prints them in full
     Column("ID"),
 )
 _NARROW = (
@@ -388,7 +388,7 @@ def _print_table(entries: Sequence[Entry], zone: dt.tzinfo) -> None:
 
 
 def _print_narrow(rows: Sequence[Sequence[str]]) -> None:
-    """Two lines an entry, so that nothing of it is missing on 80 columns."""
+    """Two lines per entry, so that nothing is cut off on 80 columns."""
     lines: list[Sequence[str]] = [_NARROW_SECOND]
     lines += [
         line
@@ -396,7 +396,7 @@ def _print_narrow(rows: Sequence[Sequence[str]]) -> None:
         for line in ((when, actor, action, label), (ip, kind, result, entry_id))
     ]
     widths = output.fit(_NARROW, lines)
-    if widths is None:  # narrower still: a block of lines an entry
+    if widths is None:  # narrower still: a block of lines per entry
         output.table(_WIDE, rows)
         return
     aligned = [
@@ -407,8 +407,8 @@ def _print_narrow(rows: Sequence[Sequence[str]]) -> None:
 
 
 def _label(actor: Mapping[str, Any]) -> str:
-    """`api_key:ci`, `system`: never without the kind, as an API key may be called anything. It
-    comes first, so that it is there where the column is cut."""
+    """`api_key:ci`, `system`: always with the kind, as an API key may have any name. The kind
+    comes first, so that it is visible if the column is cut."""
     kind, label = str(actor["type"]), str(actor["label"])
     return f"{kind}:{label}" if label and label != kind else kind
 
@@ -426,7 +426,7 @@ def _sum_up(count: int, reader: _Reader, zone_name: str) -> None:
     output.note(f"{found}{period}, times in {zone_name}.")
     if reader.next_cursor:
         output.note(
-            f"There are more: --all, --limit N, or go on with --cursor {reader.next_cursor}"
+            f"There are more: use --all, --limit N, or continue with --cursor {reader.next_cursor}"
         )
 
 
@@ -458,7 +458,7 @@ def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
 
 
 def _sequence(entry: Entry) -> str:
-    """The entry's gapless numbers, which sealing gives it."""
+    """The entry's gapless numbers, assigned by sealing."""
     if entry["seq"] is None:
         return "not sealed yet"
     of_resource, of_actor = entry.get("resource_seq"), entry.get("actor_seq")
@@ -468,7 +468,7 @@ def _sequence(entry: Entry) -> str:
 
 
 def _reference(thing: Mapping[str, Any]) -> str:
-    """`jane@example.org (user 01J…)`, or what there is of it."""
+    """`jane@example.org (user 01J…)`, or the part that is known."""
     known = " ".join(str(part) for part in (thing["type"], thing["id"]) if part)
     label = thing["label"]
     return f"{label} ({known})" if label and known else str(label or known)
@@ -506,7 +506,7 @@ def _print_indented(pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def _value(value: object) -> str:
-    """Text as it is, unless its ends would not be seen; all else as JSON."""
+    """Text as it is, unless it is empty or has blank ends; everything else as JSON."""
     if isinstance(value, str) and value and value == value.strip():
         return value
     return output.json_text(value, indent=None)

@@ -138,6 +138,6 @@ def test_an_export_of_a_day_waits_and_says_when_it_is_short(
     result = dotenv("audit", "export", "--when", "2026-10-31", "-o", file)
     assert result.code == 0, result.err
     assert asked(signed_in)[0]["wait"] == "20"
-    assert ("may be short" in result.err) is is_short
+    assert ("may be incomplete" in result.err) is is_short
     dotenv("audit", "export", "--since", "2026-10-31")
     assert "wait" not in asked(signed_in)[1]

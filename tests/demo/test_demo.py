@@ -60,7 +60,7 @@ def test_a_second_run_does_nothing(demo: dict[str, Any], entries: EntryQuerySet)
     before, written = entries.count(), Path(demo["path"]).read_text()
     said = StringIO()
     call_command("demo", stdout=said)
-    assert "nothing was done" in said.getvalue()
+    assert "nothing was created" in said.getvalue()
     assert entries.count() == before
     assert Path(demo["path"]).read_text() == written
 
