@@ -153,7 +153,7 @@ def test_an_expired_key_is_named_where_it_belongs(
         (entry,) = left_by(lambda: Api(issued.token).get("/user"))
     assert entry.organization_id == acme.pk
     assert (entry.actor_type, entry.actor) == ("api_key", "old")
-    assert (entry.result, entry.context["reason"]) == ("denied", "unauthenticated")
+    assert (entry.result, entry.context["reason"]) == ("denied", "expired")
 
 
 def test_an_unknown_token_is_entered_and_never_repeated(acme: Organization, left_by: Left) -> None:

@@ -30,9 +30,9 @@ TRANSACTION = 2
         ("GET", "/{o}/shop/encryption-key/history", None, 3),
         # Enters the tenant scope, sets how to plan, reads a page (of the last month, then what came
         # before, as this log has less than a page), sets that back, looks up which actors and
-        # resources of it are still there, enters the reading, and looks whether something was
-        # removed.
-        ("GET", "/organizations/{o}/audit/entries", None, 8),
+        # resources of it are still there, enters the reading, looks whether something was removed,
+        # and how far the log is sealed.
+        ("GET", "/organizations/{o}/audit/entries", None, 9),
     ],
 )
 def test_a_request_takes_few_statements(

@@ -87,4 +87,4 @@ def test_an_export_that_breaks_off_saves_nothing(
         shown.open(ACTIVITY)
         shown.page.get_by_role("link", name="NDJSON").click()
         told = shown.page.locator("#download").get_by_role("status")
-        expect(told).to_have_text(re.compile("broken off .* Nothing was saved"))
+        expect(told).to_have_text(re.compile("interrupted .* Nothing was saved"))

@@ -209,7 +209,8 @@ def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params
     buckets = asker.api("histogram", params).json()["data"]
     assert sum(bucket["count"] for bucket in buckets) == len(expected)
     facets = asker.api("facets", params).json()
-    assert facets["meta"] == {"counted": len(expected), "is_exact": True}
+    counting = {"counted": len(expected), "is_exact": True}
+    assert {name: facets["meta"][name] for name in counting} == counting
     counted = {
         "actor": Counter(
             ulid.to_text(row.actor_id) if row.actor_id else row.actor_type for row in fitting

@@ -189,7 +189,7 @@ def test_what_is_pushed_during_a_rotation_is_under_the_new_key_or_refused(
     new = sdk.key(thousand.project)
     assert new.version == old.version + 1
     assert contents(thousand, new) == EVERYTHING
-    fresh = seal(new.data_key, b"N=0")
+    fresh = seal(new.data_key, b"N=other")
     sdk.store(**place, environment="env-0", content=fresh)
     held = sdk.secrets(thousand.project, "backend", "env-0")["data"]["attributes"]["levels"]
     assert held["environment"]["content"] == fresh

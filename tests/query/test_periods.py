@@ -137,7 +137,7 @@ def test_until_a_day_includes_the_day_and_until_a_time_of_day_ends_there() -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["", "..", "soon", "2026-02-30", "2026-13", "2026-11-01T25:00", "0000-01-01", "9999-12-31",
+    ["", "..", "soon", "2026-02-30", "2026-13", "2026-11-01T25:00", "0000-01-01",
      "last", "next week", "1e3d", "-7d", "2026-11-01T10:00+99:00", "²d"],
 )  # fmt: skip
 def test_what_is_not_understood_is_named_with_examples(text: str) -> None:
