@@ -294,9 +294,9 @@ def quick_derivation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 # first. The first lines of a run name its seed, and `--randomly-seed` repeats the order.
 
 LONG = (
+    "retention/test_removal.py",
     "browser/test_accessibility.py",
     "operations/",
-    "retention/test_removal.py",
     "fuzz/",
     "test_run.py",
     "promises/test_auditor_changes_nothing.py",
