@@ -21,7 +21,7 @@ from audit.ledger import sealing
 from keys import api_keys, rotation, tokens
 from keys.models import ApiKey, KeyVersion
 from organizations import clock, members, ulid
-from organizations.grants import EVERYTHING
+from organizations.grants import EVERYTHING, Scope
 from organizations.models import Environment, Membership, Organization, Project, Target
 from tests.factories import (
     ApiKeyFactory,
@@ -189,7 +189,8 @@ def do_to_api_key(organization: Organization, step: str, which: int, name: str) 
                 name=name or "k",
             )
         case "narrow" if key:
-            key.scopes = [{"permission": "project:read", "project": name}] * which
+            nodes = organization.projects.order_by("id")[:which]
+            key.scopes = [Scope("project:read", node.pk).stored() for node in nodes]
             key.abilities, key.expires_at = ["project:read"], clock.now()
             key.save()
         case "rotate_key" if key:
