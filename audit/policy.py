@@ -505,6 +505,7 @@ OTHERS: tuple[Other, ...] = (
         called=Called(also=("log",)),
         sentences=(
             Sentence("view", "viewed the log of []"),
+            Sentence("evidence_began", "began the evidence of a log of {size:entry}"),
             Sentence("export", "exported the log of [] as {format}"),
             Sentence("export", "exported the log of []"),
             Sentence(
@@ -516,6 +517,7 @@ OTHERS: tuple[Other, ...] = (
             Sentence("end_export", "received {count:entry} of the log of [] as {format}"),
         ),
     ),
+    Other("signing_key", called=Called("signing key", also=("key",))),
     Other("endpoint", events=(Event("*", OcsfClass.API),)),
 )
 """What else entries are about: the log itself, and requests that were refused."""
@@ -632,7 +634,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("purge", "purged", Severity.WARNING),
     Action("grant", "granted permissions to", Severity.NOTICE),
     Action("revoke", "revoked permissions from", Severity.NOTICE),
-    Action("rotate", "rotated", Severity.NOTICE, ("key_version", "history_policy", "count")),
+    Action(
+        "rotate",
+        "rotated",
+        Severity.NOTICE,
+        ("key_version", "history_policy", "count", "old_vkey", "new_vkey"),
+    ),
     Action("rewrap", "re-wrapped", Severity.NOTICE, ("master_key_version",)),
     Action("re_encrypt", "re-encrypted", context=("key_version",)),
     Action("switch_custody", "switched the custody of", Severity.WARNING, ("key_version",)),
@@ -653,6 +660,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),
     Action("end_export", "ended an export of", context=("format", "count")),
     Action("seal", "sealed"),
+    Action("evidence_began", "began evidence of", Severity.NOTICE, ("size", "root")),
     Action("hold", "placed a legal hold on", Severity.NOTICE, ("requested_by",)),
     Action("lift_hold", "lifted the legal hold on", Severity.WARNING, ("requested_by",)),
     Action(
@@ -678,6 +686,20 @@ AUDITED: tuple[Resource | Part, ...] = (*RESOURCES, *PARTS)
 _TYPES: tuple[Resource | Other, ...] = (*RESOURCES, *OTHERS)
 TYPES = {spec.name: spec for spec in _TYPES}
 """What entries may be about, by name."""
+
+PATH_TYPES = frozenset(
+    {
+        "organization",
+        "project",
+        "target",
+        "environment",
+        "key_version",
+        "secret",
+        "secret_version",
+    }
+)
+"""Types whose label is a path: it is in the leaves of the evidence and never erased, where the
+labels of all other types can be. Fixed: another list is another version of the leaf."""
 
 RESOURCE_TYPES: dict[str, str] = {
     name: spec.called.name or name.replace("_", " ") for name, spec in TYPES.items()
