@@ -11,6 +11,7 @@ import binascii
 import ipaddress
 import json
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MASTER_KEY_BYTES = 32
+SIGNING_KEY_BYTES = 32
 
 
 # The client notices a dead server within seconds instead of the system's minutes. libpq ignores
@@ -101,6 +103,44 @@ def _bad_master_keys(why: str) -> ImproperlyConfigured:
     )
 
 
+def signing_keys(text: str) -> dict[int, bytes]:
+    """The keys of `2:base64,1:base64`, by number, the current one first; there may be none."""
+    keys: dict[int, bytes] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        number, separator, encoded = entry.partition(":")
+        if not separator or not re.fullmatch("[1-9][0-9]{0,8}", number):
+            raise _bad_signing_keys("each key must be a number, a colon and the key in base64")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise _bad_signing_keys(f"key {number} is not base64") from error
+        if len(key) != SIGNING_KEY_BYTES:
+            raise _bad_signing_keys(
+                f"key {number} has {len(key)} bytes instead of {SIGNING_KEY_BYTES}"
+            )
+        if keys and int(number) >= min(keys):
+            raise _bad_signing_keys("the newest key comes first, with the largest number")
+        keys[int(number)] = key
+    return keys
+
+
+def _bad_signing_keys(why: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"AUDIT_SIGNING_KEYS is not valid: {why}. Write 1:$(openssl rand -base64 32); to rotate,"
+        " put the new key first: 2:NEW,1:OLD."
+    )
+
+
+def origin(text: str, variable: str) -> str:
+    """What the service is called in checkpoints: a name of a key (C2SP signed-note), printable."""
+    if not text or len(text) > 200 or not text.isprintable() or re.search(r"[\s+]", text):
+        raise ImproperlyConfigured(
+            f"{variable} is {text!r}. Write a name without white space and without +, such as"
+            " dotenv.example.com, and never change it: it is part of what is signed."
+        )
+    return text.strip("/")
+
+
 def limit(text: str, variable: str) -> Limit:
     """`100/60`: a hundred requests in sixty seconds."""
     requests, separator, seconds = text.partition("/")
@@ -147,6 +187,7 @@ def base_url(text: str, variable: str) -> str:
 class DemoSecrets(NamedTuple):
     secret_key: str
     master_keys: str
+    signing_keys: str
 
 
 def demo_secrets(data_dir: Path) -> DemoSecrets:
@@ -154,8 +195,9 @@ def demo_secrets(data_dir: Path) -> DemoSecrets:
     path = data_dir / "secrets.json"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        key = base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode()
-        made = DemoSecrets(secrets.token_urlsafe(48), f"1:{key}")
+        made = DemoSecrets(
+            secrets.token_urlsafe(48), _new_key(MASTER_KEY_BYTES), _new_key(SIGNING_KEY_BYTES)
+        )
         # mkstemp creates the file with mode 0600. Linking is atomic: of two first starts, one wins.
         descriptor, name = tempfile.mkstemp(dir=data_dir, prefix=".secrets-")
         with os.fdopen(descriptor, "w") as file:
@@ -167,3 +209,7 @@ def demo_secrets(data_dir: Path) -> DemoSecrets:
         finally:
             os.unlink(name)
     return DemoSecrets(**json.loads(path.read_text()))
+
+
+def _new_key(length: int) -> str:
+    return f"1:{base64.b64encode(secrets.token_bytes(length)).decode()}"

@@ -53,11 +53,13 @@ DEBUG = False
 if TESTING:
     SECRET_KEY = "only-the-tests-are-signed-with-this-key-which-guards-nothing"  # noqa: S105
     MASTER_KEYS_TEXT = f"1:{'dGVzdHMt' * 5}dGU="
+    SIGNING_KEYS_TEXT = f"1:{'dGVzdHMt' * 5}dGU="
     ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 elif DEMO:
     _secrets = environment.demo_secrets(DATA_DIR)
     SECRET_KEY = env.str("SECRET_KEY", default=_secrets.secret_key)
     MASTER_KEYS_TEXT = env.str("MASTER_KEYS", default=_secrets.master_keys)
+    SIGNING_KEYS_TEXT = env.str("AUDIT_SIGNING_KEYS", default=_secrets.signing_keys)
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 else:
     SECRET_KEY = required(
@@ -67,6 +69,8 @@ else:
         "MASTER_KEYS",
         "Set it to 1:$(openssl rand -base64 32) and keep a copy: without it, all keys are lost.",
     )
+    # Only the process that makes evidence needs them: a web process should not know them.
+    SIGNING_KEYS_TEXT = env.str("AUDIT_SIGNING_KEYS", default="")
     ALLOWED_HOSTS = [
         host.strip()
         for host in required(
@@ -89,6 +93,26 @@ BASE_URL = environment.base_url(BASE_URL, "BASE_URL")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 MASTER_KEY_CURRENT, MASTER_KEYS = environment.master_keys(MASTER_KEYS_TEXT)
 del MASTER_KEYS_TEXT
+
+# -- Evidence: who signs the checkpoints of the log, and as what
+
+AUDIT_SIGNING_KEYS = environment.signing_keys(SIGNING_KEYS_TEXT)
+del SIGNING_KEYS_TEXT
+if TESTING:
+    AUDIT_ORIGIN = "dotenv.example.com"
+elif DEMO:
+    AUDIT_ORIGIN = env.str("AUDIT_ORIGIN", default="localhost")
+else:
+    AUDIT_ORIGIN = required(
+        "AUDIT_ORIGIN",
+        "Set it to what this service is called in signed checkpoints, such as dotenv.example.com,"
+        " and never change it.",
+    )
+AUDIT_ORIGIN = environment.origin(AUDIT_ORIGIN, "AUDIT_ORIGIN")
+# A log's head is signed so often at most.
+AUDIT_CHECKPOINT_SECONDS: float = env.float(
+    "AUDIT_CHECKPOINT_SECONDS", default=0.0 if TESTING else 1.0
+)
 
 # -- Database: one, through three roles (docs/installation.md, "The three database roles")
 

@@ -22,6 +22,7 @@ PRODUCTION = {
     "MASTER_KEYS": f"1:{KEY_1}",
     "ALLOWED_HOSTS": "dotenv.example.com",
     "BASE_URL": "https://dotenv.example.com",
+    "AUDIT_ORIGIN": "dotenv.example.com",
     "DATABASE_URL": "postgresql://dotenv_app:word@db.example.com/dotenv_cloud?sslmode=require",
 }
 
@@ -143,3 +144,36 @@ def test_the_demo_makes_its_secrets_once_and_for_its_user_alone(tmp_path: Path) 
     assert environment.master_keys(first.master_keys)[0] == 1
     [file] = (tmp_path / "data").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_first_signing_key_is_the_newest() -> None:
+    keys = environment.signing_keys(f"2:{KEY_2}, 1:{KEY_1}")
+    assert list(keys.items()) == [(2, bytes(range(32, 64))), (1, bytes(range(32)))]
+    assert environment.signing_keys("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (KEY_1, "a colon and the key in base64"),
+        (f"0:{KEY_1}", "a colon and the key in base64"),
+        (f"01:{KEY_1}", "a colon and the key in base64"),
+        ("1:not base64", "key 1 is not base64"),
+        ("3:c2hvcnQ=", "key 3 has 5 bytes instead of 32"),
+        (f"1:{KEY_1},2:{KEY_2}", "the newest key comes first"),
+        (f"1:{KEY_1},1:{KEY_2}", "the newest key comes first"),
+    ],
+)
+def test_signing_keys_that_cannot_be_used_are_refused(text: str, why: str) -> None:
+    result = manage("check", AUDIT_SIGNING_KEYS=text, **PRODUCTION)
+    assert result.returncode != 0
+    assert "AUDIT_SIGNING_KEYS is not valid" in result.stderr
+    assert why in result.stderr
+    assert KEY_1 not in result.stderr
+
+
+@pytest.mark.parametrize("text", ["a b", "a+b", "tab\there", "x" * 201, "line\nbreak"])
+def test_an_origin_that_cannot_be_signed_is_refused(text: str) -> None:
+    result = manage("check", **(PRODUCTION | {"AUDIT_ORIGIN": text}))
+    assert result.returncode != 0
+    assert "AUDIT_ORIGIN is " in result.stderr

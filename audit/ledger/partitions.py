@@ -60,11 +60,12 @@ class SessionIsSharedError(LedgerIsBusyError):
 
 
 class Lock(enum.IntEnum):
-    """Each makes one at a time on a database: one sealer, one packer, one run of retention. Merging
-    is packing that holds the lock of retention too."""
+    """Each makes one at a time on a database: one sealer, one worker of evidence, one packer, one
+    run of retention. Merging is packing that holds the lock of retention too."""
 
     SEALER = 0x61756469  # "audi"
     PACKER = 0x6175646A  # "audj"
+    EVIDENCE = 0x6175646B  # "audk"
     RETENTION = 0x61756472  # "audr"
 
 

@@ -20,8 +20,8 @@ from audit.capture import inbox
 from audit.policy import Use
 
 OF_THE_LOG = (
-    "^audit_((archive|count|field|hold|inbox|label|ledger|left|log|name|naming|place|removal|repeat|sealing"
-    "|subject|unsealed_place)$"
+    "^audit_((archive|block|checkpoint|count|field|head|hold|inbox|label|leaf_kept|ledger|left|log|name"
+    "|naming|place|proving|removal|repeat|salt|sealing|signing_key|subject|tile|unsealed_place)$"
     "|ledger_|merging_|kept_|removed_)"
 )
 """The names of the log's own tables: what entries lie in, and what is known of them."""
@@ -113,7 +113,12 @@ def _grant_log(cursor: object, role: str) -> None:
     execute(f"GRANT SELECT ON audit_naming, audit_unsealed_place TO {role}")
     execute(f"GRANT SELECT ON audit_name, audit_count, audit_sealing TO {role}")
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
-    execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer) TO {role}")
+    execute(
+        "GRANT SELECT ON audit_tile, audit_salt, audit_block, audit_head, audit_leaf_kept,"
+        f" audit_checkpoint, audit_signing_key TO {role}"
+    )
+    execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer), audit_evidence_state() TO {role}")
+    execute(f"GRANT EXECUTE ON FUNCTION audit_keep_checkpoint(uuid, bigint) TO {role}")
     # Not what is repeated: no tenant scope holds there.
     execute(
         "GRANT SELECT (key, minute, repeats), INSERT (key, minute, entry), UPDATE (repeats)"
@@ -126,4 +131,14 @@ _SEALER = (
     "GRANT EXECUTE ON FUNCTION audit_flush_repeats() TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_enter_sealing(text) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_unproved(integer) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_entries_to_prove(uuid[], bigint[], bigint[], uuid[])"
+    " TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_removed_numbers(uuid, bigint, bigint) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_extend(jsonb, jsonb, jsonb, jsonb) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_unsigned(double precision, integer, integer) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_sign(jsonb) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_announce_key(integer, bytea, text) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_signing_keys() TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_proved(timestamptz, boolean, boolean) TO {role}",
 )

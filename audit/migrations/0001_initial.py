@@ -14,6 +14,7 @@ import organizations.clock
 import organizations.ulid
 from audit import redaction
 from audit.capture import places_sql, triggers
+from audit.entry import bulk_json
 from audit.ledger import sealing
 from organizations import secret_forms
 
@@ -33,6 +34,7 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 "row_actions": triggers.row_actions(),
                 "places": places_sql.functions(),
                 "field_block": str(sealing.FIELD_BLOCK),
+                "columns_as_text": ", ".join(bulk_json.COLUMNS.values()),
                 "longest_field_name": str(sealing.LONGEST_FIELD_NAME),
                 "secret_pattern": redaction.PATTERN,
                 "secret_replacement": redaction.REPLACEMENT,

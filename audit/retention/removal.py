@@ -14,7 +14,7 @@ from audit.entry import as_json, bulk_json
 from audit.ledger import partitions
 from audit.ledger.partitions import LedgerIsBusyError, Swap
 from audit.models import Entry
-from audit.retention import BusyError, archive, holds, kept_rows
+from audit.retention import BusyError, archive, holds, kept_leaves, kept_rows
 from audit.retention.months import OWNER, Month, Prospect
 from organizations import ulid
 
@@ -151,6 +151,7 @@ def _replace(
 
     def check_and_record() -> None:
         _check(prospect, removed)
+        kept_leaves.keep({file.organization_id: file.multirange for file in files})
         _record(prospect, removed, files, kept)
 
     exchange = Swap(

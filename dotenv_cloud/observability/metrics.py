@@ -18,6 +18,7 @@ from prometheus_client import multiprocess, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit.evidence import health as evidence_health
 from audit.ledger import health, replica
 
 FILES = "PROMETHEUS_MULTIPROC_DIR"
@@ -86,6 +87,7 @@ class _OfDatabase(Collector):
         if "primary" in found:
             yield from _of_log(found["primary"])
             yield _entries()
+            yield from _of_evidence()
         if "replica" in found:
             yield GaugeMetricFamily(
                 "dotenv_replica_lag_seconds",
@@ -130,6 +132,41 @@ def _of_log(log: health.State) -> Iterator[Metric]:
         "All entries ever sealed, including removed ones.",
         log.sealed,
     )
+
+
+def _of_evidence() -> Iterator[Metric]:
+    with suppress(DatabaseError, InterfaceError):  # it went away in between
+        found = evidence_health.read()
+        yield GaugeMetricFamily(
+            "dotenv_audit_head_age_seconds",
+            "Time the oldest sealed entry has been waiting to be in its log's tree.",
+            found.head_age.total_seconds(),
+        )
+        yield GaugeMetricFamily(
+            "dotenv_audit_signature_age_seconds",
+            "Time the oldest sealed entry has been waiting to be under a signed checkpoint.",
+            found.signature_age.total_seconds(),
+        )
+        yield GaugeMetricFamily(
+            "dotenv_audit_evidence_silence_seconds",
+            "Time since the worker that makes evidence last looked, which it does twice a second.",
+            found.silence.total_seconds(),
+        )
+        yield GaugeMetricFamily(
+            "dotenv_audit_unproved_entries",
+            "Sealed entries that are not in their log's tree.",
+            found.unproved_entries,
+        )
+        yield GaugeMetricFamily(
+            "dotenv_audit_unsigned_logs",
+            "Logs whose tree has grown since it was signed.",
+            found.unsigned_logs,
+        )
+        yield GaugeMetricFamily(
+            "dotenv_audit_evidence_bytes",
+            "Size of trees, salts, index and checkpoints on disk.",
+            found.bytes,
+        )
 
 
 def _entries() -> Metric:

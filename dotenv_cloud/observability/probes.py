@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from audit.evidence import health as evidence_health
 from audit.ledger import health as log_health
 from audit.ledger import replica
 from dotenv_cloud.observability import metrics
@@ -64,6 +65,7 @@ def health(request: HttpRequest) -> HttpResponse:
     for role, alias in replica.databases().items():
         try:
             found = log_health.read(alias)
+            evidence = evidence_health.read(alias)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("%s is down: %s", role, _first_line(error))
             problems["database" if role == "primary" else role] = f"The {role} does not respond."
@@ -71,7 +73,8 @@ def health(request: HttpRequest) -> HttpResponse:
         if role == "primary":
             primary = found
             details["log"] = _figures(found)
-            problems |= _problems(found)
+            details["evidence"] = _figures_of_evidence(evidence)
+            problems |= _problems(found) | _problems_of_evidence(evidence)
         else:
             lag = found.lag(primary)
             details[role] = {"lag_seconds": round(lag.total_seconds(), 1)}
@@ -114,6 +117,44 @@ def _problems(log: log_health.State) -> dict[str, str]:
             " three months ahead; check that it runs."
         )
     return problems
+
+
+def _figures_of_evidence(evidence: evidence_health.State) -> dict[str, Any]:
+    return {
+        "head_age_seconds": round(evidence.head_age.total_seconds(), 1),
+        "signature_age_seconds": round(evidence.signature_age.total_seconds(), 1),
+        "worker_silence_seconds": round(evidence.silence.total_seconds(), 1),
+        "unproved_entries": evidence.unproved_entries,
+        "unsigned_logs": evidence.unsigned_logs,
+        "bytes": evidence.bytes,
+    }
+
+
+def _problems_of_evidence(evidence: evidence_health.State) -> dict[str, str]:
+    longest = settings.HEALTH_SEALING_AGE
+    if evidence.silence > longest:
+        return {
+            "evidence": (
+                f"No evidence was made for {evidence.silence.total_seconds():.0f} s."
+                " Start `manage.py audit_evidence`, or check why it is stuck."
+            )
+        }
+    if evidence.head_age > longest:
+        return {
+            "evidence": (
+                f"{evidence.unproved_entries:,} sealed entries of {evidence.unproved_logs:,} logs"
+                " are not in their trees. The worker is catching up, or leaves a log out: see its"
+                " output."
+            )
+        }
+    if evidence.signature_age > longest:
+        return {
+            "signatures": (
+                f"The newest entries of {evidence.unsigned_logs:,} logs are not signed. Check that"
+                " the worker has AUDIT_SIGNING_KEYS, and its output."
+            )
+        }
+    return {}
 
 
 def _answer(

@@ -153,6 +153,9 @@ class Site:
     def start_sealer(self) -> None:
         self.start("sealer", "manage.py", "seal", "--wait")
 
+    def start_evidence(self) -> None:
+        self.start("evidence", "manage.py", "audit_evidence", "--wait")
+
     def log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
 
@@ -243,6 +246,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             setattr(site, name, value)
         site.follow()
         site.start_sealer()
+        site.start_evidence()
         site.start_web()
         yield site
     finally:

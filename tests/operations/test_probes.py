@@ -109,6 +109,23 @@ def test_a_sealer_that_died_is_told(site: Site) -> None:
     wait_until(lambda: site.health()[0] == 200)
 
 
+def test_a_worker_of_evidence_that_died_is_told(site: Site) -> None:
+    wait_until(lambda: site.health()[0] == 200)
+    assert site.rename("In the tree").status_code == 200
+    wait_until(lambda: site.health()[1]["evidence"]["unproved_entries"] == 0)
+    wait_until(lambda: site.metrics()["dotenv_audit_unsigned_logs"] == 0)
+    site.stop("evidence", signal.SIGKILL)
+    try:
+        wait_until(lambda: site.health()[0] == 503)
+        _, found = site.health()
+        assert "manage.py audit_evidence" in found["problems"]["evidence"]
+        assert site.metrics()["dotenv_audit_evidence_silence_seconds"] > 1
+        assert site.rename("Without evidence").status_code == 200
+    finally:
+        site.start_evidence()
+    wait_until(lambda: site.health()[0] == 200)
+
+
 def test_without_a_token_of_its_own_there_are_no_metrics(
     settings: Settings, client: Client
 ) -> None:

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from psycopg import errors
 
+from audit.evidence import index, leaf, reading, writing
 from audit.export import formats
 from audit.ledger import merging, partitions, sealing
 from audit.ledger.partitions import Lock
@@ -34,6 +35,7 @@ from audit.policy import action
 from audit.retention import archive, holds, months
 from organizations import clock, ulid
 from organizations.models import Organization
+from tests import evidence
 from tests.conftest import Databases
 from tests.factories import ProjectFactory, TargetFactory
 from tests.query import seeding
@@ -692,3 +694,68 @@ def test_a_year_that_months_were_merged_into_goes_as_a_whole(
     assert list(merging.merge()) == []
     assert "none" in retention(tmp_path, "--apply")
     assert stayed == sum(1 for entry in kept if entry[1] < merged.span.past)
+
+
+def test_entries_that_leave_stay_in_the_evidence(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    """Their hashes do, and the leaf data that the index of an unfinished block still needs."""
+    evidence.prove_all()
+    size, _ = evidence.size_and_root(owner_connection, acme.pk)
+    assert 0 < size < index.BLOCK
+    hashes = evidence.tiles(owner_connection, acme.pk)
+    before = list(reading.leaves(acme.pk, 0, size, "owner"))
+    made = list(leaf.from_rows(list(evidence.rows(owner_connection, acme.pk).values())))
+    retention(tmp_path, "--apply")
+    there = set(evidence.rows(owner_connection, acme.pk))
+    after = list(reading.leaves(acme.pk, 0, size, "owner"))
+    assert len([each for each in after if each.seq not in there]) > 10
+    for old, new in zip(before, after, strict=True):
+        assert (new.hash, new.data) == (old.hash, old.data)
+        assert (new.parts is not None) == (new.seq in there)
+    # The block becomes full long after some of it has left.
+    now = clock.now()
+    since = now - timedelta(minutes=1)
+    seeding.receive(owner_connection, seeding.Organization(acme.pk, 9).rows(300, since, now))
+    sealing.seal()
+    assert not evidence.prove_all().refused
+    assert evidence.tiles(owner_connection, acme.pk)[:size] == hashes
+    rows = evidence.rows(owner_connection, acme.pk)
+    made += leaf.from_rows([rows[seq] for seq in range(size + 1, index.BLOCK + 1)])
+    made.sort()
+    block = index.block(0, [each.time for each in made], [each.subjects for each in made])
+    assert owner_connection.execute(
+        "SELECT entries, since, until, keys, root FROM audit_block"
+        " WHERE organization_id = %s AND n = 0",
+        [acme.pk],
+    ).fetchone() == (index.BLOCK, block.since, block.until, block.keys, block.root)
+
+
+def test_entries_without_a_leaf_do_not_leave_a_log_that_has_evidence(
+    acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    partitions.make_ahead(JANUARY)
+    sealing.seal()
+    writing.Worker().round(10)
+    with pytest.raises(CommandError, match="are not in the evidence yet; run"):
+        retention(tmp_path, "--apply")
+    evidence.prove_all()
+    retention(tmp_path, "--apply")
+    assert len(removals(owner_connection, acme)) == 2
+
+
+def test_what_left_before_there_was_evidence_is_a_removed_leaf(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    retention(tmp_path, "--apply")
+    for _ in range(2):
+        sealing.seal()
+        assert not evidence.prove_all().refused
+    evidence.assert_made_at_once(owner_connection, acme.pk)
+    size, _ = evidence.size_and_root(owner_connection, acme.pk)
+    found = list(reading.leaves(acme.pk, 0, size, "owner"))
+    removed = [each for each in found if each.line().startswith(b'{"leaf":{"removed":true')]
+    assert len(removed) > 10
+    began = Entry.objects.using("owner").get(action="evidence_began", organization_id=acme.pk)
+    assert began.seq is not None
+    assert max(each.seq for each in removed) < began.seq

@@ -1,8 +1,8 @@
 """`dotenv-cloud run`: everything the demo needs, in one terminal. `make run` starts it.
 
-It migrates the database, creates the demo organization if there is none, then starts three child
-processes: gunicorn, the sealer and the re-encryption of history. However this process ends, they
-end too.
+It migrates the database, creates the demo organization if there is none, then starts four child
+processes: gunicorn, the sealer, the worker that makes evidence and the re-encryption of history.
+However this process ends, they end too.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class Command(BaseCommand):
         commands = {
             "server": [sys.executable, "-m", "gunicorn", "--config", GUNICORN_CONFIG],
             "sealer": [*COMMAND, "seal", "--wait"],
+            "evidence": [*COMMAND, "audit_evidence", "--wait"],
             "re-encryption": [*COMMAND, "re_encrypt", "--loop"],
         }
         children: dict[str, subprocess.Popen[bytes]] = {}

@@ -1,0 +1,53 @@
+"""How far evidence is, in figures that name no organization. For health checks and metrics."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db import connections
+
+
+@dataclass(frozen=True)
+class State:
+    """`now` is the database's clock.
+
+    worked_at: when the worker last looked; proved_to, signed_to: what was sealed before is in a
+    tree, and under a signature; unproved_logs, unproved_entries, unsigned_logs: what is not;
+    bytes: of all of it on disk.
+    """
+
+    now: dt.datetime
+    worked_at: dt.datetime
+    proved_to: dt.datetime
+    signed_to: dt.datetime
+    unproved_logs: int
+    unproved_entries: int
+    unsigned_logs: int
+    bytes: int
+
+    @property
+    def silence(self) -> dt.timedelta:
+        """How long no worker has looked; one at work looks twice a second."""
+        return self._since(self.worked_at)
+
+    @property
+    def head_age(self) -> dt.timedelta:
+        """How long the oldest sealed entry waits to be in a tree, at most."""
+        return self._since(self.proved_to) if self.unproved_entries else dt.timedelta()
+
+    @property
+    def signature_age(self) -> dt.timedelta:
+        """How long the oldest sealed entry waits to be under a signature, at most."""
+        waits = self.unproved_entries or self.unsigned_logs
+        return self._since(self.signed_to) if waits else dt.timedelta()
+
+    def _since(self, moment: dt.datetime) -> dt.timedelta:
+        return max(dt.timedelta(), self.now - moment)
+
+
+def read(using: str = "default") -> State:
+    """Raises what the database raises when it cannot answer."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT * FROM audit_evidence_state()")
+        return State(*cursor.fetchone())

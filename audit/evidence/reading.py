@@ -1,0 +1,265 @@
+"""What was made of a log, out of the database: checkpoints, hashes of the tree, leaves and lines.
+
+A leaf is made anew of its entry and compared with the hash in its tile before it leaves: what does
+not match is never shown, and never "repaired". Everything here is within the tenant scope of the
+caller's transaction.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from django.db import connections
+
+from audit.entry import bulk_json
+from audit.evidence import index, leaf, notes, tiles, tree
+from audit.ledger.sealing import FIELD_BLOCK
+from audit.models import Entry
+
+CHUNK = 2_048
+"""Entries that are read at once, at most; a multiple of a tile."""
+
+
+class MismatchError(RuntimeError):
+    """An entry does not give the hash that its tile has."""
+
+    def __init__(self, organization: uuid.UUID, seq: int) -> None:
+        super().__init__(
+            f"entry {seq} does not give the hash in its tile: it, or the tile, was changed after it"
+            " was sealed"
+        )
+        self.organization, self.seq = organization, seq
+
+
+class MissingHashesError(RuntimeError):
+    """A tile lacks hashes that the log's size says are there."""
+
+
+class Checkpoint(NamedTuple):
+    """A signed head."""
+
+    organization: uuid.UUID
+    size: int
+    note: str
+
+    @property
+    def root(self) -> bytes:
+        return base64.b64decode(self.note.split("\n", 3)[2])
+
+
+class Leaf(NamedTuple):
+    """A leaf of a log's tree. data: None if its entry left under retention, and its hash alone is
+    known; parts and salt: None of one that was removed before evidence began, too."""
+
+    seq: int
+    hash: bytes
+    data: bytes | None
+    parts: tuple[bytes, bytes, bytes, bytes] | None
+    salt: bytes | None
+
+    def line(self) -> bytes:
+        """As packs have it, without the end of the line."""
+        if self.data is None:
+            return leaf.withheld(self.hash)
+        if self.parts is None or self.salt is None:
+            return leaf.bare(self.data)
+        return leaf.line(self.data, self.parts, self.salt)
+
+
+class SigningKey(NamedTuple):
+    number: int
+    public: bytes
+    announcement: str
+    since: Any
+
+
+def newest(
+    organization: uuid.UUID, using: str = "default", *, at_least: int = 0
+) -> Checkpoint | None:
+    """The checkpoint that was signed last; None if there is none, or none of this size."""
+    found = _rows(
+        using,
+        "SELECT size, note FROM audit_checkpoint WHERE organization_id = %s AND size >= %s"
+        " ORDER BY size DESC LIMIT 1",
+        [organization, at_least],
+    )
+    return Checkpoint(organization, *found[0]) if found else None
+
+
+def keep(checkpoint: Checkpoint, using: str = "default") -> None:
+    """Keep it for good: somebody gets it."""
+    _rows(
+        using,
+        "SELECT audit_keep_checkpoint(%s, %s)",
+        [checkpoint.organization, checkpoint.size],
+    )
+
+
+def signing_keys(using: str = "default") -> list[SigningKey]:
+    """Every key that checkpoints were signed with, the oldest first."""
+    rows = _rows(
+        using,
+        "SELECT number, public_key, announcement, since FROM audit_signing_key ORDER BY number",
+        [],
+    )
+    return [SigningKey(number, bytes(public), note, since) for number, public, note, since in rows]
+
+
+class Tree:
+    """The hashes of a log's tree, looked up as they are asked for."""
+
+    def __init__(self, organization: uuid.UUID, using: str = "default") -> None:
+        self._organization, self._using = organization, using
+        self._tiles: dict[tuple[int, int], bytes] = {}
+
+    def __call__(self, level: int, place: int) -> bytes:
+        """The root of a full subtree, as `tree.Nodes`."""
+        tile_level, above = divmod(level, tiles.BITS)
+        first = place << above
+        number, offset = divmod(first, tiles.WIDTH)
+        past = offset + (1 << above)
+        hashes = self.tile(tile_level, number)[offset * tree.HASH : past * tree.HASH]
+        if len(hashes) != tree.HASH << above:
+            raise MissingHashesError(f"tile {tile_level}/{number} is not as full as the log says")
+        return tree.root_of(tree.split(hashes))
+
+    def tile(self, level: int, number: int) -> bytes:
+        """The hashes that are there of a tile."""
+        known = self._tiles.get((level, number))
+        if known is None:
+            rows = _rows(
+                self._using,
+                "SELECT hashes FROM audit_tile WHERE organization_id = %s AND level = %s AND n = %s"
+                " ORDER BY first",
+                [self._organization, level, number],
+            )
+            known = self._tiles[level, number] = b"".join(bytes(run) for (run,) in rows)
+        return known
+
+
+def leaves(
+    organization: uuid.UUID, after: int, upto: int, using: str = "default"
+) -> Iterator[Leaf]:
+    """The leaves of the entries after a number up to another, which are in the tree. Raises
+    MismatchError at the first that is not as it was sealed."""
+    while after < upto:
+        past = min(upto, (after // CHUNK + 1) * CHUNK)
+        yield from _chunk(organization, after, past, using)
+        after = past
+
+
+def _chunk(organization: uuid.UUID, after: int, upto: int, using: str) -> Iterator[Leaf]:
+    hashes = _spread(organization, after, upto, using, "audit_tile", "hashes", tree.HASH)
+    salts = _spread(organization, after, upto, using, "audit_salt", "salts", leaf.SALT)
+    commits = _commitments(organization, after, upto, using)
+    made = {each.seq: each for each in leaf.from_rows(_entries(organization, after, upto, using))}
+    kept: dict[int, bytes] = {}
+    if len(made) < upto - after:
+        kept = {
+            seq: bytes(data)
+            for seq, data in _rows(
+                using,
+                "SELECT seq, leaf FROM audit_leaf_kept WHERE organization_id = %s"
+                " AND seq > %s AND seq <= %s",
+                [organization, after, upto],
+            )
+        }
+    for place, (known, salt) in enumerate(zip(hashes, salts, strict=True)):
+        seq = after + place + 1
+        entry, commit = made.get(seq), commits.get(seq)
+        parts = entry.parts if entry else None
+        if entry is not None:
+            data = entry.data(leaf.digest(salt, entry.parts), commit)
+        else:
+            data = kept.get(seq) or leaf.removed(seq, commit)
+        if tree.leaf_hash(data) == known:
+            yield Leaf(seq, known, data, parts, salt if parts else None)
+        elif entry is None and seq not in kept:
+            yield Leaf(seq, known, None, None, None)
+        else:
+            raise MismatchError(organization, seq)
+
+
+def _entries(organization: uuid.UUID, after: int, upto: int, using: str) -> Sequence[bulk_json.Row]:
+    """The entries with these numbers that are in the ledger."""
+    ids = _rows(
+        using,
+        "SELECT first_id, last_id FROM audit_field WHERE organization_id = %s AND field = ''"
+        " AND block BETWEEN %s AND %s",
+        [organization, (after + 1) // FIELD_BLOCK, upto // FIELD_BLOCK],
+    )
+    if not ids:
+        return []
+    entries = Entry.objects.using(using).filter(
+        organization_id=organization,
+        is_sealed=True,
+        id__range=(min(row[0] for row in ids), max(row[1] for row in ids)),
+        seq__gt=after,
+        seq__lte=upto,
+    )
+    return bulk_json.read(entries)
+
+
+def _spread(
+    organization: uuid.UUID,
+    after: int,
+    upto: int,
+    using: str,
+    table: str,
+    column: str,
+    width: int,
+) -> list[bytes]:
+    """Hashes or salts of these numbers, one by one."""
+    where = "AND level = 0" if column == "hashes" else ""
+    first = after // tiles.WIDTH
+    rows = _rows(
+        using,
+        f"SELECT n, first, {column} FROM {table} WHERE organization_id = %s {where}"
+        " AND n BETWEEN %s AND %s ORDER BY n, first",
+        [organization, first, (upto - 1) // tiles.WIDTH],
+    )
+    whole = b"".join(bytes(run) for _, _, run in rows)
+    start = (after - first * tiles.WIDTH) * width
+    wanted = whole[start : start + (upto - after) * width]
+    if len(wanted) != (upto - after) * width:
+        raise MissingHashesError(f"{table} lacks some of entries {after + 1} to {upto}")
+    return [wanted[at : at + width] for at in range(0, len(wanted), width)]
+
+
+def _commitments(
+    organization: uuid.UUID, after: int, upto: int, using: str
+) -> dict[int, leaf.Index]:
+    """What the first leaves after full blocks commit to, by their numbers."""
+    rows = _rows(
+        using,
+        "SELECT n, index_root FROM audit_block WHERE organization_id = %s AND n BETWEEN %s AND %s",
+        [organization, (after - 1) // index.BLOCK - 1, (upto - 1) // index.BLOCK - 1],
+    )
+    return {
+        (number + 1) * index.BLOCK + 1: leaf.Index(bytes(root), number + 1) for number, root in rows
+    }
+
+
+def _rows(using: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+# -- What is answered
+
+
+def proof_of(found: Leaf, checkpoint: Checkpoint, using: str = "default") -> str:
+    """The tlog-proof of an entry, its line in it."""
+    path = tree.inclusion(Tree(checkpoint.organization, using), found.seq - 1, checkpoint.size)
+    return notes.proof(found.seq - 1, path, checkpoint.note, found.line())
+
+
+def consistency(old: int, checkpoint: Checkpoint, using: str = "default") -> str:
+    """That the log was of size `old` on its way to this checkpoint, as tlog-witness has it."""
+    path = tree.consistency(Tree(checkpoint.organization, using), old, checkpoint.size)
+    return notes.consistency(old, path, checkpoint.note)

@@ -1,0 +1,397 @@
+-- Evidence: one Merkle tree a log, of which hashes, salts and signed checkpoints are kept. What hashes
+-- are made of is read from the ledger, by a worker in a process of its own (audit/evidence/). It has
+-- the sealer's role, calls the functions below and has no right to any table; nothing here can be
+-- changed once it is written, and a tree only grows.
+
+-- Hashes of the tree as tiles have them (C2SP tlog-tiles). A row is a run of one tile, from `first`; one
+-- that became full is one row.
+CREATE TABLE audit_tile (
+    organization_id uuid NOT NULL,
+    level smallint NOT NULL,
+    n bigint NOT NULL,
+    first smallint NOT NULL,
+    hashes bytea NOT NULL CHECK (octet_length(hashes) BETWEEN 32 AND 8192 AND octet_length(hashes) % 32 = 0),
+    PRIMARY KEY (organization_id, level, n, first)
+);
+ALTER TABLE audit_tile ALTER hashes SET STORAGE EXTERNAL;
+
+-- Salts, 16 bytes an entry, in runs as those of tiles of level 0. Apart from them: tiles are for whoever
+-- may read the log, salts go with values.
+CREATE TABLE audit_salt (
+    organization_id uuid NOT NULL,
+    n bigint NOT NULL,
+    first smallint NOT NULL,
+    salts bytea NOT NULL CHECK (octet_length(salts) BETWEEN 16 AND 4096 AND octet_length(salts) % 16 = 0),
+    PRIMARY KEY (organization_id, n, first)
+);
+ALTER TABLE audit_salt ALTER salts SET STORAGE EXTERNAL;
+
+-- The index of 256 entries: what its record is made of. index_root: of all blocks up to this one, which
+-- the next leaf commits to.
+CREATE TABLE audit_block (
+    organization_id uuid NOT NULL,
+    n bigint NOT NULL,
+    -- Entries that were not removed before evidence began.
+    entries integer NOT NULL CHECK (entries BETWEEN 0 AND 256),
+    -- Earliest and latest time of them, in milliseconds.
+    since bigint NOT NULL,
+    until bigint NOT NULL,
+    keys integer NOT NULL,
+    root bytea NOT NULL CHECK (octet_length(root) = 32),
+    index_root bytea NOT NULL CHECK (octet_length(index_root) = 32),
+    PRIMARY KEY (organization_id, n)
+);
+
+-- How far the tree of each log is. edge, index_edge: the roots of its full subtrees, left to right.
+CREATE TABLE audit_head (
+    organization_id uuid PRIMARY KEY,
+    size bigint NOT NULL CHECK (size > 0),
+    edge bytea NOT NULL,
+    index_edge bytea NOT NULL,
+    advanced_at timestamptz NOT NULL DEFAULT now(),
+    -- The size that was signed last, when, and by which key; 0: none yet.
+    signed bigint NOT NULL DEFAULT 0,
+    signed_at timestamptz NOT NULL DEFAULT '-infinity',
+    signing_key integer NOT NULL DEFAULT 0,
+    CHECK (signed <= size)
+) WITH (fillfactor = 50);
+
+-- Leaf data that the ledger cannot give any more, as the entry left before its block was full: the
+-- block's index needs it.
+CREATE TABLE audit_leaf_kept (
+    organization_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    leaf bytea NOT NULL,
+    PRIMARY KEY (organization_id, seq)
+);
+
+-- Checkpoints that were signed. Kept are the first of each minute, and each that was given to somebody.
+CREATE TABLE audit_checkpoint (
+    organization_id uuid NOT NULL,
+    size bigint NOT NULL,
+    note text NOT NULL,
+    signed_at timestamptz NOT NULL DEFAULT now(),
+    is_kept boolean NOT NULL,
+    PRIMARY KEY (organization_id, size)
+) WITH (fillfactor = 90);
+
+-- The keys that checkpoints were signed with: the public ones. announcement: a note that names the key,
+-- signed by the key before and by itself. No tenant's, so for everybody.
+CREATE TABLE audit_signing_key (
+    number integer PRIMARY KEY CHECK (number > 0),
+    public_key bytea NOT NULL CHECK (octet_length(public_key) = 32),
+    announcement text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now()
+);
+
+-- Where the worker stands. One row. All that was sealed before `proved_to` is in a tree, and before
+-- `signed_to` under a signature too.
+CREATE TABLE audit_proving (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    worked_at timestamptz NOT NULL DEFAULT now(),
+    proved_to timestamptz NOT NULL DEFAULT now(),
+    signed_to timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO audit_proving DEFAULT VALUES;
+
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_tile
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+-- Runs go when their tile has become full, which is one row from then on.
+CREATE TRIGGER audit_full_tile BEFORE DELETE ON audit_tile
+    FOR EACH ROW WHEN (octet_length(OLD.hashes) = 8192) EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_salt
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_full_tile BEFORE DELETE ON audit_salt
+    FOR EACH ROW WHEN (octet_length(OLD.salts) = 4096) EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_block
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE DELETE OR TRUNCATE ON audit_head
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_only_growing BEFORE UPDATE ON audit_head
+    FOR EACH ROW WHEN (NEW.size < OLD.size OR NEW.signed < OLD.signed
+        OR (NEW.size = OLD.size AND (NEW.edge, NEW.index_edge) <> (OLD.edge, OLD.index_edge)))
+    EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_leaf_kept
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OF organization_id, size, note, signed_at OR TRUNCATE
+    ON audit_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_kept BEFORE DELETE OR UPDATE ON audit_checkpoint
+    FOR EACH ROW WHEN (OLD.is_kept) EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_signing_key
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+
+ALTER TABLE audit_tile ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_tile FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_salt ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_salt FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_block ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_block FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_head ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_head FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_leaf_kept ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_leaf_kept FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_checkpoint ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_checkpoint FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+
+-- -- What the worker calls
+
+-- Logs that have grown beyond their tree, those that waited longest first.
+CREATE FUNCTION audit_unproved(most integer) RETURNS TABLE (
+    organization_id uuid, sealed bigint, size bigint, edge bytea, index_edge bytea
+) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT l.organization_id, l.size, COALESCE(h.size, 0), COALESCE(h.edge, ''),
+        COALESCE(h.index_edge, '')
+    FROM audit_log l LEFT JOIN audit_head h USING (organization_id)
+    WHERE l.size > COALESCE(h.size, 0)
+    ORDER BY h.advanced_at NULLS FIRST, l.organization_id LIMIT most
+$$;
+
+-- The entries of each log from after one number up to another, as texts in the order of
+-- audit.entry.bulk_json.Row, in the order of logs and numbers. `since`: none has a smaller id. Numbers
+-- lead to ids by the notes on blocks of the ledger (audit_field).
+CREATE FUNCTION audit_entries_to_prove(
+    organizations uuid[], afters bigint[], uptos bigint[], sinces uuid[]
+) RETURNS TABLE (
+    id text, organization_id text, actor_type text, actor_id text, actor_label text, action text,
+    resource_type text, resource_id text, resource_label text, result text, ip text,
+    user_agent text, request_id text, interface text, changes text, context text, seq text,
+    resource_seq text, actor_seq text
+) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET work_mem = '64MB' AS $$
+    SELECT {columns_as_text} FROM (SELECT e.*
+    FROM unnest(organizations, afters, uptos, sinces) AS w (organization_id, after, upto, since)
+    CROSS JOIN LATERAL (
+        SELECT greatest(w.since, (SELECT f.first_id FROM audit_field f
+                WHERE f.organization_id = w.organization_id AND f.field = ''
+                AND f.block BETWEEN (w.after + 1) / {field_block} AND w.upto / {field_block}
+                ORDER BY f.first_id LIMIT 1)) AS first_id,
+            (SELECT f.last_id FROM audit_field f
+                WHERE f.organization_id = w.organization_id AND f.field = ''
+                AND f.block BETWEEN (w.after + 1) / {field_block} AND w.upto / {field_block}
+                ORDER BY f.last_id DESC LIMIT 1) AS last_id
+    ) AS ids
+    CROSS JOIN LATERAL (
+        SELECT * FROM audit_ledger l
+        WHERE l.organization_id = w.organization_id AND l.id BETWEEN ids.first_id AND ids.last_id
+        AND l.seq > w.after AND l.seq <= w.upto OFFSET 0
+    ) AS e) AS e
+    ORDER BY e.organization_id, e.seq
+$$;
+
+-- Numbers that retention removed, and the leaves that were kept of those whose block was not full.
+CREATE FUNCTION audit_removed_numbers(organization uuid, after bigint, upto bigint)
+RETURNS TABLE (seq bigint, leaf bytea)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT number, k.leaf
+    FROM (
+        SELECT unnest(numbers * int8multirange(int8range(after, upto, '(]'))) AS range
+        FROM audit_removal WHERE organization_id = organization
+    ) AS removed
+    CROSS JOIN LATERAL generate_series(lower(range), upper(range) - 1) AS number
+    LEFT JOIN audit_leaf_kept k ON k.organization_id = organization AND k.seq = number
+    ORDER BY 1
+$$;
+
+-- Add to trees: the runs of hashes and salts, the blocks that became full, and the heads. All of it or
+-- nothing; refused if a log is not where it was when its entries were read.
+CREATE FUNCTION audit_extend(heads jsonb, tiles jsonb, salts jsonb, blocks jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    expected bigint := jsonb_array_length(heads);
+    written bigint;
+BEGIN
+    WITH given AS (
+        SELECT (h ->> 0)::uuid AS organization_id, (h ->> 1)::bigint AS before,
+            (h ->> 2)::bigint AS size, decode(h ->> 3, 'base64') AS edge,
+            decode(h ->> 4, 'base64') AS index_edge
+        FROM jsonb_array_elements(heads) AS h
+    ), advanced AS (
+        UPDATE audit_head AS a SET size = g.size, edge = g.edge, index_edge = g.index_edge,
+            advanced_at = now()
+        FROM given g JOIN audit_log l USING (organization_id)
+        WHERE a.organization_id = g.organization_id AND a.size = g.before
+            AND g.size > g.before AND g.size <= l.size
+        RETURNING 1
+    ), begun AS (
+        INSERT INTO audit_head (organization_id, size, edge, index_edge)
+        SELECT organization_id, g.size, g.edge, g.index_edge
+        FROM given g JOIN audit_log l USING (organization_id)
+        WHERE g.before = 0 AND g.size <= l.size
+        ON CONFLICT DO NOTHING
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM advanced) + (SELECT count(*) FROM begun) INTO written;
+    IF written <> expected THEN
+        RAISE EXCEPTION 'audit: % of % trees are not where they were; another worker is writing them',
+            expected - written, expected USING ERRCODE = 'serialization_failure';
+    END IF;
+
+    WITH given AS MATERIALIZED (
+        SELECT (t ->> 0)::uuid AS organization_id, (t ->> 1)::smallint AS level,
+            (t ->> 2)::bigint AS n, (t ->> 3)::smallint AS first,
+            decode(t ->> 4, 'base64') AS hashes
+        FROM jsonb_array_elements(tiles) AS t
+    ), runs AS (
+        DELETE FROM audit_tile AS a USING given g
+        WHERE g.first > 0 AND g.first + octet_length(g.hashes) / 32 = 256
+            AND a.organization_id = g.organization_id AND a.level = g.level AND a.n = g.n
+        RETURNING a.organization_id, a.level, a.n, a.first, a.hashes
+    ), filled AS (
+        SELECT organization_id, level, n, 0::smallint, string_agg(hashes, '' ORDER BY first)
+        FROM (SELECT * FROM runs UNION ALL
+            SELECT * FROM given WHERE first > 0 AND first + octet_length(hashes) / 32 = 256) AS run
+        GROUP BY organization_id, level, n
+    )
+    INSERT INTO audit_tile (organization_id, level, n, first, hashes)
+    SELECT * FROM filled UNION ALL
+    SELECT * FROM given WHERE first = 0 OR first + octet_length(hashes) / 32 < 256;
+
+    WITH given AS MATERIALIZED (
+        SELECT (t ->> 0)::uuid AS organization_id, (t ->> 1)::bigint AS n,
+            (t ->> 2)::smallint AS first, decode(t ->> 3, 'base64') AS salts
+        FROM jsonb_array_elements($3) AS t
+    ), runs AS (
+        DELETE FROM audit_salt AS a USING given g
+        WHERE g.first > 0 AND g.first + octet_length(g.salts) / 16 = 256
+            AND a.organization_id = g.organization_id AND a.n = g.n
+        RETURNING a.organization_id, a.n, a.first, a.salts
+    ), filled AS (
+        SELECT organization_id, n, 0::smallint, string_agg(run.salts, '' ORDER BY first)
+        FROM (SELECT * FROM runs UNION ALL
+            SELECT * FROM given g WHERE first > 0 AND first + octet_length(g.salts) / 16 = 256) AS run
+        GROUP BY organization_id, n
+    )
+    INSERT INTO audit_salt (organization_id, n, first, salts)
+    SELECT * FROM filled UNION ALL
+    SELECT * FROM given g WHERE first = 0 OR first + octet_length(g.salts) / 16 < 256;
+
+    INSERT INTO audit_block (organization_id, n, entries, since, until, keys, root, index_root)
+    SELECT (b ->> 0)::uuid, (b ->> 1)::bigint, (b ->> 2)::integer, (b ->> 3)::bigint,
+        (b ->> 4)::bigint, (b ->> 5)::integer, decode(b ->> 6, 'base64'), decode(b ->> 7, 'base64')
+    FROM jsonb_array_elements(blocks) AS b;
+END $$;
+
+-- Heads to sign: those that grew since they were signed, `seconds` ago at least, and those that the
+-- key before signed; those that waited longest first. `began_late`: it has no checkpoint yet, and its
+-- first entry is older than an hour, or was removed.
+CREATE FUNCTION audit_unsigned(seconds double precision, key integer, most integer) RETURNS TABLE (
+    organization_id uuid, size bigint, edge bytea, signing_key integer, began_late boolean
+) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT h.organization_id, h.size, h.edge, h.signing_key,
+        h.signed = 0 AND (
+            COALESCE((SELECT first_id FROM audit_field f WHERE f.organization_id = h.organization_id
+                AND f.field = '' AND f.block = 0) < audit_uuid7_floor(now() - interval '1 hour'), true)
+            OR EXISTS (SELECT FROM audit_removal r WHERE r.organization_id = h.organization_id))
+    FROM audit_head h
+    WHERE (h.size > h.signed OR h.signing_key <> key)
+        AND h.signed_at <= now() - make_interval(secs => seconds)
+    ORDER BY h.signed_at, h.organization_id LIMIT most
+$$;
+
+-- Keep what was signed: [organization, size, note, key, entry or null], the entry being one about the
+-- signing itself, [action, resource type, resource label, context].
+CREATE FUNCTION audit_sign(signed jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    WITH given AS (
+        SELECT (s ->> 0)::uuid AS organization_id, (s ->> 1)::bigint AS size, s ->> 2 AS note,
+            (s ->> 3)::integer AS key
+        FROM jsonb_array_elements(signed) AS s
+    ), marked AS (
+        UPDATE audit_head AS h SET signed = g.size, signed_at = now(), signing_key = g.key
+        FROM given g WHERE h.organization_id = g.organization_id AND h.size >= g.size
+            AND h.signed <= g.size
+        RETURNING h.organization_id
+    ), outdated AS (
+        DELETE FROM audit_checkpoint c USING marked m
+        WHERE c.organization_id = m.organization_id AND NOT c.is_kept
+            AND c.signed_at < now() - interval '10 minutes'
+    )
+    INSERT INTO audit_checkpoint (organization_id, size, note, is_kept)
+    SELECT g.organization_id, g.size, g.note, NOT EXISTS (
+        SELECT FROM audit_checkpoint c WHERE c.organization_id = g.organization_id AND c.is_kept
+            AND c.signed_at >= date_trunc('minute', now()))
+    FROM given g JOIN marked USING (organization_id)
+    -- Signed again by a new key: what was given to somebody stays as it was given.
+    ON CONFLICT (organization_id, size) DO NOTHING;
+    INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
+        resource_label, interface, context)
+    SELECT (s ->> 0)::uuid, 'system', session_user, e ->> 0, e ->> 1, e ->> 2, 'command', e -> 3
+    FROM jsonb_array_elements(signed) AS s CROSS JOIN LATERAL (SELECT s -> 4 AS e) AS entry
+    WHERE jsonb_typeof(e) = 'array'
+        AND (e ->> 0, e ->> 1) IN (('evidence_began', 'audit_log'), ('rotate', 'signing_key'));
+END $$;
+
+-- Announce a key; false if it was announced before. Refused if another one has its number.
+CREATE FUNCTION audit_announce_key(key integer, public bytea, note text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    known bytea := (SELECT public_key FROM audit_signing_key WHERE number = key);
+BEGIN
+    IF known = public THEN
+        RETURN false;
+    ELSIF known IS NOT NULL THEN
+        RAISE EXCEPTION 'audit: signing key % is another one than before', key
+            USING ERRCODE = 'unique_violation',
+            HINT = 'A new key gets a new number: AUDIT_SIGNING_KEYS=2:NEW,1:OLD.';
+    ELSIF EXISTS (SELECT FROM audit_signing_key WHERE number > key) THEN
+        RAISE EXCEPTION 'audit: signing key % comes after one with a larger number', key
+            USING ERRCODE = 'unique_violation';
+    END IF;
+    INSERT INTO audit_signing_key (number, public_key, announcement) VALUES (key, public, note);
+    RETURN true;
+END $$;
+
+-- Public keys by their numbers.
+CREATE FUNCTION audit_signing_keys() RETURNS TABLE (number integer, public_key bytea)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT number, public_key FROM audit_signing_key ORDER BY 1
+$$;
+
+-- Note that all that was sealed before `moment` is in a tree, or signed.
+CREATE FUNCTION audit_proved(moment timestamptz, is_proved boolean, is_signed boolean) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE audit_proving SET worked_at = now(),
+        proved_to = CASE WHEN is_proved THEN greatest(proved_to, least(moment, now())) ELSE proved_to END,
+        signed_to = CASE WHEN is_signed THEN greatest(signed_to, least(moment, now())) ELSE signed_to END
+$$;
+
+-- -- What the application calls
+
+-- Keep a checkpoint that is given to somebody.
+CREATE FUNCTION audit_keep_checkpoint(organization uuid, of_size bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE audit_checkpoint SET is_kept = true
+    WHERE organization_id = organization AND size = of_size AND NOT is_kept
+$$;
+
+-- How far evidence is, in figures that name no organization.
+CREATE FUNCTION audit_evidence_state(OUT now timestamptz, OUT worked_at timestamptz,
+    OUT proved_to timestamptz, OUT signed_to timestamptz, OUT unproved_logs bigint,
+    OUT unproved_entries bigint, OUT unsigned_logs bigint, OUT bytes bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT clock_timestamp(), p.worked_at, p.proved_to, p.signed_to,
+        (SELECT count(*) FROM audit_log l LEFT JOIN audit_head h USING (organization_id)
+            WHERE l.size > COALESCE(h.size, 0)),
+        (SELECT COALESCE(sum(l.size - COALESCE(h.size, 0)), 0)::bigint
+            FROM audit_log l LEFT JOIN audit_head h USING (organization_id)),
+        (SELECT count(*) FROM audit_head h WHERE h.size > h.signed),
+        pg_total_relation_size('audit_tile') + pg_total_relation_size('audit_salt')
+            + pg_total_relation_size('audit_block') + pg_total_relation_size('audit_head')
+            + pg_total_relation_size('audit_checkpoint')
+    FROM audit_proving p
+$$;
+
+REVOKE EXECUTE ON FUNCTION audit_unproved(integer), audit_evidence_state(),
+    audit_entries_to_prove(uuid[], bigint[], bigint[], uuid[]),
+    audit_removed_numbers(uuid, bigint, bigint), audit_extend(jsonb, jsonb, jsonb, jsonb),
+    audit_unsigned(double precision, integer, integer), audit_sign(jsonb),
+    audit_announce_key(integer, bytea, text), audit_signing_keys(), audit_proved(timestamptz, boolean, boolean),
+    audit_keep_checkpoint(uuid, bigint) FROM PUBLIC;
