@@ -76,16 +76,15 @@ def updated(
     return " || ".join(pairs)
 
 
-def holds_text_like(parts: str, recorded: Iterable[str], fields: Fields, *references: str) -> str:
-    """Whether a text among the recorded columns is like one of `parts`, an operator and its right
-    side. references: templates, as `old` and `new` elsewhere."""
-    texts = [
+def texts(recorded: Iterable[str], fields: Fields, *references: str) -> list[str]:
+    """References to those of the recorded columns that hold text. references: templates, as `old`
+    and `new` elsewhere."""
+    return [
         reference.format(column)
         for column in recorded
         for reference in references
         if isinstance(_target(fields[column]), CharField | TextField | ArrayField | JSONField)
     ]
-    return f"concat_ws(' ', {', '.join(texts)}) {parts}" if texts else "false"
 
 
 def _target(field: Field[Any, Any]) -> Field[Any, Any]:

@@ -40,10 +40,11 @@ CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $audit$
 DECLARE
     words audit_words := audit_said();
-    several integer;
     covered text[];
     plain jsonb;
     named jsonb;
+    id_head text;
+    id_tail bigint;{variables}
 BEGIN
     IF words IS NULL THEN
         IF EXISTS ({changed}) THEN
@@ -66,41 +67,66 @@ BEGIN
 END $audit$
 """
 
+# OFFSET 0: or the label and the changes would be put together as often as they are named.
 _INSERT = """
+    SELECT first.head, first.tail INTO id_head, id_tail FROM audit_first_id(words.at) AS first;
     INSERT INTO audit_inbox ({columns})
-    SELECT (words.head || to_hex(words.tail + row_number() OVER ()))::uuid,
-        words.actor_type, words.actor_id, words.actor_label, words.interface, words.ip,
-        words.user_agent, words.request_id, {organization}, '{type}', r.{key},
+    SELECT (id_head || to_hex(id_tail + row_number() OVER ()))::uuid, {said},
+        audit_organization, '{type}', r.{key},
         left(COALESCE(
-            CASE WHEN {label} {is_suspicious} THEN audit_redacted({label}) ELSE {label} END,
-            audit_last_name({organization}, '{type}', r.{key}), ''), 500),
-        {action}, {context}, {changes}
-    FROM {source}
-    {joins}{organizations}{where};
+            CASE WHEN {label_holds} THEN audit_redacted(audit_label) ELSE audit_label END,
+            audit_last_name(audit_organization, '{type}', r.{key}), ''), 500),
+        {action}, {context},
+        CASE WHEN pg_column_size(audit_changes) > 1048576 THEN audit_refuse_size()
+            WHEN {changes_hold} THEN audit_redacted_json(audit_changes) ELSE audit_changes END
+    FROM (
+        SELECT r.*, {organization} AS audit_organization, {label} AS audit_label,
+            {changes} AS audit_changes{holds}
+        FROM {source} {joins}{organizations} OFFSET 0
+    ) AS r{where};
 """
-
-# The changes of each row, and whether there may be a secret in them. OFFSET 0: or the changes would
-# be put together as often as they are named.
-_SOURCE = (
-    "(SELECT r.*, {changes} AS audit_changes, {holds} AS audit_holds FROM {rows} OFFSET 0) AS r"
+_SAID = (
+    "words.actor_type, words.actor_id, words.actor_label, words.interface, words.ip,"
+    " words.user_agent, words.request_id"
 )
-_CHANGES = """CASE WHEN pg_column_size(audit_changes) > 1048576 THEN audit_refuse_size()
-            WHEN audit_holds THEN audit_redacted_json(audit_changes) ELSE audit_changes END"""
-_IS_SUSPICIOUS = secret_forms.like_any_roughly()
+_LIKE_A_SECRET = secret_forms.like_any_roughly()
 
-# FULL JOIN can only be hashed or merged. PL/pgSQL keeps the plan: one that was made for a single
-# row would be a nested loop, and compare each of 10,000 rows with each. Single rows, which come
-# most, need no join at all.
-_INSERT_UPDATED = """
-    several := (SELECT count(*) FROM (SELECT FROM audit_new LIMIT 2) AS first_rows);
-    IF several = 1 THEN
-    {single}
-    ELSIF several > 1 THEN
+# One row is what comes most. It goes step by step: making a statement as large as the one above
+# ready took as long as all of these steps do. FULL JOIN can only be hashed or merged, and PL/pgSQL
+# keeps the plan: one made for a single row would compare each of 10,000 rows with each.
+_FIRST_ROW = """
+    first_row record;"""
+_INSERT_ROW = """
+    SELECT {columns_read}, {label} AS audit_label,
+            EXISTS (SELECT FROM {rows} OFFSET 1) AS audit_several
+        INTO first_row FROM {rows_read} {joins};
+    IF first_row.audit_several THEN
     {many}
+    ELSIF FOUND THEN
+    DECLARE
+        r record := first_row;
+        audit_label text := r.audit_label;
+        audit_changes jsonb := {changes};
+    BEGIN
+        {unless_unchanged}
+        IF {holds} THEN
+            audit_label := audit_redacted(audit_label);
+            audit_changes := audit_redacted_json(audit_changes);
+        END IF;
+        IF audit_label IS NULL OR pg_column_size(audit_changes) > 1048576 THEN
+            audit_label := COALESCE(audit_last_name({organization}, '{type}', r.{key}), '');
+            IF pg_column_size(audit_changes) > 1048576 THEN
+                PERFORM audit_refuse_size();
+            END IF;
+        END IF;
+        INSERT INTO audit_inbox ({columns}) VALUES (
+            CASE WHEN words.at IS NULL THEN audit_uuid7() ELSE audit_uuid7(words.at) END, {said},
+            {organization}, '{type}', r.{key}, left(audit_label, 500), {action}, {context},
+            audit_changes);
+    END;
     END IF;
 """
 _PAIRS = "audit_old AS was FULL JOIN audit_new AS r ON r.{key} = was.{key}"
-_PAIR = "audit_old AS was, audit_new AS r"
 
 # A person's rows go to each organization the person belongs to and to those left in this
 # transaction; to the platform's own log too when none is left.
@@ -224,66 +250,21 @@ def _stays(table: str, fixed: Sequence[str], called: str) -> str:
 
 def _row_function(spec: Resource, model: type[Model], operation: Operation, function: str) -> str:
     fields = policy.columns(model)
-    recorded = policy.recorded_columns(spec)
-    key = str(model._meta.pk.column)
-    # What never changes need not be compared.
-    passed_over = {*recorded, *spec.silent, key, spec.organization}
-    others = [c for c in fields if c not in passed_over]
-    shared = {
-        "columns": _COLUMNS,
-        "type": spec.name,
-        "key": key,
-        "label": spec.label,
-        "joins": spec.joins,
-        "is_suspicious": _IS_SUSPICIOUS,
-        "changes": _CHANGES,
-        "organization": f"r.{spec.organization}" if spec.organization else "o.organization_id",
-        "organizations": "" if spec.organization else _ORGANIZATIONS.format(person=spec.person),
-    }
+    verbs = [named for named in spec.verbs if named.operation is operation]
+    rows = "audit_old" if operation is Operation.DELETE else "audit_new"
+    changed = f"SELECT FROM {rows}"
     if operation is Operation.UPDATE:
-        changes = changes_sql.updated(recorded, others, fields, "was.{}", "r.{}")
-        is_named = "audit_changes - covered = '{}'"
-        shared |= {
-            "action": f"CASE WHEN {is_named} THEN words.verb ELSE '{operation}' END",
-            "context": f"CASE WHEN {is_named} THEN named ELSE plain END",
-            "where": f" WHERE audit_changes <> {changes_sql.NOTHING}",
-        }
-        holds = changes_sql.holds_text_like(_IS_SUSPICIOUS, recorded, fields, "was.{}", "r.{}")
-        single, many = (
-            _INSERT.format(
-                source=_SOURCE.format(changes=changes, holds=holds, rows=pairs), **shared
-            )
-            for pairs in (_PAIR, _PAIRS.format(key=key))
-        )
-        insert = _INSERT_UPDATED.format(single=single, many=many)
         watched = [c for c in fields if c not in spec.silent]
         differs = " OR ".join(f"was.{c} IS DISTINCT FROM r.{c}" for c in watched)
-        changed = f"SELECT FROM {_PAIRS.format(key=key)} WHERE {differs}"
+        changed = f"SELECT FROM {_PAIRS.format(key=model._meta.pk.column)} WHERE {differs}"
+    # A person's organizations are not a column of the row: it has as many entries.
+    if spec.organization:
+        insert, variables = _insert_row(spec, model, operation), _FIRST_ROW
     else:
-        is_new = operation is Operation.INSERT
-        # A person, whose organizations are not a column of the row.
-        is_account_gone = not is_new and not spec.organization and spec.person == key
-        if is_account_gone:
-            shared["organizations"] = _KNOWN.format(person=spec.person)
-            shared["label"] = _KNOWN_AS.format(type=spec.name, person=spec.person, label=spec.label)
-            shared["changes"] = (
-                f"CASE WHEN o.is_former THEN {changes_sql.NOTHING} ELSE {_CHANGES} END"
-            )
-        rows = "audit_new" if is_new else "audit_old"
-        describe = changes_sql.inserted if is_new else changes_sql.deleted
-        holds = changes_sql.holds_text_like(_IS_SUSPICIOUS, recorded, fields, "r.{}")
-        changes = describe(recorded, fields, "r.{}")
-        insert = _INSERT.format(
-            source=_SOURCE.format(changes=changes, holds=holds, rows=f"{rows} AS r"),
-            action=f"CASE WHEN covered IS NULL THEN '{operation}' ELSE words.verb END",
-            context="CASE WHEN covered IS NULL THEN plain ELSE named END",
-            where="",
-            **shared,
-        )
-        changed = f"SELECT FROM {rows}"
-    verbs = [named for named in spec.verbs if named.operation is operation]
+        insert, variables = _insert_rows(spec, model, operation), ""
     return _FUNCTION.format(
         function=function,
+        variables=variables,
         changed=changed,
         covered=_covered(verbs),
         plain_facts=_array(_facts(operation.value)),
@@ -291,6 +272,126 @@ def _row_function(spec: Resource, model: type[Model], operation: Operation, func
             (named.verb.value, _array(_facts(named.verb.value))) for named in verbs
         ),
         insert=insert,
+    )
+
+
+def _insert_rows(spec: Resource, model: type[Model], operation: Operation) -> str:
+    """The statement that enters any number of rows."""
+    key = str(model._meta.pk.column)
+    label, changes = spec.label, _changes(spec, model, operation, "was.{}")
+    organizations = "" if spec.organization else _ORGANIZATIONS.format(person=spec.person)
+    if operation is Operation.DELETE and not spec.organization and spec.person == key:
+        organizations = _KNOWN.format(person=spec.person)
+        label = _KNOWN_AS.format(type=spec.name, person=spec.person, label=spec.label)
+        changes = f"CASE WHEN o.is_former THEN {changes_sql.NOTHING} ELSE {changes} END"
+    sources = {
+        Operation.INSERT: "audit_new AS r",
+        Operation.UPDATE: _PAIRS.format(key=key),
+        Operation.DELETE: "audit_old AS r",
+    }
+    action, context = _named(operation)
+    return _INSERT.format(
+        columns=_COLUMNS,
+        said=_SAID,
+        type=spec.name,
+        key=key,
+        label=label,
+        joins=spec.joins,
+        organization=f"r.{spec.organization}" if spec.organization else "o.organization_id",
+        organizations=organizations,
+        changes=changes,
+        **_suspicion(spec, model, operation, label),
+        source=sources[operation],
+        action=action,
+        context=context,
+        where=_UNLESS_UNCHANGED if operation is Operation.UPDATE else "",
+    )
+
+
+def _insert_row(spec: Resource, model: type[Model], operation: Operation) -> str:
+    """Statements that enter a single row step by step, and several by `_insert_rows`."""
+    rows = "audit_old" if operation is Operation.DELETE else "audit_new"
+    # LIMIT: a plan for many rows would read whole tables for the label of this one, for good.
+    columns_read, rows_read = "r.*", f"(SELECT * FROM {rows} LIMIT 1) AS r"
+    if operation is Operation.UPDATE:
+        # Both versions of the row in one record: what it was, under other names.
+        was = (f"was.{column} AS was_{column}" for column in policy.columns(model))
+        columns_read = ", ".join(("r.*", *was))
+        rows_read = f"(SELECT * FROM audit_old LIMIT 1) AS was CROSS JOIN {rows_read}"
+    action, context = _named(operation)
+    return _INSERT_ROW.format(
+        columns_read=columns_read,
+        rows=rows,
+        rows_read=rows_read,
+        many=_insert_rows(spec, model, operation),
+        changes=_changes(spec, model, operation, "r.was_{}"),
+        unless_unchanged=_RETURN_IF_UNCHANGED if operation is Operation.UPDATE else "",
+        label=spec.label,
+        joins=spec.joins,
+        holds=_is_suspicious("audit_label", *_texts_changed(spec, model, operation)),
+        organization=f"r.{spec.organization}",
+        type=spec.name,
+        key=str(model._meta.pk.column),
+        columns=_COLUMNS,
+        said=_SAID,
+        action=action,
+        context=context,
+    )
+
+
+_UNLESS_UNCHANGED = f" WHERE audit_changes <> {changes_sql.NOTHING}"
+_RETURN_IF_UNCHANGED = f"""IF audit_changes = {changes_sql.NOTHING} THEN
+            RETURN NULL;
+        END IF;"""
+
+
+def _changes(spec: Resource, model: type[Model], operation: Operation, was: str) -> str:
+    """What `changes` says of the row `r`. was: template of a reference to what a column was."""
+    fields, recorded = policy.columns(model), policy.recorded_columns(spec)
+    if operation is Operation.INSERT:
+        return changes_sql.inserted(recorded, fields, "r.{}")
+    if operation is Operation.DELETE:
+        return changes_sql.deleted(recorded, fields, "r.{}")
+    # What never changes need not be compared.
+    passed_over = {*recorded, *spec.silent, str(model._meta.pk.column), spec.organization}
+    others = [column for column in fields if column not in passed_over]
+    return changes_sql.updated(recorded, others, fields, was, "r.{}")
+
+
+def _texts_changed(spec: Resource, model: type[Model], operation: Operation) -> list[str]:
+    """References to texts of which `changes` consists. An update seldom changes most of them, which
+    makes the changes themselves the shortest; else the names in it have underscores."""
+    if operation is Operation.UPDATE:
+        return ["audit_changes::text"]
+    return changes_sql.texts(policy.recorded_columns(spec), policy.columns(model), "r.{}")
+
+
+def _suspicion(
+    spec: Resource, model: type[Model], operation: Operation, label: str
+) -> dict[str, str]:
+    """How `_INSERT` asks whether there may be a secret in the label and the changes."""
+    texts = _texts_changed(spec, model, operation)
+    if operation is Operation.UPDATE:
+        asked = (_is_suspicious(each) for each in ("audit_label", *texts))
+        return dict(zip(("label_holds", "changes_hold"), asked, strict=True), holds="")
+    holds = f", {_is_suspicious(label, *texts)} AS audit_holds"
+    return {"label_holds": "audit_holds", "changes_hold": "audit_holds", "holds": holds}
+
+
+def _is_suspicious(text: str, *more: str) -> str:
+    """Whether one of the texts may hold a secret."""
+    joined = f"concat_ws(' ', {', '.join((text, *more))})" if more else text
+    return f"{joined} {_LIKE_A_SECRET}"
+
+
+def _named(operation: Operation) -> tuple[str, str]:
+    """Action and context: those of the statement's verb if it covers all that changed."""
+    is_named = "covered IS NOT NULL"
+    if operation is Operation.UPDATE:
+        is_named = "audit_changes - covered = '{}'"
+    return (
+        f"CASE WHEN {is_named} THEN words.verb ELSE '{operation}' END",
+        f"CASE WHEN {is_named} THEN named ELSE plain END",
     )
 
 
@@ -319,6 +420,7 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
     action = _LINK_ACTIONS[operation]
     insert = _INSERT.format(
         columns=_COLUMNS,
+        said=_SAID,
         type=spec.of,
         key=spec.key,
         label=spec.label,
@@ -328,12 +430,15 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
         source=source,
         action=f"'{action}'",
         context="plain",
-        changes=f"audit_redacted_json({changes})",
-        is_suspicious=_IS_SUSPICIOUS,
+        changes=changes,
+        label_holds=_is_suspicious("audit_label"),
+        changes_hold=_is_suspicious("audit_changes::text"),
+        holds="",
         where="",
     )
     return _FUNCTION.format(
         function=function,
+        variables="",
         changed=f"SELECT FROM {rows}",
         covered="",
         plain_facts=_array(_facts(action)),

@@ -4,9 +4,49 @@
 
 CREATE TYPE audit_words AS (
     actor_type text, actor_id uuid, actor_label text, interface text, ip inet, user_agent text,
-    request_id uuid, verb text, facts jsonb, context jsonb, at timestamptz,
-    -- The ids of the statement's entries: 16 digits that all share, and where to count on from.
-    head text, tail bigint);
+    request_id uuid, verb text, facts jsonb, context jsonb, at timestamptz);
+
+-- Words without what is a secret by its form.
+CREATE FUNCTION audit_redacted_words(words audit_words) RETURNS audit_words
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    words.actor_label := audit_redacted(words.actor_label);
+    words.user_agent := audit_redacted(words.user_agent);
+    words.actor_type := audit_redacted(words.actor_type);
+    words.interface := audit_redacted(words.interface);
+    words.context := audit_redacted_json(words.context);
+    words.facts := audit_redacted_json(words.facts);
+    RETURN words;
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_redacted_words(audit_words) FROM PUBLIC;
+
+-- Words that a statement said of itself, redacted. Refused: to act as the database, what could not
+-- be sealed or read, and a time chosen by anybody but the owner.
+CREATE FUNCTION audit_checked(words audit_words, said text) RETURNS audit_words
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF words.actor_type = 'database' OR words.interface = 'database' THEN
+        RAISE EXCEPTION 'audit: a statement cannot act as the database'
+            USING ERRCODE = 'check_violation';
+    ELSIF octet_length(words.actor_label) > 2000 OR octet_length(words.actor_type) > 100
+        OR octet_length(words.interface) > 100 OR octet_length(said) > 100000
+        OR words.context <> '{}' AND NOT audit_is_readable(words.context)
+        OR words.facts IS NOT NULL AND NOT audit_is_readable(words.facts)
+    THEN
+        RAISE EXCEPTION 'audit: the words of this statement could not be sealed or read'
+            USING ERRCODE = 'check_violation';
+    ELSIF words.at IS NOT NULL AND NOT pg_has_role(session_user, current_user, 'USAGE') THEN
+        RAISE EXCEPTION 'audit: only the owner of the tables may choose the time of an entry'
+            USING ERRCODE = 'insufficient_privilege';
+    -- Not `said`: in a JSON string, each character can be written in several ways.
+    ELSIF concat_ws(' ', words.actor_label, words.user_agent, words.actor_type, words.interface,
+        words.context::text, words.facts::text) {like_any_secret}
+    THEN
+        RETURN audit_redacted_words(words);
+    END IF;
+    RETURN words;
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_checked(audit_words, text) FROM PUBLIC;
 
 -- Who acts, to what end and from where: as the statement under way says itself, or, when a reason
 -- is named, the role of the database session. NULL when nobody says.
@@ -19,31 +59,22 @@ LANGUAGE plpgsql AS $$
 DECLARE
     said text := current_setting('audit.act', true);
     reason text;
-    made text;
     words audit_words;
     nobody CONSTANT audit_words := ROW(NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, '{}',
-                                       NULL, NULL, NULL);
+                                       NULL);
 BEGIN
     IF starts_with(said, extract(epoch FROM statement_timestamp())::text) THEN
         words := jsonb_populate_record(nobody, substr(said, 18)::jsonb);
-        -- Asked here: the triggers run as the owner, whom no policy of the inbox keeps from it. One
-        -- condition, as each costs a save half a microsecond.
+        -- Asked here: the triggers run as the owner, whom no policy of the inbox keeps from it. What
+        -- most statements say passes one condition of few functions, as each costs a save a
+        -- microsecond.
         IF words.actor_type = 'database' OR words.interface = 'database' OR words.at IS NOT NULL
-            OR octet_length(words.actor_label) > 2000 OR octet_length(words.actor_type) > 100
-            OR octet_length(words.interface) > 100 OR octet_length(said) > 100000
-            OR words.context <> '{}' AND NOT audit_is_readable(words.context)
-            OR words.facts IS NOT NULL AND NOT audit_is_readable(words.facts)
+            OR words.facts IS NOT NULL OR words.context <> '{}' OR octet_length(said) > 2000
+            OR octet_length(words.actor_type || words.interface) > 100
+            OR concat_ws(' ', words.actor_label, words.user_agent, words.actor_type,
+                words.interface) {like_any_secret}
         THEN
-            IF words.actor_type = 'database' OR words.interface = 'database' THEN
-                RAISE EXCEPTION 'audit: a statement cannot act as the database'
-                    USING ERRCODE = 'check_violation';
-            ELSIF words.at IS NULL THEN
-                RAISE EXCEPTION 'audit: the words of this statement could not be sealed or read'
-                    USING ERRCODE = 'check_violation';
-            ELSIF NOT pg_has_role(session_user, current_user, 'USAGE') THEN
-                RAISE EXCEPTION 'audit: only the owner of the tables may choose the time of an entry'
-                    USING ERRCODE = 'insufficient_privilege';
-            END IF;
+            words := audit_checked(words, said);
         END IF;
     ELSE
         reason := btrim(COALESCE(current_setting('audit.reason', true), ''));
@@ -56,27 +87,25 @@ BEGIN
         words.ip := inet_client_addr();
         words.user_agent := COALESCE(current_setting('application_name', true), '');
         words.context := jsonb_build_object('reason', left(reason, 500));
+        words := audit_redacted_words(words);
     END IF;
-    IF concat_ws(' ', words.actor_label, words.user_agent, words.actor_type, words.interface,
-        words.context::text, words.facts::text) {like_any_secret}
-    THEN
-        words.actor_label := audit_redacted(words.actor_label);
-        words.user_agent := audit_redacted(words.user_agent);
-        words.actor_type := audit_redacted(words.actor_type);
-        words.interface := audit_redacted(words.interface);
-        words.context := audit_redacted_json(words.context);
-        words.facts := audit_redacted_json(words.facts);
-    END IF;
-    -- One id a statement, counted on: random bits for each entry were a third of its cost. The bit
-    -- that is cleared leaves room to count.
-    made := translate(
-        (CASE WHEN words.at IS NULL THEN audit_uuid7() ELSE audit_uuid7(words.at) END)::text,
-        '-', '');
-    words.head := left(made, 16);
-    words.tail := ('x' || substr(made, 17))::bit(64)::bigint & (-2305843009213693953);
     RETURN words;
 END $$;
 REVOKE EXECUTE ON FUNCTION audit_said() FROM PUBLIC;
+
+-- One id for a statement of several entries, counted on: random bits for each were a third of its
+-- cost. 16 digits that all share, and where to count on from; the bit that is cleared leaves room. At
+-- the time that the words chose, or now.
+CREATE FUNCTION audit_first_id(at timestamptz, OUT head text, OUT tail bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    made CONSTANT text := translate(
+        (CASE WHEN at IS NULL THEN audit_uuid7() ELSE audit_uuid7(at) END)::text, '-', '');
+BEGIN
+    head := left(made, 16);
+    tail := ('x' || substr(made, 17))::bit(64)::bigint & (-2305843009213693953);
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_first_id(timestamptz) FROM PUBLIC;
 
 -- Those of `facts` that an entry may carry, beside what it carries anyway.
 CREATE FUNCTION audit_context(context jsonb, facts jsonb, allowed text[]) RETURNS jsonb
