@@ -242,7 +242,10 @@ TEMPLATES = [
         "DIRS": [_templates if _templates.is_dir() else BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
-            "builtins": ["organizations.templatetags.labels"],
+            "builtins": [
+                "organizations.templatetags.icons",
+                "organizations.templatetags.labels",
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",

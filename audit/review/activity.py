@@ -26,6 +26,7 @@ RECENCIES = (
     ("24h", "Last 24 hours"),
     ("7d", "Last 7 days"),
     ("30d", "Last 30 days"),
+    ("90d", "Last 90 days"),
     ("this month", "This month"),
     ("last month", "Last month"),
 )
@@ -77,6 +78,9 @@ def activity(request: OrganizationRequest) -> HttpResponse:
         "interfaces": list(policy.Interface),
         "chips": shown,
         "elsewhere": _not_in_form(asked),
+        "besides_time": _besides_time(asked),
+        "span": _span_in_words(asked),
+        "narrowed": {name.removeprefix("exclude_") for name in asked.params},
     }
     context |= saving.listed(request, asked)
     if not is_valid:
@@ -126,7 +130,6 @@ def _counts(
     request: OrganizationRequest, given: QueryDict, asked: EntryFilter, total: int
 ) -> dict[str, Any]:
     path = reverse("activity", args=[request.organization.slug])
-    bars = chart.bars(path, given, asked)
     is_narrowed = bool(chips.narrowing(asked))
     return {
         # Without a filter, the log's size is the answer.
@@ -134,8 +137,7 @@ def _counts(
         "is_narrowed": is_narrowed,
         "total": total,
         "facets": facets.facets(path, given, asked, request.organization),
-        "bars": bars,
-        "most": max((bar.count for bar in bars), default=0),
+        "chart": chart.chart(path, given, asked),
     }
 
 
@@ -176,6 +178,20 @@ IN_FORM = (
     *("when", "since", "until", "actor", "action", "type"),
     *("resource", "q", "result", "interface", "ip", "field"),
 )
+
+
+def _span_in_words(asked: EntryFilter) -> str:
+    """What the button says from which the time is chosen."""
+    [when] = asked.params.get("when", [""])[-1:]
+    if when:
+        return dict(RECENCIES).get(when, when)
+    return "A period" if {"since", "until"} & asked.params.keys() else "Any time"
+
+
+def _besides_time(asked: EntryFilter) -> list[tuple[str, str]]:
+    """What a form that chooses a time carries along."""
+    of_time = ("when", "since", "until", "tz")
+    return [(n, text) for n, texts in asked.params.items() if n not in of_time for text in texts]
 
 
 def _not_in_form(asked: EntryFilter) -> list[tuple[str, str]]:

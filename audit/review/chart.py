@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -12,12 +13,16 @@ from audit.entry.as_json import rfc3339
 from audit.questions import counting
 from audit.questions.filters import POSITION, EntryFilter
 
+FEWEST_TO_CUT = 8
+"""Columns with entries from which on one that towers over the others is cut."""
+
 
 @dataclass(frozen=True)
 class Bar:
     """A column of the chart, in a box of 1000 × 100; numbers as the drawing has them.
 
-    since, until: its exact instants, out of which a brushed span is made.
+    since, until: its exact instants, out of which a brushed span is made; is_cut: it is higher than
+    the scale.
     """
 
     x: str
@@ -29,16 +34,30 @@ class Bar:
     since: str
     until: str
     is_exact: bool
-    start: str
-    end: str
+    is_cut: bool
     count: int
 
 
-def bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
+@dataclass(frozen=True)
+class Chart:
+    """start, end: the first and the last moment; most: the entries of the busiest column; cut: the
+    end of the scale where that is lower, else 0; step: what a column is, in words."""
+
+    bars: list[Bar]
+    start: str
+    end: str
+    most: int
+    cut: int
+    step: str
+
+
+def chart(path: str, given: QueryDict, asked: EntryFilter) -> Chart | None:
+    """The chart of a valid question; None when nothing matches."""
     buckets = counting.histogram(asked.qs, asked.period.since, asked.period.until, asked.zone)
     most = max((bucket.count for bucket in buckets), default=0)
     if not most:
-        return []
+        return None
+    top = _top([bucket.count for bucket in buckets if bucket.count])
     width = 1000 / len(buckets)
     rest = given.copy()
     for name in ("when", "ask", "since", "until", *POSITION):
@@ -48,7 +67,7 @@ def bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
     for number, bucket in enumerate(buckets):
         since, until = rfc3339(bucket.start), rfc3339(bucket.end)
         narrowed = urlencode({"since": since, "until": until})
-        height = 100 * bucket.count / most
+        height = min(100 * bucket.count / top, 100)
         shown = f"{bucket.count:,}{'' if bucket.is_exact else '+'}"
         bars.append(
             Bar(
@@ -61,12 +80,44 @@ def bars(path: str, given: QueryDict, asked: EntryFilter) -> list[Bar]:
                 since=since,
                 until=until,
                 is_exact=bucket.is_exact,
-                start=f"{bucket.start.astimezone(asked.zone):%Y-%m-%d %H:%M}",
-                end=f"{bucket.end.astimezone(asked.zone):%Y-%m-%d %H:%M}",
+                is_cut=bucket.count > top,
                 count=bucket.count,
             )
         )
-    return bars
+    return Chart(
+        bars,
+        start=f"{buckets[0].start.astimezone(asked.zone):%Y-%m-%d %H:%M}",
+        end=f"{buckets[-1].end.astimezone(asked.zone):%Y-%m-%d %H:%M}",
+        most=most,
+        cut=top if top < most else 0,
+        step=_step(buckets[0].end - buckets[0].start),
+    )
+
+
+def _top(counts: Sequence[int]) -> int:
+    """The end of the scale: what all columns but one in fifty stay below, so that a spike does not
+    flatten the others; the highest one, unless it is more than twice that."""
+    if len(counts) < FEWEST_TO_CUT:
+        return max(counts)
+    ordered = sorted(counts)
+    usual = ordered[max(len(ordered) - 2 - len(ordered) // 50, 0)]
+    return usual if ordered[-1] > 2 * usual else ordered[-1]
+
+
+def _step(length: dt.timedelta) -> str:
+    days = length.total_seconds() / 86_400
+    if days >= 365:
+        return "year"
+    if days >= 28:
+        return "month"
+    if days >= 7:
+        return "week"
+    if days >= 23 / 24:
+        return "day"
+    minutes = round(length.total_seconds() / 60)
+    if minutes % 60:
+        return "minute" if minutes == 1 else f"{minutes} minutes"
+    return "hour" if minutes == 60 else f"{minutes // 60} hours"
 
 
 def _span(start: dt.datetime, end: dt.datetime, zone: dt.tzinfo) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -58,6 +59,8 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "in_list": _next_to(found, asked, 1) if is_narrowed else around,
         "is_narrowed": is_narrowed,
         "around": [*around.newer, found, *around.older],
+        "whole": _whole(found),
+        "is_end": any(before is not None for before, _ in found.recorded_changes.values()),
         "together": _of_its_request(found, organization),
         "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
         "made_by": _maker_of_its_key(found),
@@ -67,6 +70,16 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "is_resource_gone": references.is_gone(found, "resource"),
     }
     return render(request, "audit/entry.html", context)
+
+
+def _whole(found: Entry) -> list[tuple[str, Any]]:
+    """The recorded values of what came or went, field by field; empty for a change of something
+    that was there before and after."""
+    pairs = found.recorded_changes
+    for there, absent in ((0, 1), (1, 0)):
+        if pairs and all(pair[absent] is None for pair in pairs.values()):
+            return [(name, pair[there]) for name, pair in pairs.items() if pair[there] is not None]
+    return []
 
 
 def _next_to(found: Entry, asked: EntryFilter, number: int) -> Neighbours:

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.http import QueryDict
+from django.utils.safestring import SafeString, mark_safe
 
+from audit.entry.actors import KINDS
 from audit.policy import ActorType
 from audit.questions import counting, name_index
 from audit.questions.asking import ask
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter
-from organizations import ulid
+from audit.review import marks
+from organizations import icons, ulid
 from organizations.models import Organization
 
 HEADINGS = {"actor": "Who", "action": "What", "type": "On what"}
@@ -22,9 +25,10 @@ MOST = 8  # of one facet, and whatever else was chosen
 @dataclass(frozen=True)
 class Value:
     """One value of a facet. href: the question with it, or without it again if it was chosen or
-    left out; leave_out: the question without its entries."""
+    left out; leave_out: the question without its entries; drawn: its mark or icon."""
 
     label: str
+    drawn: SafeString
     count: str
     href: str
     leave_out: str
@@ -46,6 +50,10 @@ class Facets:
     shown: list[Facet]
     counted: int
     is_exact: bool
+
+    @property
+    def by_name(self) -> dict[str, Facet]:
+        return {facet.name: facet for facet in self.shown}
 
 
 def facets(path: str, given: QueryDict, asked: EntryFilter, organization: Organization) -> Facets:
@@ -96,6 +104,7 @@ def _values(
             toggled = ([*texts, value.value], others)
         yield Value(
             label=value.label,
+            drawn=_drawn(name, value),
             count=f"{value.count:,}",
             href=_address(path, given, name, *toggled),
             leave_out=_address(
@@ -104,6 +113,17 @@ def _values(
             is_chosen=is_chosen,
             is_left_out=is_left_out,
         )
+
+
+def _drawn(name: str, value: counting.FacetValue) -> SafeString:
+    if name == "actor":
+        key = ulid.parse_or_none(value.value)
+        kind = next((word for word, said in KINDS.items() if f"({said})" in value.label), "")
+        drawn = marks.actor(kind or value.value, key, value.label)
+    else:
+        known = marks.ACTIONS if name == "action" else marks.TYPES
+        drawn = icons.icon(known.get(value.value, "help"))
+    return mark_safe(drawn)  # noqa: S308  # names and marks are made of escaped text
 
 
 def _texts(asked: EntryFilter, name: str) -> list[str]:

@@ -9,14 +9,14 @@ from typing import Any
 from django import template
 from django.http import QueryDict
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from audit.entry import differences, field_changes, sentences, user_agents
 from audit.entry.as_json import rfc3339
 from audit.models import Entry
 from audit.questions import bar
 from audit.questions.counting import Count
-from audit.review import grouping, time_zones
+from audit.review import grouping, marks, time_zones
 from audit.review.rows_html import Rows
 from organizations import clock, ulid
 
@@ -46,15 +46,17 @@ def rows_of(
 ) -> SafeString:
     """The rows of entries that describe the same thing; see `Rows` for the paths."""
     carried = str(context.get("carried") or "")
-    return Rows(_zone(context), activity, here, carried).of(group)
+    return Rows(_zone(context), activity, here, carried, clock.now()).of(group)
 
 
 @register.simple_tag(takes_context=True)
 def day_name(context: template.Context, date: dt.date) -> str:
     """Monday 23 November 2026, and which of the last two days it is."""
     today = clock.now().astimezone(_zone(context)).date()
-    near = {0: "Today, ", 1: "Yesterday, "}.get((today - date).days, "")
-    return f"{near}{date:%A} {date.day} {date:%B %Y}"
+    near = {0: "Today", 1: "Yesterday"}.get((today - date).days, "")
+    whole = f"{date.day} {date:%B %Y}"
+    first, rest = (near, f"{date:%A} {whole}") if near else (f"{date:%A}", whole)
+    return format_html('{} <span class="soft">{}</span>', first, rest)
 
 
 @register.simple_tag(takes_context=True)
@@ -72,6 +74,40 @@ def _zone(context: template.Context) -> dt.tzinfo:
     """The view's `zone` where a question named one, else what the browser remembers."""
     zone: dt.tzinfo | None = context.get("zone")
     return zone or (time_zones.of(context["request"]) if "request" in context else dt.UTC)
+
+
+@register.simple_tag(takes_context=True)
+def zone_short(context: template.Context) -> str:
+    """What clocks in the reader's time zone call it now: CET."""
+    return clock.now().astimezone(_zone(context)).tzname() or ""
+
+
+@register.simple_tag
+def action_mark(entry: Entry, more: str = "") -> SafeString:
+    """The icon of what an entry describes, in the shape of its severity."""
+    return mark_safe(marks.action(entry, more))  # noqa: S308  # made of the program's own words
+
+
+@register.simple_tag
+def actor_mark(entry: Entry) -> SafeString:
+    """The mark of who acted, in the shape of their kind."""
+    drawn = marks.actor(entry.actor_type, entry.actor_id, entry.actor_label)
+    return mark_safe(drawn)  # noqa: S308  # its letters are escaped
+
+
+@register.filter
+def apart(other: Entry, entry: Entry) -> str:
+    """How long after (+) or before (−) an entry another one was: +4 min 15 s."""
+    between = other.time - entry.time
+    seconds = abs(between.total_seconds())
+    sign = "−" if between < dt.timedelta() else "+"
+    if seconds < 60:
+        return f"{sign}{seconds:.0f} s" if seconds >= 1 or not seconds else f"{sign}{seconds:.3f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{sign}{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{hours} h {minutes} min" if hours < 48 else f"{sign}{hours // 24} days"
 
 
 @register.simple_tag

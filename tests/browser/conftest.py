@@ -83,7 +83,12 @@ def window(chromium: Browser, live_server: Any, client: Any) -> Open:
     @contextmanager
     def open_window(user: User | None = None, **options: Any) -> Iterator[Window]:
         context: BrowserContext = chromium.new_context(
-            **{"viewport": {"width": 1280, "height": 900}, "timezone_id": "Europe/Berlin"} | options
+            **{
+                "viewport": {"width": 1280, "height": 900},
+                "timezone_id": "Europe/Berlin",
+                "reduced_motion": "reduce",  # or colours are still on their way when looked at
+            }
+            | options
         )
         context.set_default_timeout(10_000)
         if user is not None:

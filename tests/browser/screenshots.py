@@ -15,7 +15,7 @@ from tests.browser.chromium import FLAGS, find
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "screenshots"
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 QUESTION = "/o/acme/activity?ask=who+deleted+the+production+environment&tz=Europe/Berlin"
 CHANGES = "/o/acme/activity?action=update,rotate&when=30d&tz=Europe/Berlin"
 

@@ -35,6 +35,7 @@ def test_a_download_tells_how_far_it_is_and_is_cancelled(
         shown.open(ACTIVITY)
         slow = {"offline": False, "latency": 0, "downloadThroughput": SLOW, "uploadThroughput": -1}
         page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+        page.get_by_text("Export", exact=True).click()
         link = page.get_by_role("link", name="OCSF")
         link.press("Enter")
         told = page.locator("#download").get_by_role("status")
@@ -49,7 +50,7 @@ def test_a_download_tells_how_far_it_is_and_is_cancelled(
             re.compile(r"OCSF: cancelled after \d+ entries.* Nothing was saved")
         )
         expect(cancel).to_be_hidden()
-        expect(link).to_be_focused()
+        expect(page.get_by_text("Export", exact=True).locator("..")).to_be_focused()
         assert shown.complaints == []
 
 
@@ -60,6 +61,7 @@ def test_a_download_is_saved_whole(
     with window(scene.owner, java_script_enabled=has_script) as shown:
         page = shown.page
         shown.open(ACTIVITY)
+        page.get_by_text("Export", exact=True).click()
         with page.expect_download() as download:
             page.get_by_role("link", name="NDJSON").click()
         file = tmp_path / "saved"
@@ -85,6 +87,7 @@ def test_an_export_that_breaks_off_saves_nothing(
     monkeypatch.setattr(formats, "written", breaking)
     with window(scene.owner) as shown:
         shown.open(ACTIVITY)
+        shown.page.get_by_text("Export", exact=True).click()
         shown.page.get_by_role("link", name="NDJSON").click()
         told = shown.page.locator("#download").get_by_role("status")
         expect(told).to_have_text(re.compile("interrupted .* Nothing was saved"))

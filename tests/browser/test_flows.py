@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from organizations import hierarchy
 from tests.browser.conftest import Open, Scene, Window
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, TargetFactory
 
 QUESTION = "who deleted the production environment"
 
@@ -42,10 +42,13 @@ def test_a_question_is_narrowed_opened_and_taken_away_by_mouse(
         page.locator("#entries td.when a").click()
         beside = page.get_by_role("complementary", name="Entry")
         expect(beside).to_contain_text("shop/backend/production")
-        assert shown.path.startswith("/o/acme/activity?")  # the list is still there
+        page.wait_for_url(re.compile("/o/acme/activity/[0-9A-Z]{26}"))  # of the entry itself
+        expect(page.locator("#entries td.when a")).to_be_visible()  # the list is still there
         page.keyboard.press("Escape")
         expect(beside).to_have_count(0)
+        page.wait_for_url(re.compile(r"/o/acme/activity\?"))
 
+        page.get_by_text("Export", exact=True).click()
         with page.expect_download() as downloading:
             page.get_by_role("link", name="NDJSON").click()
         target = tmp_path / "evidence.ndjson"
@@ -53,9 +56,11 @@ def test_a_question_is_narrowed_opened_and_taken_away_by_mouse(
         [line] = target.read_text().splitlines()
         assert json.loads(line)["action"] == "delete"
 
+        page.keyboard.press("Escape")
         page.locator(".chips a").first.click()
         expect(page.locator("#entries tbody:not(.day) tr").nth(1)).to_be_visible()
-        page.locator("[data-facet=action]", has_text="update").click()
+        page.locator("th summary", has_text="What").first.click()
+        page.locator("th [data-facet=action]", has_text="update").click()
         page.wait_for_url(re.compile("action=.*update"))
         bars = page.locator("svg.chart a")
         expect(bars.first).to_be_attached()
@@ -69,10 +74,10 @@ def test_a_question_is_narrowed_opened_and_taken_away_by_mouse(
         expect(heading).to_contain_text("History of shop/backend/production")
         expect(page.locator(".facts")).to_contain_text("Ended")
         page.get_by_role("main").get_by_role("link", name="Activity").click()
-        page.locator("#entries .who a").first.click()  # one's own reading is entered too
+        page.locator("#entries td.who a").first.click()  # one's own reading is entered too
         expect(heading).to_contain_text("What ")
         page.get_by_role("link", name="Search these entries").click()
-        expect(page.locator(".chips")).to_contain_text("by:")
+        expect(page.locator(".chips")).to_contain_text("by ")
         assert shown.complaints == []
 
 
@@ -99,9 +104,11 @@ def test_the_same_by_keyboard_alone(scene: Scene, window: Open, tmp_path: Path) 
         page.keyboard.press("Enter")
         expect(page).to_have_title(re.compile("Activity of Acme"))
 
-        tab_to(page, "a.skip")
+        tab_to(page, "a.skip", 1)
         page.keyboard.press("Enter")
-        tab_to(page, "[name=ask]", 3)
+        tab_to(page, "#entries td.when a", 8)
+        page.keyboard.press("/")
+        expect(page.locator("[name=ask]")).to_be_focused()
         page.keyboard.type(QUESTION)
         page.keyboard.press("Enter")
         expect(page.locator(".chips")).to_be_visible()
@@ -119,11 +126,15 @@ def test_the_same_by_keyboard_alone(scene: Scene, window: Open, tmp_path: Path) 
         tab_to(page, "main .actions a.button")
         page.keyboard.press("Enter")
         expect(page.locator(".chips")).to_contain_text("resource")
-        tab_to(page, "[data-facet=action]")
+        tab_to(page, "th summary")
+        page.keyboard.press("Enter")
+        tab_to(page, "th [data-facet=action]", 3)
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile("action="))
-        page.locator("[data-facet=action]").first.wait_for(state="attached")
-        tab_to(page, "[data-download][href*=ndjson]")
+        page.locator("th [data-facet=action]").first.wait_for(state="attached")
+        tab_to(page, ".tools details:has([data-download]) summary")
+        page.keyboard.press("Enter")
+        tab_to(page, "[data-download][href*=ndjson]", 3)
         with page.expect_download() as downloading:
             page.keyboard.press("Enter")
         target = tmp_path / "evidence.ndjson"
@@ -146,8 +157,14 @@ def test_the_same_without_javascript(scene: Scene, window: Open, tmp_path: Path)
         page.get_by_role("main").get_by_role("link", name="Activity").click()
         page.get_by_role("link", name="Show the chart and the counts").click()
         expect(page.locator("svg.chart a").first).to_be_attached()
-        page.locator(".facet a").first.click()
+        page.locator("th summary", has_text="What").first.click()
+        page.locator("th .facet a").first.click()
         expect(page.locator(".chips a").first).to_be_visible()
+        page.get_by_role("link", name="Filters").click()
+        expect(page.get_by_role("complementary", name="Filters")).to_be_visible()
+        page.get_by_role("link", name="Close filters").click()
+        expect(page.get_by_role("complementary", name="Filters")).to_be_hidden()
+        page.get_by_text("Export", exact=True).click()
         with page.expect_download() as downloading:
             page.get_by_role("link", name="CSV").click()
         target = tmp_path / "evidence.csv"
@@ -186,7 +203,7 @@ def test_the_entry_that_was_chosen_last_is_the_one_beside_the_list(
         whole = page.get_by_role("link", name="Open as a page")
         expect(whole).to_have_attribute("href", re.compile(re.escape(last) + "$"))
         ulid = last.partition("?")[0].rpartition("/")[2]
-        expect(page.locator(".beside .facts")).to_contain_text(ulid)
+        expect(page.locator(".pane .facts")).to_contain_text(ulid)
         assert shown.complaints == []
         page.keyboard.press("Escape")
         expect(links[-1]).to_be_focused()
@@ -212,3 +229,64 @@ def test_a_list_on_paper_says_who_asked_what_and_that_there_is_more(
         assert row.evaluate("row => getComputedStyle(row).display") == "table-row"
         for pressed in ("CSV", "Clear all", "Older →", "Ask", "Pause"):
             expect(page.get_by_text(pressed, exact=True)).to_be_hidden()
+
+
+def test_the_list_begins_near_the_top_and_shows_a_dozen_entries(scene: Scene, window: Open) -> None:
+    """Also below chips and the chart; on a phone nothing is wider than the screen."""
+    project = scene.organization.projects.get()  # type: ignore[attr-defined]
+    for number in range(12):
+        target = TargetFactory.create(project=project, name=f"Target {number}")
+        hierarchy.update_node(target, {"description": f"Text {number}"})
+    with window(scene.auditor, viewport={"width": 1440, "height": 900}) as shown:
+        page = shown.page
+        for question in ("", "?action=update,create&exclude_type=user&when=30d"):
+            shown.open(f"/o/acme/activity{question}")
+            first, in_view = page.evaluate(
+                """() => {
+                  const rows = [...document.querySelectorAll("#entries tbody:not(.day) tr")];
+                  const seen = rows.filter((row) => row.offsetParent);
+                  const boxes = seen.map((row) => row.getBoundingClientRect());
+                  return [boxes[0].top, boxes.filter(({ bottom }) => bottom <= innerHeight).length];
+                }"""
+            )
+            assert first <= 300, question
+            assert in_view >= 12, question
+
+
+def test_a_row_opens_where_one_clicks_and_back_leads_to_the_list(
+    scene: Scene, window: Open
+) -> None:
+    with window(scene.auditor, viewport={"width": 1440, "height": 900}) as shown:
+        page = shown.page
+        shown.open("/o/acme/activity?type=environment")
+        row = page.locator("#entries tbody:not(.day) tr").first
+        row.click(position={"x": 600, "y": 4})
+        beside = page.get_by_role("complementary", name="Entry")
+        expect(beside).to_be_visible()
+        page.wait_for_url(re.compile("/o/acme/activity/[0-9A-Z]{26}"))
+        page.go_back()
+        expect(beside).to_have_count(0)
+        assert shown.path.startswith("/o/acme/activity?type=environment")
+        page.go_forward()
+        expect(beside).to_be_visible()
+        page.reload()  # by its address the entry is a page
+        expect(page.get_by_role("heading", level=1)).to_contain_text("shop/backend/production")
+        assert shown.complaints == []
+
+
+def test_on_a_phone_the_pages_and_the_filters_are_sheets(scene: Scene, window: Open) -> None:
+    for has_script in (True, False):
+        phone = {"width": 390, "height": 844}
+        with window(scene.owner, viewport=phone, java_script_enabled=has_script) as shown:
+            page = shown.page
+            shown.open("/o/acme/activity?counts=1")
+            page.get_by_role("link", name="More").click()
+            page.get_by_role("link", name="Settings").click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("Settings of Acme")
+            shown.open("/o/acme/activity?counts=1")
+            page.get_by_role("link", name="Filters").click()
+            page.locator("#facets [data-facet=action]").first.click()
+            expect(page.locator(".chips")).to_be_visible()
+            page.locator("#entries td.when a").first.click()
+            page.get_by_role("link", name="← Activity").click()
+            expect(page.locator(".chips")).to_be_visible()

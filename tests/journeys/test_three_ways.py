@@ -59,7 +59,8 @@ def on_the_page(organization: Organization, email: str, question: str) -> list[s
     page = client.get(f"/o/{organization.slug}/activity?{question}")
     assert page.status_code == 200
     return re.findall(
-        r'<td class="when"[^>]*><a href="[^"]*/activity/(\w{26})', page.content.decode()
+        r'<td class="when"[^>]*><a class="[^"]*" href="[^"]*/activity/(\w{26})',
+        page.content.decode(),
     )
 
 

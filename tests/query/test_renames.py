@@ -318,7 +318,7 @@ def test_page_api_and_history_say_what_a_former_name_is_now(
     rename(tree.target, slug="site")
     client.force_login(acme.memberships.get().user)  # type: ignore[attr-defined]
     page = client.get("/o/acme/activity", {"resource": "old/web"}).content.decode()
-    assert "<strong>old/web</strong>" in page
+    assert "<b>old/web</b>" in page
     assert '<span class="exact">now new/site</span>' in page
     history = client.get(f"/o/acme/history/resource/{tree.environment.ulid}").content.decode()
     assert "History of new/site/staging" in history

@@ -42,7 +42,8 @@ def rows(answer: Any) -> list[str]:
     """The lines of the list, as a person reads them."""
     table = answer.content.decode().partition('id="entries"')[2].partition("</table>")[0]
     entries = [row for row in table.split("<tr")[2:] if "rowgroup" not in row]
-    texts = (re.sub(r"<[^>]+>|^[^<]*>", " ", row) for row in entries)
+    whole = (re.sub(r"</?(wbr|bdi)>", "", row) for row in entries)
+    texts = (re.sub(r"<[^>]+>|^[^<]*>", " ", row) for row in whole)
     return [" ".join(html.unescape(text).split()) for text in texts]
 
 
@@ -56,7 +57,7 @@ def test_entries_are_listed_newest_first_with_who_what_and_from_where(
 ) -> None:
     listed = rows(client_of_owner.get(ACTIVITY, {"exclude_action": "sign_in"}))
     assert "rotated the key of shop to version 2" in listed[0]
-    assert listed[-1].endswith("created organization acme – command")
+    assert listed[-1].endswith("created organization acme System: System command")
 
 
 def test_the_question_bar_narrows_to_what_it_understood(
@@ -126,11 +127,11 @@ def test_what_is_asked_for_by_its_id_is_called_by_its_name(
         ("resource", "resource", project.slug, project.ulid),
     ):
         told = client_of_owner.get(ACTIVITY, {name: key}).content.decode()
-        chip = rf"{label}: <strong>{value}</strong>.*?<span class=\"exact\">{key}</span>"
+        chip = rf"<span>{label}</span> <b>{value}</b> <span class=\"exact\">{key}</span>"
         assert re.search(chip, told)
     # Where nothing answers, nothing says what it is called.
     nobody = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-    assert f"by: <strong>{nobody}</strong>" in (
+    assert f"<span>by</span> <b>{nobody}</b>" in (
         client_of_owner.get(ACTIVITY, {"actor": nobody}).content.decode()
     )
 
@@ -154,11 +155,11 @@ def test_older_and_newer_lead_through_every_entry_once(
     answer = client_of_owner.get(ACTIVITY, params)
     seen = rows(answer)
     while older := links(answer, "Older →"):
-        answer = client_of_owner.get(f"{ACTIVITY}{older[0]}")
+        answer = client_of_owner.get(older[0])
         seen += rows(answer)
     assert len(seen) == len([e for e in entries(acme) if e.action != "view"])
     [newer] = links(answer, "← Newer")
-    assert rows(client_of_owner.get(f"{ACTIVITY}{newer}")) == seen[-7 - len(rows(answer)) :][:7]
+    assert rows(client_of_owner.get(newer)) == seen[-7 - len(rows(answer)) :][:7]
 
 
 def test_times_are_the_readers_and_utc_is_in_the_title(
@@ -225,10 +226,10 @@ def test_a_list_leads_to_its_counts_with_and_without_script(
     answer = client_of_owner.get(ACTIVITY, {"type": "key_version", "tz": "Europe/Berlin"})
     assert charted(answer) == 0
     page = answer.content.decode()
-    found = re.search(r'<a href="([^"]+)" hx-get="([^"]+)" hx-trigger="load"', page)
+    found = re.search(r'<a [^>]*href="([^"]+)" hx-get="([^"]+)" hx-trigger="load"', page)
     assert found
     whole, part = (html.unescape(link) for link in found.groups())
-    whole_page, fragment = (client_of_owner.get(link) for link in (ACTIVITY + whole, part))
+    whole_page, fragment = (client_of_owner.get(link) for link in (whole, part))
     assert charted(whole_page) == charted(fragment) == 3
     assert rows(whole_page) == rows(answer)
     assert rows(fragment) == []
@@ -277,7 +278,9 @@ def test_the_way_from_an_entry_leads_back_to_the_question(
 ) -> None:
     question = {"type": "environment", "tz": "Europe/Berlin"}
     listed = client_of_owner.get(ACTIVITY, question).content.decode()
-    link = html.unescape(re.findall(r'<td class="when"><a href="([^"]+)">', listed)[0])
+    link = html.unescape(
+        re.findall(r'<td class="when"><a class="[^"]+" href="([^"]+)">', listed)[0]
+    )
     page = client_of_owner.get(link).content.decode()
     assert (
         'href="/o/acme/activity?type=environment&amp;tz=Europe%2FBerlin" data-key="u">← Activity'
@@ -305,7 +308,7 @@ def test_names_are_shown_as_text_whatever_they_hold(
     client_of_owner: Client, acme: Organization
 ) -> None:
     ApiKeyFactory.create(organization=acme, name="<script>alert(1)</script>")
-    page = client_of_owner.get(ACTIVITY).content.decode()
+    page = client_of_owner.get(ACTIVITY).content.decode().replace("<wbr>", "")
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 

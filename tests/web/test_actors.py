@@ -90,9 +90,9 @@ def test_lists_show_the_kind_of_every_actor(client: Client, acme: Organization) 
     rows = page.split('<td class="who">')[1:]
     shown = [row.split("</td>")[0] for row in rows]
     assert len(shown) == 4
-    assert sum("(user)" in who for who in shown) == 1
-    assert sum("(API key)" in who for who in shown) == 2
-    assert sum(who == "system" for who in shown) == 1
+    assert sum('class="mark person' in who for who in shown) == 1
+    assert sum('<span class="unseen">API key: </span>' in who for who in shown) == 2
+    assert sum('<span class="unseen">System: </span>' in who for who in shown) == 1
     admin = client.get("/admin/audit/entry/", {"action": "create"}).content.decode()
     assert "owner@example.org (user)" in admin
     assert "owner@example.org (API key)" in admin

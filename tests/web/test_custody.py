@@ -171,7 +171,7 @@ def test_a_client_managed_key_is_rotated_by_its_clients(
     client = browser(owner)
     page = client.get("/o/acme/projects/my-app/keys/rotate").content.decode()
     assert "dotenv key rotate my-app" in page
-    assert "<button>Rotate" not in page
+    assert not re.search("<button[^>]*>Rotate", page)
     answer = client.post("/o/acme/projects/my-app/keys/rotate", {"history_policy": "keep"})
     assert answer.status_code == 409
     assert KeyVersion.objects.count() == 1

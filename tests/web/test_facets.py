@@ -35,7 +35,8 @@ def facets(client: Client, question: str = "") -> dict[str, tuple[str, str, str]
     body = client.get(f"{ACTIVITY}/counts{question}").content.decode()
     found = {}
     for state, href, facet, label, rest in ITEM.findall(body):
-        name = " ".join(re.sub(r"<[^>]+>", "", label).split())
+        said = re.sub(r'<span class="(count|mark[^"]*)".*?</span>(</span>)?', "", label)
+        name = " ".join(re.sub(r"<[^>]+>", "", said).split())
         less = re.search(r'class="less" href="([^"]+)"', rest)
         found[f"{facet} {html.unescape(name)}"] = (
             state.partition('"')[2].rstrip('"'),

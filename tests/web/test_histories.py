@@ -38,8 +38,9 @@ def shop(acme: Organization) -> Project:
 def text(answer: Any) -> str:
     """What a person reads of a page."""
     assert answer.status_code == 200
-    main = answer.content.decode().partition('<main id="content">')[2].partition("</main>")[0]
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", main)).split())
+    main = answer.content.decode().partition('id="content">')[2].partition("</main>")[0]
+    whole = re.sub(r"</?(wbr|bdi)>", "", main)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", whole)).split())
 
 
 def entry_page(client: Client, entry: Any, **params: str) -> str:

@@ -167,15 +167,16 @@ def queries(client: Client, address: str) -> int:
     [
         # A log shorter than a page is looked through beyond its last month too: one query more.
         # The last but one of each list of entries looks up which things of it are still there. The
-        # fourth of each page of an organization asks guardian what the reader may do there.
-        ("/o/acme/activity", 15),
-        ("/o/acme/activity?q=my", 16),
-        ("/o/acme/projects", 6),
-        ("/o/acme/projects/my-app", 10),
-        ("/o/acme/projects/my-app/keys", 23),
+        # fourth of each page of an organization asks guardian what the reader may do there, and the
+        # last where else they belong, for the switch beside the page.
+        ("/o/acme/activity", 16),
+        ("/o/acme/activity?q=my", 17),
+        ("/o/acme/projects", 7),
+        ("/o/acme/projects/my-app", 11),
+        ("/o/acme/projects/my-app/keys", 24),
         # Members' groups, and the groups that may do something here.
-        ("/o/acme/members", 9),
-        ("/o/acme/api-keys", 6),
+        ("/o/acme/members", 10),
+        ("/o/acme/api-keys", 7),
         ("/profile", 5),
     ],
 )
@@ -200,8 +201,8 @@ def test_a_longer_list_takes_no_more_queries(
         # looks up in one query what of it is still there; the page of an entry reads the actor, the
         # resource, and for the links the actor's membership and the resource's project. The history
         # of a key also asks what its project is called now, and what was called so before.
-        (5, {"activity": 15, "activity/{entry}": 20, "projects/my-app/keys": 23}),
-        (60, {"activity": 14, "activity/{entry}": 20, "projects/my-app/keys": 18}),
+        (5, {"activity": 16, "activity/{entry}": 21, "projects/my-app/keys": 24}),
+        (60, {"activity": 15, "activity/{entry}": 21, "projects/my-app/keys": 19}),
     ],
 )
 def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(

@@ -273,11 +273,11 @@ def test_more_levels_take_no_more_queries(
 ) -> None:
     client, project = browser(owner), production.target.project
     client.get(PROJECT)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(17):
         client.get(PROJECT)
     for number in range(5):
         target = TargetFactory.create(project=project, name=f"Target {number}")
         environment = EnvironmentFactory.create(target=target)
         SecretFactory.create(level=Level(project, target, environment))
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(17):
         client.get(PROJECT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -83,7 +84,7 @@ def test_an_auditor_reads_the_settings_and_changes_none(
     client = browser_as("auditor")
     page = client.get(SETTINGS).content.decode()
     assert "may retrieve keys" in page
-    assert "<button>Save" not in page
+    assert not re.search("<button[^>]*>Save", page)
     assert "settings/delete" not in page
     assert client.post(SETTINGS, AS_IT_IS).status_code == 403
     [refused] = entries(acme, action="access", result="denied")

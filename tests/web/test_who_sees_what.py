@@ -235,7 +235,7 @@ def test_a_denied_request_is_described_with_its_path(
     developer = browser_as("developer")
     assert developer.get("/o/acme/activity").status_code == 403
     page = browser(owner).get("/o/acme/activity?result=denied").content.decode()
-    assert "was denied <strong>GET /o/acme/activity</strong>" in page
+    assert "was denied <bdi><strong>GET /<wbr>o/<wbr>acme/<wbr>activity</strong>" in page
     assert "denied: insufficient permissions" in page
     refused = entries(acme, action="access")[0]
     page = browser(owner).get(f"/o/acme/activity/{refused.ulid}").content.decode()
@@ -249,7 +249,7 @@ def test_what_failed_is_not_told_as_if_it_had_happened(
     [failed] = entries(acme, action="sign_in", result="failed")
     for address in ("activity?result=failed", f"activity/{failed.ulid}"):
         page = browser(owner).get(f"/o/acme/{address}").content.decode()
-        assert re.search(r"tried to sign in user <(strong|a)[^>]*>owner@example.org", page)
+        assert re.search(r"tried to sign in user (<bdi>)?<(strong|a)[^>]*>owner@example.org", page)
         assert "signed in user" not in page
 
 
@@ -264,4 +264,4 @@ def test_nothing_found_has_no_headings_of_nothing(
 ) -> None:
     page = browser(owner).get("/o/acme/activity?ip=192.0.2.99").content.decode()
     assert "No entries match." in page
-    assert "<h2>On what</h2>" not in page
+    assert 'class="facet"' not in page.partition('id="entries"')[2]

@@ -52,6 +52,7 @@ async function read(answer, received) {
 async function download(link) {
   const [status, progress, cancel] = ["p", "progress", "button"].map((name) => box.querySelector(name));
   const format = link.textContent.trim();
+  const menu = link.closest("details");
   const received = { bytes: 0, entries: format === "CSV" ? -1 : 0 }; // its first line is a header
   const sofar = () => `${number.format(Math.max(0, received.entries))} entries, ${inWords(received.bytes)}`;
   const say = (text, isOver) => {
@@ -60,6 +61,10 @@ async function download(link) {
     status.textContent = text;
   };
   running = new AbortController();
+  if (menu?.open) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
   box.hidden = false;
   cancel.hidden = progress.hidden = false;
   progress.removeAttribute("value");
@@ -86,7 +91,7 @@ async function download(link) {
     say(`${format}: ${what} after ${sofar()}. Nothing was saved.`, true);
   } finally {
     clearInterval(timer);
-    if (document.activeElement === cancel) link.focus();
+    if (document.activeElement === cancel) (menu?.querySelector("summary") ?? link).focus();
     cancel.hidden = progress.hidden = true;
     running = null;
   }

@@ -17,24 +17,48 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (new URL(detail.xhr.responseURL).pathname !== pathname) detail.shouldSwap = false;
 });
 
-const log = document.querySelector(".log");
-const beside = document.querySelector(".beside");
+// -- Menus: one at a time, and closed by Escape or a click elsewhere
+
+const openMenus = () => document.querySelectorAll("details.menu[open]");
+
+document.addEventListener("click", ({ target }) => {
+  for (const menu of openMenus()) if (!menu.contains(target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const [menu] = openMenus();
+  if (event.key !== "Escape" || !menu) return;
+  event.stopImmediatePropagation(); // an entry beside the list stays open
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// -- An entry beside the list. Its address is that of the page, so that it can be sent to somebody,
+// and the way back leads to the list.
+
+const log = document.querySelector(".listing");
+const beside = document.querySelector(".pane");
 const isWide = matchMedia("(min-width: 64rem)");
+const list = location.href; // the address of the list
 let asked = null; // the link whose entry is to be open
 let opened = null; // the one whose entry is
 
 function close() {
   beside.hidden = true;
-  log.classList.remove("has-beside");
+  log.classList.remove("with-pane");
   opened?.closest("tr").classList.remove("opened");
   opened?.focus();
   asked = opened = null;
 }
 
+function leave() {
+  if (location.href !== list) history.pushState(null, "", list);
+  close();
+}
+
 function open(link) {
   asked = link;
   const place = beside.querySelector("div");
-  const asking = { source: place, target: place, select: "#content > *", swap: "innerHTML" };
+  const asking = { source: place, target: place, select: "#content > div > *", swap: "innerHTML" };
   htmx.ajax("GET", link.href, asking);
 }
 
@@ -42,9 +66,13 @@ function show(link) {
   opened?.closest("tr").classList.remove("opened");
   beside.querySelector("[data-back]")?.remove(); // the list is right here
   beside.querySelector("a").href = link.href;
+  if (location.href !== link.href) {
+    if (opened) history.replaceState(null, "", link.href);
+    else history.pushState(null, "", link.href);
+  }
   beside.hidden = false;
   beside.scrollTop = 0;
-  log.classList.add("has-beside");
+  log.classList.add("with-pane");
   opened = link;
   link.closest("tr").classList.add("opened");
   link.scrollIntoView({ block: "nearest" });
@@ -54,7 +82,7 @@ function show(link) {
 }
 
 if (beside) {
-  beside.querySelector("button").addEventListener("click", close);
+  beside.querySelector("button").addEventListener("click", leave);
   // Answers come in the order of the clicks, some of which were given up by then.
   const isAsked = ({ pathInfo }) => pathInfo.requestPath === asked?.href;
   beside.addEventListener("htmx:afterSwap", ({ detail }) => isAsked(detail) && show(asked));
@@ -70,7 +98,13 @@ if (beside) {
     open(link);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && opened) close();
+    if (event.key === "Escape" && opened) leave();
+  });
+  addEventListener("popstate", () => {
+    const links = [...document.querySelectorAll("#entries td.when a")];
+    const link = links.find(({ href }) => href === location.href);
+    if (link) open(link);
+    else if (opened) close();
   });
 }
 
@@ -102,7 +136,7 @@ function tellKeys() {
   const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: areKeysOn() });
   box.addEventListener("change", () => localStorage.setItem("keys", box.checked ? "on" : "off"));
   label.append(box, "Enable single-letter shortcuts (? always works)");
-  const shut = Object.assign(document.createElement("button"), { textContent: "Close", className: "quiet" });
+  const shut = Object.assign(document.createElement("button"), { textContent: "Close", className: "button" });
   shut.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   dialog.append(title, list, label, shut);
@@ -135,10 +169,15 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+for (const button of document.querySelectorAll("[data-keys]")) {
+  button.hidden = false;
+  button.addEventListener("click", tellKeys);
+}
+
 for (const button of document.querySelectorAll("[data-copies]")) {
   button.hidden = !navigator.clipboard; // which a page without TLS has not
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
-    button.textContent = "Copied";
+    button.querySelector("span").textContent = "Copied";
   });
 }
