@@ -121,8 +121,8 @@ def _drawn(name: str, value: counting.FacetValue) -> SafeString:
         kind = next((word for word, said in KINDS.items() if f"({said})" in value.label), "")
         drawn = marks.actor(kind or value.value, key, value.label)
     else:
-        known = marks.ACTIONS if name == "action" else marks.TYPES
-        drawn = icons.icon(known.get(value.value, "help"))
+        known, other = (marks.ACTIONS, "help") if name == "action" else (marks.TYPES, "tag")
+        drawn = icons.icon(known.get(value.value, other))
     return mark_safe(drawn)  # noqa: S308  # names and marks are made of escaped text
 
 

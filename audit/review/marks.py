@@ -36,6 +36,7 @@ ACTIONS = {
     "leave": "leave",
     "access": "refused",
     "view": "view",
+    "evidence_began": "evidence",
     "export": "exported",
     "end_export": "export",
     "seal": "seal",
@@ -70,7 +71,9 @@ TYPES = {
     "access_token": "keys",
     "audit_log": "log",
     "saved_view": "save",
+    "signing_key": "seal",
 }
+"""The icons of types; a type without one has a tag."""
 
 _SEVERITIES: dict[str, tuple[str, str]] = {
     Severity.NOTICE: ("notice", "Notice: "),
