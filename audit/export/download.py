@@ -94,7 +94,7 @@ def answer(
     response["Content-Disposition"] = f'attachment; filename="{title}-audit.{chosen.suffix}"'
     response["Audit-Count"] = f"{count.value}{'' if count.is_exact else '+'}"
     if found := retention_boundary.reached([o.pk for o in organizations], asked.period):
-        response["Audit-Floor"] = ", ".join(each.header for each in found.values())
+        response["Audit-Retention-Boundary"] = ", ".join(each.header for each in found.values())
     if len(organizations) == 1:
         [sealed_to] = download.extent.sizes.values()
         response["Audit-Sealed-To"] = str(sealed_to)

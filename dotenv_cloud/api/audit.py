@@ -116,7 +116,7 @@ def _exists(entry: Entry, name: str) -> bool | None:
     return True if getattr(entry, name) else False if references.is_gone(entry, name) else None
 
 
-def _floor_notes(found: retention_boundary.Boundary | None, page: paging.Page) -> list[str]:
+def _boundary_notes(found: retention_boundary.Boundary | None, page: paging.Page) -> list[str]:
     """Told where it is reached: what is missing from last year surprises nobody who reads the
     newest entries."""
     if found is None or (page.next_cursor and page.entries[-1].time >= found.before):
@@ -241,7 +241,7 @@ class Entries(_LogView):
                     "as_of": None,
                     "notes": notes,
                     "names": _names(asked),
-                    "floor": missing.as_json() if missing else None,
+                    "retention_boundary": missing.as_json() if missing else None,
                 },
                 "links": {"prev": None, "next": links.to(request, query)},
             }
@@ -257,7 +257,7 @@ class Entries(_LogView):
         found = retention_boundary.below(self.organization.pk, asked.period)
         as_of = replica.as_of()
         behind = f"As of {_instant(as_of)}: the replica that answered is behind." if as_of else None
-        said = [*_floor_notes(found, page), behind, _short(asked, log.complete_to)]
+        said = [*_boundary_notes(found, page), behind, _short(asked, log.complete_to)]
         return Response(
             {
                 "data": [_resource(entry) for entry in page.entries],
@@ -272,7 +272,7 @@ class Entries(_LogView):
                     "as_of": _instant(as_of),
                     "notes": [*asked.notes, *(text for text in said if text)],
                     "names": _names(asked),
-                    "floor": found.as_json() if found else None,
+                    "retention_boundary": found.as_json() if found else None,
                 },
                 "links": {
                     "prev": self._link(request, "after", page.previous_cursor),

@@ -299,7 +299,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
                     created_at=_MAYBE_TIME,
                 )
             ),
-            floor={
+            retention_boundary={
                 **_object(
                     before=_TIME,
                     removed_at=_TIME,

@@ -228,7 +228,7 @@ def export(
         if target is None or str(target) == "-":
             with api.stream(address, query) as response:
                 _copy_to_stdout(response.iter_bytes())
-            _warn_of_retention(response.headers.get("Audit-Floor"))
+            _warn_of_retention(response.headers.get("Audit-Retention-Boundary"))
             _warn_if_incomplete(response.headers)
             return
         # The request comes first: if it is refused, no file is created.
@@ -238,7 +238,7 @@ def export(
         ):
             size = _copy(response.iter_bytes(), file)
     output.success(f"Wrote {size:,} bytes to {target}.")
-    _warn_of_retention(response.headers.get("Audit-Floor"))
+    _warn_of_retention(response.headers.get("Audit-Retention-Boundary"))
     _warn_if_incomplete(response.headers)
 
 

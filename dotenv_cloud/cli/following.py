@@ -128,7 +128,7 @@ def _answers(api: Api, query: Query, state: State, *, once: bool) -> Iterator[di
 
 def _refuse_gap(body: dict[str, Any], query: Query, state: State) -> None:
     """All of a log has every number, but for those that retention removed, which is said."""
-    if any(name != "tz" for name, _ in query) or body["meta"]["floor"]:
+    if any(name != "tz" for name, _ in query) or body["meta"]["retention_boundary"]:
         return
     numbers = [item["attributes"]["seq"] for item in body["data"]]
     expected = list(range(state.after_seq + 1, state.after_seq + 1 + len(numbers)))

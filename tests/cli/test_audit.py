@@ -319,7 +319,9 @@ def test_export_says_what_retention_removed(signed_in: Server, dotenv: Run, tmp_
     header = "before=2021-03-01T00:00:00.000Z; removed_at=2026-11-23T10:00:00.000Z; manifest=abc"
     told = "Entries before 2021-03-01T00:00:00.000Z were removed under retention on 2026-11-23"
     for arguments in ([], ["-o", str(tmp_path / "log.ndjson")]):
-        signed_in.answer("GET", f"{ENTRIES}/export", NDJSON, headers={"Audit-Floor": header})
+        signed_in.answer(
+            "GET", f"{ENTRIES}/export", NDJSON, headers={"Audit-Retention-Boundary": header}
+        )
         result = dotenv("audit", "export", *arguments)
         assert result.code == 0
         assert told in result.err

@@ -26,7 +26,7 @@ def answer(
             "reached": numbers[-1] if reached is None else reached,
             "sealed_to": sealed_to,
             "notes": [],
-            "floor": None,
+            "retention_boundary": None,
             **meta,
         },
         "links": {"prev": None, "next": "…"},
@@ -92,7 +92,9 @@ def test_a_number_that_is_missing_is_an_error(
 
 def test_what_retention_removed_is_said_and_no_error(signed_in: Server, dotenv: Run) -> None:
     signed_in.answer(
-        "GET", PATH, answer(5, 9, sealed_to=9, floor={"before": "…"}, notes=["Removed."])
+        "GET",
+        PATH,
+        answer(5, 9, sealed_to=9, retention_boundary={"before": "…"}, notes=["Removed."]),
     )
     result = dotenv("audit", "follow", "--once", "--after-seq", "0")
     assert (result.code, printed(result.out)) == (0, [5, 9])

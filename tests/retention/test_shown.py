@@ -19,7 +19,7 @@ from tests.retention.conftest import A_MONTH, retention
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "sealer"])
 
-FLOOR = "Entries before 2021-03-01 00:00 UTC were removed under retention on"
+REMOVED = "Entries before 2021-03-01 00:00 UTC were removed under retention on"
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_activity_page_shows_the_retention_boundary_of_what_is_asked(
     removed: list[str], browser: Client
 ) -> None:
     shown = page(browser)
-    assert FLOOR in shown
+    assert REMOVED in shown
     assert f"archived with the manifest {removed[1]}" in shown
     assert "and 1 earlier." in shown
     january = page(browser, when="2021-01")
@@ -77,10 +77,10 @@ def test_a_history_never_calls_an_entry_first_that_was_kept(
     history = browser.get(f"/o/acme/history/resource/{kept['resource']['id']}").content.decode()
     assert "Oldest entry kept" in history
     assert "First entry" not in history
-    assert FLOOR in history
+    assert REMOVED in history
     young = browser.get(f"/o/acme/history/resource/{acme.memberships.get().ulid}").content.decode()
     assert "First entry" in young
-    assert FLOOR not in young
+    assert REMOVED not in young
 
 
 def test_nothing_is_told_where_nothing_was_removed(sealed: None, browser: Client) -> None:
@@ -102,17 +102,17 @@ def test_the_total_counts_what_is_left(
 
 def test_the_api_shows_the_retention_boundary(removed: list[str], key: str) -> None:
     meta = asked(key, "entries").json()["meta"]
-    assert meta["floor"]["before"] == "2021-03-01T00:00:00.000Z"
-    assert meta["floor"]["manifest"].startswith(removed[1])
-    assert meta["floor"]["archives"] == 2
+    assert meta["retention_boundary"]["before"] == "2021-03-01T00:00:00.000Z"
+    assert meta["retention_boundary"]["manifest"].startswith(removed[1])
+    assert meta["retention_boundary"]["archives"] == 2
     newest = asked(key, "entries?per_page=2").json()["meta"]
-    assert newest["floor"] == meta["floor"]
+    assert newest["retention_boundary"] == meta["retention_boundary"]
     assert newest["notes"] == []  # what was asked for is all there
     for reaching in ("entries", "entries?until=2021-02-15", "entries?when=2021-01&per_page=2"):
         notes = asked(key, reaching).json()["meta"]["notes"]
         assert "removed under retention on" in notes[0]
     above = asked(key, "entries?since=2021-03-01&tz=UTC").json()["meta"]
-    assert (above["floor"], above["notes"]) == (None, [])
+    assert (above["retention_boundary"], above["notes"]) == (None, [])
 
 
 @pytest.mark.parametrize("format", ["ndjson", "csv", "ocsf"])
@@ -124,9 +124,11 @@ def test_an_export_shows_it_in_a_header(
         browser.get("/o/acme/activity/export", {"format": format}),
     ):
         assert response.status_code == 200
-        assert response["Audit-Floor"].startswith("before=2021-03-01T00:00:00.000Z; removed_at=")
-        assert f"manifest={removed[1]}" in response["Audit-Floor"]
-    assert not asked(key, "entries/export?since=2021-03-01").has_header("Audit-Floor")
+        assert response["Audit-Retention-Boundary"].startswith(
+            "before=2021-03-01T00:00:00.000Z; removed_at="
+        )
+        assert f"manifest={removed[1]}" in response["Audit-Retention-Boundary"]
+    assert not asked(key, "entries/export?since=2021-03-01").has_header("Audit-Retention-Boundary")
 
 
 def test_an_export_breaks_off_when_entries_are_removed_meanwhile(
@@ -148,7 +150,7 @@ def test_the_admin_shows_the_retention_boundary_of_each_organization(
 ) -> None:
     call_command("admin_access", owner.email)
     shown = browser.get("/admin/audit/entry/").content.decode()
-    assert f"Acme: {FLOOR}" in shown
+    assert f"Acme: {REMOVED}" in shown
     assert "Other:" not in shown
 
 

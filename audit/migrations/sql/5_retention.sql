@@ -26,7 +26,7 @@ CREATE TABLE audit_archive (
     dropped_at timestamptz
 );
 
--- The floor of an organization's log: what is missing from it, number by number.
+-- The retention boundary of an organization's log: what was removed below it, number by number.
 CREATE TABLE audit_removal (
     organization_id uuid NOT NULL,
     until timestamptz NOT NULL,
