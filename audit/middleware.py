@@ -36,7 +36,7 @@ def _origin(request: HttpRequest) -> Origin:
 def _interface(request: HttpRequest, command: str) -> Interface:
     if request.path_info.startswith("/admin/"):
         return Interface.ADMIN
-    if not request.path_info.startswith("/api/"):
+    if not request.path_info.startswith(("/api/", "/audit/")):
         return Interface.WEB
     return Interface.CLI if command else Interface.API
 

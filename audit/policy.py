@@ -505,6 +505,7 @@ OTHERS: tuple[Other, ...] = (
         called=Called(also=("log",)),
         sentences=(
             Sentence("view", "viewed the log of []"),
+            Sentence("verify", "found entry {number} of the log of [] altered", "failed"),
             Sentence("evidence_began", "began the evidence of a log of {size:entry}"),
             Sentence("export", "exported the log of [] as {format}"),
             Sentence("export", "exported the log of []"),
@@ -658,7 +659,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("access", "was denied", Severity.WARNING, ("status", "named")),
     Action("view", "viewed", context=("filters", "entry")),
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),
-    Action("end_export", "ended an export of", context=("format", "count")),
+    Action("end_export", "ended an export of", context=("format", "count", "size", "root")),
+    Action("verify", "verified", Severity.WARNING, ("number",)),
     Action("seal", "sealed"),
     Action("evidence_began", "began evidence of", Severity.NOTICE, ("size", "root")),
     Action("hold", "placed a legal hold on", Severity.NOTICE, ("requested_by",)),

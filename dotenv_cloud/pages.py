@@ -13,15 +13,17 @@ from dotenv_cloud.api.errors import page_not_found
 
 
 class PageMiddleware:
-    """`Cache-Control: no-store` on everything but static files (which are answered before), and
-    404 or 409 if a concurrent request was faster; the API does this itself."""
+    """`Cache-Control: no-store` on everything but static files (which are answered before) and what
+    never changes and says nothing (tiles of hashes), and 404 or 409 if a concurrent request was
+    faster; the API does this itself."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if "no-store" not in response.headers.get("Cache-Control", ""):
+        said = response.headers.get("Cache-Control", "")
+        if "no-store" not in said and "immutable" not in said:
             response.headers["Cache-Control"] = "no-store"
         return response
 

@@ -53,6 +53,11 @@ _MEMBERS = nothing("names and roles of members")
 _FORM = nothing("a form")
 _VIEW = records("view audit_log", note="once a minute for the same question")
 _EXPORT = records("export audit_log", "end_export audit_log", note="before and after it")
+_HASHES = nothing("hashes and the size of the log, no entry")
+_TILES = records(
+    "view audit_log",
+    note="for a bundle of entries, once a minute; hashes alone leave nothing",
+)
 _HISTORY = nothing("numbers and dates of versions, no key")
 _READING = {
     "GET": records("read secret", "decrypt secret", note="committed before the content leaves")
@@ -359,6 +364,15 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_ORGANIZATION}/audit/entries": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/entries/{{entry}}": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/entries/export": {"GET": _EXPORT},
+    f"{_ORGANIZATION}/audit/entries/{{entry}}/proof": {"GET": _VIEW},
+    f"{_ORGANIZATION}/audit/checkpoint": {"GET": _HASHES},
+    f"{_ORGANIZATION}/audit/tile/{{tile}}": {"GET": _TILES},
+    f"{_ORGANIZATION}/audit/consistency": {"GET": _HASHES},
+    f"{_ORGANIZATION}/audit/keys": {"GET": nothing("public keys")},
+    f"{_ORGANIZATION}/audit/evidence": {"GET": _EXPORT},
+    "/audit/{organization}/checkpoint": {"GET": _HASHES},
+    "/audit/{organization}/tile/{tile}": {"GET": _TILES},
+    "/.well-known/dotenv-audit-keys": {"GET": nothing("public keys; the same for everybody")},
     f"{_ORGANIZATION}/audit/histogram": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/facets": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/catalogue": {"GET": nothing("the words of the log, no entry")},

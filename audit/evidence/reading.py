@@ -108,6 +108,12 @@ def signing_keys(using: str = "default") -> list[SigningKey]:
     return [SigningKey(number, bytes(public), note, since) for number, public, note, since in rows]
 
 
+def size(organization: uuid.UUID, using: str = "default") -> int:
+    """How many leaves the log's tree has, signed or not."""
+    found = _rows(using, "SELECT size FROM audit_head WHERE organization_id = %s", [organization])
+    return int(found[0][0]) if found else 0
+
+
 class Tree:
     """The hashes of a log's tree, looked up as they are asked for."""
 
@@ -183,20 +189,28 @@ def _chunk(organization: uuid.UUID, after: int, upto: int, using: str) -> Iterat
             raise MismatchError(organization, seq)
 
 
-def _entries(organization: uuid.UUID, after: int, upto: int, using: str) -> Sequence[bulk_json.Row]:
-    """The entries with these numbers that are in the ledger."""
+def ids_between(
+    organization: uuid.UUID, after: int, upto: int, using: str = "default"
+) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """Between which ids the entries after a number up to another are; None if none ever were."""
     ids = _rows(
         using,
         "SELECT first_id, last_id FROM audit_field WHERE organization_id = %s AND field = ''"
         " AND block BETWEEN %s AND %s",
         [organization, (after + 1) // FIELD_BLOCK, upto // FIELD_BLOCK],
     )
-    if not ids:
+    return (min(row[0] for row in ids), max(row[1] for row in ids)) if ids else None
+
+
+def _entries(organization: uuid.UUID, after: int, upto: int, using: str) -> Sequence[bulk_json.Row]:
+    """The entries with these numbers that are in the ledger."""
+    ids = ids_between(organization, after, upto, using)
+    if ids is None:
         return []
     entries = Entry.objects.using(using).filter(
         organization_id=organization,
         is_sealed=True,
-        id__range=(min(row[0] for row in ids), max(row[1] for row in ids)),
+        id__range=ids,
         seq__gt=after,
         seq__lte=upto,
     )

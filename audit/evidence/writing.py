@@ -215,7 +215,7 @@ class Worker:
         if not keys:
             return None
         if not self._is_announced:
-            self._announce(keys)
+            self._announce_key(keys)
         signed = []
         for organization, size, edge, former, began_late in self._due(
             settings.AUDIT_CHECKPOINT_SECONDS, LOGS
@@ -240,7 +240,7 @@ class Worker:
             "SELECT * FROM audit_unsigned(%s, %s, %s)", [seconds, signing.keys()[0].number, most]
         )
 
-    def _announce(self, keys: Sequence[notes.Key]) -> None:
+    def _announce_key(self, keys: Sequence[notes.Key]) -> None:
         key = keys[0]
         self._call(
             "audit_announce_key(%s, %s, %s)", [key.number, key.public, signing.announcement(keys)]

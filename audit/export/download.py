@@ -11,7 +11,7 @@ import threading
 import uuid
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -76,6 +76,12 @@ class _Places:
 _places = _Places()
 
 
+def take_place(holder: object, organizations: Sequence[Organization]) -> Callable[[], object]:
+    """One place for `holder`, which is free again when what this gives is called, and at the latest
+    when `holder` is gone. Raises TooManyExportsError."""
+    return weakref.finalize(holder, _places.free, _places.take(organizations))
+
+
 def answer(
     organizations: Sequence[Organization], asked: EntryFilter, name: str, *, title: str
 ) -> StreamingHttpResponse:
@@ -114,7 +120,7 @@ class Download(Iterator[str]):
 
     def __init__(self, organizations: Sequence[Organization], entries: Any, name: str) -> None:
         # Whatever becomes of the answer, its place is free again: at the latest when it is gone.
-        self._leave = weakref.finalize(self, _places.free, _places.take(organizations))
+        self._leave = take_place(self, organizations)
         self._organizations = organizations
         self._name = name
         self._who, self._origin = context.actor(), context.origin()

@@ -58,9 +58,17 @@ def record_export(organization: Organization, filters: Any, format: str) -> None
 
 
 def record_end_of_export(
-    organization: Organization, format: str, count: int, result: Result, reason: str = ""
+    organization: Organization,
+    format: str,
+    count: int,
+    result: Result,
+    reason: str = "",
+    *,
+    size: int | None = None,
+    root: str | None = None,
 ) -> None:
-    """Record that an export is over, and how many entries left the log in it at most."""
+    """Record that an export is over, and how many entries left the log in it at most. size, root:
+    of the checkpoint, if it was evidence."""
     record(
         "end_export",
         resource_type="audit_log",
@@ -70,6 +78,20 @@ def record_end_of_export(
         format=format,
         count=count,
         reason=reason or None,
+        size=size,
+        root=root,
+    )
+
+
+def record_mismatch(organization: Organization, number: int) -> None:
+    """Record that an entry does not give the hash that its log's tree has."""
+    record(
+        "verify",
+        resource_type="audit_log",
+        resource_label=organization.slug,
+        organization_id=organization.pk,
+        result=Result.FAILED,
+        number=number,
     )
 
 

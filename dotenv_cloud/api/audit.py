@@ -25,7 +25,7 @@ from dotenv_cloud.api.schema import asks_the_log, described
 from organizations import ulid
 
 
-class _LogView(ApiView):
+class LogView(ApiView):
     abilities: ClassVar = {"GET": "audit:read"}
     is_conditional = True
     known: ClassVar[tuple[str, ...]] = ()
@@ -140,7 +140,7 @@ def _names(asked: EntryFilter) -> list[dict[str, Any]]:
     ]
 
 
-class Entries(_LogView):
+class Entries(LogView):
     is_atomic = False
     known = ("after_seq", "order", "wait")
 
@@ -293,7 +293,7 @@ class Entries(_LogView):
         return links.to(request, query)
 
 
-class OneEntry(_LogView):
+class OneEntry(LogView):
     @described("Show an entry", answer="Entry")
     def get(self, request: Request, organization: str, entry: str) -> Response:
         key = ulid.parse_or_none(entry)
@@ -306,7 +306,7 @@ class OneEntry(_LogView):
         return data(_resource(found))
 
 
-class Export(_LogView):
+class Export(LogView):
     abilities: ClassVar = {"GET": "audit:export"}
     is_atomic = False
     is_conditional = False
@@ -336,7 +336,7 @@ class Export(_LogView):
                 raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
 
 
-class Histogram(_LogView):
+class Histogram(LogView):
     @asks_the_log("Count entries over time", answer="Histogram")
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
@@ -359,7 +359,7 @@ class Histogram(_LogView):
         )
 
 
-class Facets(_LogView):
+class Facets(LogView):
     @asks_the_log("Count the most frequent actors, actions and types", answer="Facets")
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
@@ -384,7 +384,7 @@ class Facets(_LogView):
         )
 
 
-class Catalogue(_LogView):
+class Catalogue(LogView):
     @described("List actions, resource types and recorded fields", answer="Catalogue")
     def get(self, request: Request, organization: str) -> Response:
         return data(

@@ -85,6 +85,8 @@ class ApiView(AtomicHandlers, APIView):
     legacy = False
     is_conditional = False
     """Its answers to GET have ETags: they are lists, or what hardly changes, and no secrets."""
+    is_unlimited = False
+    """Requests for it are not counted: there are many, they cost little and each is made once."""
     http_method_names = [*sorted(_HANDLERS), "head"]
     permission_classes = [IsAuthenticated]
     parser_classes = [JsonBody]
@@ -138,6 +140,8 @@ class ApiView(AtomicHandlers, APIView):
             self.organization = entered.organization
 
     def _limit(self, scope: str) -> None:
+        if self.is_unlimited:
+            return
         self.limited = limits.hit(scope, str(self.principal.limited_as))
         if not self.limited.allowed:
             raise errors.rate_limited(self.limited, "Too many requests")

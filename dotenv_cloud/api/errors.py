@@ -353,4 +353,4 @@ def crashed(request: HttpRequest) -> HttpResponse:
 
 
 def _is_below_api(request: HttpRequest) -> bool:
-    return f"{request.path_info}/".startswith("/api/")
+    return f"{request.path_info}/".startswith(("/api/", "/audit/"))

@@ -51,6 +51,7 @@ def references(environment: Environment) -> dict[str, str]:
         "api_key": ApiKeyFactory.create(organization=organization).api_key.ulid,
         "member": organization.memberships.get().ulid,
         "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "tile": "0/000.p/1",
         "version": str(version_of(environment)),
     }
 

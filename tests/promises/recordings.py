@@ -35,6 +35,7 @@ NAMES = {
     "record_each",
     "record_end_of_export",
     "record_export",
+    "record_mismatch",
     "record_in_each_once_a_minute",
     "record_once_a_minute",
     "record_view",

@@ -16,6 +16,9 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 REFUSED = frozenset({("access", "endpoint")})
 
 
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
+
+
 @pytest.fixture
 def scene(transactional_db: None) -> Scene:
     return make_scene()
@@ -66,6 +69,11 @@ def test_refusals_and_uses_are_recorded_wherever_they_happen(scene: Scene) -> No
 BY_OTHER_TESTS = {
     # How an export ends that fails midway: tests/web/test_export.py.
     ("audit/export/download.py", "__next__"),
+    # A log that was altered, a pack that fails midway: tests/api/test_evidence.py.
+    ("audit/questions/reading.py", "record_mismatch"),
+    ("audit/export/packs.py", "record_mismatch"),
+    ("audit/export/packs.py", "__next__"),
+    ("dotenv_cloud/api/evidence.py", "mismatch"),
     # Acts of which only the facts are recorded: tests/promises/test_secrets.py.
     ("keys/secrets.py", "store"),
     ("keys/secrets.py", "delete"),

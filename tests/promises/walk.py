@@ -25,7 +25,8 @@ from django.db import transaction
 from django.test import Client
 from guardian.shortcuts import assign_perm
 
-from audit.export import download
+from audit.evidence import reading
+from audit.export import download, packs
 from audit.models import Entry
 from audit.questions import saved_views, tenant_scope
 from dotenv_cloud.api import waiting
@@ -39,6 +40,7 @@ from organizations.grants import EVERYTHING
 from organizations.models import Organization, Project, User
 from organizations.read_only_admin import ReadOnlyAdmin
 from organizations.ulid import NIL
+from tests.evidence import prove_all, seal_all
 from tests.factories import (
     PASSWORD,
     ApiKeyFactory,
@@ -151,6 +153,8 @@ def make_scene() -> Scene:
     _store_twice(cellar)
     _rotate_client_key(cellar)
     newest = SecretVersion.objects.filter(environment=environment).order_by("-number")[0]
+    seal_all()
+    prove_all()
     with transaction.atomic():
         entry = Entry.objects.visible([organization.pk]).order_by("id")[0]  # type: ignore[attr-defined]
     paths = {
@@ -167,6 +171,7 @@ def make_scene() -> Scene:
         "actor": owner.ulid,
         "view": view.ulid,
         "entry": entry.ulid,
+        "tile": "0/000.p/1",
         "version": str(newest.number),
         "token": invited.token,
         "uidb64": base64.urlsafe_b64encode(str(owner.pk).encode()).decode().rstrip("="),
@@ -243,7 +248,7 @@ def address(scene: Scene, path: str, at: Mapping[str, str]) -> str:
 
 def left_by(scene: Scene, method: str, path: str, sent: Sent) -> Left:
     """Make the request, and undo it."""
-    is_api = path.startswith("/api/")
+    is_api = path.startswith(("/api/", "/audit/"))
     with transaction.atomic():
         known = scene.known
         client = _browser(scene, "nobody" if is_api else sent.by or "owner")
@@ -411,6 +416,21 @@ _ASK_RESET = [Sent({"email": "olga@example.org"}, by="nobody")]
 _READ = [Sent(), Sent(query="decrypt=true"), Sent(query="merge=true")]
 _RETRIEVE = [Sent(_level(action=action)) for action in ("read", "decrypt", "key:retrieve")]
 
+
+@contextmanager
+def _sealed_at_once() -> Iterator[None]:
+    """As if what the request enters were sealed while it waits: nothing of it is committed here."""
+
+    def asked_at(request: Any, organization: Any) -> Any:
+        return 1, reading.newest(organization)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packs, "asked_at", asked_at)
+        yield
+
+
+_TILES = [Sent(), Sent(at={"tile": "entries/000.p/1"})]
+
 REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     # Accounts
     ("POST", "/organizations/new"): [Sent({"name": "Another"})],
@@ -488,6 +508,13 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("PATCH", _API_PAGE): [Sent(_JSON)],
     ("PUT", _API_PAGE): [Sent(_JSON)],
     ("GET", f"{_API_PAGE}/audit/entries"): [Sent(), Sent(query="after_seq=0")],
+    ("GET", f"{_API_PAGE}/audit/consistency"): [Sent(query="old=1")],
+    ("GET", f"{_API_PAGE}/audit/tile/{{tile}}"): _TILES,
+    ("GET", "/audit/{organization}/tile/{tile}"): _TILES,
+    ("GET", f"{_API_PAGE}/audit/evidence"): [
+        Sent(within=_sealed_at_once),
+        Sent(query="action=create", within=_sealed_at_once),
+    ],
     ("POST", f"{_API_PAGE}/members"): [Sent({"email": "friend@example.org", "role": "member"})],
     ("DELETE", f"{_API_PAGE}/members/{{member}}"): [Sent(), Sent({"api_keys": "revoke"})],
     ("PATCH", f"{_API_PAGE}/members/{{member}}"): [Sent({"role": "auditor"})],
@@ -668,6 +695,15 @@ BESIDES: dict[str, Besides] = {
         "/api/v1/user",
         Sent(by="new laptop"),
         [Noted("first_use", "access_token", "success", "")],
+    ),
+    "a pack that is cut off": Besides(
+        "HEAD",
+        f"{_API_PAGE}/audit/evidence",
+        Sent(within=_sealed_at_once),
+        [
+            Noted("export", "audit_log", "success", ""),
+            Noted("end_export", "audit_log", "failed", "cut_off"),
+        ],
     ),
     "an export that is cut off": Besides(
         "HEAD",

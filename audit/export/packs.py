@@ -1,0 +1,266 @@
+"""A pack: entries of a log with what proves them, for whoever does not trust this server.
+
+A zip, written as it is sent. `range` has the line of every entry, `leaves` that of those which a
+question finds and of all others the leaf data alone, so that nobody has to believe that nothing was
+left out. Both cover the log from its first entry to the checkpoint, which covers the entry of the
+request for the pack: whatever was written before is in it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import uuid
+import zipfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from audit import context
+from audit.entry import as_json
+from audit.evidence import notes, reading, signing, tree
+from audit.evidence.reading import Checkpoint
+from audit.export import download
+from audit.models import Entry
+from audit.policy import Result
+from audit.questions import reading as recordings
+from audit.questions import tenant_scope
+from audit.questions.filters import EntryFilter
+from organizations import clock
+from organizations.models import Organization
+
+FORMAT = "evidence"
+"""What exports of this kind are recorded as."""
+A_FILE = 65_536
+"""Numbers whose lines are in one file."""
+KINDS = ("range", "leaves")
+_REASONS = ("evidence_began", "remove")
+"""Entries that say why a number has no entry."""
+
+_README = """\
+Evidence of the log {origin},
+{size} entries, as the signed checkpoint in this file has them.
+
+To check it without the server that made it, with the plain install of dotenv-cloud:
+
+    dotenv audit verify THIS_FILE --key KEY
+
+KEY is the public key of the log, which you should have from somewhere else than this file: from
+whoever runs the service, or from an earlier day. Without it, nothing here proves who signed.
+"""
+
+
+def asked_at(request: uuid.UUID, organization: uuid.UUID) -> tuple[int, Checkpoint] | None:
+    """The number of the export's own entry, and a checkpoint that covers it; None until there is
+    one. Within the tenant scope."""
+    entry = (
+        Entry.objects.visible([organization])  # type: ignore[attr-defined]
+        .of_request(request)
+        .filter(action="export", is_sealed=True)
+        .first()
+    )
+    if entry is None:
+        return None
+    checkpoint = reading.newest(organization, at_least=entry.seq)
+    return (entry.seq, checkpoint) if checkpoint else None
+
+
+class Pack(Iterator[bytes]):
+    """The bytes of a pack, which enters its own end as other exports do."""
+
+    def __init__(
+        self,
+        organization: Organization,
+        asked: EntryFilter | None,
+        checkpoint: Checkpoint,
+        request: int,
+    ) -> None:
+        """asked: the question of a `leaves` pack; None for a `range`. request: the number of the
+        entry that says that the pack was asked for. Within the tenant scope. Raises
+        TooManyExportsError."""
+        self._leave = download.take_place(self, [organization])
+        self._organization, self._asked, self._checkpoint = organization, asked, checkpoint
+        self._who, self._origin = context.actor(), context.origin()
+        self._shown = 0
+        self._lacks_entries = False
+        name = signing.origin(organization.pk)
+        self._contents = _contents(
+            "leaves" if asked else "range",
+            checkpoint,
+            request,
+            asked.params if asked else {},
+            [notes.vkey(name, key.public) for key in reading.signing_keys()],
+        )
+        self._parts = self._written()
+        self._has_ended = False
+        reading.keep(checkpoint)
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._parts)
+        except StopIteration:
+            self._record_end(Result.SUCCESS)
+            raise
+        except reading.MismatchError as error:
+            record_mismatch(self._organization, error)
+            self._record_end(Result.FAILED, reason="broken")
+            raise
+        except Exception:
+            self._record_end(Result.FAILED, reason="broken")
+            raise
+
+    def close(self) -> None:
+        """Called when the answer is over, also when its reader has gone away."""
+        self._parts.close()
+        self._record_end(Result.FAILED, reason="cut_off")
+
+    def _written(self) -> Generator[bytes, None, None]:
+        out = _Out()
+        now = clock.now()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as pack:
+            size = self._checkpoint.size
+            for first in range(0, size, A_FILE):
+                with pack.open(_member(f"entries/{first:012}.ndjson", now), "w") as file:
+                    for lines in self._lines(first, min(size, first + A_FILE)):
+                        file.write(lines)
+                        yield out.taken()
+            if removed := self._removed():
+                pack.writestr(_member("removed.json", now), removed)
+            pack.writestr(_member("checkpoint", now), self._checkpoint.note.encode())
+            readme = _README.format(origin=self._checkpoint.note.split("\n", 1)[0], size=size)
+            pack.writestr(_member("README.txt", now), readme.encode())
+            pack.writestr(_member("pack.json", now), self._contents)
+        yield out.taken()
+
+    def _lines(self, after: int, upto: int) -> Iterator[bytes]:
+        """The lines of these numbers, in parts that are each read in a transaction of its own."""
+        while after < upto:
+            past = min(upto, after + reading.CHUNK)
+            with transaction.atomic():
+                tenant_scope.enter([self._organization.pk])
+                found = list(reading.leaves(self._organization.pk, after, past))
+                shown = self._matching(after, past) if self._asked else None
+            lines = [_line(each, shown) for each in found]
+            self._lacks_entries = self._lacks_entries or any(each.parts is None for each in found)
+            self._shown += len(found) if shown is None else len(shown)
+            yield b"".join(lines)
+            after = past
+
+    def _removed(self) -> bytes:
+        """Where the pack has numbers without an entry and not every line: the entries that say why,
+        each with the path that leads from it to the root."""
+        if not self._lacks_entries or self._asked is None:
+            return b""
+        log = self._organization.pk
+        with transaction.atomic():
+            tenant_scope.enter([log])
+            numbers = sorted(
+                Entry.objects.visible([log])  # type: ignore[attr-defined]
+                .filter(action__in=_REASONS, resource_type="audit_log", is_sealed=True)
+                .filter(seq__lte=self._checkpoint.size)
+                .order_by()
+                .values_list("seq", flat=True)
+            )
+            nodes = reading.Tree(log)
+            found = [
+                {
+                    "line": each.line().decode(),
+                    "proof": [
+                        notes.in_base64(one)
+                        for one in tree.inclusion(nodes, number - 1, self._checkpoint.size)
+                    ],
+                }
+                for number in numbers
+                for each in reading.leaves(log, number - 1, number)
+            ]
+        return json.dumps(found, ensure_ascii=False).encode()
+
+    def _matching(self, after: int, upto: int) -> frozenset[int]:
+        """The numbers of those that the question finds."""
+        assert self._asked is not None
+        between = reading.ids_between(self._organization.pk, after, upto)
+        if between is None:
+            return frozenset()
+        found = self._asked.qs.filter(
+            is_sealed=True, id__range=between, seq__gt=after, seq__lte=upto
+        )
+        return frozenset(found.order_by().values_list("seq", flat=True))
+
+    def _record_end(self, result: Result, reason: str = "") -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._leave()
+        with context.acting_from(self._origin, self._who), transaction.atomic():
+            recordings.record_end_of_export(
+                self._organization,
+                FORMAT,
+                self._shown,
+                result,
+                reason,
+                size=self._checkpoint.size,
+                root=notes.in_base64(self._checkpoint.root),
+            )
+
+
+def record_mismatch(organization: Organization, error: reading.MismatchError) -> None:
+    """Record that an entry is not as it was sealed, whatever becomes of the request."""
+    with transaction.atomic():
+        recordings.record_mismatch(organization, error.seq)
+
+
+def _line(found: reading.Leaf, shown: frozenset[int] | None) -> bytes:
+    if shown is None or found.seq in shown or found.data is None:
+        return found.line() + b"\n"
+    return found.data + b"\n"
+
+
+def _contents(
+    kind: str,
+    checkpoint: Checkpoint,
+    request: int,
+    question: Mapping[str, Sequence[str]],
+    vkeys: list[str],
+) -> bytes:
+    """What `pack.json` says: what to look for, and nothing that anybody has to believe."""
+    said: dict[str, Any] = {
+        "edge": [],
+        "entries": checkpoint.size,
+        "first": 0,
+        "kind": kind,
+        "request": request,
+        "v": 1,
+        "vkeys": vkeys,
+    }
+    if kind == "leaves":
+        said["question"] = {name: list(values) for name, values in question.items()}
+    return as_json.canonical_line(said).encode()
+
+
+def _member(name: str, now: dt.datetime) -> zipfile.ZipInfo:
+    made = zipfile.ZipInfo(name, now.timetuple()[:6])
+    made.compress_type = zipfile.ZIP_DEFLATED
+    made.external_attr = 0o644 << 16
+    return made
+
+
+class _Out(io.RawIOBase):
+    """What a zip writes to, a piece at a time."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        """What was written since it was last taken."""
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken

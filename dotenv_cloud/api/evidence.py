@@ -1,0 +1,269 @@
+"""Evidence over HTTP: checkpoints, tiles and proofs in the formats of C2SP, and packs.
+
+The same views answer below `/api/v1/organizations/{o}/audit` and, for clients of C2SP tlog-tiles,
+below `/audit/{ULID}`, which is the origin of the log without its host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils.http import parse_etags
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit import context
+from audit.evidence import notes, reading, signing, tiles, tree
+from audit.evidence.reading import Checkpoint
+from audit.export import download, packs
+from audit.ledger import replica
+from audit.models import Entry
+from audit.questions import reading as recordings
+from audit.questions import tenant_scope
+from dotenv_cloud.api import errors, waiting
+from dotenv_cloud.api.audit import LogView
+from dotenv_cloud.api.schema import asks_the_log, described
+from organizations import ulid
+
+NOTE = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
+FOR_EVER = "private, max-age=31536000, immutable"
+"""Of hashes. Not of bundles: entries that retention removes are not given out any more."""
+SEALED_IN = 15
+"""Seconds that a request for a pack waits until its own entry is sealed and signed."""
+
+
+class _EvidenceView(LogView):
+    is_conditional = False
+
+    def enter(self) -> uuid.UUID:
+        """Read what was made of the organization's log, on the primary: a replica may be behind
+        the checkpoint that another request was given."""
+        replica.stay_on_primary()
+        tenant_scope.enter([self.organization.pk])
+        return self.organization.pk
+
+    def newest(self) -> Checkpoint:
+        """The checkpoint that was signed last, which is kept. Raises a 404 if there is none."""
+        found = reading.newest(self.organization.pk)
+        if found is None:
+            raise errors.ApiError(
+                404,
+                "no_checkpoint",
+                "Nothing was signed yet. The log is signed about a second after its first entry is"
+                " sealed, if the service has a signing key.",
+            )
+        reading.keep(found)
+        return found
+
+    def mismatch(self, error: reading.MismatchError) -> Response:
+        """What to answer, and to record, where the log is not as it was sealed."""
+        recordings.record_mismatch(self.organization, error.seq)
+        said = f"Evidence is refused: {error}. This was recorded; tell whoever runs the service."
+        return Response({"error": "evidence_mismatch", "message": said}, status=500)
+
+
+class CurrentCheckpoint(_EvidenceView):
+    @described("Show the log's newest signed checkpoint", answer=None)
+    def get(self, request: Request, organization: str) -> HttpResponse:
+        self.enter()
+        return HttpResponse(self.newest().note, content_type=NOTE)
+
+
+class OneTile(_EvidenceView):
+    """Hashes, which never change, or a bundle of entries' leaf data, which is recorded as read."""
+
+    is_unlimited = True
+
+    @described("Fetch a tile of the log's tree, or a bundle of entries", answer=None)
+    def get(self, request: Request, organization: str, tile: str) -> HttpResponse | Response:
+        wanted = tiles.parse(tile)
+        if wanted is None:
+            raise errors.not_found("tile")
+        key = self.enter()
+        size = reading.size(key)
+        if tiles.width_at(size, wanted.level or 0, wanted.number) < wanted.width:
+            raise errors.not_found("tile")
+        if wanted.level is not None:
+            content = reading.Tree(key).tile(wanted.level, wanted.number)
+            response = self._unless_known_bytes(request, content[: wanted.width * tree.HASH])
+            response["Cache-Control"] = FOR_EVER
+            return response
+        first = wanted.number * tiles.WIDTH
+        try:
+            leaves = list(reading.leaves(key, first, first + wanted.width))
+        except reading.MismatchError as error:
+            return self.mismatch(error)
+        data = [each.data for each in leaves if each.data is not None]
+        if len(data) < len(leaves):
+            raise errors.ApiError(
+                410,
+                "removed",
+                "Entries of this bundle were removed under retention. The tile has their hashes.",
+            )
+        recordings.record_view(self.organization)
+        return self._unless_known_bytes(request, tiles.bundle(data))
+
+    @staticmethod
+    def _unless_known_bytes(request: Request, content: bytes) -> HttpResponse:
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        known = parse_etags(request.headers.get("If-None-Match", ""))
+        if "*" in known or tag in (each.removeprefix("W/") for each in known):
+            response = HttpResponse(status=304)
+        else:
+            response = HttpResponse(content, content_type=BYTES)
+        response["ETag"] = tag
+        return response
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        said = response.get("Cache-Control")
+        finished = super().finalize_response(request, response, *args, **kwargs)
+        if said == FOR_EVER:
+            finished["Cache-Control"] = said
+        return finished
+
+
+class Proof(_EvidenceView):
+    @described("Prove that an entry is in the log", answer=None)
+    def get(self, request: Request, organization: str, entry: str) -> HttpResponse | Response:
+        log = self.enter()
+        key = ulid.parse_or_none(entry)
+        mine = Entry.objects.visible([log])
+        found = mine.filter(pk=key).first() if key else None
+        if found is None:
+            raise errors.not_found("entry")
+        checkpoint = reading.newest(log, at_least=found.seq) if found.seq else None
+        if checkpoint is None or found.seq is None:
+            raise _not_sealed_yet("The entry has no proof yet")
+        reading.keep(checkpoint)
+        try:
+            [leaf] = reading.leaves(log, found.seq - 1, found.seq)
+        except reading.MismatchError as error:
+            return self.mismatch(error)
+        recordings.record_view(self.organization, entry=found)
+        return HttpResponse(reading.proof_of(leaf, checkpoint), content_type=NOTE)
+
+
+class Consistency(_EvidenceView):
+    @described(
+        "Prove that the log only grew since it had a size",
+        answer=None,
+        parameters=[OpenApiParameter("old", int, required=True, description="That size.")],
+    )
+    def get(self, request: Request, organization: str) -> HttpResponse:
+        given = request.query_params.getlist("old")
+        if len(given) != 1 or not re.fullmatch("0|[1-9][0-9]{0,15}", given[0]):
+            raise errors.invalid({"old": ["Give the size that the log had, a whole number."]})
+        old = int(given[0])
+        self.enter()
+        checkpoint = self.newest()
+        if old > checkpoint.size:
+            raise errors.invalid(
+                {
+                    "old": [
+                        f"The newest checkpoint has {checkpoint.size} entries, which is less than"
+                        f" {old}. If one with more was signed before, the log was set back."
+                    ]
+                }
+            )
+        return HttpResponse(reading.consistency(old, checkpoint), content_type=NOTE)
+
+
+class Keys(_EvidenceView):
+    @described("List the public keys that the log's checkpoints were signed with", answer=None)
+    def get(self, request: Request, organization: str) -> HttpResponse:
+        name = signing.origin(self.organization.pk)
+        lines = [f"{notes.vkey(name, key.public)}\n" for key in reading.signing_keys()]
+        return HttpResponse("".join(lines), content_type=NOTE)
+
+
+class Evidence(_EvidenceView):
+    abilities: ClassVar = {"GET": "audit:export"}
+    is_atomic = False
+    known = ("kind",)
+
+    @asks_the_log(
+        "Export entries with what proves them",
+        answer=None,
+        parameters=[
+            OpenApiParameter(
+                "kind",
+                str,
+                enum=[*packs.KINDS],
+                description="range: every entry of the log, the default without filters; leaves:"
+                " those that match, and of the others what shows that they do not.",
+            )
+        ],
+    )
+    def get(self, request: Request, organization: str) -> Any:
+        filters = [name for name in request.query_params if name not in ("kind", "tz")]
+        kind = request.query_params.get("kind") or ("leaves" if filters else "range")
+        if kind not in packs.KINDS or (kind == "range" and filters):
+            raise errors.invalid(
+                {"kind": ["Use leaves, or range for the whole log, which takes no filters."]}
+            )
+        replica.stay_on_primary()
+        with transaction.atomic():
+            self._record(request, kind)
+        origin = context.origin()
+        assert origin.request_id is not None
+        number, checkpoint = self._wait(origin.request_id)
+        with transaction.atomic():
+            asked = self.question(request) if kind == "leaves" else None
+            self.enter()
+            try:
+                pack = packs.Pack(self.organization, asked, checkpoint, number)
+            except download.TooManyExportsError as full:
+                raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
+        response = StreamingHttpResponse(pack, content_type="application/zip")
+        name = f"{self.organization.slug}-{checkpoint.size}-{kind}.zip"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        response["Audit-Size"] = str(checkpoint.size)
+        response["X-Accel-Buffering"] = "no"
+        return response
+
+    def _record(self, request: Request, kind: str) -> None:
+        """Record the export before anything of it is made: what was written before this entry is in
+        the pack."""
+        asked = self.question(request) if kind == "leaves" else None
+        self.enter()
+        self.newest()
+        recordings.record_export(self.organization, asked, packs.FORMAT)
+
+    def _wait(self, request_id: uuid.UUID) -> tuple[int, Checkpoint]:
+        def look(is_last: bool) -> tuple[int, Checkpoint] | None:
+            with transaction.atomic():
+                self.enter()
+                return packs.asked_at(request_id, self.organization.pk)
+
+        try:
+            found = waiting.wait_for(self.organization.pk, SEALED_IN, look)
+        except waiting.TooManyWaitingError as full:
+            raise errors.too_many(full, "too_many_waiting", waiting.RETRY_SECONDS) from None
+        if found is None:
+            raise _not_sealed_yet("The request for this pack is recorded, but not sealed")
+        return found
+
+
+def _not_sealed_yet(what: str) -> errors.ApiError:
+    return errors.ApiError(
+        409,
+        "not_sealed_yet",
+        f"{what}: entries are sealed, and the log is signed, about a second later. Ask again.",
+        headers={"Retry-After": "1"},
+    )
+
+
+@require_safe
+def installation_keys(request: HttpRequest) -> HttpResponse:
+    """`/.well-known/dotenv-audit-keys`: the notes in which this installation's keys are announced,
+    each signed by the key before. The same for everybody."""
+    announced = "\n".join(key.announcement for key in reading.signing_keys())
+    return HttpResponse(announced, content_type=NOTE, headers=errors.HEADERS)
