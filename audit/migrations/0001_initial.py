@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import django.db.models.deletion
@@ -39,6 +40,7 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 "secret_pattern": redaction.PATTERN,
                 "secret_replacement": redaction.REPLACEMENT,
                 "like_any_secret": secret_forms.like_any(),
+                "ulid_pairs": json.dumps(organizations.ulid.TWO_DIGITS),
             }.items():
                 sql = sql.replace(f"{{{name}}}", value)
             cursor.execute(sql)
