@@ -28,7 +28,7 @@ PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 HELLO = "Stop with Ctrl-C."
 # Every module of the command, imported where there is no Django to import by mistake.
 IMPORT_ALL = """
-import importlib, pkgutil, dotenv_cloud.cli, dotenv_cloud.formats
+import importlib, pkgutil, dotenv_cloud.cli, dotenv_cloud.formats, dotenv_cloud.verifier
 for package in (dotenv_cloud.cli, dotenv_cloud.formats):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):

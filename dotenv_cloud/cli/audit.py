@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from dotenv_cloud.cli import files, following, output, session, times
+from dotenv_cloud.cli import evidence_verify, files, following, output, session, times
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Group, format_option
@@ -85,6 +85,9 @@ def _dashed(name: str) -> str:
 @click.group("audit", cls=Group)
 def audit() -> None:
     """Query the audit log: who did what, when, to what."""
+
+
+audit.add_command(evidence_verify.verify)
 
 
 @audit.command("list")
