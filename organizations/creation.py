@@ -48,13 +48,7 @@ LOCKED = frozenset({"secret:history", "secret:restore"})
 DELETED = frozenset(
     {"project:delete", "target:delete", "environment:delete", "secret:write", "secret:purge"}
 )
-"""What acts on the whole organization would do in each of its nodes."""
-
-
-def _here(granter: Grant, abilities: frozenset[str]) -> Grant:
-    """Of these abilities those that are held, for the whole organization: so that an ability for
-    some nodes does not reach all of them by the way of the organization."""
-    return Grant(abilities & granter.abilities)
+"""What acts on the whole organization, or on all of a node, do in each node that it has."""
 
 
 CHANGEABLE = frozenset({"name", "slug", "history_retention_days", "member_key_retrieve"})
@@ -83,11 +77,11 @@ def update_organization(
     if organization.member_key_retrieve != was_on:
         switched = Grant(roles.SWITCHED)
         if was_on:
-            switched = _here(granter, roles.SWITCHED)
+            switched = granter.held_at(roles.SWITCHED)
         refuse_more_than_held(granter, switched, "member_key_retrieve")
     if organization.history_retention_days != kept_days:
         # It locks and unlocks versions everywhere.
-        refuse_more_than_held(granter, _here(granter, LOCKED), "history_retention_days")
+        refuse_more_than_held(granter, granter.held_at(LOCKED), "history_retention_days")
     organization.save(force_update=True)
     if organization.member_key_retrieve != was_on:
         permissions.follow_switch(organization)
@@ -100,5 +94,5 @@ def delete_organization(organization: Organization, *, granter: Grant = EVERYTHI
     own, and the entries stay.
 
     Raises NotHeldError when the granter may delete, or write, in some of it only."""
-    refuse_more_than_held(granter, _here(granter, DELETED), "organization")
+    refuse_more_than_held(granter, granter.held_at(DELETED), "organization")
     organization.delete()

@@ -1,14 +1,15 @@
 """What somebody holds and where, and the one rule about giving: nobody gives, or takes away, more.
 
 Whatever grants (a role, an invitation, an API key, a switch of the organization), and whatever
-reaches the whole organization, asks `refuse_more_than_held`. It compares abilities and places: an
-API key that is narrowed to one environment can grant nothing for the others.
+reaches all of an organization or of a node, asks `refuse_more_than_held`. It compares abilities and
+places: an API key that is narrowed to one environment can grant nothing for the others, nor delete
+them with what they are below.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
@@ -106,6 +107,12 @@ class Grant:
     def everywhere(self) -> Grant:
         """The same abilities for the whole organization."""
         return Grant(self.abilities)
+
+    def held_at(self, abilities: Iterable[str], **node: uuid.UUID) -> Grant:
+        """Of these abilities those that are held, for all of one node, or, without one, for all of
+        the organization: what an act that reaches so far takes of them."""
+        held = self.abilities.intersection(abilities)
+        return Grant(held, tuple(Scope(ability, **node) for ability in held) if node else ())
 
 
 EVERYTHING = Grant(roles.ALL)

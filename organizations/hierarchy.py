@@ -5,6 +5,7 @@ Creating a project makes its first key too, so it lives in `keys.projects`.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -13,7 +14,8 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 
 from organizations import ulid
-from organizations.creation import SlugTakenError
+from organizations.creation import DELETED, LOCKED, SlugTakenError
+from organizations.grants import EVERYTHING, LEVELS, Grant, refuse_more_than_held
 from organizations.models import Environment, Project, Target
 from organizations.slugs import (
     PATTERN,
@@ -108,17 +110,20 @@ def create_environment(
 
 
 @transaction.atomic
-def update_node(node: Node, changes: Mapping[str, Any]) -> Node:
+def update_node(node: Node, changes: Mapping[str, Any], *, granter: Grant = EVERYTHING) -> Node:
     """Change a project, target or environment; `changes` may be empty.
 
-    Raises ValidationError naming a field that cannot be changed or does not fit.
+    Raises ValidationError naming a field that cannot be changed or does not fit, and NotHeldError
+    for one that reaches all of the node, of which the granter may do the same in a part only.
     """
     return update_locked_node(
-        type(node)._default_manager.select_for_update().get(pk=node.pk), changes
+        type(node)._default_manager.select_for_update().get(pk=node.pk), changes, granter=granter
     )
 
 
-def update_locked_node(node: Node, changes: Mapping[str, Any]) -> Node:
+def update_locked_node(
+    node: Node, changes: Mapping[str, Any], *, granter: Grant = EVERYTHING
+) -> Node:
     """As `update_node`, for a node that this transaction read with `select_for_update`."""
     model = type(node)
     unknown = set(changes) - CHANGEABLE[model]
@@ -128,8 +133,13 @@ def update_locked_node(node: Node, changes: Mapping[str, Any]) -> Node:
     has_other_slug = slug is not None and slug != node.slug
     if has_other_slug:
         choose_slug(_siblings(node), "", str(slug))
+    kept_days = getattr(node, "history_retention_days", None)
     for name, value in changes.items():
         setattr(node, name, value)
+    if getattr(node, "history_retention_days", None) != kept_days:
+        # It locks and unlocks versions in all of the project.
+        locked = granter.held_at(LOCKED, **_path(node))
+        refuse_more_than_held(granter, locked, "history_retention_days")
     # What stays was valid; that parents exist and a slug is alone need not be asked again.
     fields = {field.name for field in model._meta.fields}
     node.full_clean(exclude=None if has_other_slug else fields - set(changes))
@@ -139,11 +149,16 @@ def update_locked_node(node: Node, changes: Mapping[str, Any]) -> Node:
 
 
 @transaction.atomic
-def delete_node(node: Project | Target | Environment) -> None:
+def delete_node(node: Project | Target | Environment, *, granter: Grant = EVERYTHING) -> None:
     """Delete a node and all below it; each child leaves an entry of its own.
 
+    Raises NotHeldError when the granter may delete, or write, in a part of it only.
     Locked from below: who writes to a node holds it, and makes sure of those above at the end.
     """
+    path = _path(node)
+    above = LEVELS[: len(path) - 1]
+    deleted = (ability for ability in DELETED if ability.partition(":")[0] not in above)
+    refuse_more_than_held(granter, granter.held_at(deleted, **path), type(node).__name__.lower())
     below: list[QuerySet[Any]] = []
     if isinstance(node, Project):
         below = [Environment.objects.filter(target__project=node), node.targets.all()]
@@ -153,6 +168,15 @@ def delete_node(node: Project | Target | Environment) -> None:
     for nodes in (*below, itself):
         list(nodes.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
     node.delete()
+
+
+def _path(node: Project | Target | Environment) -> dict[str, uuid.UUID]:
+    """The ids of the node and of those above it, by level."""
+    if isinstance(node, Environment):
+        return {**_path(node.target), "environment": node.pk}
+    if isinstance(node, Target):
+        return {"project": node.project_id, "target": node.pk}
+    return {"project": node.pk}
 
 
 def _siblings(node: Model) -> QuerySet[Any]:

@@ -66,7 +66,7 @@ class OneProject(ApiView):
     def patch(self, request: Request, organization: str, project: str) -> Response:
         body = bodies.read(request, bodies.ProjectChange, partial=True)
         found = self.project(read_as=lambda projects: locked(_counted_projects(projects)))
-        return self._show(hierarchy.update_locked_node(found, body))
+        return self._show(hierarchy.update_locked_node(found, body, granter=self.principal.grant))
 
     @described("Change a project", body=bodies.ProjectChange, answer="Project")
     def put(self, request: Request, organization: str, project: str) -> Any:
@@ -74,7 +74,7 @@ class OneProject(ApiView):
 
     @described("Delete a project and everything below it", status=204)
     def delete(self, request: Request, organization: str, project: str) -> Response:
-        deletion.delete_node(self.project())
+        deletion.delete_node(self.project(), granter=self.principal.grant)
         return no_content()
 
     def _show(self, project: Project) -> Response:
@@ -114,7 +114,7 @@ class OneTarget(ApiView):
     def patch(self, request: Request, organization: str, project: str, target: str) -> Response:
         body = bodies.read(request, bodies.TargetBody, partial=True)
         found = self.target(read_as=lambda targets: locked(_counted_targets(targets)))
-        return self._show(hierarchy.update_locked_node(found, body))
+        return self._show(hierarchy.update_locked_node(found, body, granter=self.principal.grant))
 
     @described("Change a target", body=bodies.TargetBody, answer="Target")
     def put(self, request: Request, organization: str, project: str, target: str) -> Any:
@@ -122,7 +122,7 @@ class OneTarget(ApiView):
 
     @described("Delete a target and its environments", status=204)
     def delete(self, request: Request, organization: str, project: str, target: str) -> Response:
-        deletion.delete_node(self.target())
+        deletion.delete_node(self.target(), granter=self.principal.grant)
         return no_content()
 
     def _show(self, target: Target) -> Response:
@@ -170,7 +170,8 @@ class OneEnvironment(ApiView):
     @described("Change an environment", body=bodies.EnvironmentBody, answer="Environment")
     def patch(self, request: Request, **path: str) -> Response:
         body = bodies.read(request, bodies.EnvironmentBody, partial=True)
-        changed = hierarchy.update_locked_node(self.environment(read_as=locked), body)
+        found = self.environment(read_as=locked)
+        changed = hierarchy.update_locked_node(found, body, granter=self.principal.grant)
         return data(resources.environment(changed))
 
     @described("Change an environment", body=bodies.EnvironmentBody, answer="Environment")
@@ -179,7 +180,7 @@ class OneEnvironment(ApiView):
 
     @described("Delete an environment", status=204)
     def delete(self, request: Request, **path: str) -> Response:
-        deletion.delete_node(self.environment())
+        deletion.delete_node(self.environment(), granter=self.principal.grant)
         return no_content()
 
 

@@ -58,7 +58,9 @@ def change_target(request: OrganizationRequest, project: str, target: str) -> Ht
     found = find_target(request, project, target)
     form = NodeForm(request.POST if request.method == "POST" else None, node=found)
     if request.method == "POST" and form.is_valid():
-        changed = form.attempt(request, lambda: update_node(found, form.changes))
+        changed = form.attempt(
+            request, lambda: update_node(found, form.changes, granter=request.grant)
+        )
         if changed is not None:
             messages.success(request, f"The target {isolated(changed.name)} was changed.")
             return redirect("project", request.organization.slug, found.project.slug)
@@ -97,7 +99,9 @@ def change_environment(
     form = EnvironmentForm(request.POST if request.method == "POST" else None, node=found)
     parent = found.target
     if request.method == "POST" and form.is_valid():
-        changed = form.attempt(request, lambda: update_node(found, form.changes))
+        changed = form.attempt(
+            request, lambda: update_node(found, form.changes, granter=request.grant)
+        )
         if changed is not None:
             messages.success(request, f"The environment {isolated(changed.name)} was changed.")
             return redirect("target", request.organization.slug, parent.project.slug, parent.slug)

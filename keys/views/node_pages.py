@@ -45,7 +45,7 @@ def deletion(
     )
     slug = request.organization.slug
     if request.method == "POST" and form.is_valid():
-        delete_node(node)
+        delete_node(node, granter=request.grant)
         messages.success(
             request, f"The {what} {isolated(node.name)} was deleted with everything below it."
         )

@@ -72,7 +72,9 @@ def change(request: OrganizationRequest, project: str) -> HttpResponse:
     found = find_project(request, project)
     form = ProjectSettingsForm(request.POST if request.method == "POST" else None, node=found)
     if request.method == "POST" and form.is_valid():
-        changed = form.attempt(request, lambda: update_node(found, form.changes))
+        changed = form.attempt(
+            request, lambda: update_node(found, form.changes, granter=request.grant)
+        )
         if changed is not None:
             messages.success(request, f"The project {isolated(changed.name)} was changed.")
             return redirect("project", request.organization.slug, changed.slug)

@@ -10,11 +10,19 @@ import pytest
 
 from audit.coverage.routes import all_routes
 from keys.abilities import SCOPABLE, effective
+from keys.levels import Level
+from keys.models import Secret
 from organizations import members
 from organizations.grants import EVERYTHING, LEVELS, Scope
 from organizations.models import Environment, Organization
 from tests.api.conftest import Api, ApiWith
-from tests.factories import ApiKeyFactory, MembershipFactory, ProjectFactory
+from tests.factories import (
+    ApiKeyFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    ProjectFactory,
+    SecretFactory,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_limits")]
 
@@ -144,6 +152,45 @@ def test_a_stronger_invitation_is_not_replaced_by_a_weaker_one(
     weaker = api_with("*").post(MEMBERS, {"email": "NEW@example.org", "role": "member"})
     assert weaker.status_code == 422
     assert acme.invitations.get().role == "owner"
+
+
+# -- The same for what reaches all of a node: the key holds each ability there, in a part only
+
+
+def _shop_and_another_level(live: Environment) -> Environment:
+    SecretFactory.create(level=Level(live.target.project, live.target, live))
+    other = EnvironmentFactory.create(target=live.target, name="Other")
+    SecretFactory.create(level=Level(live.target.project, live.target, other))
+    return other
+
+
+REACHING: dict[str, tuple[str, str, Any]] = {
+    "delete the project": ("DELETE", "/{o}/shop", None),
+    "delete the target": ("DELETE", "/{o}/shop/web", None),
+    "unlock old versions": ("PATCH", "/{o}/shop", {"history_retention_days": 30_000}),
+    "lock versions": ("PUT", "/{o}/shop", {"history_retention_days": 1}),
+}
+
+
+@pytest.mark.parametrize("what", REACHING)
+def test_what_is_held_in_a_part_of_a_node_is_not_done_to_all_of_it(
+    narrow: Api, api: Api, live: Environment, what: str
+) -> None:
+    _shop_and_another_level(live)
+    method, path, body = REACHING[what]
+    response = narrow.send(method, path, body)
+    assert response.status_code == 422, response.content
+    assert response.json()["error"] == "validation_failed"
+    assert Secret.objects.count() == 2
+    assert api.send(method, path, body).status_code in (200, 204)
+
+
+def test_what_reaches_only_where_it_is_held_is_done(narrow: Api, live: Environment) -> None:
+    other = _shop_and_another_level(live)
+    assert narrow.patch("/{o}/shop", {"description": "Ours"}).status_code == 200
+    assert narrow.patch("/{o}/shop", {"history_retention_days": None}).status_code == 200
+    assert narrow.send("DELETE", f"/{{o}}/shop/web/{other.slug}", None).status_code == 404
+    assert narrow.send("DELETE", "/{o}/shop/web/live", None).status_code == 204
 
 
 GRANTS = {
