@@ -16,8 +16,9 @@ from audit.capture.events import TO_EACH_ORGANIZATION, record, record_once_a_min
 from audit.policy import Result
 from audit.review import time_zones
 from keys import access_tokens
-from organizations import labels, limits
+from organizations import labels, limits, passwords
 from organizations.emails import canonical
+from organizations.membership_access import PersonRequest
 from organizations.models import Membership, User
 from organizations.signals import Verb, act
 
@@ -96,7 +97,20 @@ def _minutes(seconds: int) -> str:
 
 
 class ChangePasswordForm(auth_forms.PasswordChangeForm):
-    """Says what is being done, so that the entry can."""
+    """Counts wrong passwords as signing in does, and says what is being done, so that the entry
+    can."""
+
+    def __init__(self, *args: Any, request: PersonRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._request = request
+
+    def clean_old_password(self) -> str:
+        password: str = self.cleaned_data["old_password"]
+        try:
+            passwords.confirm(self._request, password)
+        except ValidationError as error:
+            raise ValidationError(error.messages) from None
+        return password
 
     def save(self, commit: bool = True) -> Any:
         with transaction.atomic():

@@ -64,12 +64,22 @@ class SignIn(views.LoginView):
         return response
 
 
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class ChangePassword(SuccessMessageMixin, views.PasswordChangeView):  # type: ignore[type-arg]
+    """Counts of wrong passwords must outlive a rollback, so only the change is atomic."""
+
     template_name = "accounts/password.html"
     form_class = forms.ChangePasswordForm
     success_url = reverse_lazy("profile")
     success_message = "Your password was changed."
     extra_context = {"heading": "Change your password", "button": "Change password"}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"request": self.request}
+
+    @method_decorator(transaction.atomic)
+    def form_valid(self, form: Any) -> HttpResponse:
+        return super().form_valid(form)
 
 
 class ResetPassword(views.PasswordResetView):

@@ -191,6 +191,24 @@ def test_changing_one_s_password_asks_for_the_old_one_and_leaves_an_entry(
     assert NEW_PASSWORD not in str(vars(entry))
 
 
+def test_wrong_passwords_of_someone_signed_in_count_like_those_at_sign_in(
+    acme: Organization, owner: User, browser: Browser, entries: Entries
+) -> None:
+    """Else whoever has a session could guess on until the password opens everything else."""
+    client = browser(owner)
+    values = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    for number in range(10):
+        answer = client.post("/password", {**values, "old_password": f"wrong{number}"})
+        assert "This is not your password." in answer.content.decode()
+    answer = client.post("/password", {**values, "old_password": PASSWORD})
+    assert "Too many wrong passwords." in answer.content.decode()
+    owner.refresh_from_db()
+    assert owner.check_password(PASSWORD)
+    assert sign_in(browser(), owner.email).status_code == 429
+    found = [(entry.reason, entry.actor_id) for entry in entries(acme, action="access")]
+    assert found == [("wrong_password", owner.pk), ("rate_limited", owner.pk)]
+
+
 def test_a_password_too_easy_is_refused(acme: Organization, owner: User, browser: Browser) -> None:
     answer = browser(owner).post(
         "/password",
