@@ -205,8 +205,36 @@ def _words() -> Iterator[CheckMessage]:
         for word in sorted(words - {"*"}):
             if policy.action(word) is None:
                 yield _error(8, f"{name!r} in {PAGE}: {word!r} is not an action.")
+    yield from _groups()
     actions = [action.name for action in policy.ACTIONS]
     types = [*(spec.name for spec in policy.RESOURCES), *(spec.name for spec in policy.OTHERS)]
     for names in (actions, types):
         for name in [name for name, count in Counter(names).items() if count > 1]:
             yield _error(8, f"{name!r} is defined twice in {PAGE}.")
+
+
+def _groups() -> Iterator[CheckMessage]:
+    """Every action is asked for as a change or as a look, and groups are made of actions."""
+    changes, looks = (_actions_of(name) for name in ("changes", "looks"))
+    for action in policy.ACTIONS:
+        if (action.name in changes) == (action.name in looks):
+            both = "both" if action.name in changes else "neither"
+            yield _error(
+                9,
+                f"{action.name!r} is in {both} of the groups 'changes' and 'looks' of {PAGE}.",
+                "Add it to the one that it belongs to.",
+            )
+    for group in policy.ACTION_GROUPS:
+        if policy.action(group.name) is not None:
+            yield _error(9, f"{group.name!r} in {PAGE} is an action and a group.")
+        for name in group.actions:
+            if policy.action(name) is None:
+                yield _error(9, f"The group {group.name!r} in {PAGE}: {name!r} is not an action.")
+        for name in sorted({name for deeds in group.deeds for name in deeds.types}):
+            if name not in policy.TYPES:
+                yield _error(9, f"The group {group.name!r} in {PAGE}: {name!r} is not a type.")
+
+
+def _actions_of(name: str) -> frozenset[str]:
+    group = policy.action_group(name)
+    return frozenset(group.actions if group else ())

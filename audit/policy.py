@@ -4,7 +4,8 @@ An auditor can read this page. The first part lists the audited rows: for each, 
 values may enter an entry; any other field that changes is named without its values. The second
 part lists the tables that are not audited, each with the reason; `manage.py check` and `migrate`
 refuse a table that is in neither. The third part lists the actions with the extra facts (context)
-that each may carry. The guards in the database and docs/audit-coverage.md are generated from it.
+that each may carry, and the groups by which they are asked for. The guards in the database and
+docs/audit-coverage.md are generated from it.
 """
 
 from __future__ import annotations
@@ -674,6 +675,107 @@ ACTIONS: tuple[Action, ...] = (
     Action("drop", "dropped what was removed from", Severity.NOTICE, ("count", "manifest")),
 )
 
+
+class Deeds(NamedTuple):
+    """Actions of a group; with types, only on resources of these."""
+
+    actions: tuple[str, ...]
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ActionGroup:
+    """Actions that are asked for together, by a name that can be used wherever an action can.
+
+    about: what they have in common, for people to read.
+    """
+
+    name: str
+    label: str
+    about: str
+    deeds: tuple[Deeds, ...]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Every action of which some entry may be in it."""
+        return tuple(dict.fromkeys(name for deeds in self.deeds for name in deeds.actions))
+
+    @property
+    def is_of_types(self) -> bool:
+        """Whether some of its actions are in it on resources of some types only."""
+        return any(deeds.types for deeds in self.deeds)
+
+
+_ACCESS = (
+    Deeds(("grant", "revoke", "invite", "join", "leave")),
+    # The role is all that changes of a membership.
+    Deeds(("create", "update", "delete"), ("membership", "invitation")),
+)
+_CREDENTIALS = (
+    Deeds(("change_password", "reset_password", "rewrap", "switch_custody")),
+    # Of a secret, a rotation re-encrypts what is kept.
+    Deeds(
+        ("create", "update", "delete", "rotate"),
+        ("api_key", "access_token", "key_version"),
+    ),
+)
+
+ACTION_GROUPS: tuple[ActionGroup, ...] = (
+    ActionGroup(
+        "changes",
+        "changes",
+        "something is different since",
+        (
+            Deeds(
+                (
+                    *("create", "update", "delete", "restore", "purge", "grant", "revoke"),
+                    *("rotate", "rewrap", "re_encrypt", "switch_custody", "change_password"),
+                    *("reset_password", "invite", "join", "leave"),
+                    *("hold", "lift_hold", "remove", "drop", "seal"),
+                )
+            ),
+        ),
+    ),
+    ActionGroup(
+        "looks",
+        "looks",
+        "something was seen, used or tried, and nothing is different",
+        (
+            Deeds(
+                (
+                    *("read", "decrypt", "retrieve", "view", "export", "end_export"),
+                    *("sign_in", "sign_out", "first_use", "new_address", "access"),
+                )
+            ),
+        ),
+    ),
+    ActionGroup(
+        "access_changes",
+        "access changes",
+        "who may do what: permissions, invitations, members and their roles",
+        _ACCESS,
+    ),
+    ActionGroup(
+        "credential_changes",
+        "credential changes",
+        "passwords, keys and tokens",
+        _CREDENTIALS,
+    ),
+    ActionGroup(
+        "security_changes",
+        "security changes",
+        "access and credentials, settings of the organization and of accounts, legal holds and"
+        " retention",
+        (
+            *_ACCESS,
+            *_CREDENTIALS,
+            Deeds(("hold", "lift_hold", "remove", "drop")),
+            Deeds(("create", "update", "delete"), ("organization", "user")),
+        ),
+    ),
+)
+"""Every action is in `changes` or in `looks`; a system check says so."""
+
 ALWAYS_ALLOWED = ("command", "access_token", "reason", "repeats")
 """Context that any entry may carry: the client or management command, the id of the token by which
 a person called, why a thing was refused (a code of ours) or done (a reason given in SQL), and how
@@ -681,6 +783,7 @@ often more it happened in that minute."""
 
 _ACTIONS = {action.name: action for action in ACTIONS}
 _RESOURCES = {resource.name: resource for resource in RESOURCES}
+_GROUPS = {group.name: group for group in ACTION_GROUPS}
 
 AUDITED: tuple[Resource | Part, ...] = (*RESOURCES, *PARTS)
 """Every table whose changes the database enters."""
@@ -730,9 +833,32 @@ def type_aliases() -> dict[str, str]:
     return {form: name for form, name in found.items() if form not in TYPES}
 
 
+RESULT_ALIASES = {"refused": "denied", "failure": "failed", "succeeded": "success"}
+INTERFACE_ALIASES = {"browser": "web", "command_line": "cli", "psql": "database"}
+"""What pages call some results and interfaces; good for asking too."""
+
+
+def action_aliases() -> dict[str, str]:
+    """What pages call the actions, as words that can be asked for: `deleted`, `signed_in`."""
+    words = {action.label.replace(" ", "_").replace("-", "_"): action.name for action in ACTIONS}
+    return {word: name for word, name in words.items() if word not in _ACTIONS}
+
+
 def action(name: str) -> Action | None:
     """The action called `name`, or None: an unknown word in the table reads as unknown."""
     return _ACTIONS.get(name)
+
+
+def action_group(name: str) -> ActionGroup | None:
+    return _GROUPS.get(name)
+
+
+def recorded_fields() -> frozenset[str]:
+    """Every field whose values may be in some entry, as entries call it."""
+    return frozenset(
+        [column for spec in RESOURCES for column in recorded_columns(spec)]
+        + [part.field for part in PARTS]
+    )
 
 
 def resource(name: str) -> Resource | None:
