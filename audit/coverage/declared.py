@@ -375,6 +375,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     "/.well-known/dotenv-audit-keys": {"GET": nothing("public keys; the same for everybody")},
     f"{_ORGANIZATION}/audit/histogram": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/facets": {"GET": _VIEW},
+    f"{_ORGANIZATION}/audit/counts": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/catalogue": {"GET": nothing("the words of the log, no entry")},
     # Admin
     "/admin": {"GET": nothing("leads on to the admin")},

@@ -92,7 +92,10 @@ def answer(
     chosen = formats.FORMATS[name]
     download = Download(organizations, asked.qs, name)
     count = extent.count(
-        asked.qs, download.extent, MOST_COUNTED, is_everything=set(asked.params) <= {"tz"}
+        asked.qs,
+        download.extent,
+        MOST_COUNTED,
+        is_everything=set(asked.params) <= {"tz", "views"} and not asked.left_out,
     )
     for organization in organizations:
         reading.record_export(organization, asked, name)
@@ -106,6 +109,8 @@ def answer(
         response["Audit-Sealed-To"] = str(sealed_to)
     if download.extent.complete_to is not None:
         response["Audit-Complete-To"] = rfc3339(download.extent.complete_to)
+    if asked.left_out:
+        response["Audit-Left-Out"] = ", ".join(asked.left_out)
     if asked.period.until is not None:
         response["Audit-Until"] = rfc3339(asked.period.until)
     response["X-Accel-Buffering"] = "no"

@@ -71,7 +71,8 @@ def count(
     sealed_by_then = Q()
     for organization, size in extent.sizes.items():
         sealed_by_then |= Q(organization_id=uuid.UUID(organization), seq__lte=size)
-    sealed = queryset.from_newest().filter(sealed_by_then, is_sealed=True)
+    within, is_all = queryset.within_reach()
+    sealed = within.filter(sealed_by_then, is_sealed=True)
     waiting = len(extent.waiting)
     if extent.were_sealed:
         waiting -= sealed.filter(id__in=[uuid.UUID(key) for key in extent.waiting]).count()
@@ -79,4 +80,4 @@ def count(
         removed = retention_boundary.entries_removed(queryset.visible_organizations, queryset.db)
         return counting.Count(sum(extent.sizes.values()) - removed + waiting, True)
     found = sealed.order_by("-id")[: limit + 1].count() + waiting
-    return counting.Count(min(found, limit), found <= limit)
+    return counting.Count(min(found, limit), found <= limit and is_all)

@@ -7,27 +7,40 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
 
 from audit import policy
+from audit.entry import user_agents
 from audit.entry.actors import described
+from audit.entry.as_json import rfc3339
 from audit.ledger import replica
 from audit.models import Entry
+from audit.questions import name_index
+from audit.questions.fields import MOST_VALUES, join, split
+from audit.questions.filters import EntryFilter
 from audit.questions.periods import start_of_day
 from audit.questions.querysets import EntryQuerySet
 from organizations import clock, ulid
 from organizations.models import Organization
 
 MOST_BUCKETS = 100
-MOST_IN_HISTOGRAM = 10_000
-MOST_IN_FACETS = 2_000
+MOST_COUNTED = 10_000
+"""Entries that the number over a list, its chart and its facets count: they agree with each other.
+"""
+MOST_BROKEN_DOWN = 100_000
+"""Entries that a table of counts is made of: 0.2 s."""
 VALUES_OF_A_FACET = 20
+MOST_ROWS = 1000
+"""Of a table of counts."""
+MOST_SEARCHED = 10_000
+"""Of its rows before that: those whose present names are looked up for a search."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Count:
 @dataclass(frozen=True)
 class Bucket:
     """Entries from `start` to before `end`. Not exact: at least so many, as counting stopped at
-    the newest MOST_IN_HISTOGRAM entries."""
+    the newest MOST_COUNTED entries."""
 
     start: dt.datetime
     end: dt.datetime
@@ -50,59 +63,17 @@ class Bucket:
     is_exact: bool = True
 
 
-@dataclass(frozen=True)
-class FacetValue:
-    """`value` is what the filter takes, `label` what people read."""
-
-    value: str
-    label: str
-    count: int
-
-
-class Facets(dict[str, list[FacetValue]]):
-    """The most frequent values of actor, action and type.
-
-    counted: among how many of the newest entries; is_exact: whether those are all that match.
-    """
-
-    def __init__(
-        self, counters: Mapping[str, Counter[str]], actor_labels: Mapping[str, str]
-    ) -> None:
-        actions = {action.name: action.label for action in policy.ACTIONS}
-        labels: dict[str, Mapping[str, str]] = {
-            "actor": actor_labels,
-            "action": actions,
-            "type": policy.RESOURCE_TYPES,
-        }
-        super().__init__(
-            {
-                name: [
-                    FacetValue(value, labels[name].get(value, value), count)
-                    for value, count in sorted(counter.items(), key=_most_first)[:VALUES_OF_A_FACET]
-                ]
-                for name, counter in counters.items()
-            }
-        )
-        looked_at = counters["action"].total()
-        self.counted = min(looked_at, MOST_IN_FACETS)
-        self.is_exact = looked_at <= MOST_IN_FACETS
-
-
-def _from_newest(queryset: QuerySet[Entry]) -> QuerySet[Entry]:
+def _within_reach(queryset: QuerySet[Entry]) -> tuple[EntryQuerySet, bool]:
     assert isinstance(queryset, EntryQuerySet)
-    return queryset.from_newest()
+    return queryset.within_reach()
 
 
-def _most_first(value_and_count: tuple[str, int]) -> tuple[int, str]:
-    value, count = value_and_count
-    return -count, value
-
-
-def bounded_count(queryset: QuerySet[Entry], limit: int = 1000) -> Count:
+def bounded_count(queryset: QuerySet[Entry], limit: int = MOST_COUNTED) -> Count:
     """How many entries match, looked at no further than `limit`."""
+    within, is_all = _within_reach(queryset)
     # In the order of a page, so that it reads the same index.
-    value = _from_newest(queryset).order_by("-id")[: limit + 1].count()
-    return Count(min(value, limit), value <= limit)
+    value = within.order_by("-id")[: limit + 1].count()
+    return Count(min(value, limit), is_all and value <= limit)
 
 
 def total(organization: Organization | uuid.UUID) -> int:
@@ -136,13 +107,15 @@ def histogram(
     """
     end = min(until or clock.now(), clock.now() + _AHEAD)
     since = since and max(since, _EARLIEST)
-    queryset = _from_newest(queryset)
+    within, is_all = _within_reach(queryset)
     if since is None:
-        since = _oldest_counted(queryset)
+        since = _oldest_counted(within)
     if since is None or since >= end:
         return []
     edges = _edges(since, end, tz)
-    counts, oldest_counted = _count_between(queryset, edges)
+    counts, oldest_counted = _count_between(within, edges)
+    if not is_all and oldest_counted is None:
+        oldest_counted = within.reached_at
     return [
         Bucket(start, stop, counts.get(number, 0), oldest_counted is None or start > oldest_counted)
         for number, (start, stop) in enumerate(pairwise(edges), start=1)
@@ -156,7 +129,7 @@ _AHEAD = dt.timedelta(days=366)
 
 def _oldest_counted(queryset: QuerySet[Entry]) -> dt.datetime | None:
     keys = queryset.values_list("id", flat=True)
-    stop = keys.order_by("-id")[MOST_IN_HISTOGRAM : MOST_IN_HISTOGRAM + 1].first()
+    stop = keys.order_by("-id")[MOST_COUNTED : MOST_COUNTED + 1].first()
     if stop is None:
         stop = keys.order_by("id").first()
     return None if stop is None else ulid.time_of(stop)
@@ -223,7 +196,7 @@ def _count_between(
     newest = (
         queryset.filter(id__gte=keys[0], id__lt=keys[-1])
         .order_by("-id")
-        .values("id")[: MOST_IN_HISTOGRAM + 1]
+        .values("id")[: MOST_COUNTED + 1]
     )
     try:
         sql, params = newest.query.sql_with_params()
@@ -237,45 +210,342 @@ def _count_between(
         )
         rows = cursor.fetchall()
     counts = {number: count for number, count, _ in rows}
-    if sum(counts.values()) <= MOST_IN_HISTOGRAM:
+    if sum(counts.values()) <= MOST_COUNTED:
         return counts, None
     return counts, ulid.time_of(min(rows)[2])
 
 
 # -- Of what
 
-# Grouped by hashing, in one pass: the labels of a group stay in the order of the rows, newest
-# first.
-_FACETS = """
-SELECT actor_type, actor_id, action, resource_type, (array_agg(actor_label))[1], count(*)
-FROM ({sql}) AS newest GROUP BY 1, 2, 3, 4
-"""
+BY = (
+    *("actor", "resource", "project", "action", "type", "result"),
+    *("interface", "ip", "user_agent", "day", "hour"),
+)
+"""What entries can be counted by."""
+FACETS = ("actor", "action", "type", "result", "interface", "ip", "user_agent")
 
 
-def facets(queryset: QuerySet[Entry]) -> Facets:
-    """The most frequent actors, actions and types of the newest MOST_IN_FACETS that match."""
-    newest = (
-        _from_newest(queryset)
-        .order_by("-id")
-        .values("actor_type", "actor_id", "actor_label", "action", "resource_type")[
-            : MOST_IN_FACETS + 1
-        ]
+@dataclass(frozen=True)
+class Counted:
+    """Entries that have a value in common.
+
+    label: what people read; share: of the most frequent value, from 0 to 1.
+    params: of a question that finds them among those that were counted; an empty one is taken out
+        of it. Nothing in it: no question finds just these.
+    """
+
+    value: str
+    label: str
+    count: int
+    params: Mapping[str, str]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which entries were counted: the newest `counted` that match, down to `since`, or all."""
+
+    counted: int
+    is_exact: bool
+    since: dt.datetime | None
+
+    @property
+    def said(self) -> str:
+        """What has to be said beside each figure; empty if all entries were counted."""
+        if self.is_exact:
+            return ""
+        back = f", back to {self.since:%Y-%m-%d %H:%M} UTC" if self.since else ""
+        return f"of the newest {self.counted:,}{back}"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """rows: the most frequent values, the greatest count first, or days and hours in order;
+    groups: how many values there are."""
+
+    by: str
+    rows: list[Counted]
+    groups: int
+    extent: Extent
+
+    @property
+    def said(self) -> str:
+        return self.extent.said
+
+
+class Facets(dict[str, list[Counted]]):
+    """The most frequent values of each of FACETS; groups: how many each has."""
+
+    def __init__(
+        self,
+        rows: Mapping[str, list[Counted]],
+        groups: Mapping[str, int],
+        extent: Extent,
+    ) -> None:
+        super().__init__(rows)
+        self.groups = dict(groups)
+        self.extent = extent
+
+    @property
+    def counted(self) -> int:
+        return self.extent.counted
+
+    @property
+    def is_exact(self) -> bool:
+        return self.extent.is_exact
+
+    @property
+    def said(self) -> str:
+        return self.extent.said
+
+
+_NEEDED = {
+    "actor": ("actor_type", "actor_id", "actor_label"),
+    "resource": ("resource_type", "resource_id", "resource_label"),
+    "project": ("resource_type", "resource_id", "resource_label"),
+    "type": ("resource_type",),
+    "day": ("id",),
+    "hour": ("id",),
+}
+"""Columns of entries that say what is counted by, where that is not the column of its name."""
+_LABELS = {"actor": "actor_label", "resource": "resource_label", "project": "resource_label"}
+_LOCAL = "date_trunc('{}', audit_time(id) AT TIME ZONE %s)"
+
+
+def _key_of(by: str) -> str:
+    """SQL of what entries are grouped by; a resource without an id by its name."""
+    if by in ("day", "hour"):
+        return _LOCAL.format(by)
+    if by == "ip":
+        return "host(ip)"
+    if by == "actor":
+        return "actor_type, actor_id"
+    if by in ("resource", "project"):
+        return "resource_type, resource_id, CASE WHEN resource_id IS NULL THEN resource_label END"
+    return _NEEDED.get(by, (by,))[0]
+
+
+def _width_of(by: str) -> int:
+    """Columns of that."""
+    return {"actor": 2, "resource": 3, "project": 3}.get(by, 1)
+
+
+@dataclass(frozen=True)
+class _Group:
+    key: tuple[Any, ...]
+    label: str
+    count: int
+
+
+def counts(
+    asked: EntryFilter, by: str, *, limit: int = 10, at_least: int = 1, search: str = ""
+) -> Counts:
+    """How many entries of the answer have the same actor, resource … or day: the `limit` most
+    frequent values, of those that at least so many have, and whose label has `search` in it.
+
+    asked: a valid question. Looks at the newest MOST_BROKEN_DOWN that match.
+    """
+    groups, extent = _grouped(asked.qs, by, asked.zone, MOST_BROKEN_DOWN)
+    rows = _by_project(groups, asked) if by == "project" else _rows(groups, by, asked)
+    rows = [row for row in rows if row.count >= at_least]
+    rows.sort(key=lambda row: (-row.count, row.value))
+    if search:
+        renamed = _renamed(rows[:MOST_SEARCHED], by, asked)
+        rows = [row for row in renamed if search.casefold() in row.label.casefold()]
+        shown = rows[:limit]
+    else:
+        shown = _renamed(rows[:limit], by, asked)
+    if by in ("day", "hour"):
+        shown.sort(key=lambda row: row.value)
+    most = max((row.count for row in shown), default=1)
+    shown = [replace(row, share=row.count / most) for row in shown]
+    return Counts(by, shown, len(rows), extent)
+
+
+def facets(asked: EntryFilter) -> Facets:
+    """The most frequent values of FACETS among the newest MOST_COUNTED that match."""
+    found, extent = _grouped_by_each(asked.qs, FACETS, MOST_COUNTED)
+    rows, sizes = {}, {}
+    for name in FACETS:
+        values = _rows(found[name], name, asked)
+        values.sort(key=lambda row: (-row.count, row.value))
+        rows[name], sizes[name] = values[:VALUES_OF_A_FACET], len(values)
+    return Facets(rows, sizes, extent)
+
+
+def _grouped(
+    queryset: QuerySet[Entry], by: str, zone: dt.tzinfo, most: int
+) -> tuple[list[_Group], Extent]:
+    made = _newest(queryset, _NEEDED.get(by, (by,)), most)
+    if made is None:
+        return [], Extent(0, True, None)
+    label = f"(array_agg({_LABELS[by]}))[1]" if by in _LABELS else "''"
+    numbers = ", ".join(str(4 + number) for number in range(_width_of(by)))
+    sql = (
+        f"SELECT {label}, count(*), (array_agg(id))[count(*)], {_key_of(by)}"
+        f" FROM ({made.sql}) AS newest GROUP BY {numbers}"
     )
-    counters: dict[str, Counter[str]] = {name: Counter() for name in ("actor", "action", "type")}
-    labels: dict[str, str] = {}
-    try:
-        sql, params = newest.query.sql_with_params()
-    except EmptyResultSet:
-        return Facets(counters, labels)
+    zones = [str(zone)] if by in ("day", "hour") else []
     with connections[queryset.db].cursor() as cursor:
-        cursor.execute(_FACETS.format(sql=sql), params)
-        for actor_type, actor_id, action, resource_type, label, count in cursor.fetchall():
-            actor = ulid.to_text(actor_id) if actor_id else actor_type
-            labels.setdefault(actor, described(actor_type, label))
-            counters["actor"][actor] += count
-            counters["action"][action] += count
-            counters["type"][resource_type] += count
-    return Facets(counters, labels)
+        cursor.execute(sql, [*zones, *made.values])
+        rows = cursor.fetchall()
+    groups = [_Group(tuple(key), label or "", count) for label, count, _, *key in rows]
+    oldest = min((row[2] for row in rows), default=None)
+    return groups, made.extent(sum(group.count for group in groups), oldest)
+
+
+def _grouped_by_each(
+    queryset: QuerySet[Entry], names: Sequence[str], most: int
+) -> tuple[dict[str, list[_Group]], Extent]:
+    """In one pass over the entries."""
+    found: dict[str, list[_Group]] = {name: [] for name in names}
+    columns = dict.fromkeys(column for name in names for column in _NEEDED.get(name, (name,)))
+    made = _newest(queryset, tuple(columns), most)
+    if made is None:
+        return found, Extent(0, True, None)
+    keys = [_key_of(name) for name in names]
+    sql = (
+        f"SELECT GROUPING({', '.join(keys)}), (array_agg(actor_label))[1], count(*),"
+        f" (array_agg(id))[count(*)], {', '.join(keys)}"
+        f" FROM ({made.sql}) AS newest GROUP BY GROUPING SETS (({'), ('.join(keys)}))"
+    )
+    with connections[queryset.db].cursor() as cursor:
+        cursor.execute(sql, made.values)
+        rows = cursor.fetchall()
+    place, width = 0, sum(map(_width_of, names))
+    for name in names:
+        past = place + _width_of(name)
+        # A bit is set for each column that the row is not grouped by, the first one the highest.
+        mask = (1 << width) - 1 - sum(1 << (width - 1 - number) for number in range(place, past))
+        found[name] = [
+            _Group(tuple(row[4 + place : 4 + past]), row[1] or "", row[2])
+            for row in rows
+            if row[0] == mask
+        ]
+        place = past
+    oldest = min((row[3] for row in rows), default=None)
+    return found, made.extent(sum(group.count for group in found[names[0]]), oldest)
+
+
+@dataclass(frozen=True)
+class _Newest:
+    """SQL of the newest entries that match. is_all: as far as looking reached, these are all."""
+
+    sql: str
+    values: tuple[Any, ...]
+    is_all: bool
+    most: int
+    within: EntryQuerySet
+
+    def extent(self, counted: int, oldest: uuid.UUID | None) -> Extent:
+        is_cut = counted == self.most and bool(
+            self.within.order_by("-id").values("id")[self.most : self.most + 1]
+        )
+        since = ulid.time_of(oldest) if oldest is not None else None
+        if not self.is_all and not is_cut:
+            since = self.within.reached_at
+        return Extent(counted, self.is_all and not is_cut, since)
+
+
+def _newest(queryset: QuerySet[Entry], columns: Sequence[str], most: int) -> _Newest | None:
+    within, is_all = _within_reach(queryset)
+    rows = within.order_by("-id").values("id", *(c for c in columns if c != "id"))[:most]
+    try:
+        sql, params = rows.query.sql_with_params()
+    except EmptyResultSet:
+        return None
+    return _Newest(sql, params, is_all, most, within)
+
+
+def _counted(group: _Group, by: str, asked: EntryFilter) -> Counted:
+    one = group.key[0]
+    match by:
+        case "actor":
+            kind, key = group.key
+            value = ulid.to_text(key) if key else kind
+            return Counted(value, described(kind, group.label), group.count, {"actor": value})
+        case "resource":
+            kind, key, name = group.key
+            if key is None:
+                return Counted(name, name, group.count, {})
+            value = ulid.to_text(key)
+            return Counted(value, group.label, group.count, {"resource": value})
+        case "action":
+            known = policy.action(one)
+            return Counted(one, known.label if known else one, group.count, {"action": one})
+        case "type":
+            label = policy.RESOURCE_TYPES.get(one, one)
+            return Counted(one, label, group.count, {"type": one})
+        case "ip":
+            if one is None:
+                return Counted("", "no address", group.count, {})
+            return Counted(one, one, group.count, {"ip": one})
+        case "user_agent":
+            program = user_agents.in_words(one) or one or "none given"
+            return Counted(one, program, group.count, {"user_agent": join([one])} if one else {})
+        case "day" | "hour":
+            return _in_time(one, by, group.count, asked.zone)
+        case _:
+            return Counted(one, one, group.count, {by: one})
+
+
+def _in_time(moment: dt.datetime, by: str, count: int, zone: dt.tzinfo) -> Counted:
+    """Of a local day or hour, which is the time without a zone at its beginning."""
+    if by == "day":
+        since = start_of_day(moment.date(), zone)
+        until = start_of_day(moment.date() + dt.timedelta(days=1), zone)
+        text = f"{moment:%Y-%m-%d}"
+    else:
+        since = moment.replace(tzinfo=zone)
+        # What the clock shows twice when it is put back is one hour here.
+        until = moment.replace(tzinfo=zone, fold=1).astimezone(dt.UTC) + _HOUR
+        text = f"{moment:%Y-%m-%d %H}:00"
+    params = {"since": rfc3339(since), "until": rfc3339(until), "when": ""}
+    return Counted(text, text, count, params)
+
+
+def _rows(groups: Iterable[_Group], by: str, asked: EntryFilter) -> list[Counted]:
+    rows = [_counted(group, by, asked) for group in groups]
+    if by != "user_agent":
+        return rows
+    # Programs that are called the same are one, whatever else their user agents say.
+    found: dict[str, Counted] = {}
+    for row in rows:
+        known = found.get(row.label)
+        if known is None or not row.params:
+            found[row.label] = row
+            continue
+        texts = [*split(known.params["user_agent"]), row.value]
+        params = {"user_agent": join(texts[:MOST_VALUES])}
+        found[row.label] = replace(known, count=known.count + row.count, params=params)
+    return list(found.values())
+
+
+def _by_project(groups: Sequence[_Group], asked: EntryFilter) -> list[Counted]:
+    """By the project that a thing lies below, or is."""
+    things = {group.key[1] for group in groups if group.key[1] is not None}
+    projects = name_index.projects_of(things, asked.organization_ids)
+    sizes = Counter[uuid.UUID | None]()
+    for group in groups:
+        sizes[projects.get(group.key[1])] += group.count
+    return [
+        Counted(text, text, size, {"resource": f"{text}/"})
+        if (text := ulid.to_text(key) if key else "")
+        else Counted("", "of no project", size, {})
+        for key, size in sizes.items()
+    ]
+
+
+def _renamed(rows: list[Counted], by: str, asked: EntryFilter) -> list[Counted]:
+    """Things by their present names."""
+    if by not in ("resource", "project"):
+        return rows
+    keys = {row.value: key for row in rows if (key := ulid.parse_or_none(row.value))}
+    names = name_index.present_names(list(keys.values()), asked.organization_ids) if keys else {}
+    return [
+        replace(row, label=names.get(keys[row.value]) or row.label) if row.value in keys else row
+        for row in rows
+    ]
 
 
 # -- From where
@@ -292,9 +562,9 @@ class Address:
 
 
 def addresses(queryset: QuerySet[Entry]) -> list[Address]:
-    """Where the newest MOST_IN_FACETS entries that match came from, the last one first, at most
+    """Where the newest MOST_COUNTED entries that match came from, the last one first, at most
     VALUES_OF_A_FACET."""
-    newest = _from_newest(queryset).order_by("-id").values("id", "ip")[:MOST_IN_FACETS]
+    newest = _within_reach(queryset)[0].order_by("-id").values("id", "ip")[:MOST_COUNTED]
     try:
         sql, params = newest.query.sql_with_params()
     except EmptyResultSet:

@@ -120,9 +120,10 @@ def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
 def resources(
     text: str, organizations: Collection[uuid.UUID] | None, types: Sequence[str] = ()
 ) -> Found:
-    """The resource with this ULID; else those that are or were called `text`, and everything that
-    is or was below them; else those with `text` among the parts of their path; else those of which
-    a part begins with it; each with everything below.
+    """The resource with this ULID, and with a slash after it everything below; else those that
+    are or were called `text`, and everything that is or was below them; else those with `text`
+    among the parts of their path; else those of which a part begins with it; each with everything
+    below.
 
     `my-app/prod*` means every path that begins so. types: only these are meant.
     Raises TooManyNamesError.
@@ -133,6 +134,14 @@ def resources(
         rows = within.ask(
             f"SELECT DISTINCT id FROM audit_name WHERE {within.condition} AND kind = 'resource'"
             f" AND id = %(key)s AND {_among(types)}",
+            {"key": key, "types": list(types)},
+            text,
+        )
+        return Found(resources=frozenset(key for (key,) in rows))
+    key = ulid.parse_or_none(text.removesuffix("/"))
+    if key is not None:
+        rows = within.ask(
+            _BELOW_ID.format(within=within.condition, among=_among(types)),
             {"key": key, "types": list(types)},
             text,
         )
@@ -174,6 +183,20 @@ def matching(
     )
 
 
+def with_ids(keys: Collection[uuid.UUID], organizations: Collection[uuid.UUID] | None) -> Found:
+    """Those of `keys` that are ids of actors and of resources."""
+    within = _Within(organizations)
+    rows = within.ask(
+        f"SELECT DISTINCT kind, id FROM audit_name WHERE {within.condition}"
+        " AND id = ANY(%(keys)s::uuid[])",
+        {"keys": list(keys)},
+    )
+    return Found(
+        actors=frozenset(key for kind, key in rows if kind == "actor"),
+        resources=frozenset(key for kind, key in rows if kind == "resource"),
+    )
+
+
 def present_names(
     things: Collection[uuid.UUID], organizations: Collection[uuid.UUID] | None
 ) -> dict[uuid.UUID, str]:
@@ -181,6 +204,15 @@ def present_names(
     know that say no name."""
     within = _Within(organizations)
     return {key: name for key, name, _, _ in within.present(things, "", is_whole=True)}
+
+
+def projects_of(
+    things: Collection[uuid.UUID], organizations: Collection[uuid.UUID] | None
+) -> dict[uuid.UUID, uuid.UUID]:
+    """The project that each of these things is or lies below, of those that have one."""
+    within = _Within(organizations)
+    rows = within.ask(_PROJECTS.format(within=within.condition), {"things": list(things)})
+    return dict(rows)
 
 
 def below(
@@ -469,6 +501,16 @@ SELECT id, type, is_named, is_meant FROM (
 ) AS found WHERE is_meant OR is_named
 """
 
+_BELOW_ID = f"""
+WITH RECURSIVE {_UNSEALED},
+    below (id, type) AS (
+        SELECT id, type FROM audit_name WHERE {{within}} AND kind = 'resource' AND id = %(key)s
+        UNION
+        SELECT child.id, child.type FROM below AS parent CROSS JOIN LATERAL ({_CHILDREN}) AS child
+    )
+SELECT id FROM below WHERE {{among}} GROUP BY id
+"""
+
 _MATCHING = f"""
 WITH RECURSIVE {_UNSEALED},
     word AS MATERIALIZED (
@@ -528,4 +570,25 @@ WITH RECURSIVE {_UNSEALED},
         WHERE child.type <> 'secret_version'
     )
 SELECT id, type FROM below LIMIT %(most)s
+"""
+
+_ITS_PLACE = """
+        SELECT parent_id, type FROM (
+            SELECT parent_id, type, named_by FROM audit_place WHERE {{within}} AND id = {of}
+            UNION ALL
+            SELECT parent_id, type, named_by FROM unsealed WHERE id = {of}
+        ) AS place ORDER BY named_by DESC LIMIT 1"""
+# From each thing up to a project.
+_PROJECTS = f"""
+WITH RECURSIVE {_UNSEALED},
+    up (id, at, type, parent_id) AS (
+        SELECT thing.id, thing.id, place.type, place.parent_id
+        FROM unnest(%(things)s::uuid[]) AS thing (id)
+        CROSS JOIN LATERAL ({_ITS_PLACE.format(of="thing.id")}) AS place
+        UNION ALL
+        SELECT up.id, up.parent_id, place.type, place.parent_id
+        FROM up CROSS JOIN LATERAL ({_ITS_PLACE.format(of="up.parent_id")}) AS place
+        WHERE up.type <> 'project' AND up.parent_id <> {_NIL}
+    )
+SELECT id, at FROM up WHERE type = 'project'
 """

@@ -27,6 +27,13 @@ planned for, though its entries are hardly ever needed: of 24 months, planning t
 reading a page 0.4."""
 
 
+MOST_LOOKED_AT = 50_000
+"""Entries that are looked at for a page of a question which no index answers alone: 0.1 s."""
+FEW_LOOKED_AT = 2_000
+"""So many at first: mostly they have a page."""
+MOST_ROUNDS_LOOKED_AT = 2
+"""The same for a question about a changed field, in rounds of up to 60 blocks of the log."""
+
 REQUEST_LASTS = dt.timedelta(hours=1)
 """How far the times of a request's entries may be from the time in its id, which the web server's
 clock made and theirs the database's."""
@@ -48,11 +55,20 @@ def of_requests(requests: Sequence[uuid.UUID]) -> models.Q:
     )
 
 
+def _up_to(key: uuid.UUID, order: str) -> models.Q:
+    return models.Q(id__gte=key) if order == "-id" else models.Q(id__lte=key)
+
+
 class Branch(NamedTuple):
-    """A column that an index leads with, and the values of it that are asked for."""
+    """A column that an index leads with, and the values of it that are asked for.
+
+    is_all: whether all entries with these are. within: what an index says of all that it has.
+    """
 
     column: str
     keys: Sequence[Any]
+    is_all: bool = True
+    within: models.Q = models.Q()
 
 
 @dataclass(frozen=True)
@@ -79,13 +95,21 @@ class Streams:
         with self.planned():
             return self.read(models.Q(), "-id", 1)
 
+    def number(self, n: int, bound: models.Q, order: str) -> uuid.UUID | None:
+        """The id of the entry after the first `n` within `bound`, by `order`."""
+        each = max(FEW_LOOKED_AT, n // sum(len(branch.keys) for branch in self.branches))
+        found = self.read(bound, order, min(n, each) + 1, "id")
+        return found[-1].id if len(found) > min(n, each) else None
+
     def planned(self) -> AbstractContextManager[None]:
         """How they are to be read."""
         return _in_order_of_indexes(self.rest.db, is_one_plan=self.has_one_plan)
 
-    def read(self, bound: models.Q, order: str, limit: int) -> list[Any]:
-        """The first `limit` entries within `bound`, by `order`: `id` or `-id`."""
+    def read(self, bound: models.Q, order: str, limit: int, *columns: str) -> list[Any]:
+        """The first `limit` entries within `bound`, by `order`: `id` or `-id`; of columns, only
+        these, `id` among them."""
         rest = self.rest.prefetch_related(None).filter(bound).order_by(order)
+        rest = rest.only(*columns) if columns else rest
         unsealed = rest.filter(self.condition, is_sealed=False)[:limit]
         try:
             parts = [_sql(unsealed), *(_stream(branch, rest, limit) for branch in self.branches)]
@@ -101,7 +125,7 @@ class Streams:
 def _stream(branch: Branch, rest: EntryQuerySet, limit: int) -> tuple[str, list[Any]]:
     """The first `limit` sealed entries of each key. The inbox has no index by key; it is small."""
     is_its_own = {branch.column: RawSQL("stream.key", [])}  # noqa: S611
-    sql, values = _sql(rest.filter(is_sealed=True, **is_its_own)[:limit])
+    sql, values = _sql(rest.filter(branch.within, is_sealed=True, **is_its_own)[:limit])
     array = "uuid[]" if branch.column.endswith("_id") else "text[]"
     return (
         f"SELECT e.* FROM unnest(%s::{array}) AS stream (key) CROSS JOIN LATERAL ({sql}) AS e",
@@ -151,7 +175,19 @@ def _in_order_of_indexes(using: str, *, is_one_plan: bool) -> Iterator[None]:
         cursor.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in settings))
 
 
+class Part(NamedTuple):
+    """The first entries of a question. reached: all up to this id was looked at and no further, as
+    more would take too long; None if nothing is left out."""
+
+    entries: list[Any]
+    reached: uuid.UUID | None = None
+
+
 class EntryQuerySet(models.QuerySet[Any]):
+    candidates: EntryQuerySet | None = None
+    """What indexes find of just this queryset: what more it asks for, no index answers, and one
+    entry of a million may have it. So at most MOST_LOOKED_AT of them are looked at at once."""
+
     streams: Streams | None = None
     """A quicker way to the first entries of just this queryset. One made of it has none: the
     streams would not know what it adds."""
@@ -166,6 +202,9 @@ class EntryQuerySet(models.QuerySet[Any]):
     is_by_time = False
     """Nothing narrows just this queryset that has a better index than the one by time. PostgreSQL
     takes any field for one that rarely changes, and would sort all that may have changed it."""
+
+    reached_at: dt.datetime | None = None
+    """Where `within_reach` ends."""
 
     since: uuid.UUID | None = None
     until: uuid.UUID | None = None
@@ -216,16 +255,60 @@ class EntryQuerySet(models.QuerySet[Any]):
     def first_entries(
         self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None = None
     ) -> list[Any]:
+        """The entries of `first_part`."""
+        return self.first_part(bound, order, limit, start).entries
+
+    def first_part(
+        self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None = None
+    ) -> Part:
         """The first `limit` entries within `bound`, by `order`: `id` or `-id`.
 
         start: none of them comes before it in that order, if that is known.
         """
-        with self._planned():
-            found = self._first_entries(bound, order, limit, start)
+        reached = None
+        if self.candidates is None:
+            found = self._read(bound, order, limit, start)
+        else:
+            for most in (FEW_LOOKED_AT, MOST_LOOKED_AT):
+                reached = self.candidates.reach(bound, order, most, start)
+                within = bound if reached is None else bound & _up_to(reached, order)
+                found = self._read(within, order, limit, start)
+                if len(found) == limit or reached is None:
+                    break
         # Once, and not for each part that was read; nor by the plans that suit the log.
         lookups: tuple[Any, ...] = self._prefetch_related_lookups  # type: ignore[attr-defined]
         models.prefetch_related_objects(found, *lookups)
-        return found
+        return Part(found, reached if len(found) < limit else None)
+
+    def reach(
+        self, bound: models.Q, order: str, most: int, start: uuid.UUID | None = None
+    ) -> uuid.UUID | None:
+        """Up to which id, by `order`, there are `most` entries within `bound`; None if there are no
+        more. Of a question about changed fields: how far some rounds of looking get."""
+        if order == "-id" and self.changed_ranges is not None and self.changed_ranges.edge:
+            ranges = self.changed_ranges if start is None else self.changed_ranges.below(start)
+            for _ in range(MOST_ROUNDS_LOOKED_AT - 1):
+                ranges = ranges.older() if ranges.edge else ranges
+            return ranges.edge
+        with self._planned():
+            if self.streams is not None:
+                return self.streams.number(most, bound, order)
+            ids = self.prefetch_related(None).filter(bound).order_by(order)
+            return ids.values_list("id", flat=True)[most : most + 1].first()
+
+    def within_reach(self) -> tuple[EntryQuerySet, bool]:
+        """The same entries, or of a question that no index answers alone those among the newest
+        MOST_LOOKED_AT candidates; and whether these are all."""
+        edge = self.candidates.reach(models.Q(), "-id", MOST_LOOKED_AT) if self.candidates else None
+        if edge is None:
+            return self.from_newest(), True
+        within = self.filter(id__gt=edge)
+        within.reached_at = ulid.time_of(edge)
+        return within, False
+
+    def _read(self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None) -> list[Any]:
+        with self._planned():
+            return self._first_entries(bound, order, limit, start)
 
     def _planned(self) -> AbstractContextManager[None]:
         if self.streams is not None:
@@ -255,11 +338,14 @@ class EntryQuerySet(models.QuerySet[Any]):
         assert self.changed_ranges is not None
         ranges = self.changed_ranges if start is None else self.changed_ranges.below(start)
         found: list[Any] = []
-        for _ in range(MOST_ROUNDS):
+        is_bounded = self.candidates is not None
+        for _ in range(MOST_ROUNDS_LOOKED_AT if is_bounded else MOST_ROUNDS):
             found += self._first(bound & ranges.condition, "-id", limit - len(found))
             if len(found) == limit or ranges.edge is None:
                 return found
             ranges = ranges.older()
+        if is_bounded:
+            return found
         rest = bound & ranges.from_here
         return found + self._first(rest, "-id", limit - len(found))
 

@@ -13,6 +13,8 @@ from audit.redaction import clean
 from organizations.models import Organization
 
 LONGEST_DESCRIPTION = 2000
+FREE_TEXT = ("q", "reason", "user_agent", "became", "was")
+"""Parameters in which people may have typed anything."""
 
 
 def record_view(
@@ -96,8 +98,7 @@ def record_mismatch(organization: Organization, number: int) -> None:
 
 
 def describe(filters: Any) -> str:
-    """A query as its entry records it: its query string, without the free text, in which people
-    may have typed anything.
+    """A query as its entry records it: its query string, without what is FREE_TEXT.
 
     filters: an EntryFilter, a QueryDict or a dict of names and values.
     """
@@ -106,5 +107,7 @@ def describe(filters: Any) -> str:
     if not isinstance(filters, questions.EntryFilter):
         filters = questions.EntryFilter(filters, Entry.objects.none())
     params: Mapping[str, Sequence[str]] = filters.params
-    text = questions.canonical({**params, **({"q": ["*"]} if "q" in params else {})})
+    text = questions.canonical(
+        {n: ["*"] if n.removeprefix("exclude_") in FREE_TEXT else t for n, t in params.items()}
+    )
     return clean(text, LONGEST_DESCRIPTION)

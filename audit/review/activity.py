@@ -130,7 +130,7 @@ def _counts(
     request: OrganizationRequest, given: QueryDict, asked: EntryFilter, total: int
 ) -> dict[str, Any]:
     path = reverse("activity", args=[request.organization.slug])
-    is_narrowed = bool(chips.narrowing(asked))
+    is_narrowed = chips.is_narrowed(asked)
     return {
         # Without a filter, the log's size is the answer.
         "count": counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True),

@@ -25,6 +25,7 @@ from audit.questions.filters import POSITION, EntryFilter
 from audit.review import density, time_zones
 from audit.review.chips import Chip, chips, narrowing
 from organizations.models import Organization
+from organizations.roles import Role
 
 RECENCIES = (
     ("today", "Today"),
@@ -39,8 +40,13 @@ FIELDS = (
     ("actor", "Who", "e-mail, API key, id"),
     ("resource", "Resource", "my-app/backend, id"),
     ("ip", "From", "address or network"),
-    ("request", "Request", "id"),
+    ("id", "Any id", "entry, request, resource, key's fingerprint"),
     ("field", "Changed field", "role, status"),
+    ("became", "Became", "status:inactive"),
+    ("was", "Was", "role:owner"),
+    ("reason", "Reason", "wrong password"),
+    ("user_agent", "User agent", "curl*"),
+    ("hours", "Hours", "9-17"),
 )
 """Filters that are typed: parameter, label and an example."""
 
@@ -86,7 +92,10 @@ class WhenFilter(_Parameter):
 
 class ActionFilter(_Parameter):
     title, parameter_name = "action", "action"
-    choices_ = tuple((action.name, as_words(action.name)) for action in policy.ACTIONS)
+    choices_ = (
+        *((group.name, group.label) for group in policy.ACTION_GROUPS),
+        *((action.name, as_words(action.name)) for action in policy.ACTIONS),
+    )
 
 
 class TypeFilter(_Parameter):
@@ -102,6 +111,26 @@ class ResultFilter(_Parameter):
 class InterfaceFilter(_Parameter):
     title, parameter_name = "way", "interface"
     choices_ = tuple((interface.value, interface.value) for interface in policy.Interface)
+
+
+class SeverityFilter(_Parameter):
+    title, parameter_name = "severity", "severity"
+    choices_ = tuple((severity.value, severity.value) for severity in policy.Severity)
+
+
+class RoleFilter(_Parameter):
+    title, parameter_name = "role then", "actor_role"
+    choices_ = tuple(Role.choices)
+
+
+class DaysFilter(_Parameter):
+    title, parameter_name = "days", "days"
+    choices_ = (("weekday", "Weekdays"), ("weekend", "Weekends"))
+
+
+class ViewsFilter(_Parameter):
+    title, parameter_name = "views of the log", "views"
+    choices_ = (("true", "included"),)
 
 
 class EntryList(ChangeList):
@@ -150,12 +179,12 @@ class EntryList(ChangeList):
     @property
     def older(self) -> str | None:
         cursor = self.page.next_cursor
-        return self._at(before=cursor) if cursor else None
+        return self._at(cursor=cursor) if cursor else None
 
     @property
     def newer(self) -> str | None:
         cursor = self.page.previous_cursor
-        return self._at(after=cursor) if cursor else None
+        return self._at(**{self.page.back: cursor}) if cursor else None
 
     def _at(self, **position: str) -> str:
         others = [name for name in ("before", "after", "cursor") if name not in position]

@@ -18,6 +18,7 @@ from organizations import ulid
 from organizations.labels import isolated
 
 MOST = 4  # of one parameter
+NOT_NARROWING = ("tz", "views", "order")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Chip:
     """One part of the question; `without` is the address of the rest.
 
     exact: from when to when, for words of time; the id, for what is called by its name; what it is
-        called now, for a former name.
+        called now, for a former name. is_default: nobody asked for it.
     """
 
     label: str
@@ -33,11 +34,17 @@ class Chip:
     without: str
     exact: str = ""
     is_exclusion: bool = False
+    is_default: bool = False
 
 
 def narrowing(asked: EntryFilter) -> dict[str, list[str]]:
     """The parameters that make the log smaller."""
-    return {name: texts for name, texts in asked.params.items() if name != "tz"}
+    return {name: texts for name, texts in asked.params.items() if name not in NOT_NARROWING}
+
+
+def is_narrowed(asked: EntryFilter) -> bool:
+    """Whether the answer is less than the log."""
+    return bool(narrowing(asked) or asked.left_out)
 
 
 def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
@@ -46,7 +53,7 @@ def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
     for name in sorted(params, key=TIMES.__contains__):
         texts = params[name]
         bare = name.removeprefix("exclude_")
-        is_whole = name == "q" or name in TIMES
+        is_whole = name in ("q", "limit") or name in TIMES
         values = texts if is_whole else [value for text in texts for value in split(text)]
         # "What changed?" asks for nineteen actions; nobody drops them one by one.
         many = len(values) > MOST
@@ -57,12 +64,19 @@ def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
             for position in POSITION:
                 rest.pop(position, None)
             yield Chip(
-                name if name in TIMES else bar.LABELS[bare],
+                name if name in TIMES else bar.LABELS.get(bare, bare.replace("_", " ")),
                 value,
                 f"{path}?{rest.urlencode()}",
                 _exact(name, value, asked),
                 is_exclusion=bare != name,
             )
+    for action in asked.left_out:
+        rest = given.copy()
+        rest["views"] = "true"
+        for position in POSITION:
+            rest.pop(position, None)
+        without = f"{path}?{rest.urlencode()}"
+        yield Chip(bar.LABELS["action"], action, without, is_exclusion=True, is_default=True)
 
 
 def named(shown: Iterable[Chip], entries: Iterable[Entry]) -> list[Chip]:

@@ -18,7 +18,15 @@ from audit.review import marks
 from organizations import icons, ulid
 from organizations.models import Organization
 
-HEADINGS = {"actor": "Who", "action": "What", "type": "On what"}
+HEADINGS = {
+    "actor": "Who",
+    "action": "What",
+    "type": "On what",
+    "result": "Result",
+    "ip": "From where",
+    "user_agent": "Program",
+    "interface": "Interface",
+}
 MOST = 8  # of one facet, and whatever else was chosen
 
 
@@ -45,11 +53,13 @@ class Facet:
 
 @dataclass(frozen=True)
 class Facets:
-    """is_exact: every entry that matches was counted; else the newest `counted`."""
+    """is_exact: every entry that matches was counted; else the newest `counted`, which `said` says
+    beside the figures."""
 
     shown: list[Facet]
     counted: int
     is_exact: bool
+    said: str = ""
 
     @property
     def by_name(self) -> dict[str, Facet]:
@@ -59,23 +69,24 @@ class Facets:
 def facets(path: str, given: QueryDict, asked: EntryFilter, organization: Organization) -> Facets:
     """The facets of a valid question. One that is narrowed is counted as if it were not, so that
     there is something left to choose: one statement more for each."""
-    counted = counting.facets(asked.qs)
+    counted = counting.facets(asked)
     by_name = dict(counted)
-    looked_at, is_exact = counted.counted, counted.is_exact
+    looked_at, is_exact, said = counted.counted, counted.is_exact, counted.said
     for name in HEADINGS:
         if not {name, f"exclude_{name}"} & asked.params.keys():
             continue
         wider = _without(given, asked, name, organization)
         if wider.is_valid():
-            found = counting.facets(wider.qs)
+            found = counting.facets(wider)
             by_name[name] = found[name]
             looked_at, is_exact = max(looked_at, found.counted), is_exact and found.is_exact
+            said = said or found.said
     shown = [
         Facet(name, heading, list(_values(path, given, asked, name, by_name[name])))
         for name, heading in HEADINGS.items()
         if by_name[name]
     ]
-    return Facets(shown, looked_at, is_exact)
+    return Facets(shown, looked_at, is_exact, said)
 
 
 def _without(
@@ -90,45 +101,49 @@ def _without(
 
 
 def _values(
-    path: str, given: QueryDict, asked: EntryFilter, name: str, found: list[counting.FacetValue]
+    path: str, given: QueryDict, asked: EntryFilter, name: str, found: list[counting.Counted]
 ) -> Iterator[Value]:
     chosen, left_out = _named(asked, name), _named(asked, f"exclude_{name}")
     for number, value in enumerate(found):
-        is_chosen, is_left_out = value.value in chosen, value.value in left_out
-        if number >= MOST and not is_chosen and not is_left_out:
+        own = split(value.params.get(name, ""))
+        is_chosen, is_left_out = bool(own) and chosen >= {*own}, bool(own) and left_out >= {*own}
+        if (number >= MOST and not is_chosen and not is_left_out) or not own:
             continue
         texts, others = _texts(asked, name), _texts(asked, f"exclude_{name}")
+        fewer = _less(texts, own, name)
         if is_chosen or is_left_out:
-            toggled = (_less(texts, value.value, name), _less(others, value.value, name))
+            toggled = (fewer, _less(others, own, name))
         else:
-            toggled = ([*texts, value.value], others)
+            toggled = ([*texts, *own], others)
         yield Value(
             label=value.label,
             drawn=_drawn(name, value),
             count=f"{value.count:,}",
             href=_address(path, given, name, *toggled),
-            leave_out=_address(
-                path, given, name, _less(texts, value.value, name), [*others, value.value]
-            ),
+            leave_out=_address(path, given, name, fewer, [*others, *own]),
             is_chosen=is_chosen,
             is_left_out=is_left_out,
         )
 
 
-def _drawn(name: str, value: counting.FacetValue) -> SafeString:
+def _drawn(name: str, value: counting.Counted) -> SafeString:
     if name == "actor":
         key = ulid.parse_or_none(value.value)
         kind = next((word for word, said in KINDS.items() if f"({said})" in value.label), "")
         drawn = marks.actor(kind or value.value, key, value.label)
     else:
         known, other = (marks.ACTIONS, "help") if name == "action" else (marks.TYPES, "tag")
-        drawn = icons.icon(known.get(value.value, other))
+        drawn = icons.icon(known.get(value.value, other)) if name in ("action", "type") else ""
     return mark_safe(drawn)  # noqa: S308  # names and marks are made of escaped text
+
+
+AS_TYPED = ("actor", "ip", "user_agent")
+"""Facets whose values are texts of any kind; the others' are words of a catalogue."""
 
 
 def _texts(asked: EntryFilter, name: str) -> list[str]:
     """What was asked for, each word that stands for several as all of these."""
-    if name.endswith("actor"):
+    if name.removeprefix("exclude_") in AS_TYPED:
         return [text for part in asked.params.get(name, []) for text in split(part)]
     return list(asked.form.cleaned_data[name])
 
@@ -136,15 +151,15 @@ def _texts(asked: EntryFilter, name: str) -> list[str]:
 def _named(asked: EntryFilter, name: str) -> set[str]:
     """The values of a facet that were asked for, under whatever name."""
     if not name.endswith("actor"):
-        return set(asked.form.cleaned_data[name])
+        return set(_texts(asked, name))
     found = asked.found.get(name, name_index.Found())
     return {ulid.to_text(key) for key in found.actors} | set(found.actor_types)
 
 
-def _less(texts: list[str], value: str, name: str) -> list[str]:
+def _less(texts: list[str], own: list[str], name: str) -> list[str]:
     """Without a value; an actor who was asked for by name is removed with every name."""
-    if value in texts or name != "actor":
-        return [text for text in texts if text != value]
+    if set(own) & set(texts) or name != "actor":
+        return [text for text in texts if text not in own]
     return [text for text in texts if ulid.parse_or_none(text) or text in list(ActorType)]
 
 

@@ -76,7 +76,8 @@ def actor_history(request: OrganizationRequest, actor: str) -> HttpResponse:
     key = ulid.parse_or_none(actor)
     if key is None:
         raise Http404("The address of a history ends with the id of the actor.")
-    asked, page = _page(request, {"actor": ulid.to_text(key)})
+    # What somebody did first and last may have been to look at the log.
+    asked, page = _page(request, {"actor": ulid.to_text(key), "views": "true"})
     newest, oldest = _ends(asked, page)
     about = _ask(organization, {"resource": ulid.to_text(key), "exclude_action": "view"})
     about_it = paging.page(about.qs, per_page=OF_A_KEY).entries
@@ -99,7 +100,7 @@ def actor_history(request: OrganizationRequest, actor: str) -> HttpResponse:
         "abilities": _last_known(organization, resource=actor, field="abilities") if is_key else [],
     }
     if COUNTS in request.GET:
-        context["facets"] = counting.facets(asked.qs)
+        context["facets"] = counting.facets(asked)
         context["addresses"] = counting.addresses(asked.qs)
     return render(request, "audit/actor_history.html", context)
 

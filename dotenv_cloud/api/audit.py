@@ -31,9 +31,18 @@ class LogView(ApiView):
     known: ClassVar[tuple[str, ...]] = ()
     """Parameters of its own, which are no filters."""
 
-    def question(self, request: Request) -> EntryFilter:
-        """The question in the query string. Raises a 422 that names each parameter."""
-        params = request.query_params
+    def question(self, request: Request, *, whole: bool = False, without: str = "") -> EntryFilter:
+        """The question in the query string. Raises a 422 that names each parameter.
+
+        whole: with what is left out of other answers unless it is asked for; without: a parameter
+        that means something else here.
+        """
+        params = request.query_params.copy()
+        params.pop(without, None)
+        if params.getlist("order") == ["seq"]:
+            del params["order"]
+        if whole and "views" not in params:
+            params["views"] = "true"
         for name in ELSEWHERE:
             if name in params and name not in self.known:
                 raise errors.invalid({name: [_NOT_HERE[name]]})
@@ -119,9 +128,16 @@ def _exists(entry: Entry, name: str) -> bool | None:
 def _boundary_notes(found: retention_boundary.Boundary | None, page: paging.Page) -> list[str]:
     """Told where it is reached: what is missing from last year surprises nobody who reads the
     newest entries."""
-    if found is None or (page.next_cursor and page.entries[-1].time >= found.before):
+    if found is None or (page.next_cursor and _end_of(page) >= found.before):
         return []
     return [str(found)]
+
+
+def _end_of(page: paging.Page) -> dt.datetime:
+    """How far down the log a page goes that has one after it."""
+    if page.order == paging.OLDEST:
+        return page.entries[0].time if page.entries else dt.datetime.min.replace(tzinfo=dt.UTC)
+    return page.reached or page.entries[-1].time
 
 
 def _names(asked: EntryFilter) -> list[dict[str, Any]]:
@@ -142,7 +158,7 @@ def _names(asked: EntryFilter) -> list[dict[str, Any]]:
 
 class Entries(LogView):
     is_atomic = False
-    known = ("after_seq", "order", "wait")
+    known = ("after_seq", "wait")
 
     @asks_the_log(
         "List entries, newest first, or by their numbers",
@@ -151,7 +167,12 @@ class Entries(LogView):
             OpenApiParameter(
                 "after_seq", int, description="Sealed entries after this number, oldest first."
             ),
-            OpenApiParameter("order", str, enum=["seq"], description="The same, from the first."),
+            OpenApiParameter(
+                "order",
+                str,
+                enum=["newest", "oldest", "seq"],
+                description="Which entries come first; seq: as after_seq, from the first.",
+            ),
             OpenApiParameter(
                 "wait",
                 int,
@@ -172,7 +193,7 @@ class Entries(LogView):
         def look(is_last: bool) -> Response | None:
             nonlocal reached
             with transaction.atomic():
-                asked = self.question(request)
+                asked = self.question(request, whole=True)
                 per_page = asked.form.cleaned_data.get("per_page") or paging.DEFAULT_PAGE
                 part = following.part_after(asked.qs, self.organization.pk, reached, per_page)
                 if not part.entries and not is_last and part.reached >= part.log.sealed_to:
@@ -190,11 +211,12 @@ class Entries(LogView):
     def _after(self, request: Request) -> int | None:
         """The number to go on from; None for a list by time."""
         after = _number(request, "after_seq", 2**63 - 1)
-        if "order" in request.query_params:
-            if request.query_params.getlist("order") != ["seq"]:
-                raise errors.invalid({"order": ["Use seq, or leave it out for newest first."]})
+        if request.query_params.getlist("order") == ["seq"]:
             after = after or 0
         if after is not None:
+            for name in ("order", "limit"):
+                if request.query_params.get(name) not in (None, "", "seq"):
+                    raise errors.invalid({name: ["By number it is the oldest first, and all."]})
             for name in ONE_OF:
                 if request.query_params.get(name):
                     raise errors.invalid(
@@ -239,6 +261,7 @@ class Entries(LogView):
                     "since": _instant(asked.period.since),
                     "until": _instant(asked.period.until),
                     "as_of": None,
+                    "left_out": list(asked.left_out),
                     "notes": notes,
                     "names": _names(asked),
                     "retention_boundary": missing.as_json() if missing else None,
@@ -257,7 +280,8 @@ class Entries(LogView):
         found = retention_boundary.below(self.organization.pk, asked.period)
         as_of = replica.as_of()
         behind = f"As of {_instant(as_of)}: the replica that answered is behind." if as_of else None
-        said = [*_boundary_notes(found, page), behind, _short(asked, log.complete_to)]
+        short = _short(asked, log.complete_to)
+        said = [page.note, *_boundary_notes(found, page), behind, short]
         return Response(
             {
                 "data": [_resource(entry) for entry in page.entries],
@@ -270,12 +294,13 @@ class Entries(LogView):
                     "since": _instant(asked.period.since),
                     "until": _instant(asked.period.until),
                     "as_of": _instant(as_of),
+                    "left_out": list(asked.left_out),
                     "notes": [*asked.notes, *(text for text in said if text)],
                     "names": _names(asked),
                     "retention_boundary": found.as_json() if found else None,
                 },
                 "links": {
-                    "prev": self._link(request, "after", page.previous_cursor),
+                    "prev": self._link(request, page.back, page.previous_cursor),
                     "next": self._link(request, "cursor", page.next_cursor),
                 },
             }
@@ -283,7 +308,7 @@ class Entries(LogView):
 
     @staticmethod
     def _link(request: Request, name: str, cursor: str | None) -> str | None:
-        """Where the list goes on: `cursor` leads to older entries, `after` to newer ones."""
+        """Where the list goes on: `cursor` leads to what comes next, the other one back."""
         if cursor is None:
             return None
         query = request.query_params.copy()
@@ -354,31 +379,91 @@ class Histogram(LogView):
                     }
                     for bucket in buckets
                 ],
-                "meta": {"complete_to": _instant(log.complete_to)},
+                "meta": {
+                    "complete_to": _instant(log.complete_to),
+                    "left_out": list(asked.left_out),
+                },
             }
         )
 
 
-class Facets(LogView):
-    @asks_the_log("Count the most frequent actors, actions and types", answer="Facets")
+class Counts(LogView):
+    known = ("by", "at_least", "search")
+
+    @asks_the_log(
+        "Count entries by what they have in common",
+        answer="Counts",
+        parameters=[
+            OpenApiParameter("by", str, required=True, enum=counting.BY),
+            OpenApiParameter("at_least", int, description="Only what so many entries have."),
+            OpenApiParameter(
+                "limit",
+                int,
+                description=f"Rows, the most frequent first; 10, at most {counting.MOST_ROWS}.",
+            ),
+            OpenApiParameter("search", str, description="Only what has this in its name."),
+        ],
+    )
     def get(self, request: Request, organization: str) -> Response:
-        asked = self.question(request)
+        by = request.query_params.get("by", "")
+        if by not in counting.BY:
+            raise errors.invalid({"by": [f"Use one of {', '.join(counting.BY)}."]})
+        limit = _number(request, "limit", counting.MOST_ROWS)
+        at_least = _number(request, "at_least", 2**31)
+        asked = self.question(request, without="limit")
         log = self._standing(asked)
-        found = counting.facets(asked.qs)
+        found = counting.counts(
+            asked,
+            by,
+            limit=10 if limit is None else max(limit, 1),
+            at_least=at_least or 1,
+            search=request.query_params.get("search", ""),
+        )
         reading.record_view(self.organization, asked)
         return Response(
             {
-                "data": {
-                    name: [
-                        {"value": value.value, "label": value.label, "count": value.count}
-                        for value in values
-                    ]
-                    for name, values in found.items()
-                },
+                "data": [_row(row) for row in found.rows],
                 "meta": {
-                    "counted": found.counted,
-                    "is_exact": found.is_exact,
+                    "by": by,
+                    "groups": found.groups,
+                    **_extent(found.extent),
                     "complete_to": _instant(log.complete_to),
+                    "left_out": list(asked.left_out),
+                    "notes": asked.notes,
+                },
+            }
+        )
+
+
+def _row(row: counting.Counted) -> dict[str, Any]:
+    params = {name: text for name, text in row.params.items() if text}
+    return {"value": row.value, "label": row.label, "count": row.count, "params": params}
+
+
+def _extent(extent: counting.Extent) -> dict[str, Any]:
+    """Which entries were counted."""
+    return {
+        "counted": extent.counted,
+        "is_exact": extent.is_exact,
+        "counted_from": None if extent.is_exact else _instant(extent.since),
+    }
+
+
+class Facets(LogView):
+    @asks_the_log("Count the most frequent values of seven columns", answer="Facets")
+    def get(self, request: Request, organization: str) -> Response:
+        asked = self.question(request)
+        log = self._standing(asked)
+        found = counting.facets(asked)
+        reading.record_view(self.organization, asked)
+        return Response(
+            {
+                "data": {name: [_row(row) for row in rows] for name, rows in found.items()},
+                "meta": {
+                    "groups": found.groups,
+                    **_extent(found.extent),
+                    "complete_to": _instant(log.complete_to),
+                    "left_out": list(asked.left_out),
                 },
             }
         )
@@ -397,6 +482,15 @@ class Catalogue(LogView):
                         "context": [*action.context, *policy.ALWAYS_ALLOWED],
                     }
                     for action in policy.ACTIONS
+                ],
+                "groups": [
+                    {
+                        "name": group.name,
+                        "label": group.label,
+                        "about": group.about,
+                        "actions": list(group.actions),
+                    }
+                    for group in policy.ACTION_GROUPS
                 ],
                 "types": [
                     {

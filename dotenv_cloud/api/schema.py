@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import serializers
 
 from audit.export.formats import FORMATS
+from audit.questions import counting
 from audit.questions.filters import EntryFilter
 from dotenv_cloud.api import resources
 
@@ -182,7 +183,22 @@ _ENTRY_NOW = {
     "required": [*_ENTRY["required"], "meta"],
 }
 """An entry, and whether what it refers to is still there; null if it refers to no row."""
-_FACET = _array(_object(value=_TEXT, label=_TEXT, count=_NUMBER))
+_COUNTED = _array(
+    _object(
+        value=_TEXT,
+        label=_TEXT,
+        count=_NUMBER,
+        params={"type": "object", "additionalProperties": _TEXT},
+    )
+)
+"""Entries that have something in common, and the parameters that find them."""
+_COUNTED_OF = {
+    "counted": _NUMBER,
+    "is_exact": _FLAG,
+    "counted_from": _MAYBE_TIME,
+    "complete_to": _MAYBE_TIME,
+    "left_out": _TEXTS,
+}
 
 ANSWERS: dict[str, dict[str, Any]] = {
     "Organization": _one(_ORGANIZATION),
@@ -288,6 +304,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
             since=_MAYBE_TIME,
             until=_MAYBE_TIME,
             as_of=_MAYBE_TIME,
+            left_out=_TEXTS,
             notes=_TEXTS,
             names=_array(
                 _object(
@@ -314,15 +331,20 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ),
     "Histogram": _object(
         data=_array(_object(start=_TIME, end=_TIME, count=_NUMBER, is_exact=_FLAG)),
-        meta=_object(complete_to=_MAYBE_TIME),
+        meta=_object(complete_to=_MAYBE_TIME, left_out=_TEXTS),
     ),
     "Facets": _object(
-        data=_object(actor=_FACET, action=_FACET, type=_FACET),
-        meta=_object(counted=_NUMBER, is_exact=_FLAG, complete_to=_MAYBE_TIME),
+        data=_object(**dict.fromkeys(counting.FACETS, _COUNTED)),
+        meta=_object(groups=_object(**dict.fromkeys(counting.FACETS, _NUMBER)), **_COUNTED_OF),
+    ),
+    "Counts": _object(
+        data=_COUNTED,
+        meta=_object(by=_TEXT, groups=_NUMBER, notes=_TEXTS, **_COUNTED_OF),
     ),
     "Catalogue": _one(
         _object(
             actions=_array(_object(name=_TEXT, label=_TEXT, severity=_TEXT, context=_TEXTS)),
+            groups=_array(_object(name=_TEXT, label=_TEXT, about=_TEXT, actions=_TEXTS)),
             types=_array(_object(name=_TEXT, label=_TEXT, fields=_TEXTS)),
             results=_TEXTS,
             interfaces=_TEXTS,
@@ -383,9 +405,16 @@ def asks_the_log(
     summary: str, *, answer: str | None, parameters: Sequence[OpenApiParameter] = ()
 ) -> Callable[[Handler], Handler]:
     """Describe an operation whose query string is a question to the log."""
+    own = {parameter.name for parameter in parameters}
     described_ones = [
-        OpenApiParameter(name, str, description=filter_.extra.get("help_text", ""))
+        OpenApiParameter(
+            name,
+            str,
+            description=filter_.extra.get("help_text", ""),
+            enum=filter_.extra.get("words"),
+        )
         for name, filter_ in EntryFilter.base_filters.items()
+        if name not in own
     ]
     if answer is None:
         described_ones.append(OpenApiParameter("format", str, enum=[*FORMATS]))

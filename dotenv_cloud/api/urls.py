@@ -104,6 +104,7 @@ _v1: list[URLPattern] = [
     path(f"{_log}/evidence", evidence.Evidence.as_view()),
     path(f"{_log}/histogram", audit.Histogram.as_view()),
     path(f"{_log}/facets", audit.Facets.as_view()),
+    path(f"{_log}/counts", audit.Counts.as_view()),
     path(f"{_log}/catalogue", audit.Catalogue.as_view()),
     _legacy("projects", nodes.Projects),
     _legacy("projects/<str:project>", nodes.OneProject),

@@ -29,19 +29,26 @@ Function = TypeVar("Function", bound=Callable[..., None])
 _ANY_OF = {
     "actor": "Who: e-mail address, name of an API key, prefix (ja*), or id.",
     "actor_type": "Kind of actor: user, api_key, system, anonymous, database.",
-    "action": "What was done: create, update, delete, rotate, sign_in, …",
+    "actor_role": "Role that the person had then: owner, admin, member, developer, …",
+    "action": "What was done: create, delete, rotate, … or a group: changes, looks,"
+    " access_changes, credential_changes, security_changes.",
     "type": "Kind of resource: project, environment, key_version, api_key, …",
     "resource": "On what: a path such as my-app/backend and everything below it, or an id.",
     "result": "success, denied or failed.",
+    "severity": "info, notice or warning.",
+    "reason": "Part of the reason, such as wrong_password.",
     "ip": "Client address or network, such as 10.0.0.0/8.",
+    "user_agent": "Part of the client's user agent, such as Firefox or curl.",
     "request": "The id of a request.",
+    "id": "Any id: of an entry, request, resource or actor, or a key's fingerprint.",
     "interface": "web, api, cli, admin, command or database.",
     "field": "A field that was changed.",
+    "became": "Value after a change: status:inactive, or inactive for any field.",
+    "was": "Value before a change, written in the same way.",
+    "hours": "Hours of the day: 9-17, 22-6, 9:30-17:15.",
+    "days": "Days of the week: mon,tue, mon-fri, weekday, weekend.",
 }
-_NONE_OF = (
-    *("actor", "actor_type", "action", "type", "resource"),
-    *("result", "ip", "interface", "field"),
-)
+_NONE_OF = tuple(name for name in _ANY_OF if name not in ("request", "id"))
 _ONE = {
     "since": "Not before this moment or day.",
     "until": "Not after this moment or day.",
@@ -68,6 +75,7 @@ def filter_options(function: Function) -> Function:
         _option("--exclude-search", multiple=True, help="Exclude resources with these words."),
         *(_option(f"--{name}", help=text) for name, text in _ONE.items()),
         _option("--tz", help="Time zone of days and of the times shown. [default: the local one]"),
+        click.option("--views", is_flag=True, help="Include entries about viewing the log itself."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -80,6 +88,15 @@ def _option(name: str, **settings: Any) -> Callable[[Function], Function]:
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
+
+
+_order_option = click.option(
+    "--order",
+    type=click.Choice(["newest", "oldest"]),
+    default="newest",
+    show_default=True,
+    help="Which entries come first.",
+)
 
 
 @click.group("audit", cls=Group)
@@ -101,6 +118,7 @@ audit.add_command(evidence_verify.verify)
     help="Maximum number of entries.",
 )
 @click.option("--all", "everything", is_flag=True, help="List all matching entries.")
+@_order_option
 @click.option("--cursor", metavar="CURSOR", help="Continue where an earlier list ended.")
 @format_option("table", "json", "ndjson", "yaml")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
@@ -108,12 +126,13 @@ def list_entries(
     path: str | None,
     limit: int,
     everything: bool,
+    order: str,
     cursor: str | None,
     format_: str,
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """List entries, newest first.
+    """List entries, newest first unless --order says otherwise.
 
     PATH is a project, target or environment: lists what happened to it and everything below it.
 
@@ -126,6 +145,7 @@ def list_entries(
     format_ = "json" if as_json else format_
     zone_name = filters["tz"] or times.local_zone()
     query = _query(path, filters, zone_name)
+    query += [("order", order)] if order != "newest" else []
     reader = _Reader(query, None if everything else limit, cursor)
     with session.connect() as api:
         if format_ == "ndjson":
@@ -233,6 +253,7 @@ def export(
                 _copy_to_stdout(response.iter_bytes())
             _warn_of_retention(response.headers.get("Audit-Retention-Boundary"))
             _warn_if_incomplete(response.headers)
+            _say_what_is_left_out(response.headers)
             return
         # The request comes first: if it is refused, no file is created.
         with (
@@ -243,6 +264,77 @@ def export(
     output.success(f"Wrote {size:,} bytes to {target}.")
     _warn_of_retention(response.headers.get("Audit-Retention-Boundary"))
     _warn_if_incomplete(response.headers)
+    _say_what_is_left_out(response.headers)
+
+
+@audit.command("count")
+@click.argument("path", required=False)
+@filter_options
+@click.option(
+    "--by",
+    type=click.Choice(
+        [
+            *("actor", "resource", "project", "action", "type", "result"),
+            *("interface", "ip", "user_agent", "day", "hour"),
+        ]
+    ),
+    required=True,
+    help="What the counted entries have in common.",
+)
+@click.option(
+    "--at-least",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only what at least N entries have in common.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1, max=1000),
+    default=10,
+    show_default=True,
+    help="Maximum number of rows, the most frequent first.",
+)
+@format_option("table", "json", "yaml")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+def count(
+    path: str | None,
+    by: str,
+    at_least: int | None,
+    limit: int,
+    format_: str,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Count entries by what they have in common.
+
+    \b
+    Where do failed sign-ins come from?
+      dotenv audit count --by ip --action sign_in --result failed --at-least 5
+    """
+    zone_name = filters["tz"] or times.local_zone()
+    query = [("by", by), ("limit", str(limit)), *_query(path, filters, zone_name)]
+    query += [("at_least", str(at_least))] if at_least else []
+    with session.connect() as api:
+        answer = api.get(api.of_organization("audit", "counts"), query)
+    rows, meta = answer["data"], answer["meta"]
+    if as_json or format_ != "table":
+        output.as_data("json" if as_json else format_, answer)
+    elif rows:
+        cells = [[str(row["count"]), output.safe(row["label"])] for row in rows]
+        output.table((Column("ENTRIES"), Column(by.upper().replace("_", " "), least=20)), cells)
+    for text in meta.get("notes") or []:
+        output.warn(text)
+    if not meta["is_exact"]:
+        since = times.second(meta["counted_from"], times.zone(zone_name))
+        output.warn(f"Only the newest {meta['counted']:,} entries were counted, back to {since}.")
+    more = f" of {meta['groups']}" if meta["groups"] > len(rows) else ""
+    found = f"{len(rows)}{more} rows" if rows else "No entry matches"
+    output.note(f"{found}, times in {zone_name}.{_said_of(meta.get('left_out') or [])}")
+
+
+def _say_what_is_left_out(headers: Mapping[str, str]) -> None:
+    if left_out := headers.get("Audit-Left-Out"):
+        output.note(_said_of([left_out]).strip())
 
 
 def _warn_if_incomplete(headers: Mapping[str, str]) -> None:
@@ -293,6 +385,7 @@ def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str
             raise Failure(
                 f"--{_dashed(name)} is empty.", Exit.USAGE, "Give a value or leave it out."
             )
+    query += [("views", "true")] if filters["views"] else []
     return [*query, ("tz", zone_name)]
 
 
@@ -310,6 +403,8 @@ class _Reader:
         """The server's notes on how it read the query."""
         self.since: str | None = None
         self.until: str | None = None
+        self.left_out: list[str] = []
+        """Actions that the server left out although nothing said so."""
 
     def entries(self, api: Api) -> Iterator[Entry]:
         address = api.of_organization("audit", "entries")
@@ -322,6 +417,7 @@ class _Reader:
             meta = answer["meta"]
             self.notes = meta.get("notes") or []
             self.since, self.until = meta.get("since"), meta.get("until")
+            self.left_out = meta.get("left_out") or []
             following = meta["next_cursor"]
             if following and following == self.next_cursor:
                 raise Failure("The server sent the same page twice; the list is incomplete.")
@@ -426,11 +522,16 @@ def _sum_up(count: int, reader: _Reader, zone_name: str) -> None:
         if moment
     )
     found = "1 entry" if count == 1 else f"{count} entries" if count else "No entry matches"
-    output.note(f"{found}{period}, times in {zone_name}.")
+    output.note(f"{found}{period}, times in {zone_name}.{_said_of(reader.left_out)}")
     if reader.next_cursor:
         output.note(
             f"There are more: use --all, --limit N, or continue with --cursor {reader.next_cursor}"
         )
+
+
+def _said_of(left_out: Sequence[str]) -> str:
+    """What was left out without having been asked for: how often the log was viewed."""
+    return " Views of the log are left out; --views includes them." if left_out else ""
 
 
 def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from audit.ledger import sealing
 from organizations.models import Environment, Organization
 from tests.api.conftest import Api, ApiWith, Told
 from tests.factories import ApiKeyFactory, OrganizationFactory, ProjectFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
 LOG = "/organizations/{o}/audit"
 
@@ -129,6 +130,84 @@ def test_counts_are_of_the_same_rows(auditor: Api) -> None:
         "delete": 1,
     }
     assert (facets["meta"]["counted"], facets["meta"]["is_exact"]) == (3, True)
+
+
+def test_counts_say_what_the_rows_have_in_common(auditor: Api) -> None:
+    body = auditor.get(f"{LOG}/counts?by=action&type=environment").json()
+    assert [(row["value"], row["count"]) for row in body["data"]] == [
+        ("create", 1),
+        ("delete", 1),
+        ("update", 1),
+    ]
+    meta = body["meta"]
+    assert (meta["groups"], meta["counted"], meta["is_exact"]) == (3, 3, True)
+    assert meta["counted_from"] is None
+    [shop] = auditor.get(f"{LOG}/counts?by=project&limit=1&search=shop").json()["data"]
+    assert shop["label"] == "shop"
+    listed = auditor.get(f"{LOG}/entries?resource={shop['params']['resource']}&per_page=200")
+    assert auditor.get(f"{LOG}/counts?by=project&at_least={shop['count'] + 1}").json()["data"] == []
+    below = {entry["attributes"]["resource"]["label"] for entry in listed.json()["data"]}
+    assert {"shop", "shop/web", "shop/web/live", "shop/encryption-key/1"} <= below
+    [today] = auditor.get(f"{LOG}/counts?by=day&action=delete").json()["data"]
+    assert today["count"] == 1
+    query = "&".join(f"{name}={text}" for name, text in today["params"].items())
+    assert told(auditor.get(f"{LOG}/entries?action=delete&{query}")) == [("delete", "environment")]
+
+
+@pytest.mark.parametrize("query", ["", "by=colour", "by=actor&limit=x", "by=actor&at_least=-1"])
+def test_counts_of_what_cannot_be_counted_are_refused(auditor: Api, query: str) -> None:
+    assert auditor.get(f"{LOG}/counts?{query}").status_code == 422
+
+
+def test_looking_at_the_log_does_not_bury_it(auditor: Api) -> None:
+    for action in ("create", "delete", "update"):
+        auditor.get(f"{LOG}/entries?action={action}")
+    body = auditor.get(f"{LOG}/entries").json()
+    assert body["meta"]["left_out"] == ["view"]
+    assert "view" not in {action for action, _ in told(auditor.get(f"{LOG}/entries"))}
+    for part in ("histogram", "facets", "counts"):
+        query = "?by=action" if part == "counts" else ""
+        assert auditor.get(f"{LOG}/{part}{query}").json()["meta"]["left_out"] == ["view"]
+    for query in ("views=true", "action=view", "type=audit_log", "action=looks"):
+        answer = auditor.get(f"{LOG}/entries?{query}")
+        assert answer.json()["meta"]["left_out"] == []
+        assert ("view", "audit_log") in told(answer)
+    exported = auditor.get(f"{LOG}/entries/export")
+    assert exported["Audit-Left-Out"] == "view"
+    assert '"action":"view"' not in content(exported)
+    # Who follows the log copies all of it.
+    sealing.seal()
+    followed = auditor.get(f"{LOG}/entries?after_seq=0&per_page=200")
+    assert ("view", "audit_log") in told(followed)
+
+
+def test_the_oldest_come_first_if_asked_for(auditor: Api) -> None:
+    newest = told(auditor.get(f"{LOG}/entries?action=changes"))
+    pages, path = [], f"{LOG}/entries?action=changes&order=oldest&per_page=3"
+    bodies = []
+    while path:
+        answer = auditor.get(path)
+        bodies.append(answer.json())
+        pages += told(answer)
+        path = bodies[-1]["links"]["next"]
+    assert pages == newest[::-1]
+    assert told(auditor.get(bodies[1]["links"]["prev"])) == pages[:3]
+    first = auditor.get(f"{LOG}/entries?action=changes&order=oldest&limit=2")
+    assert told(first) == pages[:2]
+    last = auditor.get(f"{LOG}/entries/export?action=changes&limit=2")
+    assert len(content(last).splitlines()) == 2 == int(last["Audit-Count"])
+
+
+def test_a_key_is_found_by_its_fingerprint(auditor: Api, acme: Organization) -> None:
+    made = ApiKeyFactory.create(organization=acme, name="printed").api_key
+    answer = auditor.get(f"{LOG}/entries?id={made.fingerprint}")
+    [entry] = answer.json()["data"]
+    assert entry["attributes"]["resource"]["id"] == made.ulid
+    rival = OrganizationFactory.create(name="Rival")
+    theirs = ApiKeyFactory.create(organization=rival, name="theirs").api_key
+    body = auditor.get(f"{LOG}/entries?id={theirs.fingerprint}").json()
+    assert body["data"] == []
+    assert "nothing in this log" in body["meta"]["notes"][0]
 
 
 def test_the_catalogue_says_what_is_recorded(auditor: Api) -> None:

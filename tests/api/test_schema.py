@@ -87,7 +87,8 @@ def test_answers_are_as_described(
         content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content")
         if content is None:
             continue
-        response = api.get(path.format(**names))
+        query = "?by=actor" if path.endswith("/counts") else ""
+        response = api.get(path.format(**names) + query)
         assert response.status_code == 200, path
         schema = {**content["application/json"]["schema"], "components": document["components"]}
         problems = list(OAS30Validator(schema).iter_errors(response.json()))

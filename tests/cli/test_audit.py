@@ -16,6 +16,7 @@ from tests.cli.recorder import ACME, Run, Server
 
 Terminal = Callable[..., tuple[int, str]]
 ENTRIES = f"/api/v1/organizations/{ACME}/audit/entries"
+COUNTS = f"/api/v1/organizations/{ACME}/audit/counts"
 ENTRY_ID = "01JD5A0000000000000000000A"
 
 
@@ -109,7 +110,11 @@ def test_every_filter_is_sent_by_its_name(signed_in: Server, dotenv: Run) -> Non
         --exclude-actor ci --exclude-action view --exclude-type user
         --exclude-interface admin --exclude-result denied --exclude-resource other
         --exclude-actor-type api_key --exclude-ip 10.0.0.1 --exclude-field name
-        --exclude-search staging
+        --exclude-search staging --severity warning --reason expired --user-agent curl
+        --id 01JDANY --became status:on --was off --hours 9-17 --days weekend
+        --actor-role owner --exclude-severity info --exclude-reason x --exclude-user-agent y
+        --exclude-became a --exclude-was b --exclude-hours 1-2 --exclude-days sun
+        --exclude-actor-role member
     """
     result = dotenv(*words.split())
     assert result.code == 0
@@ -140,6 +145,23 @@ def test_every_filter_is_sent_by_its_name(signed_in: Server, dotenv: Run) -> Non
             ("exclude_ip", "10.0.0.1"),
             ("exclude_field", "name"),
             ("exclude_q", "staging"),
+            ("severity", "warning"),
+            ("reason", "expired"),
+            ("user_agent", "curl"),
+            ("id", "01JDANY"),
+            ("became", "status:on"),
+            ("was", "off"),
+            ("hours", "9-17"),
+            ("days", "weekend"),
+            ("actor_role", "owner"),
+            ("exclude_severity", "info"),
+            ("exclude_reason", "x"),
+            ("exclude_user_agent", "y"),
+            ("exclude_became", "a"),
+            ("exclude_was", "b"),
+            ("exclude_hours", "1-2"),
+            ("exclude_days", "sun"),
+            ("exclude_actor_role", "member"),
             ("tz", "Europe/Berlin"),
             ("per_page", "50"),
         ]
@@ -160,6 +182,60 @@ def test_an_empty_filter_is_refused_rather_than_dropped(signed_in: Server, doten
     assert "--actor is empty" in result.err
     assert dotenv("audit", "list", "my-app", "--resource", "other").code == 2
     assert not signed_in.requests
+
+
+def test_counts_are_a_table_the_most_frequent_first(signed_in: Server, dotenv: Run) -> None:
+    rows = [
+        {"value": "203.0.113.77", "label": "203.0.113.77", "count": 9, "params": {}},
+        {"value": "192.0.2.1", "label": "192.0.2.1", "count": 5, "params": {}},
+    ]
+    meta = {
+        "by": "ip",
+        "groups": 12,
+        "counted": 100_000,
+        "is_exact": False,
+        "counted_from": "2026-11-17T23:00:00.000Z",
+        "left_out": ["view"],
+        "notes": ["when: something."],
+    }
+    signed_in.answer("GET", COUNTS, {"data": rows, "meta": meta})
+    words = "audit count my-app --by ip --at-least 5 --limit 2 --result failed --severity warning"
+    result = dotenv(*words.split())
+    assert [line.split() for line in result.out.splitlines()] == [
+        ["ENTRIES", "IP"],
+        ["9", "203.0.113.77"],
+        ["5", "192.0.2.1"],
+    ]
+    assert sorted(signed_in.last.query) == [
+        ("at_least", "5"),
+        ("by", "ip"),
+        ("limit", "2"),
+        ("resource", "my-app"),
+        ("result", "failed"),
+        ("severity", "warning"),
+        ("tz", "Europe/Berlin"),
+    ]
+    for said in (
+        "newest 100,000 entries were counted, back to 2026-11-18 00:00:00",
+        "2 of 12 rows",
+        "--views",
+        "when: something.",
+    ):
+        assert said in result.err
+    signed_in.answer("GET", COUNTS, {"data": rows, "meta": meta})
+    assert dotenv("audit", "count", "--by", "ip", "--json").json["data"] == rows
+    assert dotenv("audit", "count").code == 2
+
+
+def test_what_is_left_out_and_which_come_first_can_be_chosen(
+    signed_in: Server, dotenv: Run
+) -> None:
+    for left_out in (["view"], []):
+        signed_in.answer("GET", ENTRIES, page(entry(), left_out=left_out))
+    assert "--views includes them" in dotenv("audit", "list").err
+    result = dotenv("audit", "list", "--views", "--order", "oldest")
+    assert "--views" not in result.err
+    assert {("views", "true"), ("order", "oldest")} <= {*signed_in.last.query}
 
 
 def test_limit_and_all_follow_the_cursors(signed_in: Server, dotenv: Run) -> None:

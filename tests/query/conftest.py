@@ -37,16 +37,21 @@ class Log:
     def rows(self) -> list[Row]:
         return self.sealed + self.unsealed
 
+    @property
+    def shown(self) -> list[Row]:
+        """Without looks at the log, which are left out unless they are asked for."""
+        return [row for row in self.rows if row.action != "view"]
+
 
 @pytest.fixture(scope="module")
 def log(databases: Databases, django_db_setup: None) -> Iterator[Log]:
     organization, other = Organization(KEY, seed=1), Organization(OTHER_KEY, seed=2)
-    made = Log(
-        organization,
-        other,
-        sealed=organization.rows(2500, NOW - dt.timedelta(days=120), NOW - dt.timedelta(hours=2)),
-        unsealed=organization.rows(400, NOW - dt.timedelta(hours=3), NOW),
-    )
+    since = NOW - dt.timedelta(days=120)
+    sealed = organization.rows(2500, since, NOW - dt.timedelta(hours=2))
+    unsealed = organization.rows(400, NOW - dt.timedelta(hours=3), NOW)
+    held = seeding.held(organization, since, NOW - dt.timedelta(days=1))
+    sealed = sorted([*sealed, *held], key=lambda row: row.id)
+    made = Log(organization, other, sealed=sealed, unsealed=unsealed)
     foreign = other.rows(900, NOW - dt.timedelta(days=120), NOW)
     with psycopg.connect(databases.owner, autocommit=True) as connection:
         seeding.seal(connection, [*made.sealed, *foreign[:800]])

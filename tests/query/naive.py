@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import ipaddress
+import json
 import re
 import unicodedata
 import uuid
+import zoneinfo
 from collections.abc import Iterable
 from functools import cache, cached_property
 from typing import Any
 
 from hypothesis import strategies as st
 
-from audit.policy import ACTIONS, RESOURCE_TYPES, ActorType
+from audit.policy import ACTION_GROUPS, ACTIONS, RESOURCE_TYPES, ActorType
 from audit.questions import periods
 from audit.questions.filters import TYPE_ALIASES
 from organizations import ulid
@@ -109,11 +111,25 @@ class Naive:
         return {key}.union(*above)
 
     def find(self, data: dict[str, Any]) -> set[uuid.UUID]:
-        return {
-            row.id
+        fitting = [
+            row
             for row in self.rows
-            if all(self.fits(row, name, value, data) for name, value in data.items())
-        }
+            if all(
+                self.fits(row, name, value, data)
+                for name, value in data.items()
+                if name not in ("order", "limit")
+            )
+            and (row.action != "view" or self.is_looking_asked_for(data))
+        ]
+        fitting.sort(key=lambda row: row.id, reverse=data.get("order") != "oldest")
+        return {row.id for row in fitting[: int(data.get("limit", len(fitting)))]}
+
+    def is_looking_asked_for(self, data: dict[str, Any]) -> bool:
+        return (
+            data.get("views") == "true"
+            or bool(data.keys() & {"action", "id", "request"})
+            or "audit_log" in words(data.get("type", ""), RESOURCE_TYPES)
+        )
 
     def fits(self, row: Row, name: str, value: Any, data: dict[str, Any]) -> bool:
         bare = name.removeprefix("exclude_")
@@ -122,6 +138,12 @@ class Naive:
             fits = self.is_resource(row, value, tuple(words(data.get("type", ""), RESOURCE_TYPES)))
         elif name == "exclude_q":
             fits = any(self.is_q(row, text) for text in each(value))
+        elif bare in ("hours", "days"):
+            zone = zoneinfo.ZoneInfo(data.get("tz", "UTC"))
+            fits = getattr(self, f"is_{bare}")(ulid.time_of(row.id).astimezone(zone), value)
+        elif name in ("since", "until", "when"):
+            zone = zoneinfo.ZoneInfo(data.get("tz", "UTC"))
+            fits = getattr(self, f"is_{bare}")(row, value, zone)
         else:
             fits = getattr(self, f"is_{bare}")(row, value)
         return fits == (bare == name)
@@ -167,6 +189,13 @@ class Naive:
         """The resources that `text` names."""
         if ulid.parse_or_none(text):
             return {ulid.parse(text)}
+        if key := ulid.parse_or_none(text.removesuffix("/")):
+            return {
+                thing
+                for kind, thing in self.names
+                if kind == "resource" and thing and key in self.lineage(thing)
+                if not types or self.types[thing] in types
+            }
         path = folded(text.strip("/").rstrip("*").strip("/"))
         things = {key: self.paths(key) for kind, key in self.names if kind == "resource" and key}
         if text.endswith("*"):
@@ -214,7 +243,12 @@ class Naive:
         return row.actor_type in words(value, ActorType)
 
     def is_action(self, row: Row, value: Any) -> bool:
-        return row.action in words(value, [action.name for action in ACTIONS])
+        actions = words(value, [action.name for action in ACTIONS])
+        deeds = [deeds for group in ACTION_GROUPS if group.name in actions for deeds in group.deeds]
+        return row.action in actions or any(
+            row.action in one.actions and (not one.types or row.resource_type in one.types)
+            for one in deeds
+        )
 
     def is_type(self, row: Row, value: Any) -> bool:
         return row.resource_type in words(value, RESOURCE_TYPES)
@@ -240,16 +274,105 @@ class Naive:
     def is_tz(self, row: Row, value: Any) -> bool:
         return True
 
-    def is_since(self, row: Row, value: str) -> bool:
-        return ulid.time_of(row.id) >= periods.resolve_since(value, self.now, dt.UTC)
+    def is_since(self, row: Row, value: str, zone: dt.tzinfo) -> bool:
+        return ulid.time_of(row.id) >= periods.resolve_since(value, self.now, zone)
 
-    def is_until(self, row: Row, value: str) -> bool:
-        return ulid.time_of(row.id) < periods.resolve_until(value, self.now, dt.UTC)
+    def is_until(self, row: Row, value: str, zone: dt.tzinfo) -> bool:
+        return ulid.time_of(row.id) < periods.resolve_until(value, self.now, zone)
 
-    def is_when(self, row: Row, value: str) -> bool:
-        since, until = periods.resolve(value, self.now, dt.UTC)
+    def is_when(self, row: Row, value: str, zone: dt.tzinfo) -> bool:
+        since, until = periods.resolve(value, self.now, zone)
         time = ulid.time_of(row.id)
         return (since is None or time >= since) and (until is None or time < until)
+
+    def is_views(self, row: Row, value: str) -> bool:
+        return True
+
+    def is_severity(self, row: Row, value: Any) -> bool:
+        severities = {action.name: action.severity.value for action in ACTIONS}
+        severity = severities.get(row.action, "warning") if row.result == "success" else "warning"
+        return severity in words(value, ["info", "notice", "warning"])
+
+    def is_reason(self, row: Row, value: Any) -> bool:
+        reason = row.context.get("reason", "").lower().replace("_", " ")
+        return any(has(reason, text.replace("_", " ")) for text in each(value))
+
+    def is_user_agent(self, row: Row, value: Any) -> bool:
+        return any(has(row.user_agent, text) for text in each(value))
+
+    def is_became(self, row: Row, value: Any) -> bool:
+        return any(self._had(row, text, after=True) for text in each(value))
+
+    def is_was(self, row: Row, value: Any) -> bool:
+        return any(self._had(row, text, after=False) for text in each(value))
+
+    def _had(self, row: Row, text: str, *, after: bool) -> bool:
+        field, _, wanted = text.partition(":")
+        if field not in FIELDS:
+            field, wanted = "", text
+        for name, pair in row.changes.items():
+            if pair is None or (field and name != field):
+                continue
+            before, since = pair
+            this, other = (since, before) if after else (before, since)
+            if isinstance(this, list):
+                known = other if isinstance(other, list) else []
+                found = [item for item in this if item not in known]
+            else:
+                found = [this]
+            for item in found:
+                said = item if isinstance(item, str) else json.dumps(item)
+                if said.lower().startswith(wanted.lower().rstrip("*")) and (
+                    "*" in wanted or said.lower() == wanted.lower()
+                ):
+                    return True
+        return False
+
+    def is_hours(self, moment: dt.datetime, value: Any) -> bool:
+        for text in each(value):
+            if text == "office":
+                if moment.weekday() < 5 and 9 <= moment.hour < 17:
+                    return True
+                continue
+            since, _, until = text.partition("-")
+            start = dt.timedelta(hours=int(since.split(":")[0]))
+            start += dt.timedelta(minutes=int(since.partition(":")[2] or 0))
+            hour, _, minute = until.partition(":")
+            hours = dt.timedelta(hours=int(hour), minutes=int(minute or 0)) if until else start
+            end = hours if until else start + dt.timedelta(hours=1)
+            clock = moment.replace(tzinfo=None) - dt.datetime.combine(moment.date(), dt.time())
+            if start < end and start <= clock < end:
+                return True
+            if start > end and (clock >= start or clock < end):
+                return True
+        return False
+
+    def is_days(self, moment: dt.datetime, value: Any) -> bool:
+        several = {"mon": [0], "tue": [1], "fri-sun": [4, 5, 6], "weekday": [0, 1, 2, 3, 4]}
+        several |= {"weekend": [5, 6], "sat-mon": [5, 6, 0], "sun": [6]}
+        return any(moment.weekday() in several[text.lower()] for text in each(value))
+
+    def is_actor_role(self, row: Row, value: Any) -> bool:
+        role = None
+        for entry, before, after in self._roles.get(row.actor_label, ()):
+            if entry <= row.id:
+                role = before if after is None and entry == row.id else after
+        return role in [text.replace("administrator", "admin") for text in each(value)]
+
+    @cached_property
+    def _roles(self) -> dict[str, list[tuple[uuid.UUID, Any, Any]]]:
+        """By address, in order: the entry that says so, the role before it and after it."""
+        found: dict[str, list[tuple[uuid.UUID, Any, Any]]] = {}
+        for row in sorted(self.rows, key=lambda each: each.id):
+            if row.resource_type == "membership" and "role" in row.changes:
+                change = (row.id, *row.changes["role"])
+                found.setdefault(row.resource_label, []).append(change)
+        return found
+
+
+def has(text: str, part: str) -> bool:
+    text, part = text.lower(), part.lower()
+    return text.startswith(part.rstrip("*")) if part.endswith("*") else part in text
 
 
 # -- What to ask
@@ -269,6 +392,10 @@ def some(values: list[str]) -> st.SearchStrategy[Any]:
     return st.one_of(st.sampled_from(values), lists.map(",".join), lists)
 
 
+FIELDS = ("status", "name", "role", "expires_at", "permissions")
+GROUPS = [group.name for group in ACTION_GROUPS]
+VALUES = ["älter", "status:Älter", "name:new*", "audit:read", "audit*", "null"]
+VALUES += ["role:developer", "auditor", "true", "expires_at:null", "permissions:audit:export"]
 PEOPLE = ["jane", "JANE@example.org", "mary", "zoë", "ZOË", "o'neil", "100%", "ci-deploy", "system"]
 PEOPLE += ["anonymous", "database", '"backup, nightly"', "nobody", "e", "_", "@example.org"]
 PEOPLE += ["ja*", "MARY.*", "nobody*"]

@@ -50,6 +50,7 @@ ACTIONS = {
     "invitation": ("invite",),
     "secret_version": ("create", "create", "purge"),
 }
+USER_AGENTS = ("Mozilla/5.0 Firefox/144.0", "curl/8.5.0", "dotenv-cli/1.4.0 (linux)", "")
 FIELDS = ("name", "slug", "description", "status", "is_production")
 
 
@@ -126,7 +127,7 @@ class Organization:
             resource_label=resource_label,
             result=result,
             interface=choose(("web", "web", "api", "cli", "admin", "command")),
-            user_agent="Mozilla/5.0",
+            user_agent=USER_AGENTS[int(moment.timestamp()) % len(USER_AGENTS)],
             changes=changes,
             context=context,
         )
@@ -187,6 +188,52 @@ def renamed(log: Organization, made: dt.datetime, renamed: dt.datetime) -> list[
         before, after = name.rpartition("/")[2], label.rpartition("/")[2]
         enter(renamed, "update", type_name, name, label, {field: [before, after]})
     return rows
+
+
+def held(log: Organization, since: dt.datetime, until: dt.datetime) -> list[Row]:
+    """That people got roles, other ones and none; that permissions were given to one of them and
+    partly taken, a key changed its state; and that the log was looked at."""
+    third = (until - since) / 3
+    people = [actor for actor in log.actors if actor[0] == "user"][:4]
+    members = {label: key for type_name, key, label in log.resources if type_name == "membership"}
+    rows = []
+
+    def enter(moment: dt.datetime, action: str, changes: dict[str, Any], **columns: Any) -> None:
+        template = log._row(moment, log.random.choice, log.random.random)
+        plain: dict[str, Any] = {"result": "success", "context": {}, "changes": changes}
+        rows.append(replace(template, action=action, **{**plain, **columns}))
+
+    for number, (_, key, label) in enumerate(people):
+        assert key is not None
+        member = {
+            "resource_type": "membership",
+            "resource_id": members[label],
+            "resource_label": label,
+        }
+        by_themselves = {"actor_type": "user", "actor_id": key, "actor_label": label}
+        person, role = ulid.to_text(key), ROLES[number]
+        joined: dict[str, Any] = {"user_id": [None, person], "role": [None, role]}
+        enter(since, "join", joined, **member)
+        if number % 2:
+            enter(since + third, "update", {"role": [role, "auditor"]}, **member)
+            left: dict[str, Any] = {"user_id": [person, None], "role": ["auditor", None]}
+            enter(since + 2 * third, "leave", left, **by_themselves, **member)
+        user = {"resource_type": "user", "resource_id": key, "resource_label": label}
+        given: dict[str, Any] = {"permissions": [["audit:read"], ["audit:export", "audit:read"]]}
+        enter(since + third, "grant", given, **user)
+        taken: dict[str, Any] = {"permissions": [["audit:export", "audit:read"], []]}
+        enter(since + 2 * third, "revoke", taken, **user)
+        viewed = {"resource_type": "audit_log", "resource_id": None, "resource_label": "acme"}
+        seen = {"filters": "action=delete"}
+        enter(until, "view", {}, context=seen, **by_themselves, **viewed)
+    _, key, label = log.actors[7]
+    api_key = {"resource_type": "api_key", "resource_id": key, "resource_label": label}
+    states: dict[str, Any] = {"inherit_parents": [False, True], "expires_at": ["2027-01-01", None]}
+    enter(until, "update", states, **api_key)
+    return rows
+
+
+ROLES = ("owner", "developer", "admin", "developer")
 
 
 def seal(connection: psycopg.Connection, rows: Sequence[Row]) -> None:

@@ -116,11 +116,15 @@ def _read(node: dict[str, Any]) -> int:
     return int(rows * node["Actual Loops"])
 
 
-def first_page(organization: Organization, data: dict[str, str]) -> QuerySet[Entry]:
+def asked_of(organization: Organization, data: dict[str, str]) -> EntryFilter:
     entries = Entry.objects.visible([organization.key])  # type: ignore[attr-defined]
     question = EntryFilter(data, entries, organizations=[OrganizationModel(pk=organization.key)])
     assert question.is_valid(), question.errors
-    found: QuerySet[Entry] = question.qs
+    return question
+
+
+def first_page(organization: Organization, data: dict[str, str]) -> QuerySet[Entry]:
+    found: QuerySet[Entry] = asked_of(organization, data).qs
     return found
 
 
@@ -236,13 +240,14 @@ def test_several_keys_that_were_quiet_for_long_are_read_by_their_indexes(
 
 @pytest.mark.django_db
 def test_counting_begins_where_the_entries_begin(ledger: list[Row]) -> None:
-    asked = first_page(LARGE, {"resource": "retired"})
+    question = asked_of(LARGE, {"resource": "retired"})
+    asked = question.qs
     newest = paging.page(asked, per_page=1).entries[0]
     newer = sum(row.id > newest.id for row in ledger)
     assert newer > 10_000
     with CaptureQueriesContext(connection) as queries:
         count = counting.bounded_count(asked, limit=500)
-        facets = counting.facets(asked)
+        facets = counting.facets(question)
         bars = counting.histogram(asked, None, None, dt.UTC)
     assert count.value == 500
     assert facets.counted == sum(bar.count for bar in bars) > 900

@@ -233,7 +233,7 @@ def test_a_renamed_api_key_is_found_with_all_that_it_did(
     seal["after"]()
     with reading(acme) as entries:
         did = {entry.id for entry in entries.filter(actor_id=made.api_key.pk)}
-    assert found(acme, actor=name) == did != set()
+    assert found(acme, actor=name, views="true") == did != set()
     assert found(acme, resource=name) == about(acme, made.api_key)
     told = question(acme, actor=name).notes
     assert told == (["actor: 'ci' is now 'ci-prod'."] if name == "ci" else [])

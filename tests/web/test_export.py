@@ -117,7 +117,10 @@ def test_how_many_there_are_is_told_as_far_as_it_is_counted(
     monkeypatch.setattr(download, "MOST_COUNTED", 7)
     assert client.get(EXPORT, {"type": "environment"})["Audit-Count"] == "7+"
     # Of a question for everything, the size of the log is known.
-    whole = client.get(EXPORT, {"tz": "Europe/Berlin"})
+    most = client.get(EXPORT, {"tz": "Europe/Berlin"})
+    assert (most["Audit-Count"], most["Audit-Left-Out"]) == ("7+", "view")
+    whole = client.get(EXPORT, {"tz": "Europe/Berlin", "views": "true"})
+    assert "Audit-Left-Out" not in whole
     assert int(whole["Audit-Count"]) >= 12
 
 

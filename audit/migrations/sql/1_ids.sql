@@ -23,6 +23,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (lpad(to_hex(floor(extract(epoch FROM moment) * 1000)::bigint), 12, '0')
             || repeat('0', 20))::uuid;
 
+-- The millisecond that an id begins with; `audit_uuid7_floor` of it is at or below the id.
+CREATE FUNCTION audit_time(id uuid) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN to_timestamp(
+        ('x' || substr(id::text, 1, 8) || substr(id::text, 10, 4))::bit(48)::bigint / 1000.0);
+
 -- A uuid as the 26 characters that people and clients see (Crockford base32, five bits each, two
 -- zero bits in front), two at a time out of a table of all pairs. A loop on purpose: spelled out as
 -- one expression it is quicker by the thousand, but for a single row setting that expression up takes

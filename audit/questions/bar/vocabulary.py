@@ -215,5 +215,17 @@ LABELS = {
     "interface": "via",
     "field": "changed field",
     "q": "name contains",
+    "severity": "severity",
+    "reason": "reason",
+    "user_agent": "program",
+    "became": "became",
+    "was": "was",
+    "hours": "hours",
+    "days": "days",
+    "actor_role": "role",
+    "id": "id",
+    "views": "views of the log",
+    "order": "order",
+    "limit": "only the first",
 }
 """How a parameter is called in what was understood."""
