@@ -319,24 +319,23 @@ KINDS = "erase", "evidence_began", "fork", "export", "remove", "rotate signing_k
 KEPT_DETAIL = frozenset(kind.encode() for kind in KINDS)
 """Entries about the log itself: their part `detail` is neither erased nor redacted."""
 
-_S = r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(?:0[0-7bef]|1[0-9a-f]))*"'
-_U, _N = r'"[0-7][0-9A-HJKMNP-TV-Z]{25}"', r"[1-9][0-9]{0,15}"
-_I, _B = rf"(?:{_U}|null)", r'"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="'
-_X = rf'(?:"index":\{{"root":({_B}),"size":({_N})\}},)?'
-LEAF_DATA = re.compile(
-    rf'\{{"action":({_S}),"actor":\{{"id":{_I},"type":{_S}\}},"actor_seq":({_N}),"id":({_U}),{_X}'
-    rf'"interface":{_S},"parts":({_B}),"resource":\{{"id":{_I},(?:"label":{_S},)?"type":({_S})'
-    rf'(?:,"was":({_S}))?\}},"resource_seq":({_N}),"result":{_S},"seq":({_N}),"v":1\}}'
-    rf'|\{{{_X}"removed":true,"seq":({_N}),"v":1\}}'.encode()
+S = r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(?:0[0-7bef]|1[0-9a-f]))*"'
+U, N, HEX = r'"[0-7][0-9A-HJKMNP-TV-Z]{25}"', r"[1-9][0-9]{0,15}", r"[0-9a-f]{32}"
+ID, B = rf"(?:{U}|null)", r'"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="'
+INDEX = rf'(?:"index":\{{"root":({B}),"size":({N})\}},)?'
+ENTRY = (
+    rf'\{{"action":({S}),"actor":\{{"id":{ID},"type":{S}\}},"actor_seq":({N}),"id":({U}),{INDEX}'
+    rf'"interface":{S},"parts":({B}),"resource":\{{"id":{ID},(?:"label":{S},)?"type":({S})'
+    rf'(?:,"was":({S}))?\}},"resource_seq":({N}),"result":{S},"seq":({N}),"v":1\}}'
+)
+REMOVED = re.compile(rf'\{{{INDEX}"removed":true,"seq":({N}),"v":1\}}'.encode())
+LEAF_DATA = re.compile(ENTRY.encode())
+VALUES = ",\t".join(rf'"{name}":(\{{[^\t]*\}}|"sha256:[0-9a-f]{{64}}")' for name in PARTS)
+SALTS = ",".join([f'(?:"({HEX})"|null)'] * 4)
+LINE_DATA = re.compile(
+    rf'\{{"leaf":({ENTRY}),\t{VALUES},\t"salt(?:":"({HEX})"|s":\[{SALTS}\])\}}'.encode()
 )
 WITHHELD = re.compile(rb'\{"leaf":"sha256:([0-9a-f]{64})"\}')
-HASHED = re.compile(rb'"sha256:([0-9a-f]{64})"')
-SALT = re.compile(rb'"salt":"([0-9a-f]{32})"\}')
-SALTS = re.compile(
-    rb'"salts":\[(?:"([0-9a-f]{32})"|null)' + rb',(?:"([0-9a-f]{32})"|null)' * 3 + rb"\]\}"
-)
-COMMITMENT = [bytes((0x05, part)) for part in range(4)]
-LABELS = [f'"{name}":'.encode() for name in PARTS]
 
 
 class Entry(NamedTuple):
@@ -346,13 +345,20 @@ class Entry(NamedTuple):
     hash: bytes
     data: bytes = b""  # of the leaf; none if it is withheld
     removed: bool = False
-    time: int = 0  # ms
+    ulid: bytes = b""
     kind: bytes = b""  # its action; of a rotation also of what
     renames: bool = False
     index_root: bytes = b""  # that to which it commits, as the first entry after a block
-    commitment: bytes = b""
     parts: tuple[bytes, ...] = ()
     redacted: tuple[int, ...] = ()
+
+    @property
+    def time(self) -> int:
+        """Milliseconds since 1970."""
+        value = 0
+        for letter in self.ulid[:10].decode():
+            value = value << 5 | CROCKFORD.index(letter)
+        return value
 
     @property
     def leaf(self) -> dict[str, Any]:
@@ -363,73 +369,80 @@ class Entry(NamedTuple):
         return None if not self.parts or number in self.redacted else from_json(self.parts[number])
 
 
+def index_root(root: bytes | None, size: bytes, number: int) -> bytes:
+    if root is None:
+        return b""
+    right = number % BLOCK == 1 and int(size) == number // BLOCK
+    require(right, "the leaf has an index that does not belong there")
+    return from_base64(root[1:-1].decode(), 32)
+
+
 def read_leaf(data: bytes) -> Entry:
     """Leaf data: its one form or none."""
-    found = LEAF_DATA.fullmatch(data) if len(data) <= 16_000 else None
-    if found is None or (not data.isascii() and data.decode(errors="ignore").encode() != data):
+    if found := LEAF_DATA.fullmatch(data):
+        return made(data, found.groups(), (), ())
+    gone = REMOVED.fullmatch(data)
+    if gone is None:
         raise Refused("the leaf does not have the form of leaf data")
-    action, by, ulid, root, size, parts, kind, was, of, seq, root2, size2, seq2 = found.groups()
-    number = int(seq or seq2)
-    most = max(number, int(by or 1), int(of or 1))
-    require(most < 1 << 53, "a number of the leaf is above 2^53 - 1")
-    index = b""
-    if root or root2:
-        index = from_base64((root or root2)[1:-1].decode(), 32)
-        right = number % BLOCK == 1 and int(size or size2) == number // BLOCK
-        require(right, "the leaf has an index that does not belong there")
+    number = int(gone[3])
+    require(number < 1 << 53, "a number of the leaf is above 2^53 - 1")
+    hashed, index = sha256(LEAF + data).digest(), index_root(gone[1], gone[2], number)
+    return Entry(number, hashed, data, removed=True, index_root=index)
+
+
+def made(
+    data: bytes, found: Sequence[Any], parts: tuple[bytes, ...], redacted: tuple[int, ...]
+) -> Entry:
+    action, by, ulid, root, size, _, kind, was, of, seq = found
+    if len(data) > 16_000 or (not data.isascii() and data.decode(errors="ignore").encode() != data):
+        raise Refused("the leaf is not UTF-8 of at most 16,000 bytes")
+    number = int(seq)
+    if len(seq) + len(by) + len(of) > 15:
+        most = max(number, int(by), int(of))
+        require(most < 1 << 53, "a number of the leaf is above 2^53 - 1")
+    action = action[1:-1] if action != b'"rotate"' else b"rotate " + kind[1:-1]
+    index = index_root(root, size, number) if root else b""
     hashed = sha256(LEAF + data).digest()
-    if seq2:
-        return Entry(number, hashed, data, True, index_root=index)
-    kind = action[1:-1] + (b" " + kind[1:-1]) * (action == b'"rotate"')
-    at = 0
-    for letter in ulid[1:11].decode():
-        at = at << 5 | CROCKFORD.index(letter)
-    return Entry(number, hashed, data, False, at, kind, was is not None, index, parts[1:-1])
+    return Entry(
+        number, hashed, data, False, ulid[1:-1], action, was is not None, index, parts, redacted
+    )
 
 
 def read_line(line: bytes, number: int) -> Entry:
     """A line of entry `number`: with four parts, withheld, or of an entry removed before."""
-    if withheld := WITHHELD.fullmatch(line):
-        return Entry(number, bytes.fromhex(withheld[1].decode()))
-    first, *pieces = line.split(b"\t")
-    entry = read_leaf(first[8:-1])
-    ends = b"," if pieces else b"}"
-    right = first[:8] == b'{"leaf":' and first[-1:] == ends
-    right = right and len(pieces) == (0 if entry.removed else 5)
-    require(right, "it is not a line with a leaf and four parts")
-    return entry if entry.removed else check_parts(entry, pieces)
-
-
-def check_parts(entry: Entry, pieces: list[bytes]) -> Entry:
-    """The entry with its parts, which have to be those that its leaf commits to."""
-    parts, commitments = [], b""
-    redacted: tuple[int, ...] = ()
-    if one := SALT.fullmatch(pieces[4]):
-        stream = sha512(b"dotenv-audit-salts/v1\n" + bytes.fromhex(one[1].decode())).digest()
-        salts: Sequence[bytes] = (stream[:16], stream[16:32], stream[32:48], stream[48:])
-    elif several := SALTS.fullmatch(pieces[4]):
-        salts = [bytes.fromhex((each or b"").decode()) for each in several.groups()]
-        redacted = tuple(part for part in range(4) if not salts[part])
+    found = LINE_DATA.fullmatch(line)
+    if found is None:
+        if withheld := WITHHELD.fullmatch(line):
+            return Entry(number, bytes.fromhex(withheld[1].decode()))
+        leaf, *parts = line.split(b",\t")
+        entry = read_leaf(leaf[8:] if parts else leaf[8:-1])
+        alone = entry.removed and line == b'{"leaf":' + entry.data + b"}"
+        require(alone, "it is not a line with a leaf, four parts and their salt")
+        return entry
+    data, *leaf_data = found.groups()
+    actor, origin, resource, detail, salt, *salts = leaf_data[10:]
+    given = "{{{{" if salt else "".join("{" if each else '"' for each in salts)
+    if actor[:1] + origin[:1] + resource[:1] + detail[:1] != given.encode():
+        raise Refused("what is redacted is not what has no salt")
+    redacted = tuple(part for part in range(4) if given[part] == '"') if not salt else ()
+    if salt:
+        s = sha512(b"dotenv-audit-salts/v1\n" + bytes.fromhex(salt.decode())).digest()
+        commitments = sha256(b"\5\0" + s[:16] + actor).digest()
+        commitments += sha256(b"\5\1" + s[16:32] + origin).digest()
+        commitments += sha256(b"\5\2" + s[32:48] + resource).digest()
+        commitments += sha256(b"\5\3" + s[48:] + detail).digest()
     else:
-        raise Refused("the salt is malformed")
-    for part, label in enumerate(LABELS):
-        piece = pieces[part]
-        value = piece[len(label) : -1]
-        hashed = HASHED.fullmatch(value) if redacted and part in redacted else None
-        if hashed:
-            commitments += bytes.fromhex(hashed[1].decode())
-        elif value[:1] == b"{" and value[-1:] == b"}" and part not in redacted:
-            commitments += sha256(COMMITMENT[part] + salts[part] + value).digest()
-        else:
-            raise Refused(f"its part {PARTS[part]} is neither an object nor redacted")
-        if piece[: len(label)] != label or piece[-1:] != b",":
-            raise Refused(f"its part {PARTS[part]} is not in its place")
-        parts.append(value)
-    right = b64encode(sha256(b"\x06" + commitments).digest()) == entry.commitment
-    require(right, "its parts are not those that the leaf commits to")
-    kept = redacted and 3 in redacted and entry.kind in KEPT_DETAIL
+        commitments = b""
+        for part, value in enumerate((actor, origin, resource, detail)):
+            own = bytes((5, part)) + bytes.fromhex((salts[part] or b"").decode()) + value
+            hidden = bytes.fromhex(value[8:-1].decode()) if part in redacted else b""
+            commitments += hidden or sha256(own).digest()
+    if b64encode(sha256(b"\6" + commitments).digest()) != leaf_data[5][1:-1]:
+        raise Refused("its parts are not those that the leaf commits to")
+    entry = made(data, leaf_data[:10], (actor, origin, resource, detail), redacted)
+    kept = 3 in redacted and entry.kind in KEPT_DETAIL
     require(not kept, "the detail of an entry about the log itself is redacted")
-    return Entry(*entry[:9], tuple(parts), redacted)
+    return entry
 
 
 def keys_of(leaf: dict[str, Any]) -> list[str]:
@@ -676,12 +689,18 @@ class Question:
     until: int = END_OF_TIME
     also: Callable[[Entry, dict[str, Any]], bool | None] | None = None
 
+    @property
+    def windowed(self) -> bool:
+        return self.since > 0 or self.until < END_OF_TIME
+
     def matches(self, entry: Entry) -> bool | None:
         if entry.removed or not entry.data:
             return False if entry.removed else None
-        if not self.since <= entry.time < self.until:
+        if self.windowed and not self.since <= entry.time < self.until:
             return False
-        leaf = entry.leaf if self.keys or self.also else {}
+        if not self.keys and not self.also:
+            return True
+        leaf = entry.leaf
         has = [*keys_of(leaf), *(f"{each}\n{leaf.get(each)}" for each in ("result", "interface"))]
         if any(keys.isdisjoint(has) for keys in self.keys):
             return False
@@ -740,7 +759,8 @@ def shown(line: bytes, number: int, question: Question, bare: bool = True) -> En
     """Entry `number`, by a line or, if `bare`, by leaf data alone; an answer needs its line."""
     whole = not bare or b"\t" in line or line.startswith(b'{"leaf":')
     entry = read_line(line, number) if whole else read_leaf(line)
-    require(entry.seq == number, f"in its place stands entry {entry.seq:,}")
+    if entry.seq != number:
+        raise Refused(f"in its place stands entry {entry.seq:,}")
     require(whole or question.matches(entry) is False, "it matches, but its line is not given")
     return entry
 

@@ -160,7 +160,7 @@ def test_12_another_part_redacted_than_said(log: Log, whole: Files, verify: Veri
     salts = log.entries[2].redacted(1).split(b"\t")[-1]
     line = b"\t".join([head, *parts, salts])
     tampered = with_lines(whole, FIRST, lambda lines: lines.__setitem__(2, line))
-    refused(verify(tampered), f"{FIRST}, entry 3: its part actor is neither an object nor redacted")
+    refused(verify(tampered), f"{FIRST}, entry 3: what is redacted is not what has no salt")
 
 
 def test_redacted_parts_are_counted(log: Log, whole: Files, verify: Verify) -> None:
@@ -179,7 +179,7 @@ def test_13_a_second_member_in_the_leaf(whole: Files, verify: Verify) -> None:
 @pytest.mark.parametrize("more", [b"\t", b'\t"sixth":{},'])
 def test_14_a_tab_more(more: bytes, whole: Files, verify: Verify) -> None:
     tampered = changed(whole, FIRST, lambda data: data.replace(b"\t", more + b"\t", 1))
-    refused(verify(tampered), f"{FIRST}, entry 1: it is not a line with a leaf and four parts")
+    refused(verify(tampered), f"{FIRST}, entry 1: it is not a line with a leaf, four parts")
 
 
 # --- the checkpoint ---
@@ -526,7 +526,10 @@ def test_a_salt_of_another_length(size: int, log: Log, whole: Files, verify: Ver
     tampered = with_lines(
         whole, FIRST, lambda lines: lines.__setitem__(2, line[:-34] + salt + b'"}')
     )
-    refused(verify(tampered), f"{FIRST}, entry 3: the salt is malformed")
+    refused(
+        verify(tampered),
+        f"{FIRST}, entry 3: it is not a line with a leaf, four parts and their salt",
+    )
 
 
 def test_a_salt_in_upper_case(whole: Files, verify: Verify) -> None:
@@ -534,7 +537,10 @@ def test_a_salt_in_upper_case(whole: Files, verify: Verify) -> None:
         whole, FIRST,
         lambda lines: lines.__setitem__(2, lines[2][:-34] + lines[2][-34:-2].upper() + b'"}'),
     )  # fmt: skip
-    refused(verify(tampered), f"{FIRST}, entry 3: the salt is malformed")
+    refused(
+        verify(tampered),
+        f"{FIRST}, entry 3: it is not a line with a leaf, four parts and their salt",
+    )
 
 
 def test_a_window_later_than_the_checkpoint(log: Log, verify: Verify) -> None:
