@@ -31,21 +31,34 @@ _UNUSUAL = frozenset({"admin", "command", "database"})
 def keys(entry: Subjects) -> list[str]:
     """What an entry is found by, each once."""
     found = [
-        f"actor\n{entry.actor_type}\n{entry.actor_id}",
-        f"resource\n{entry.resource_type}\n{entry.resource_id}",
-        f"action\n{entry.action}",
-        f"type\n{entry.resource_type}",
-        f"actor-action\n{entry.actor_type}\n{entry.actor_id}\n{entry.action}",
-        *_paths(entry.label),
-        *_paths(entry.was),
+        *_of_actor(entry.actor_type, entry.actor_id, entry.action),
+        *_of_resource(entry.resource_type, entry.resource_id, entry.label),
+        *_of_the_rest(entry.was, entry.result, entry.interface),
     ]
-    if entry.was:
-        found.append(f"renamed\n{entry.was}")
-    if entry.result != "success":
-        found.append(f"result\n{entry.result}")
-    if entry.interface in _UNUSUAL:
-        found.append(f"interface\n{entry.interface}")
     return list(dict.fromkeys(found))
+
+
+def _of_actor(type_name: str, key: str, action: str) -> list[str]:
+    return [
+        f"actor\n{type_name}\n{key}",
+        f"action\n{action}",
+        f"actor-action\n{type_name}\n{key}\n{action}",
+    ]
+
+
+def _of_resource(type_name: str, key: str, label: str | None) -> list[str]:
+    return [f"resource\n{type_name}\n{key}", f"type\n{type_name}", *_paths(label)]
+
+
+def _of_the_rest(was: str | None, result: str, interface: str) -> list[str]:
+    found = list(_paths(was))
+    if was:
+        found.append(f"renamed\n{was}")
+    if result != "success":
+        found.append(f"result\n{result}")
+    if interface in _UNUSUAL:
+        found.append(f"interface\n{interface}")
+    return found
 
 
 def _paths(label: str | None) -> Iterator[str]:
@@ -58,9 +71,37 @@ def _paths(label: str | None) -> Iterator[str]:
     yield f"path\n{label}"
 
 
+# What repeats is hashed once: who does what, and a thing and the paths above it.
+
+
 @lru_cache(16_384)
+def _hashes_of_actor(type_name: str, key: str, action: str) -> tuple[bytes, ...]:
+    return _hashed(_of_actor(type_name, key, action))
+
+
+@lru_cache(32_768)
+def _hashes_of_resource(type_name: str, key: str, label: str | None) -> tuple[bytes, ...]:
+    return _hashed(_of_resource(type_name, key, label))
+
+
+@lru_cache(1_024)
+def _hashes_of_the_rest(was: str | None, result: str, interface: str) -> tuple[bytes, ...]:
+    return _hashed(_of_the_rest(was, result, interface))
+
+
+def _hashed(texts: list[str]) -> tuple[bytes, ...]:
+    return tuple(hashlib.sha256(text.encode()).digest() for text in texts)
+
+
 def _hashes(entry: Subjects) -> tuple[bytes, ...]:
-    return tuple(hashlib.sha256(key.encode()).digest() for key in keys(entry))
+    rest = _hashes_of_the_rest(entry.was, entry.result, entry.interface)
+    found = (
+        _hashes_of_actor(entry.actor_type, entry.actor_id, entry.action)
+        + _hashes_of_resource(entry.resource_type, entry.resource_id, entry.label)
+        + rest
+    )
+    # Of a thing that was renamed, both names may lie below the same.
+    return tuple(dict.fromkeys(found)) if entry.was else found
 
 
 Table = list[tuple[bytes, bytes]]

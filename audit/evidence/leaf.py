@@ -21,8 +21,9 @@ from json.encoder import encode_basestring as string
 from typing import Any, NamedTuple
 
 from audit import policy
-from audit.entry.bulk_json import Row, with_ids
+from audit.entry.bulk_json import Row
 from audit.entry.recorded_json import DEEPEST, LARGEST
+from organizations import ulid
 
 PART = b"\x05"
 PARTS = b"\x06"
@@ -38,7 +39,8 @@ LONGEST_WORD = 100
 LONGEST = 16_000
 """Bytes of leaf data, for which these two are enough."""
 
-_KEPT = 8192
+_KEPT = 16_384
+_NO_ID = "0" * 32
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(?:0[0-7bef]|1[0-9a-f]))*"'
 _ID = r'"[0-7][0-9A-HJKMNP-TV-Z]{25}"'
 _NUMBER = "[1-9][0-9]{0,15}"
@@ -98,39 +100,52 @@ class Subjects(NamedTuple):
 
 def from_rows(rows: Sequence[Row]) -> Iterator[Leaf]:
     """The leaf of each row, which has a number."""
-    for row, key, actor, resource, _request in with_ids(rows):
-        request = _request if row.request_id else None
-        actor_id, resource_id = row.actor_id and actor, row.resource_id and resource
-        label = row.resource_label if row.resource_type in policy.PATH_TYPES else None
-        was = _was(row) if '"slug"' in row.changes else None
-        leaf = Leaf(
-            int(row.seq or 0),
-            f'{_who(row.action, row.actor_type, actor_id)}{row.actor_seq},"id":"{key}",',
-            f'"interface":{string(row.interface)},"parts":"',
-            f'","resource":{_about(row.resource_type, resource_id, label, was)},'
-            f'"resource_seq":{row.resource_seq},"result":{string(row.result)},'
-            f'"seq":{row.seq},"v":1}}',
-            (
-                _labelled(row.actor_label),
-                _origin(row.ip, request, row.user_agent),
-                _labelled(None if label is not None else row.resource_label),
-                detail(row.changes, row.context),
-            ),
-            Subjects(
-                row.actor_type,
-                actor_id or "-",
-                row.action,
-                row.resource_type,
-                resource_id or "-",
-                label,
-                was,
-                row.result,
-                row.interface,
-            ),
-            int(row.id[:12], 16),
+    keys = ulid.to_texts([row.id for row in rows])
+    requests = ulid.to_texts([row.request_id or _NO_ID for row in rows])
+    others = list({key for row in rows for key in (row.actor_id, row.resource_id) if key})
+    texts: dict[str | None, str] = dict(zip(others, ulid.to_texts(others), strict=True))
+    for row, key, request in zip(rows, keys, requests, strict=True):
+        leaf = _from_row(
+            row,
+            key,
+            texts.get(row.actor_id),
+            texts.get(row.resource_id),
+            request if row.request_id else None,
         )
         too_long = len(leaf.before) + len(leaf.after) > LONGEST // 4 and _is_too_long(leaf)
         yield next(from_rows([_cut(row)]))._replace(parts=leaf.parts) if too_long else leaf
+
+
+def _from_row(
+    row: Row, key: str, actor: str | None, resource: str | None, request: str | None
+) -> Leaf:
+    label = row.resource_label if row.resource_type in policy.PATH_TYPES else None
+    was = _was(row) if '"slug"' in row.changes else None
+    return Leaf(
+        int(row.seq or 0),
+        f'{_who(row.action, row.actor_type, actor)}{row.actor_seq},"id":"{key}",',
+        _by(row.interface),
+        f'","resource":{_about(row.resource_type, resource, label, was)},'
+        f'"resource_seq":{row.resource_seq},"result":{string(row.result)},"seq":{row.seq},"v":1}}',
+        (
+            _labelled(row.actor_label),
+            _origin(row.ip, request, row.user_agent),
+            _labelled(None if label is not None else row.resource_label),
+            detail(row.changes, row.context),
+        ),
+        Subjects(
+            row.actor_type,
+            actor or "-",
+            row.action,
+            row.resource_type,
+            resource or "-",
+            label,
+            was,
+            row.result,
+            row.interface,
+        ),
+        int(row.id[:12], 16),
+    )
 
 
 def removed(seq: int, index: Index | None = None) -> bytes:
@@ -204,6 +219,11 @@ def withheld(leaf_hash: bytes) -> bytes:
 # -- Pieces
 
 
+@lru_cache(64)
+def _by(interface: str) -> str:
+    return f'"interface":{string(interface)},"parts":"'
+
+
 @lru_cache(_KEPT)
 def _who(action: str, type_name: str, key: str | None) -> str:
     return (
@@ -231,9 +251,10 @@ def _origin(ip: str | None, request: str | None, user_agent: str) -> bytes:
     ).encode()
 
 
-@lru_cache(1024)
 def detail(changes: str, context: str) -> bytes:
     """Part 3, of two columns as the database writes them."""
+    if changes == context == "{}":
+        return b'{"changes":{},"context":{}}'
     is_short = max(len(changes), len(context)) <= LONGEST_DETAIL // 4
     cut = "" if is_short else _cut_member(changes, context)
     return f'{{"changes":{_canonical(changes)},"context":{_canonical(context)}{cut}}}'.encode()
@@ -257,6 +278,15 @@ def _canonical(text: str) -> str:
     """The JSON that a column holds in canonical form, or else as one string."""
     if text == "{}":
         return text
+    return _canonical_of_short(text) if len(text) < 200 else _canonical_of(text)
+
+
+@lru_cache(4_096)
+def _canonical_of_short(text: str) -> str:
+    return _canonical_of(text)
+
+
+def _canonical_of(text: str) -> str:
     if _is_longer(text, LONGEST_DETAIL):
         return string(_shortened(text, LONGEST_DETAIL))
     if text.count("[") + text.count("{") > DEEPEST and _depth(text) > DEEPEST:

@@ -57,12 +57,12 @@ def root(edge: Sequence[bytes]) -> bytes:
 
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
-    """That of the tree with these leaf hashes."""
-    edge: list[bytes] = []
-    for number, leaf in enumerate(hashes):
-        for _ in append(edge, number, leaf):
-            pass
-    return root(edge)
+    """That of the tree with these leaf hashes: level by level, what has no neighbour goes up."""
+    level = list(hashes)
+    while len(level) > 1:
+        above = [node_hash(*pair) for pair in zip(level[::2], level[1::2], strict=False)]
+        level = above + level[-1:] if len(level) & 1 else above
+    return level[0] if level else EMPTY
 
 
 def subtree(nodes: Nodes, first: int, past: int) -> bytes:

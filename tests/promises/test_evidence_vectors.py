@@ -155,7 +155,7 @@ def test_keys_are_those_of_the_vectors() -> None:
             assert known == []
             continue
         [made] = leaf.from_rows([row_of(line)])
-        assert index.keys(made.subjects) == known
+        assert sorted(index.keys(made.subjects)) == sorted(known)
     line = KNOWN["line"].encode()
     [made] = leaf.from_rows([row_of(line)])
     assert {
