@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit import context
+from audit.entry import as_json
 from audit.evidence import notes, reading, signing, tiles, tree
 from audit.evidence.reading import Checkpoint
 from audit.export import download, packs
@@ -226,6 +227,13 @@ class Evidence(_EvidenceView):
         name = f"{self.organization.slug}-{checkpoint.size}-{kind}.zip"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         response["Audit-Size"] = str(checkpoint.size)
+        if asked is not None:
+            for header, moment in (
+                ("Audit-Since", asked.period.since),
+                ("Audit-Until", asked.period.until),
+            ):
+                if moment is not None:
+                    response[header] = as_json.rfc3339(moment)
         response["X-Accel-Buffering"] = "no"
         return response
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from dotenv_cloud.cli import evidence_verify, files, following, output, session, times
+from dotenv_cloud.cli import evidence, evidence_verify, files, following, output, session, times
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Group, format_option
@@ -105,6 +105,8 @@ def audit() -> None:
 
 
 audit.add_command(evidence_verify.verify)
+audit.add_command(evidence.proof)
+audit.add_command(evidence.keys)
 
 
 @audit.command("list")
@@ -335,6 +337,32 @@ def count(
 def _say_what_is_left_out(headers: Mapping[str, str]) -> None:
     if left_out := headers.get("Audit-Left-Out"):
         output.note(_said_of([left_out]).strip())
+
+
+@audit.command("evidence")
+@click.argument("path", required=False)
+@filter_options
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Write the pack to this file, once it is verified.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@evidence.key_option
+def fetch_evidence(
+    path: str | None, target: Path, force: bool, keys: Sequence[str], **filters: Any
+) -> None:
+    """Fetch matching entries with what proves them, and verify it.
+
+    Without filters it is the whole log. `dotenv audit verify FILE` checks the pack on any machine,
+    without a server.
+    """
+    query = _query(path, filters, filters["tz"] or times.local_zone())
+    evidence.evidence(query, target, force, keys)
 
 
 def _warn_if_incomplete(headers: Mapping[str, str]) -> None:

@@ -15,12 +15,14 @@ from dotenv_cloud.cli.errors import Exit, Failure
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file, mode 0600, that takes the name `path` only if the block succeeds."""
+    """A new file, mode 0600, that takes the name `path` only if the block succeeds. Until then its
+    `name` is another one, by which it can be read."""
     # A symbolic link stays as it is: the file it points to is replaced.
     final = Path(os.path.realpath(path))
     descriptor, temporary = tempfile.mkstemp(prefix=f".{final.name}.", dir=final.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        os.close(descriptor)
+        with open(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
