@@ -17,21 +17,41 @@ LONGEST = 254
 
 
 def canonical(address: str) -> str:
-    """NFKC, case folded, and NFKC again, as folding can take it apart (Unicode, section 3.13)."""
+    """NFKC, case folded, and NFKC again, as folding can take it apart (Unicode, section 3.13); the
+    domain in the letters that mail is sent to (IDNA)."""
     folded = unicodedata.normalize("NFKC", address.strip()).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    name, at, domain = unicodedata.normalize("NFKC", folded).rpartition("@")
+    try:
+        return f"{name}{at}{_in_ascii(domain) if at else domain}"
+    except UnicodeError:
+        return f"{name}{at}{domain}"  # the domain of no address
 
 
 def valid(address: str) -> str:
-    """The address as it is kept and written to. Raises ValidationError."""
+    """The address as it is kept and written to. Raises ValidationError.
+
+    A name in quotes and an address instead of a domain would be second spellings, which nobody
+    uses: they are refused.
+    """
     name, at, domain = unicodedata.normalize("NFC", address.strip()).rpartition("@")
-    address = f"{name}{at}{domain.lower()}"
     try:
+        if not domain.isascii():
+            domain = _in_ascii(domain).encode().decode("idna")
+        address = f"{name}{at}{domain.lower()}"
+        form = canonical(address)
         validate_email(address)
-        validate_email(canonical(address))
-    except ValidationError:
-        raise ValidationError({"email": "Enter a valid e-mail address."}) from None
+        validate_email(form)
+        is_plain = '"' not in name and "[" not in domain
+    except (ValidationError, UnicodeError):
+        is_plain = False
+    if not is_plain or max(len(address), len(form)) > LONGEST:
+        raise ValidationError({"email": "Enter a valid e-mail address."})
     return address
+
+
+def _in_ascii(domain: str) -> str:
+    """As Django sends mail to it. Raises UnicodeError."""
+    return domain.encode("idna").decode("ascii")
 
 
 def is_address(text: str) -> bool:

@@ -12,6 +12,7 @@ from django.apps import apps
 from django.core import mail
 from django.core.exceptions import ValidationError
 from django.db import connections, models, transaction
+from django.test import Client
 
 from audit.entry import bulk_json
 from audit.models import Entry
@@ -41,6 +42,12 @@ REFUSED = [
     "a\u202eb",
     "a\u2066b",
     "\u200b\u200d",
+    "a\u034fb",
+    "a\u3164b",
+    "a\U000e0062\U000e0063b",
+    "\u200e\ufe0f",
+    "\u2800 \u2800",
+    "\uffa0",
 ]
 
 
@@ -254,15 +261,55 @@ def test_what_runs_from_right_to_left_is_closed_however_it_is_left_open() -> Non
     [
         ("Ada@Example.org", "ada@example.org"),
         (" ada@example.org ", "ada@example.org"),
-        ("ada@example。org", "ada@example。org"),
+        ("ada@example。org", "ada@example.org"),
         ("aﬀa@example.org", "affa@example.org"),
         ("adaſ@example.org", "adas@example.org"),
         ("ADA@ＥＸＡＭＰＬＥ.org", "ada@example.org"),
+        ("ada@Bücher.example", "ada@xn--bcher-kva.example"),
+        ("ada@bu\u0308cher.example", "ada@XN--BCHER-KVA.example"),
+        ("ada@exam\u00adple.org", "ada@example.org"),
+        ("ada@exam\u200dple.org", "ada@example.org"),
+        ("ada@faß.example", "ada@fass.example"),
     ],
 )
 def test_addresses_have_one_form(typed: str, same: str) -> None:
     assert emails.canonical(typed) == emails.canonical(same)
     assert emails.canonical(emails.canonical(typed)) == emails.canonical(typed)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        '"ada"@example.org',
+        "ada@[127.0.0.1]",
+        "ada@[::1]",
+        "ada@example.org.",
+        "ada@\u202eexample.org",
+        "ada@-.org",
+        f"ada@{'.'.join(['ﬃ' * 20] * 5)}.example",
+        f"ada@{'.'.join(['x' * 60] * 5)}.example",
+    ],
+)
+def test_what_would_be_a_second_spelling_or_no_line_is_no_address(
+    acme: Organization, typed: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        emails.valid(typed)
+    assert list(refused.value.message_dict) == ["email"]
+    headers = {"authorization": f"Bearer {ApiKeyFactory.create(organization=acme).token}"}
+    answer = Client().post(
+        "/api/v1/organizations/acme/members",
+        {"email": typed, "role": "member"},
+        content_type="application/json",
+        headers=headers,
+    )
+    assert answer.status_code == 422, answer.content
+
+
+def test_an_address_is_kept_as_it_is_read() -> None:
+    assert emails.valid(" Ada@Bu\u0308cher.EXAMPLE") == "Ada@bücher.example"
+    assert emails.valid("ada@exam\u00adple.org") == "ada@example.org"
+    assert emails.valid("ada@xn--bcher-kva.example") == "ada@xn--bcher-kva.example"
 
 
 def test_a_dotless_i_is_another_letter_for_everybody() -> None:
