@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from django.db.models import Expression
 from keys import abilities as ability_lists
 from keys import former_tokens, tokens
 from keys.models import ApiKey, FormerToken
-from organizations import clock, emails
+from organizations import clock, emails, labels
 from organizations.grants import Grant, Scope, refuse_more_than_held
 from organizations.models import Organization, User
 from organizations.signals import Verb, act
@@ -149,8 +148,7 @@ RESERVED = frozenset(("api_key", "api key", *("anonymous", "database", "system",
 
 def _refuse_misleading(name: str) -> None:
     """Raise ValidationError for a name that reads as someone else in the log."""
-    seen = (one for one in emails.canonical(name) if unicodedata.category(one) != "Cf")
-    form = "".join(seen)
+    form = labels.looks_like(name)
     if form in RESERVED or emails.is_address(form):
         raise ValidationError(
             {"name": "Do not name a key like an e-mail address or a kind of actor."}

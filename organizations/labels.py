@@ -17,11 +17,18 @@ from organizations import secret_forms
 
 _REORDERING = "\u202a-\u202e\u2066-\u2069"
 """Embeddings, overrides and isolates: what comes after a name must not be at its mercy."""
-_UNSEEN = "\u00ad\u200b\u2060-\u2064\ufeff"
-"""Characters of no width that no script needs between its letters."""
+_UNSEEN = (
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff"
+    "\U000e01f0-\U000e0fff"
+)
+"""Characters that are not seen and that no script needs between its letters (Unicode's
+Default_Ignorable_Code_Point, but for joiners, marks and selectors of variants)."""
 _REFUSED = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_UNSEEN}{_REORDERING}\ud800-\udfff]")
 _REFUSED_IN_TEXT = re.compile(_REFUSED.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _INVISIBLE = ("Cf", "Zs", "Zl", "Zp", "Cc")
+_BLANK = re.compile(f"[{_UNSEEN}\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""What alone is not seen either, whatever its category."""
 
 FSI, PDI = "\u2068", "\u2069"
 
@@ -38,9 +45,23 @@ def check(text: str) -> None:
             " that change the direction.",
             code="control_characters",
         )
-    if text and all(unicodedata.category(character) in _INVISIBLE for character in text):
+    if text and not any(map(_is_seen, text)):
         raise ValidationError("Use a name with visible characters.", code="invisible")
     _refuse_secret(text)
+
+
+def _is_seen(character: str) -> bool:
+    return unicodedata.category(character) not in _INVISIBLE and not _BLANK.match(character)
+
+
+def looks_like(text: str) -> str:
+    """What people read in a name, to compare it with another: without case, compatibility forms,
+    what is not seen, and what stands around it."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    spaced = (" " if character.isspace() else character for character in folded)
+    seen = "".join(one for one in spaced if one == " " or _is_seen(one))
+    words = " ".join(seen.split())
+    return words.strip("".join(one for one in words if unicodedata.category(one)[0] in "PSZ"))
 
 
 def check_text(text: str) -> None:

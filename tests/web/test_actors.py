@@ -37,6 +37,14 @@ MISLEADING = (
     "user",
     "API key",
     "api_key",
+    "\u200e system",
+    "system\ufe0f",
+    "system\u2800",
+    "api\u00a0key",
+    "“System”",
+    "\u200e owner@example.org",
+    "owner@example.org\ufe0f",
+    "<owner@example.org>",
 )
 
 
