@@ -39,7 +39,12 @@ def value(field: Field[Any, Any], reference: str) -> str:
         return f"to_jsonb(audit_ulid({reference}))"
     if isinstance(target, DateTimeField):
         utc = f"{reference} AT TIME ZONE 'UTC'"
-        return f"""to_jsonb(to_char({utc}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))"""
+        # to_char makes NULL of infinity, and the year 44 of 44 BC.
+        return (
+            f"CASE WHEN {reference} >= '0001-01-01Z' AND {reference} < 'infinity'"
+            f""" THEN to_jsonb(to_char({utc}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))"""
+            f" ELSE to_jsonb({utc}) END"
+        )
     element = target.base_field if isinstance(target, ArrayField) else target
     is_plain = isinstance(element, CharField | TextField | BooleanField | IntegerField)
     if is_plain and not isinstance(element, LargeIntegerField):

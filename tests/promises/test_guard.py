@@ -648,6 +648,31 @@ BY_HAND = [
     ),
 ]
 
+MOMENTS = (
+    ("infinity", "infinity"),
+    ("-infinity", "-infinity"),
+    ("0044-03-15 12:00Z BC", "0044-03-15T12:00:00 BC"),
+    ("0001-01-01 00:00Z", "0001-01-01T00:00:00.000000Z"),
+    ("12026-03-15 12:00Z", "12026-03-15T12:00:00.000000Z"),
+)
+VALUES = [
+    told(
+        "moments that few calendars have",
+        *(
+            said(f"UPDATE keys_apikey SET expires_at = '{moment}' WHERE id = '$key'")
+            for moment, _ in MOMENTS
+        ),
+        entries=[
+            ("acme", "update", "api_key", "ci", {"expires_at": [before, after]})
+            for before, after in zip(
+                (None, *(written for _, written in MOMENTS)),
+                (written for _, written in MOMENTS),
+                strict=False,
+            )
+        ],
+    ),
+]
+
 UNREADABLE: dict[str, dict[str, Any]] = {
     "a long user agent": {"user_agent": "x" * 100_000},
     "a large number": {"context": {"count": 10**400}},
@@ -733,6 +758,7 @@ CASES = [
     *FIXED,
     *SAVEPOINTS,
     *BY_HAND,
+    *VALUES,
     *BAD_WORDS,
     *SETTINGS,
 ]
