@@ -335,6 +335,7 @@ SALTS = ",".join([f'(?:"({HEX})"|null)'] * 4)
 LINE_DATA = re.compile(
     rf'\{{"leaf":({ENTRY}),\t{VALUES},\t"salt(?:":"({HEX})"|s":\[{SALTS}\])\}}'.encode()
 )
+ROUND = re.compile(rf'\{{"root":"([A-Za-z0-9+/=]{{44}})","time":{N},"v":1\}}')
 WITHHELD = re.compile(rb'\{"leaf":"sha256:([0-9a-f]{64})"\}')
 
 
@@ -608,7 +609,7 @@ class Walk:
 # --- packs: the files of a zip --------------------------------------------------------------------
 
 READ, LINE = 1 << 20, 64 << 20
-UNREAD = {"README.txt", "heads", "checkpoint.tsr", "checkpoint.ots"}
+UNREAD = {"README.txt", "checkpoint.tsr", "checkpoint.ots"}
 MEMBER = re.compile(
     r"checkpoint(\.text|\.tsr|\.ots)?|(pack|index|zones|removed)\.json|README\.txt|heads|proof"
     r"|(entries|tail|entries/[0-9]{12})\.ndjson"
@@ -721,14 +722,18 @@ class Report:
     withheld: int = 0
     removed: list[int] = field(default_factory=list)
     redacted: list[tuple[int, ...]] = field(default_factory=list)  # parts, of each such answer
-    special: list[Entry] = field(
-        default_factory=list
-    )  # about the log itself, or renaming something
+    special: list[Entry] = field(default_factory=list)  # KEPT_DETAIL, and those that rename
     indexes: list[Entry] = field(default_factory=list)  # the first entries after blocks
     reached: int = 0  # the latest time in the tail, ms
     gaps: list[tuple[int, int]] = field(default_factory=list)
     request: Entry | None = None
+    heads: Checkpoint | None = None
     missing: list[str] = field(default_factory=list)
+
+    @property
+    def seen(self) -> tuple[tuple[str, int], ...]:
+        """Witnesses of the checkpoint and of its round of `heads`, and when, in seconds."""
+        return self.checkpoint.cosigned + (self.heads.cosigned if self.heads else ())
 
     def add(self, entry: Entry) -> None:
         match = self.question.matches(entry)
@@ -916,19 +921,24 @@ def joined(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 Trust = Callable[[bytes], Checkpoint]
 
 
+def open_proof(data: bytes) -> tuple[bytes | None, int, list[bytes], bytes]:
+    """Extra data, index, hashes and note of a tlog-proof."""
+    head, _, note = data.partition(b"\n\n")
+    lines = [*head.decode("ascii", "replace").split("\n"), "", ""]
+    require(lines.pop(0) == "c2sp.org/tlog-proof@v1", "it is not a tlog-proof")
+    extra = from_base64(lines.pop(0)[6:]) if lines[0].startswith("extra ") else None
+    require(lines[0].startswith("index "), "it has no index")
+    return extra, decimal(lines[0][6:]), hashes_of([line for line in lines[1:] if line]), note
+
+
 def verify_proof(data: bytes, line: bytes | None, trust: Trust) -> Report:
     """A tlog-proof of one entry. Its line is the extra data, or given."""
-    head, _, note = data.partition(b"\n\n")
     with located("the proof"):
-        lines = [*head.decode("ascii", "replace").split("\n")[1:], ""]
-        if lines[0].startswith("extra "):
-            line = from_base64(lines.pop(0)[6:])
-        require(lines[0].startswith("index "), "it has no index")
-        index, proof = decimal(lines[0][6:]), hashes_of(lines[1:-1])
+        extra, index, proof, note = open_proof(data)
     with located("checkpoint"):
         checkpoint = trust(note)
     with located("the line", index + 1):
-        entry = read_line(line or b"", index + 1)
+        entry = read_line(extra or line or b"", index + 1)
         require(entry.seq == index + 1, f"it is of entry {entry.seq:,}")
     with located("the proof", index + 1):
         verify_inclusion(index, checkpoint.size, entry.hash, proof, checkpoint.root)
@@ -937,12 +947,36 @@ def verify_proof(data: bytes, line: bytes | None, trust: Trust) -> Report:
     return report
 
 
+def verify_head(data: bytes, checkpoint: Checkpoint, witnesses: Sequence[Key]) -> Checkpoint:
+    """That the log `heads` has this checkpoint, and in that round no other, of its organization;
+    returns the checkpoint of `heads`. The place of an organization follows from its origin."""
+    extra, index, proof, note = open_proof(data)
+    name = checkpoint.origin.rpartition("/audit/")[0] + "/audit/heads"
+    said: dict[str, Any] = from_json(extra or b"")
+    keys = [Key(name, key.type, key.public) for key in checkpoint.signed_by]
+    heads = read_checkpoint(note, keys, witnesses)
+    leaf, path = ROUND.fullmatch(said["leaf"]), hashes_of(said["path"])
+    require(leaf and 24 <= len(path) <= 256, "it does not have the form of a round and a path")
+    hashed = sha256(LEAF + said["leaf"].encode()).digest()
+    verify_inclusion(index, heads.size, hashed, proof, heads.root)
+    salt = re.fullmatch(HEX, said["salt"]) and bytes.fromhex(said["salt"])
+    value = sha256(b"\x08" + (salt or b"") + checkpoint.text.encode()).digest()
+    place = int.from_bytes(sha256(b"\x07" + checkpoint.origin.encode()).digest(), "big")
+    for height, beside in enumerate(path):
+        right = place >> (256 - len(path) + height) & 1
+        value = node_hash(beside, value) if right else node_hash(value, beside)
+    found = bool(salt and leaf and b64encode(value).decode() == leaf[1])
+    require(found, "this checkpoint is not in the place of its log")
+    return heads
+
+
 def verify_pack(
     path: Path,
     trust: Trust,
     question: Question | None = None,
     whole: bool = False,
     processes: int = 1,
+    witnesses: Sequence[Key] = (),
 ) -> Report:
     """question: what it has to answer; without one it is what the pack says that it answers.
     whole: recompute every index."""
@@ -980,6 +1014,9 @@ def verify_pack(
     if whole and (kind == "filter" or windowed):
         report.missing.append("Every index can be recomputed from a pack of all entries only.")
     check_log(pack, manifest, report)
+    if "heads" in pack.sizes:
+        with located("heads"):
+            report.heads = verify_head(pack.read("heads"), checkpoint, witnesses)
     text = checkpoint.text.encode()
     same = "checkpoint.text" not in pack.sizes or pack.read("checkpoint.text") == text
     require(same, "it is not the text of the checkpoint", "checkpoint.text")
@@ -990,21 +1027,21 @@ def verify_pack(
 def check_log(pack: Pack, manifest: dict[str, Any], report: Report) -> None:
     """What entries about the log itself have to say: of removed ones, and of the request."""
     size, root = report.checkpoint.size, report.checkpoint.root
-    for each in pack.json("removed.json") if "removed.json" in pack.sizes else []:
-        with located("removed.json"):
-            require(isinstance(each, dict), "it is not a list of lines with proofs")
-            entry = read_line(str(each.get("line")).encode(), 0)
-            verify_inclusion(entry.seq - 1, size, entry.hash, hashes_of(each.get("proof")), root)
+    with located("removed.json"):
+        for each in pack.json("removed.json") if "removed.json" in pack.sizes else []:
+            entry = read_line(each["line"].encode(), 0)
+            verify_inclusion(entry.seq - 1, size, entry.hash, hashes_of(each["proof"]), root)
             report.special.append(entry)
     began = [each.seq for each in report.special if each.kind == b"evidence_began"]
     for number in report.removed:
         before = began and number < min(began)
         require(before, "it was removed, and not before evidence began", "", number)
     if manifest.get("request") is not None:
-        exports = {each.seq: each for each in report.special if each.kind == b"export"}
-        report.request = exports.get(manifest["request"])
-        right = report.request and report.request.seq <= report.end
-        require(right, "its request is not an export that is in the pack", "pack.json")
+        with located("pack.json"):
+            number = integer(manifest["request"], 1, report.end, "the number of the request")
+            exports = {each.seq: each for each in report.special if each.kind == b"export"}
+            report.request = exports.get(number)
+            require(report.request, "its request is not an export that is in the pack")
 
 
 def verify(
@@ -1015,24 +1052,24 @@ def verify(
     line: bytes | None = None,
     whole: bool = False,
     as_of: bool = False,
-    witnesses: Iterable[str] = (),
+    witnesses: Sequence[Key] = (),
     at_least: int | None = None,
     processes: int = 1,
 ) -> Report:
     """A pack or a tlog-proof; raises Refused.
 
     trust: reads a checkpoint, as `read_checkpoint` does with the keys that are pinned. as_of: the
-    answer as of the checkpoint is enough. witnesses: names of those that have to have seen it, all
-    or `at_least` so many.
+    answer as of the checkpoint is enough. witnesses: those that have to have seen it, or its round
+    of `heads`: all, or `at_least` so many.
     """
     with path.open("rb") as file:
         start = file.read(READ)
-    if start.startswith(b"c2sp.org/tlog-proof@v1\n"):
-        report = verify_proof(start, line, trust)
-    else:
-        require(start.startswith(b"PK\3\4"), "it is neither a pack nor a tlog-proof")
-        report = verify_pack(path, trust, question, whole, processes)
-    wanted, seen = {*witnesses}, {name for name, _ in report.checkpoint.cosigned}
+        if start.startswith(b"c2sp.org/tlog-proof@v1\n"):
+            report = verify_proof(start + file.read(LINE), line, trust)
+        else:
+            require(start.startswith(b"PK\3\4"), "it is neither a pack nor a tlog-proof")
+            report = verify_pack(path, trust, question, whole, processes, witnesses)
+    wanted, seen = {key.name for key in witnesses}, {name for name, _ in report.seen}
     if len(wanted & seen) < (len(wanted) if at_least is None else at_least):
         lacking = ", ".join(sorted(wanted - seen)) or "no others are known"
         report.missing.append(f"Too few witnesses saw this checkpoint; missing: {lacking}.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ import click
 from dotenv_cloud import verifier
 from dotenv_cloud.cli import output
 from dotenv_cloud.cli.errors import Exit, Failure
-from dotenv_cloud.cli.options import Command
+from dotenv_cloud.cli.options import Command, current_options
 from dotenv_cloud.verifier import Checkpoint, Entry, Key, Refused, Report
 
 _ID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
@@ -71,6 +72,7 @@ _MOST_NOTE = 1 << 20
     metavar="NOTE PROOF",
     help="A checkpoint by a key you trust, and the proof that it continues this one.",
 )
+@click.option("--seen", type=_FILE, multiple=True, help="A checkpoint of this log that you kept.")
 @click.option("--fork", type=click.IntRange(min=1), metavar="K", help="Accept fork K of the log.")
 def verify(
     path: Path,
@@ -82,6 +84,7 @@ def verify(
     line: Path | None,
     rotations: Sequence[Path],
     continuation: tuple[Path, Path] | None,
+    seen: Sequence[Path],
     fork: int | None,
     **question: Any,
 ) -> None:
@@ -108,10 +111,12 @@ def verify(
             line=_small(line, 64 << 20).removesuffix(b"\n") if line else None,
             whole=whole,
             as_of=as_of,
-            witnesses=[key.name for key in cosigners],
+            witnesses=cosigners,
             at_least=at_least,
             processes=os.cpu_count() or 1,
         )
+        for note in (*seen, *kept(report.checkpoint.origin)):
+            compare(report.checkpoint, _small(note), trusted)
         report.missing += forks(report, trusted, fork or 0)
     except Refused as error:
         raise Failure(f"{path.name}: {output.safe(error)}.", Exit.UNVERIFIED) from None
@@ -172,6 +177,22 @@ class Trust:
         found = verifier.hashes_of(hashes)
         verifier.verify_consistency(old.size, later.size, old.root, later.root, found)
         return old
+
+
+def kept(origin: str) -> list[Path]:
+    """The last checkpoint of the log that a command of this user relied on."""
+    directory = current_options().accounts_file.parent / "audit"
+    path = directory / hashlib.sha256(origin.encode()).hexdigest()
+    return [path] if path.is_file() else []
+
+
+def compare(checkpoint: Checkpoint, note: bytes, keys: Sequence[Key]) -> None:
+    """Two checkpoints of one size have one root."""
+    with verifier.located("the checkpoint seen before"):
+        seen = verifier.read_checkpoint(note, keys)
+        same = seen.size != checkpoint.size or seen.root == checkpoint.root
+        message = f"it has another root for the same {seen.size:,} entries: two logs were shown"
+        verifier.require(same, message)
 
 
 def follow_rotations(notes: Iterable[bytes], pinned: Key) -> list[Key]:
@@ -305,7 +326,7 @@ def sentences(report: Report, *, whole: bool = False) -> list[str]:
     checkpoint, question = report.checkpoint, report.question
     signed = " and ".join(sorted(key.id.hex() for key in checkpoint.signed_by))
     seen = "".join(
-        f"; cosigned {verifier.iso(at * 1000)} UTC by {name}" for name, at in checkpoint.cosigned
+        f"; cosigned {verifier.iso(at * 1000)} UTC by {name}" for name, at in report.seen
     )
     said = [f"{checkpoint.origin}, {checkpoint.size:,} entries, signed by key {signed}{seen}"]
     said.append(f"Fingerprint {checkpoint.size}-{checkpoint.root.hex()[:12]}")
@@ -316,6 +337,8 @@ def sentences(report: Report, *, whole: bool = False) -> list[str]:
     else:
         said += [_answer(report), *_renamed(report), *_over(report)]
     said += _aside(report)
+    if report.heads:
+        said.append(f"It is the one head of this log in its round of {report.heads.origin}.")
     if whole and not report.missing:
         said.append("Every index is that of its entries.")
     if not report.missing:
@@ -411,7 +434,7 @@ def _over(report: Report) -> list[str]:
             f"As the server has it, the window was over: it entered the request for this pack as"
             f" entry {request.seq:,}, at {verifier.iso(request.time)} UTC."
         )
-    after = [(name, at) for name, at in report.checkpoint.cosigned if at * 1000 >= until]
+    after = [(name, at) for name, at in report.seen if at * 1000 >= until]
     for name, at in after:
         said.append(f"{name} saw this log on {verifier.iso(at * 1000)} UTC, after the window.")
     if over and not after:

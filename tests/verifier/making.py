@@ -13,7 +13,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dotenv_cloud import verifier
 
-ORIGIN = "dotenv.example.com/audit/01J5X1ABCDEFGHJKMNPQRSTVWX"
+HOST = "dotenv.example.com"
+ORIGIN = f"{HOST}/audit/01J5X1ABCDEFGHJKMNPQRSTVWX"
 NOVEMBER = 1_761_955_200_000  # 2025-11-01
 DAY = 86_400_000
 JANE = "01HZX3J5C8M4Q2V7T9W0Y6B1DE"
@@ -323,6 +324,24 @@ class Log:
         ]
 
     # --- checkpoints, proofs, packs ---
+
+    def head(self, text: str | None = None, place: str | None = None) -> bytes:
+        """The proof that a round of the log `heads` has this checkpoint in the place of its log."""
+        text, signer = text or self.text, replace(self.signer, name=f"{HOST}/audit/heads")
+        salt, beside = sha(b"salt")[:16], [sha(b"beside", bytes([n])) for n in range(24)]
+        value = sha(b"\x08", salt, text.encode())
+        bits = f"{int.from_bytes(sha(bytes([7]), (place or self.signer.name).encode())):0256b}"
+        for bit, other in zip(reversed(bits[:24]), beside, strict=True):
+            value = sha(b"\x01", other, value) if bit == "1" else sha(b"\x01", value, other)
+        leaf = canonical({"root": b64(value), "time": NOVEMBER, "v": 1}).decode()
+        rounds = [sha(b"\x00", b"another round"), sha(b"\x00", leaf.encode())]
+        extra = canonical(
+            {"leaf": leaf, "path": [b64(each) for each in beside], "salt": salt.hex()}
+        )
+        lines = [b"c2sp.org/tlog-proof@v1", b"extra " + b64(extra).encode(), b"index 1"]
+        said = f"{signer.name}\n2\n{b64(root(rounds))}\n"
+        note = signer.note(said) + WITNESS.line(said, 1764338400).encode()
+        return b"\n".join([*lines, b64(rounds[0]).encode()]) + b"\n\n" + note
 
     @property
     def hashes(self) -> list[bytes]:

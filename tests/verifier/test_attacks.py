@@ -696,3 +696,35 @@ def test_a_fork_that_drops_entries(log: Log, verify: Verify) -> None:
     forged.add("audit_log", "fork", type="audit_log", context=context | {"last": stranger})
     said = verify(forged.range(), "--fork", "1", key=key)
     refused(said, "the entry of a fork, entry 301: no key that is trusted for this log signed it")
+
+
+def test_two_heads_of_one_organization(log: Log, verify: Verify) -> None:
+    """In a round of `heads` a log has one place, and what is in another is not its head."""
+    holds(
+        verify(log.range() | {"heads": log.head()}, "--witness", WITNESS.vkey),
+        "It is the one head of this log in its round of dotenv.example.com/audit/heads.",
+        f"cosigned 2025-11-28 14:00:00 UTC by {WITNESS.name}",
+    )
+    other = Log(log.entries[:650])
+    for forged in (log.head(text=other.text), log.head(place=f"{ORIGIN}/1")):
+        said = verify(log.range() | {"heads": forged})
+        refused(said, "heads: this checkpoint is not in the place of its log")
+    stranger = Log([], Signer(seed=sha(b"stranger"))).head(text=log.text)
+    refused(verify(log.range() | {"heads": stranger}), "heads: no key that is trusted for this log")
+    short = log.head().replace(b"index 1", b"index 0")
+    refused(verify(log.range() | {"heads": short}), "heads: the proof does not lead to the root")
+
+
+def test_two_checkpoints_of_one_size(log: Log, verify: Verify, tmp_path: Any) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(log.checkpoint)
+    holds(verify(log.range(), "--seen", str(kept)), "Entries 1 to 700 are all here")
+    forged = Log(list(log.entries[:699]), index_from=1 << 40)
+    forged.add("my-app/forged")
+    said = verify(forged.range(), "--seen", str(kept))
+    refused(said, "the checkpoint seen before: it has another root for the same 700 entries")
+    directory = tmp_path / ".config" / "dotenv-cloud" / "audit"
+    directory.mkdir(parents=True)
+    (directory / sha(ORIGIN.encode()).hex()).write_bytes(log.checkpoint)
+    refused(verify(forged.range()), "the checkpoint seen before: it has another root")
+    holds(verify(log.range()))

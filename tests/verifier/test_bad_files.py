@@ -218,10 +218,21 @@ def test_a_zip_cut_anywhere(verify: Verify) -> None:
         b'{"v":1,"kind":"range","first":true,"entries":3,"edge":[]}',
         b'{"v":1,"kind":"range","first":0,"entries":3,"edge":["AA=="]}',
         b'{"v":1,"kind":"range","first":0,"entries":3}',
+        b'{"v":1,"kind":"range","first":0,"entries":3,"edge":[],"request":[]}',
     ],
 )
 def test_manifests_of_another_form(text: bytes, verify: Verify) -> None:
     refused(verify(Log().fill(3).range() | {"pack.json": text}), "pack.json: ")
+
+
+@pytest.mark.parametrize(
+    "text", [b"1", b"[1]", b"{}", b'[{"line":1,"proof":[]}]', b'[{"line":"x"}]']
+)
+def test_proofs_of_another_form(text: bytes, verify: Verify) -> None:
+    files = Log().fill(3).range()
+    if text != b"{}":
+        refused(verify(files | {"removed.json": text}), "removed.json: ")
+    refused(verify(files | {"heads": text}), "heads: ")
 
 
 VALUES: list[Any] = [None, True, 0, 1, -1, 2**63, 1.5, "", "AA==", [], [[]], {}, {"a": 1}]
