@@ -731,7 +731,7 @@ ACTION_GROUPS: tuple[ActionGroup, ...] = (
                     *("create", "update", "delete", "restore", "purge", "grant", "revoke"),
                     *("rotate", "rewrap", "re_encrypt", "switch_custody", "change_password"),
                     *("reset_password", "invite", "join", "leave"),
-                    *("hold", "lift_hold", "remove", "drop", "seal"),
+                    *("hold", "lift_hold", "remove", "drop", "seal", "evidence_began"),
                 )
             ),
         ),
@@ -743,7 +743,7 @@ ACTION_GROUPS: tuple[ActionGroup, ...] = (
         (
             Deeds(
                 (
-                    *("read", "decrypt", "retrieve", "view", "export", "end_export"),
+                    *("read", "decrypt", "retrieve", "view", "export", "end_export", "verify"),
                     *("sign_in", "sign_out", "first_use", "new_address", "access"),
                 )
             ),
