@@ -507,6 +507,8 @@ OTHERS: tuple[Other, ...] = (
         sentences=(
             Sentence("view", "viewed the log of []"),
             Sentence("verify", "found entry {number} of the log of [] altered", "failed"),
+            Sentence("verify", "found the evidence of [] damaged: {found}", "failed"),
+            Sentence("verify", "checked {count:entry} against their evidence"),
             Sentence("evidence_began", "began the evidence of a log of {size:entry}"),
             Sentence("export", "exported the log of [] as {format}"),
             Sentence("export", "exported the log of []"),
@@ -661,7 +663,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("view", "viewed", context=("filters", "entry")),
     Action("export", "exported", Severity.NOTICE, ("filters", "format")),
     Action("end_export", "ended an export of", context=("format", "count", "size", "root")),
-    Action("verify", "verified", Severity.WARNING, ("number",)),
+    Action("verify", "verified", context=("number", "count", "found")),
     Action("seal", "sealed"),
     Action("evidence_began", "began evidence of", Severity.NOTICE, ("size", "root")),
     Action("hold", "placed a legal hold on", Severity.NOTICE, ("requested_by",)),

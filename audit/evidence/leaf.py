@@ -153,6 +153,27 @@ def removed(seq: int, index: Index | None = None) -> bytes:
     return f'{{{index.member() if index else ""}"removed":true,"seq":{seq},"v":1}}'.encode()
 
 
+def is_removed(data: bytes) -> bool:
+    return b'"removed":true' in data and "removed" in json.loads(data)
+
+
+def subjects_of(data: bytes) -> tuple[int, Subjects]:
+    """The time of an entry, in milliseconds, and what the index finds it by, of its leaf data."""
+    shown = json.loads(data)
+    resource, actor = shown["resource"], shown["actor"]
+    return ulid.parse(shown["id"]).int >> 80, Subjects(
+        actor["type"],
+        actor["id"] or "-",
+        shown["action"],
+        resource["type"],
+        resource["id"] or "-",
+        resource.get("label"),
+        resource.get("was"),
+        shown["result"],
+        shown["interface"],
+    )
+
+
 # -- Commitments
 
 

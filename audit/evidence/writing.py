@@ -283,20 +283,7 @@ def _least_id(milliseconds: int) -> uuid.UUID | None:
 
 def _from_kept(number: int, data: bytes) -> Leaf:
     """A leaf of which only the data is left, as its block's index needs it."""
-    shown = json.loads(data)
-    resource, actor = shown["resource"], shown["actor"]
-    subjects = Subjects(
-        actor["type"],
-        actor["id"] or "-",
-        shown["action"],
-        resource["type"],
-        resource["id"] or "-",
-        resource.get("label"),
-        resource.get("was"),
-        shown["result"],
-        shown["interface"],
-    )
-    time = ulid.parse(shown["id"]).int >> 80
+    time, subjects = leaf.subjects_of(data)
     return Leaf(number, "", "", "", (b"", b"", b"", b""), subjects, time)
 
 

@@ -217,7 +217,7 @@ class Evidence(_EvidenceView):
         assert origin.request_id is not None
         number, checkpoint = self._wait(origin.request_id)
         with transaction.atomic():
-            asked = self.question(request) if kind == "leaves" else None
+            asked = self.question(request, whole=True) if kind == "leaves" else None
             self.enter()
             try:
                 pack = packs.Pack(self.organization, asked, checkpoint, number)
@@ -240,7 +240,7 @@ class Evidence(_EvidenceView):
     def _record(self, request: Request, kind: str) -> None:
         """Record the export before anything of it is made: what was written before this entry is in
         the pack."""
-        asked = self.question(request) if kind == "leaves" else None
+        asked = self.question(request, whole=True) if kind == "leaves" else None
         self.enter()
         self.newest()
         recordings.record_export(self.organization, asked, packs.FORMAT)

@@ -97,6 +97,7 @@ def evidence(
     with session.connect() as api:
         trusted = _trusted(api, keys)
         address = api.of_organization("audit", "evidence")
+        groups = _groups(api) if any(name == "action" for name, _ in filters) else frozenset()
         with (
             api.stream(address, list(query)) as response,
             files.output(target, overwrite=force) as file,
@@ -106,7 +107,7 @@ def evidence(
                 file.write(part)
                 size += len(part)
             file.flush()
-            asked = _asked(filters, response.headers)
+            asked = _asked(filters, response.headers, groups)
             until = asked.question.until if asked else verifier.END_OF_TIME
             is_over = until <= dt.datetime.now(dt.UTC).timestamp() * 1000
             with _refusals("The pack"):
@@ -144,7 +145,15 @@ class _Asked:
     by_the_server: tuple[str, ...]
 
 
-def _asked(filters: Iterable[tuple[str, str]], headers: Any) -> _Asked | None:
+def _groups(api: Api) -> frozenset[str]:
+    """Names of groups of actions, which no leaf has."""
+    known = api.get(api.of_organization("audit", "catalogue"))["data"].get("groups", [])
+    return frozenset(str(group["name"]) for group in known)
+
+
+def _asked(
+    filters: Iterable[tuple[str, str]], headers: Any, groups: frozenset[str]
+) -> _Asked | None:
     """As the verifier asks it; None for the whole log."""
     sets: list[frozenset[str]] = []
     rest: list[str] = []
@@ -156,7 +165,7 @@ def _asked(filters: Iterable[tuple[str, str]], headers: Any) -> _Asked | None:
     for name, values in given.items():
         if name in ("since", "until", "when"):
             continue
-        keys = [_keys(name, value) for value in values]
+        keys = [[] if value in groups else _keys(name, value) for value in values]
         if all(keys):
             sets.append(frozenset(key for each in keys for key in each))
         else:

@@ -302,7 +302,7 @@ def test_a_pack_of_a_question_has_the_leaf_data_of_all_others(
     assert sorted(labels) == ["storefront", "storefront/encryption-key/1"]
     said = json.loads(found["pack.json"])
     assert (said["kind"], said["entries"]) == ("leaves", size)
-    assert said["question"] == {"resource": ["storefront"]}
+    assert said["question"] == {"resource": ["storefront"], "views": ["true"]}
     end = Entry.objects.using("owner").get(organization_id=acme.pk, action="end_export")
     assert end.context["count"] == 2
 

@@ -27,7 +27,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connections, transaction
 from psycopg import errors
 
-from audit.evidence import leaf, notes, reading, signing, tree, writing
+from audit.evidence import leaf, notes, reading, signing, tree, verifying, writing
 from audit.ledger.partitions import Lock
 from audit.models import Entry
 from audit.questions import tenant_scope
@@ -680,3 +680,90 @@ def _roots_by_consistency(
             sr = tree.node_hash(sr, each)
         fn, sn = fn >> 1, sn >> 1
     return fr == old_root and sr == root and sn == 0
+
+
+# -- The service's own check
+
+
+def verified(*arguments: str) -> tuple[str, str]:
+    said, wrong = io.StringIO(), io.StringIO()
+    with contextlib.suppress(CommandError):
+        call_command("audit_verify", *arguments, stdout=said, stderr=wrong)
+    return said.getvalue(), wrong.getvalue()
+
+
+@pytest.fixture
+def proved(owner_connection: Connection) -> uuid.UUID:
+    """A log of more than two blocks, with evidence."""
+    organization = uuid.uuid4()
+    seeding.receive(owner_connection, made_up(organization, 600))
+    evidence.seal_all()
+    evidence.prove_all()
+    return organization
+
+
+def test_a_sound_log_is_verified_and_that_is_recorded(
+    proved: uuid.UUID, owner_connection: Connection
+) -> None:
+    logs_and_entries = owner_connection.execute(
+        "SELECT count(*), sum(size) FROM audit_head"
+    ).fetchone()
+    assert logs_and_entries is not None
+    number, total = logs_and_entries
+    said, wrong = verified("--all")
+    trees = "tree" if number == 1 else "trees"
+    assert said == f"Checked {number} {trees} and {total} entries.\n"
+    assert wrong == ""
+    [entry] = Entry.objects.using("owner").filter(action="verify", organization_id=ulid.NIL)
+    assert (entry.result, entry.context["count"]) == ("success", total)
+
+
+def test_thirty_nights_check_every_entry(proved: uuid.UUID) -> None:
+    each = [verifying.verify("owner", part).entries for part in range(verifying.PARTS)]
+    assert sum(each) == verifying.verify("owner").entries
+    assert max(each) <= 2 * 256
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE audit_ledger SET action = 'read' WHERE seq = 300", "entry 300 does not give"),
+        (
+            "DELETE FROM audit_tile WHERE level = 0 AND n = 1",
+            "audit_tile lacks some of entries 257 to 512",
+        ),
+        (
+            "UPDATE audit_tile SET hashes = overlay(hashes PLACING '\\x00' FROM 40)"
+            " WHERE level = 0 AND n = 0",
+            "tile 0/0 is not what the tile above it was made of",
+        ),
+        (
+            "UPDATE audit_block SET keys = keys + 1 WHERE n = 1",
+            "the index up to block 1 does not have its root",
+        ),
+        ("DELETE FROM audit_block WHERE n = 1", "the index has 1 blocks of 2"),
+        (
+            "UPDATE audit_checkpoint SET note = replace(note, E'\\n600\\n', E'\\n599\\n')",
+            "the checkpoint of 600 entries is not signed by a known key",
+        ),
+        (
+            "UPDATE audit_head SET size = 512, signed = 512, edge = substr(edge, 1, 32)",
+            "a checkpoint of 600 entries was signed, and the tree has 512",
+        ),
+        ("UPDATE audit_salt SET salts = overlay(salts PLACING '\\x00' FROM 1)", "entry 1 does not"),
+    ],
+)
+def test_what_was_changed_is_found(
+    proved: uuid.UUID, superuser_connection: Connection, statement: str, said: str
+) -> None:
+    with superuser_connection.transaction():
+        superuser_connection.execute("SET LOCAL session_replication_role = replica")
+        word = " AND" if " WHERE " in statement else " WHERE"
+        superuser_connection.execute(
+            f"{statement}{word} organization_id = %s",  # type: ignore[arg-type]
+            [proved],
+        )
+    _, wrong = verified("--all")
+    assert said in wrong
+    [entry] = Entry.objects.using("owner").filter(action="verify", organization_id=ulid.NIL)
+    assert entry.result == "failed"
