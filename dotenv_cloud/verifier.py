@@ -535,7 +535,7 @@ class Walk:
     since: int
     until: int
     here: list[int] = field(default_factory=list)  # blocks of which all entries are in the pack
-    gaps: list[tuple[int, int]] = field(default_factory=list)
+    gaps: list[tuple[int, int, int, int]] = field(default_factory=list)  # entries, times
     named: dict[int, set[str]] = field(default_factory=dict)  # entries, with keys they stand under
 
     def root(self, items: object, present: Mapping[int, Zone] | None = None) -> bytes:
@@ -568,7 +568,7 @@ class Walk:
     def skipped(self, start: int, end: int, item: list[Any]) -> Zone:
         since, until = (integer(each, 0, END_OF_TIME - 1, "a time") for each in item[1:3])
         if item[3:]:
-            self.gaps.append((start * BLOCK + 1, end * BLOCK))
+            self.gaps.append((start * BLOCK + 1, end * BLOCK, since, until))
         outside = item[3:] or until < self.since or since >= self.until
         require(outside, f"a part of the window is skipped, to entry {end * BLOCK:,}")
         return Zone(from_base64(item[0], 32), since, until)
@@ -694,6 +694,10 @@ class Question:
     def windowed(self) -> bool:
         return self.since > 0 or self.until < END_OF_TIME
 
+    @property
+    def asks(self) -> bool:
+        return bool(self.keys or self.also or self.windowed)
+
     def matches(self, entry: Entry) -> bool | None:
         if entry.removed or not entry.data:
             return False if entry.removed else None
@@ -725,7 +729,7 @@ class Report:
     special: list[Entry] = field(default_factory=list)  # KEPT_DETAIL, and those that rename
     indexes: list[Entry] = field(default_factory=list)  # the first entries after blocks
     reached: int = 0  # the latest time in the tail, ms
-    gaps: list[tuple[int, int]] = field(default_factory=list)
+    gaps: list[tuple[int, int, int, int]] = field(default_factory=list)  # entries, times
     request: Entry | None = None
     heads: Checkpoint | None = None
     missing: list[str] = field(default_factory=list)
@@ -766,7 +770,8 @@ def shown(line: bytes, number: int, question: Question, bare: bool = True) -> En
     entry = read_line(line, number) if whole else read_leaf(line)
     if entry.seq != number:
         raise Refused(f"in its place stands entry {entry.seq:,}")
-    require(whole or question.matches(entry) is False, "it matches, but its line is not given")
+    fits = whole or not question.asks or question.matches(entry) is False
+    require(fits, "it matches, but its line is not given")
     return entry
 
 
@@ -885,8 +890,9 @@ class Reading(NamedTuple):
         proof = self.pack.read("proof", LINE)
         self.root([proof[at : at + 32] for at in range(0, len(proof), 32)], "proof")
         report.gaps = walk.gaps
-        for first, end in walk.gaps:
-            report.missing.append(f"Not complete: entries {first:,} to {end:,} are a gap.")
+        for first, end, since, until in walk.gaps:
+            times = f"between {iso(since)} and {iso(until)} UTC"
+            report.missing.append(f"Not complete {times}, entries {first:,} … {end:,}.")
 
     def named(self, walk: Walk, full: int) -> dict[int, Entry]:
         """The entries that the index names; returns those of the tail with one of the keys."""

@@ -329,13 +329,13 @@ def sentences(report: Report, *, whole: bool = False) -> list[str]:
         f"; cosigned {verifier.iso(at * 1000)} UTC by {name}" for name, at in report.seen
     )
     said = [f"{checkpoint.origin}, {checkpoint.size:,} entries, signed by key {signed}{seen}"]
-    said.append(f"Fingerprint {checkpoint.size}-{checkpoint.root.hex()[:12]}")
+    said.append(f"fingerprint {checkpoint.size}-{checkpoint.root.hex()[:12]}")
     if report.kind == "proof":
         said.append(_entry(report))
     elif question == verifier.Question():
         said.append(_everything(report))
     else:
-        said += [_answer(report), *_renamed(report), *_over(report)]
+        said += [_answer(report), *_renamings(report), *_over(report)]
     said += _aside(report)
     if report.heads:
         said.append(f"It is the one head of this log in its round of {report.heads.origin}.")
@@ -365,7 +365,7 @@ def _everything(report: Report) -> str:
 def _answer(report: Report) -> str:
     count = len(report.matches)
     has = {0: "none has", 1: "1 has"}.get(count, f"{count:,} have")
-    others = "" if report.gaps else ", no others"
+    others = "" if report.gaps else f", no others{_not_renamed(report)}"
     entries = f"entries {report.first + 1:,} to {report.end:,}"
     return f"Of {entries}, {has} {_asked(report.question)}{others}."
 
@@ -394,32 +394,38 @@ def _asked(question: verifier.Question) -> str:
     return " and ".join(said) or "any time"
 
 
-def _renamed(report: Report) -> list[str]:
-    """Whether what was asked for, or what it lies below, had another name meanwhile."""
-    question = report.question
-    paths = [key for keys in question.keys for key in sorted(keys) if key.startswith("path\n")]
-    if not paths:
-        return []
-    wanted, found = {*verifier.renamings(paths)}, []
+def _paths(report: Report) -> list[str]:
+    keys = [key for keys in report.question.keys for key in sorted(keys)]
+    return [path for kind, _, path in (key.partition("\n") for key in keys) if kind == "path"]
+
+
+def _not_renamed(report: Report) -> str:
+    """Whether what was asked for, or what it lies below, kept its name meanwhile."""
+    paths = _paths(report)
+    if not paths or _renamings(report):
+        return ""
+    keys = verifier.renamings(f"path\n{each}" for each in paths)
+    names = [key.partition("\n")[2] for key in keys]
+    if len(paths) == 1:
+        names[0] = "it"
+    who = f"{names[0]} was not" if len(names) == 1 else f"neither {' nor '.join(names)} was"
+    return f"; {who} renamed{' in that time' if report.question.windowed else ''}"
+
+
+def _renamings(report: Report) -> list[str]:
+    question, said = report.question, []
     for entry in report.special:
-        if entry.renames and question.since <= entry.time < question.until:
-            resource = entry.leaf["resource"]
-            was, now = resource["was"], resource.get("label", "")
-            if f"renamed\n{was}" in wanted:
-                below = [path.partition("\n")[2] for path in paths]
-                others = [
-                    now + path[len(was) :] for path in below if f"{path}/".startswith(f"{was}/")
-                ]
-                more = " and ".join(others or [now])
-                found.append(
-                    f"{was} was renamed to {now} at {verifier.iso(entry.time)} UTC (entry"
-                    f" {entry.seq:,}); ask for {more} too."
-                )
-    if found or report.gaps:
-        return found
-    names = [each.partition("\n")[2] for each in verifier.renamings(paths)]
-    who = f"{names[0]} was not" if len(names) == 1 else f"Neither {' nor '.join(names)} was"
-    return [f"{who} renamed in that time."]
+        if not entry.renames or not question.since <= entry.time < question.until:
+            continue
+        was, now = (str(entry.leaf["resource"].get(each, "")) for each in ("was", "label"))
+        paths = [path for path in _paths(report) if f"{path}/".startswith((f"{was}/", f"{was}#"))]
+        if paths:
+            also = " and ".join(now + path[len(was) :] for path in paths)
+            at = f"{verifier.iso(entry.time)} UTC"
+            said.append(
+                f"Entry {entry.seq:,}: {was} was renamed to {now} at {at}; ask for {also} too."
+            )
+    return said
 
 
 def _over(report: Report) -> list[str]:
@@ -436,7 +442,8 @@ def _over(report: Report) -> list[str]:
         )
     after = [(name, at) for name, at in report.seen if at * 1000 >= until]
     for name, at in after:
-        said.append(f"{name} saw this log on {verifier.iso(at * 1000)} UTC, after the window.")
+        who = "The witness" if len(report.seen) == 1 else f"The witness {name}"
+        said.append(f"{who} saw this log on {verifier.iso(at * 1000)[:16]} UTC, after the window.")
     if over and not after:
         said.append("That time is the server's word; no witness saw the log after the window.")
     if not over:
@@ -449,7 +456,7 @@ def _aside(report: Report) -> list[str]:
     """What is in the log and not shown."""
     said = []
     if report.undecided:
-        said.append(f"Cannot be told: {report.undecided:,}, whose part is redacted or not given.")
+        said.append(f"cannot be told: {report.undecided:,}, as a part of each is redacted.")
     if report.withheld:
         said.append(f"{report.withheld:,} withheld: proved to be there, not shown.")
     if report.removed:
