@@ -33,7 +33,8 @@ def _follow_policy(using: str, verbosity: int = 1, **kwargs: Any) -> None:
     unused.refuse(connection)
     roles.grant(connection)
     found = unlisted.tables(connection)
-    if complaints := [table.complaint for table in found if table.complaint]:
+    complaints = [table.complaint for table in found if table.complaint]
+    if complaints := [*complaints, *roles.excess(connection)]:
         raise CommandError("\n".join(complaints))
     if verbosity and found:
         names = ", ".join(table.table for table in found)

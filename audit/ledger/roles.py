@@ -42,6 +42,33 @@ _RIGHTS = {
     # Django asks that every table below a row that goes be emptied of what refers to it.
     Use.REFUSED: "SELECT, DELETE",
 }
+_IS_SCHEMA_OURS = """
+    SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'public'
+"""
+_EXCESS = """
+    SELECT CASE WHEN rolsuper THEN 'is a superuser: make it NOSUPERUSER'
+        ELSE format('is a member of %%I: REVOKE %%1$I FROM %%I', current_user, rolname) END
+    FROM pg_roles WHERE rolname = %(role)s AND rolname <> current_user
+    AND (rolsuper OR pg_has_role(oid, current_user, 'MEMBER'))
+    UNION ALL
+    SELECT format('has %%s: make it NO%%1$s', attribute)
+    FROM pg_roles, LATERAL (VALUES (rolbypassrls, 'BYPASSRLS'), (rolcreaterole, 'CREATEROLE'),
+        (rolreplication, 'REPLICATION')) AS a (has, attribute)
+    WHERE has AND NOT rolsuper AND rolname = %(role)s AND rolname <> current_user
+    UNION ALL
+    SELECT format('can create in the schema %%I: REVOKE CREATE ON SCHEMA %%1$I FROM PUBLIC, %%I',
+        nspname, rolname)
+    FROM pg_namespace n, pg_roles r
+    WHERE rolname = %(role)s AND rolname <> current_user AND NOT rolsuper
+    AND NOT pg_has_role(r.oid, current_user, 'MEMBER') AND nspname !~ '^pg_(toast|temp)'
+    AND has_schema_privilege(r.oid, n.oid, 'CREATE')
+    UNION ALL
+    SELECT format('can create schemas: REVOKE CREATE ON DATABASE %%I FROM PUBLIC, %%I',
+        current_database(), rolname)
+    FROM pg_roles r WHERE rolname = %(role)s AND rolname <> current_user AND NOT rolsuper
+    AND NOT pg_has_role(r.oid, current_user, 'MEMBER')
+    AND has_database_privilege(r.oid, current_database(), 'CREATE')
+"""
 _IS_DATABASE_OURS = """
     SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()
 """
@@ -59,6 +86,11 @@ def grant(connection: BaseDatabaseWrapper) -> None:
         cursor.execute(_TABLES, [list(rights), OF_THE_LOG])
         tables = [table for (table,) in cursor.fetchall()]
         roles = [role for role in (application, sealer) if role.strip('"') != owner.strip('"')]
+        cursor.execute(_IS_SCHEMA_OURS)
+        if cursor.fetchone() == (True,):
+            # PostgreSQL before 15 gave everybody the right to create in it, and a cluster that is
+            # upgraded keeps it so.
+            cursor.execute(f"REVOKE CREATE ON SCHEMA public FROM {', '.join(('PUBLIC', *roles))}")
         for role in roles:
             cursor.execute(f"REVOKE ALL ON {_listed(tables)} FROM {role}")
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
@@ -90,6 +122,22 @@ def grant(connection: BaseDatabaseWrapper) -> None:
         if sealer in roles:
             for statement in _SEALER:
                 cursor.execute(statement.format(role=sealer))
+
+
+def excess(connection: BaseDatabaseWrapper) -> list[str]:
+    """What the application's and the sealer's role can do that would undo what the log promises,
+    whatever their rights to tables: complaints, each with the remedy.
+
+    Whoever can create a function finds one that a trigger, which runs as the owner, calls with
+    arguments that fit theirs better.
+    """
+    found = []
+    with connection.cursor() as cursor:
+        for alias in ("default", "sealer"):
+            role = settings.DATABASES[alias]["USER"]
+            cursor.execute(_EXCESS, {"role": role})
+            found += [f"the role {role} {what}" for (what,) in cursor.fetchall()]
+    return found
 
 
 def _rights() -> dict[str, Use]:

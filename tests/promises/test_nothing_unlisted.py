@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,9 +18,10 @@ from django.db import ProgrammingError, connections, models
 from django.test import override_settings
 from django.test.utils import isolate_apps
 from guardian.models import GroupObjectPermission, UserObjectPermission
+from psycopg import sql
 
 from audit import policy
-from audit.ledger import unlisted
+from audit.ledger import roles, unlisted
 from audit.policy import Exempt, NamedChange, Operation, Resource, Use
 from organizations.models import Organization, User
 from organizations.signals import Verb
@@ -155,7 +157,9 @@ def test_a_type_that_is_defined_twice(monkeypatch: pytest.MonkeyPatch, name: str
 
 def test_an_action_may_be_called_as_a_type_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy, "ACTIONS", (*policy.ACTIONS, policy.Action("target", "aimed at")))
-    assert complaints() == []
+    # No more than what any new action has to be put into.
+    [complaint] = complaints()
+    assert "in neither of the groups" in complaint
 
 
 @override_settings(ROOT_URLCONF="tests.test_coverage")
@@ -230,6 +234,82 @@ def test_migrate_refuses_another_s_table_that_the_application_can_change(
     stray("other_software", f'GRANT {right} ON stray TO "{APPLICATION}"')
     with pytest.raises(CommandError, match="stray belongs to another role"):
         migrate()
+
+
+# -- What the other roles may do besides
+
+SPY = """
+    CREATE FUNCTION public.concat_ws(text, text, text, text, text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'run by %', current_user; END $$
+"""
+
+
+@pytest.mark.usefixtures("organization")
+def test_migrate_takes_the_right_to_create_that_a_cluster_from_before_15_gave_everybody(
+    superuser_connection: Connection, application_connection: Connection
+) -> None:
+    """Triggers, which run as the owner, would call what fits their arguments best."""
+    superuser_connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    application_connection.execute(SPY)
+    try:
+        with pytest.raises(Exception, match=f"run by {OWNER}"):
+            Organization.objects.update(name="Other")
+    finally:
+        application_connection.execute(
+            "DROP FUNCTION public.concat_ws(text, text, text, text, text)"
+        )
+    migrate()
+    with pytest.raises(Exception, match="permission denied for schema public"):
+        application_connection.execute(SPY)
+
+
+EXCESS = [
+    ("GRANT CREATE ON SCHEMA pg_catalog TO {0}", "can create in the schema pg_catalog"),
+    ("GRANT CREATE ON DATABASE {1} TO {0}", "can create schemas"),
+    ("GRANT {2} TO {0}", f"is a member of {OWNER}"),
+    ("ALTER ROLE {0} BYPASSRLS", "has BYPASSRLS: make it NOBYPASSRLS"),
+    ("ALTER ROLE {0} CREATEROLE", "has CREATEROLE"),
+    ("ALTER ROLE {0} REPLICATION", "has REPLICATION"),
+    ("ALTER ROLE {0} SUPERUSER", "is a superuser"),
+]
+
+
+@pytest.fixture
+def another_role(superuser_connection: Connection) -> Iterator[str]:
+    """Not one that other tests use at the same time."""
+    name = f"excessive_{os.getpid()}"
+    superuser_connection.execute(f"CREATE ROLE {name}")
+    yield name
+    superuser_connection.execute(f"DROP OWNED BY {name}")
+    superuser_connection.execute(f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize("alias", ["default", "sealer"])
+@pytest.mark.parametrize(("given", "complaint"), EXCESS)
+def test_a_role_that_could_undo_what_it_is_kept_from_is_found(
+    superuser_connection: Connection,
+    another_role: str,
+    monkeypatch: pytest.MonkeyPatch,
+    alias: str,
+    given: str,
+    complaint: str,
+) -> None:
+    assert roles.excess(connections["owner"]) == []
+    monkeypatch.setitem(settings.DATABASES[alias], "USER", another_role)
+    assert roles.excess(connections["owner"]) == []
+    names = (another_role, superuser_connection.info.dbname, OWNER)
+    superuser_connection.execute(sql.SQL(given).format(*map(sql.Identifier, names)))
+    [found] = roles.excess(connections["owner"])
+    assert found.startswith(f"the role {another_role} {complaint}")
+
+
+def test_migrate_refuses_it(superuser_connection: Connection) -> None:
+    superuser_connection.execute(f'GRANT CREATE ON SCHEMA pg_catalog TO "{APPLICATION}"')
+    try:
+        with pytest.raises(CommandError, match="can create in the schema pg_catalog: REVOKE"):
+            migrate()
+    finally:
+        superuser_connection.execute(f'REVOKE CREATE ON SCHEMA pg_catalog FROM "{APPLICATION}"')
 
 
 def test_every_table_of_the_schema_is_known(owner_connection: Connection) -> None:
