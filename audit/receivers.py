@@ -17,7 +17,7 @@ from rest_framework.request import Request
 
 from audit import policy
 from audit.capture import refusals, words
-from audit.capture.events import TO_EACH_ORGANIZATION, Told, record, record_each
+from audit.capture.events import TO_EACH_ORGANIZATION, Affected, record, record_each
 from audit.context import Actor
 from audit.policy import ActorType, Result
 from organizations import ulid
@@ -101,8 +101,8 @@ def record_reveal(
     record_each(
         verb,
         resource_type=spec.name,
-        told=[
-            Told(instance.pk, str(instance), getattr(instance, spec.organization), facts)
+        affected=[
+            Affected(instance.pk, str(instance), getattr(instance, spec.organization), facts)
             for instance, facts in revealed
         ],
     )

@@ -106,8 +106,8 @@ def run(way: Callable[[World], Iterator[bytes]], world: World) -> Run:
         seconds = time.perf_counter() - started
         return json.dumps(asdict(Run(lines, size, seconds, _peak(os.getpid()))))
 
-    [told] = (os.read(pipe, 1000) for _, pipe in ended([fork(measured)]))
-    return Run(**json.loads(told))
+    [reported] = (os.read(pipe, 1000) for _, pipe in ended([fork(measured)]))
+    return Run(**json.loads(reported))
 
 
 def _forget_peak() -> None:
@@ -118,7 +118,7 @@ def _peak(process: int) -> float:
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("this system does not tell a process's peak of memory")
+    raise RuntimeError("this system does not report the peak memory of a process")
 
 
 def over_http(world: World, token: str, name: str) -> Run:

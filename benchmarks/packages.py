@@ -22,12 +22,12 @@ from benchmarks.timing import Contender, race
 from benchmarks.world import World, as_request, create, update
 
 ENTRIES = 2_000
-"""Of how many updates the bytes an entry are told."""
+"""How many updates the bytes of an entry are measured on."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """One way of recording: the model it watches, where it writes, how it is told who acts."""
+    """One way of recording: the model it watches, where it writes, how it learns who acts."""
 
     name: str
     model: type[Any]
@@ -292,11 +292,11 @@ def recorded(world: World, packages: Sequence[Package], report: Report) -> None:
     for way in (*MAKING, *CHANGING):
         found = []
         for package in packages[1:]:
-            found.append(f"{package.name}: {_told(world, package, way)}")
+            found.append(f"{package.name}: {_figures(world, package, way)}")
         print(f"  {way:<22} " + "; ".join(found), flush=True)
 
 
-def _told(world: World, package: Package, way: str) -> str:
+def _figures(world: World, package: Package, way: str) -> str:
     from django.db import Error
 
     row = _stored(package.model, world) if way in CHANGING else None

@@ -180,10 +180,10 @@ def _explain(measured: Measured) -> None:
             with connection.cursor() as cursor:
                 cursor.execute(statement.sql)
             continue
-        told = plans.explain(connection, statement, "BUFFERS")
-        top = told["Plan"]
+        plan = plans.explain(connection, statement, "BUFFERS")
+        top = plan["Plan"]
         measured.buffers += top["Shared Hit Blocks"] + top["Shared Read Blocks"]
-        measured.planning += told["Planning Time"]
+        measured.planning += plan["Planning Time"]
 
 
 def pages(organization: Any, rank: int, repetitions: int, report: Report, only: str) -> None:
@@ -213,8 +213,8 @@ def pages(organization: Any, rank: int, repetitions: int, report: Report, only: 
                 f"{found.buffers:10,}{found.planning:10.2f}"
             )
             if found.p50 > P50 or found.p99 > P99:
-                told = f"{found.p50 * 1000:.1f} ms, p99 {found.p99 * 1000:.1f} ms"
-                report.missed.append(f"{organization.name}, {name}, {place} page: {told}")
+                times = f"{found.p50 * 1000:.1f} ms, p99 {found.p99 * 1000:.1f} ms"
+                report.missed.append(f"{organization.name}, {name}, {place} page: {times}")
         print(line, flush=True)
 
 
@@ -275,7 +275,7 @@ def names(organization: Any, repetitions: int) -> None:
                 started = time.perf_counter()
                 look_up()
                 seconds.append(time.perf_counter() - started)
-        print(f"  {name:<24}{_told(seconds)}", flush=True)
+        print(f"  {name:<24}{_figures(seconds)}", flush=True)
 
 
 def cold(organization: Any, repetitions: int) -> None:
@@ -297,7 +297,7 @@ def cold(organization: Any, repetitions: int) -> None:
                 paging.page(question.qs)
             seconds[name].append(time.perf_counter() - started)
     for name, times in seconds.items():
-        print(f"  {name:<24}{_told(times)}", flush=True)
+        print(f"  {name:<24}{_figures(times)}", flush=True)
 
 
 def answers(organization: Any, rank: int, repetitions: int, report: Report) -> None:
@@ -339,7 +339,7 @@ def answers(organization: Any, rank: int, repetitions: int, report: Report) -> N
                 if repetition >= 3:
                     seconds.append(time.perf_counter() - started)
             report.figure(
-                f"{what:<26}{name:<16}", _told(seconds),
+                f"{what:<26}{name:<16}", _figures(seconds),
                 statistics.median(seconds), ANSWER,
             )  # fmt: skip
 
@@ -365,7 +365,7 @@ class _Place:
     organization: Any
 
 
-def _told(seconds: list[float]) -> str:
+def _figures(seconds: list[float]) -> str:
     last = sorted(seconds)[int(len(seconds) * 0.99)]
     return f"p50 {statistics.median(seconds) * 1000:8.2f} ms   p99 {last * 1000:8.2f} ms"
 

@@ -2,8 +2,8 @@
 
 Eight processes update rows, each its own; another one reads the newest page of the log, and a
 sealer is at work. Meanwhile nothing else happens; or an old month is archived; or it is detached
-and replaced by what stays of it. For each the longest transaction of a writer is told, and the
-longest page of the reader. Writers do not touch the ledger, so nothing of theirs should change.
+and replaced by what stays of it. For each, the longest transaction of a writer and the longest page
+of the reader are printed. Writers do not touch the ledger, so theirs should not change.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _overlapping(done: list[Span], span: Span) -> list[Span]:
     return [each for each in done if each.end > span.start and each.start < span.end]
 
 
-def _until_told(do: Callable[[], None], stop: Any, file: Path, pause: float = 0.0) -> int:
+def _until_stopped(do: Callable[[], None], stop: Any, file: Path, pause: float = 0.0) -> int:
     """Do it over and over; the times go to `file`."""
     times = array("d")
     while not stop.is_set():
@@ -101,7 +101,7 @@ def _write(row: Any, world: World, stop: Any, file: Path) -> int:
 
     connection.ensure_connection()
     with as_request(world):
-        return _until_told(update, stop, file)
+        return _until_stopped(update, stop, file)
 
 
 def _read(world: World, stop: Any, file: Path) -> int:
@@ -114,7 +114,7 @@ def _read(world: World, stop: Any, file: Path) -> int:
         with transaction.atomic():
             paging.page(Entry.objects.visible([world.organization.pk]))  # type: ignore[attr-defined]
 
-    return _until_told(page, stop, file, PAUSE)
+    return _until_stopped(page, stop, file, PAUSE)
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def remove(directory: Path) -> list[tuple[Span, Span]]:
     return done
 
 
-def tell(what: str, load: Load) -> None:
+def print_times(what: str, load: Load) -> None:
     """Print how long the transactions of writers and reader took."""
     for name, spans in (("writer", load.writers), ("reader", load.reader)):
         times = sorted(span.end - span.start for span in spans)
@@ -222,12 +222,12 @@ def main() -> int:
             start = time.monotonic()
             time.sleep(options.seconds)
             quiet = Span(start, time.monotonic())
-        tell("without retention", load().during(quiet))
+        print_times("without retention", load().during(quiet))
         with under_load(worlds, directory) as load:
             done = remove(directory / "archive")
         for archiving, detaching in done:
-            tell("while archiving", load().during(archiving))
-            tell("while detaching", load().during(detaching))
+            print_times("while archiving", load().during(archiving))
+            print_times("while detaching", load().during(detaching))
     return report.conclude()
 
 

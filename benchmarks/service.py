@@ -117,8 +117,8 @@ def load(request: Request, place: Place, port: int, clients: int, seconds: float
     ]
     times: list[float] = []
     for _, pipe in ended(children):
-        with os.fdopen(os.dup(pipe), "rb") as told:
-            times += json.loads(told.read())
+        with os.fdopen(os.dup(pipe), "rb") as reported:
+            times += json.loads(reported.read())
     return times
 
 

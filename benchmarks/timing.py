@@ -45,7 +45,7 @@ def race(
 ) -> dict[str, Timing]:
     """Time each contender `repetitions` times, in a new random order each round.
 
-    server_clock: tells how long the server has computed so far.
+    server_clock: how long the server has computed so far.
     """
     order = random.Random(1)
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}

@@ -2,8 +2,8 @@
 
 1, 8 and 32 processes update rows, each its own, for some seconds, with a sealer at work: on one
 organization and spread over many, audited and not, by turns. In each transaction a writer computes
-for 5 ms, as a request does; or waits for 5 ms, as for another service; or does neither. Throughput
-is told, and its ratio.
+for 5 ms, as a request does; or waits for 5 ms, as for another service; or does neither. Prints
+the throughput, and its ratio.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from dotenv_cloud.demo.embedded import Server
 if settings.EMBEDDED_SERVER is None:
     pytest.skip("DATABASE_URL switches the embedded server off", allow_module_level=True)
 
-# A user of the server in a process of its own: says that it runs, then waits to be told to go.
+# A user of the server in another process: reports that it runs, then waits for the order to end.
 USER = """
 import sys
 from dotenv_cloud.demo import embedded

@@ -42,8 +42,8 @@ def record(
     inbox.insert(connection, action, resource_type, [draft], facts, result=result, actor=actor)
 
 
-class Told(NamedTuple):
-    """One of the resources that something was done to at once, with facts of its own."""
+class Affected(NamedTuple):
+    """One of several resources that one action concerns, with facts of its own."""
 
     resource_id: uuid.UUID
     resource_label: str
@@ -51,11 +51,11 @@ class Told(NamedTuple):
     facts: Mapping[str, Any]
 
 
-def record_each(action: str, *, resource_type: str, told: Sequence[Told]) -> None:
+def record_each(action: str, *, resource_type: str, affected: Sequence[Affected]) -> None:
     """`record` for each resource, with one statement for all of them."""
     drafts = [
         Draft(one.resource_id, one.organization_id, one.resource_label, facts=one.facts)
-        for one in told
+        for one in affected
     ]
     inbox.insert(connection, action, resource_type, drafts, {})
 
@@ -109,8 +109,8 @@ def record_in_each_once_a_minute(
             "resource_label": clean(label, 500),
         }
         first = inbox.as_json(action, resource_type, {**facts, **(sample or {})}, result, **place)
-        told = inbox.as_json(action, resource_type, facts, result, **place) if sample else first
-        keys.append(hashlib.sha256(told.encode()).digest())
+        counted = inbox.as_json(action, resource_type, facts, result, **place) if sample else first
+        keys.append(hashlib.sha256(counted.encode()).digest())
         entries.append(first)
     with connection.cursor() as cursor:
         cursor.execute(

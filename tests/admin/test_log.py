@@ -1,4 +1,4 @@
-"""The log in the admin: asked in words, told in the reader's zone, leading on, exported."""
+"""The log in the admin: asked in words, in the reader's zone, linked to histories, exported."""
 
 from __future__ import annotations
 

@@ -132,8 +132,8 @@ def entries(db: None) -> Callable[..., list[Entry]]:
     return read
 
 
-class Told(NamedTuple):
-    """An entry, whoever's it is."""
+class Recorded(NamedTuple):
+    """An entry of any organization."""
 
     action: str
     type: str
@@ -151,7 +151,7 @@ class Told(NamedTuple):
     actor_id: Any
 
 
-_TOLD = """
+_RECORDED = """
 SELECT action, resource_type, resource_label, actor_type, actor_label, host(ip), user_agent,
     request_id, interface, result, changes, context, organization_id, actor_id
 FROM audit_entry ORDER BY id
@@ -161,13 +161,13 @@ FROM audit_entry ORDER BY id
 @pytest.fixture
 def left_by(
     owner_connection: Any, transactional_db: None
-) -> Callable[[Callable[[], Any]], list[Told]]:
+) -> Callable[[Callable[[], Any]], list[Recorded]]:
     """The entries, of all organizations, that doing something leaves. Transactional tests only."""
 
-    def read() -> list[Told]:
-        return [Told(*row) for row in owner_connection.execute(_TOLD).fetchall()]
+    def read() -> list[Recorded]:
+        return [Recorded(*row) for row in owner_connection.execute(_RECORDED).fetchall()]
 
-    def left_by(do: Callable[[], Any]) -> list[Told]:
+    def left_by(do: Callable[[], Any]) -> list[Recorded]:
         before = len(read())
         do()
         return read()[before:]

@@ -14,7 +14,7 @@ from keys.models import ApiKey
 from organizations import clock, roles
 from organizations.grants import EVERYTHING
 from organizations.models import Organization
-from tests.api.conftest import Api, ApiWith, Told
+from tests.api.conftest import Api, ApiWith, Recorded
 from tests.factories import ApiKeyFactory
 
 pytestmark = pytest.mark.django_db
@@ -165,7 +165,7 @@ def test_nobody_grants_more_than_they_hold(api: Api, api_with: ApiWith) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_trying_to_grant_more_than_one_holds_is_entered(
-    api_with: ApiWith, acme: Organization, left_by: Callable[..., list[Told]]
+    api_with: ApiWith, acme: Organization, left_by: Callable[..., list[Recorded]]
 ) -> None:
     weak = api_with("api-token:create", "member:create")
     weak.get("/user")

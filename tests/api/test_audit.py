@@ -12,7 +12,7 @@ import pytest
 
 from audit.ledger import sealing
 from organizations.models import Environment, Organization
-from tests.api.conftest import Api, ApiWith, Told
+from tests.api.conftest import Api, ApiWith, Recorded
 from tests.factories import ApiKeyFactory, OrganizationFactory, ProjectFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
@@ -29,7 +29,7 @@ def auditor(api_with: ApiWith, api: Api, live: Environment) -> Api:
     return api_with("audit:read", "audit:export")
 
 
-def told(response: Any) -> list[tuple[str, str]]:
+def described(response: Any) -> list[tuple[str, str]]:
     assert response.status_code == 200, response.content
     return [
         (entry["attributes"]["action"], entry["attributes"]["resource"]["type"])
@@ -151,7 +151,9 @@ def test_counts_say_what_the_rows_have_in_common(auditor: Api) -> None:
     [today] = auditor.get(f"{LOG}/counts?by=day&action=delete").json()["data"]
     assert today["count"] == 1
     query = "&".join(f"{name}={text}" for name, text in today["params"].items())
-    assert told(auditor.get(f"{LOG}/entries?action=delete&{query}")) == [("delete", "environment")]
+    assert described(auditor.get(f"{LOG}/entries?action=delete&{query}")) == [
+        ("delete", "environment")
+    ]
 
 
 @pytest.mark.parametrize("query", ["", "by=colour", "by=actor&limit=x", "by=actor&at_least=-1"])
@@ -164,36 +166,36 @@ def test_looking_at_the_log_does_not_bury_it(auditor: Api) -> None:
         auditor.get(f"{LOG}/entries?action={action}")
     body = auditor.get(f"{LOG}/entries").json()
     assert body["meta"]["left_out"] == ["view"]
-    assert "view" not in {action for action, _ in told(auditor.get(f"{LOG}/entries"))}
+    assert "view" not in {action for action, _ in described(auditor.get(f"{LOG}/entries"))}
     for part in ("histogram", "facets", "counts"):
         query = "?by=action" if part == "counts" else ""
         assert auditor.get(f"{LOG}/{part}{query}").json()["meta"]["left_out"] == ["view"]
     for query in ("views=true", "action=view", "type=audit_log", "action=looks"):
         answer = auditor.get(f"{LOG}/entries?{query}")
         assert answer.json()["meta"]["left_out"] == []
-        assert ("view", "audit_log") in told(answer)
+        assert ("view", "audit_log") in described(answer)
     exported = auditor.get(f"{LOG}/entries/export")
     assert exported["Audit-Left-Out"] == "view"
     assert '"action":"view"' not in content(exported)
     # Who follows the log copies all of it.
     sealing.seal()
     followed = auditor.get(f"{LOG}/entries?after_seq=0&per_page=200")
-    assert ("view", "audit_log") in told(followed)
+    assert ("view", "audit_log") in described(followed)
 
 
 def test_the_oldest_come_first_if_asked_for(auditor: Api) -> None:
-    newest = told(auditor.get(f"{LOG}/entries?action=changes"))
+    newest = described(auditor.get(f"{LOG}/entries?action=changes"))
     pages, path = [], f"{LOG}/entries?action=changes&order=oldest&per_page=3"
     bodies = []
     while path:
         answer = auditor.get(path)
         bodies.append(answer.json())
-        pages += told(answer)
+        pages += described(answer)
         path = bodies[-1]["links"]["next"]
     assert pages == newest[::-1]
-    assert told(auditor.get(bodies[1]["links"]["prev"])) == pages[:3]
+    assert described(auditor.get(bodies[1]["links"]["prev"])) == pages[:3]
     first = auditor.get(f"{LOG}/entries?action=changes&order=oldest&limit=2")
-    assert told(first) == pages[:2]
+    assert described(first) == pages[:2]
     last = auditor.get(f"{LOG}/entries/export?action=changes&limit=2")
     assert len(content(last).splitlines()) == 2 == int(last["Audit-Count"])
 
@@ -221,7 +223,7 @@ def test_the_catalogue_says_what_is_recorded(auditor: Api) -> None:
 
 
 def test_reading_and_exporting_leave_entries(
-    auditor: Api, left_by: Callable[..., list[Told]]
+    auditor: Api, left_by: Callable[..., list[Recorded]]
 ) -> None:
     auditor.get("/user")
     (view,) = left_by(lambda: auditor.get(f"{LOG}/entries?action=delete"))
@@ -267,7 +269,7 @@ def test_nothing_of_another_organization_shows(auditor: Api, acme: Organization)
 
 def test_an_entry_is_found_by_the_request_that_left_it(auditor: Api, api: Api) -> None:
     request = api.post("/{o}/projects", {"name": "Traced"})["X-Request-Id"]
-    found = told(auditor.get(f"{LOG}/entries?request={request}"))
+    found = described(auditor.get(f"{LOG}/entries?request={request}"))
     assert sorted(found) == [("create", "key_version"), ("create", "project")]
 
 

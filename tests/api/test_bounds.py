@@ -99,11 +99,11 @@ def test_the_largest_body_is_answered_within_a_second_and_50_megabytes(
         ("/{o}/shop/secrets/rotate-client-keys", {"secrets": [0] * 5_000}),
     ],
 )
-def test_at_most_ten_mistakes_are_told(api: Api, live: Environment, path: str, body: Any) -> None:
+def test_at_most_ten_errors_are_listed(api: Api, live: Environment, path: str, body: Any) -> None:
     response = api.post(path, body)
     assert response.status_code in (400, 422)
-    told = response.json()["errors"].values()
-    count = sum(1 if isinstance(texts, str) else len(texts) for texts in told)
+    reported = response.json()["errors"].values()
+    count = sum(1 if isinstance(texts, str) else len(texts) for texts in reported)
     assert 0 < count <= errors.MOST_REPORTED
     assert len(response.json()["message"]) < 2_000
 
@@ -150,7 +150,7 @@ def _arrays(schema: Any, where: str, components: Any) -> Iterator[tuple[str, Any
         yield from _arrays(inner, where, components)
 
 
-def test_the_schema_tells_the_maximum_of_every_list_in_a_body() -> None:
+def test_the_schema_has_the_maximum_of_every_list_in_a_body() -> None:
     document = Api(None).get("/openapi.json").json()
     components = document["components"]["schemas"]
     found = {

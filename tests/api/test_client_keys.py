@@ -67,7 +67,7 @@ def rotated(api: Api, vault: str, **more: Any) -> Any:
     return api.post(f"{vault}/secrets/rotate-client-keys", body)
 
 
-def test_the_descriptor_tells_how_to_derive_and_not_the_key(api: Api, vault: str) -> None:
+def test_the_descriptor_says_how_to_derive_and_omits_the_key(api: Api, vault: str) -> None:
     content = api.get(f"{vault}/encryption-key").json()["data"]["attributes"]["content"]
     key = json.loads(content)["key"]
     created = key.pop("created_at")

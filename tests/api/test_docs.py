@@ -37,10 +37,10 @@ def test_every_call_is_there_with_the_ability_it_needs() -> None:
         for method, ability in view.abilities.items()
         if method != "PUT"  # the same as PATCH, as the page says
     }
-    told = {(method, path): ability for method, path, ability in CALL.findall(PAGE)}
-    assert told.keys() == needed.keys()
+    documented = {(method, path): ability for method, path, ability in CALL.findall(PAGE)}
+    assert documented.keys() == needed.keys()
     for call, ability in needed.items():
-        assert told[call].startswith(f"`{ability}`" if ability else "none"), call
+        assert documented[call].startswith(f"`{ability}`" if ability else "none"), call
 
 
 def test_every_error_is_there() -> None:

@@ -212,9 +212,9 @@ def test_the_policy_of_a_rotation_is_entered(
 ) -> None:
     for body, policy in (({"history_policy": "re_encrypt"}, "re_encrypt"), (None, "keep")):
         left = left_by(lambda body=body: api.post(f"{key}/rotate", body))
-        told = [entry.context for entry in left if entry.action == "rotate"]
-        assert told
-        assert {context["history_policy"] for context in told} == {policy}
+        contexts = [entry.context for entry in left if entry.action == "rotate"]
+        assert contexts
+        assert {context["history_policy"] for context in contexts} == {policy}
 
 
 def test_each_deed_needs_its_ability(api_with: Callable[..., Api], key: str) -> None:

@@ -11,12 +11,12 @@ import pytest
 from keys.models import ApiKey
 from organizations import clock, ulid
 from organizations.models import Environment, Organization
-from tests.api.conftest import ADDRESS, AGENT, Api, Told
+from tests.api.conftest import ADDRESS, AGENT, Api, Recorded
 from tests.factories import ApiKeyFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Left = Callable[[Callable[[], Any]], list[Told]]
+Left = Callable[[Callable[[], Any]], list[Recorded]]
 
 
 @pytest.fixture
@@ -80,7 +80,9 @@ def test_every_change_is_entered_with_its_actor_and_request(
                 assert entry.organization_id == acme.pk
 
 
-def test_a_change_tells_before_and_after(api: Api, live: Environment, left_by: Left) -> None:
+def test_a_change_has_the_values_before_and_after(
+    api: Api, live: Environment, left_by: Left
+) -> None:
     api.get("/user")
     (entry,) = left_by(lambda: api.patch("/{o}/shop/web/live", {"name": "Prod", "status": "local"}))
     assert entry.label == "shop/web/live"
@@ -135,7 +137,9 @@ def test_a_count_survives_the_rollback_of_what_it_counted(api: Api, acme: Organi
     assert second == first - 1
 
 
-def test_the_command_is_told_from_other_clients(api: Api, shop: Any, left_by: Left) -> None:
+def test_the_command_is_distinguished_from_other_clients(
+    api: Api, shop: Any, left_by: Left
+) -> None:
     api.get("/user")
     headers = {"X-Client-Command": "key rotate"}
     left = left_by(lambda: api.post("/{o}/shop/encryption-key/rotate", headers=headers))

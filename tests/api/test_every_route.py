@@ -14,13 +14,13 @@ from keys.authors import SYSTEM
 from keys.levels import Level
 from keys.models import SecretVersion
 from organizations.models import Environment, Organization
-from tests.api.conftest import Api, ApiWith, Told, caller
+from tests.api.conftest import Api, ApiWith, Recorded, caller
 from tests.factories import ApiKeyFactory, EnvironmentFactory
 
 pytestmark = pytest.mark.django_db
 
 OPEN = {"/user", "/organization"}
-"""Whoever has a token is told who it is."""
+"""Every token may ask who it is."""
 
 
 def routes() -> Iterator[tuple[str, str]]:
@@ -92,7 +92,7 @@ def test_the_walk_sees_the_whole_api() -> None:
     assert ("GET", "/organizations/{organization}/audit/entries/export") in ROUTES
 
 
-def test_nothing_is_told_without_a_token(live: Environment, no_limits: None) -> None:
+def test_nothing_is_answered_without_a_token(live: Environment, no_limits: None) -> None:
     values = references(live)
     anonymous = Api(None)
     for method, path in ROUTES:
@@ -141,7 +141,7 @@ def test_nothing_of_another_organization_is_reached_through_ones_own(
 def test_every_route_needs_an_ability(
     api_with: ApiWith, live: Environment, no_limits: None
 ) -> None:
-    """`billing:read` opens nothing here. HEAD needs what GET needs: its length would tell."""
+    """`billing:read` opens nothing here. HEAD needs what GET needs: a length reveals something."""
     values = references(live)
     powerless = api_with("billing:read")
     for method, path in ROUTES:
@@ -155,7 +155,7 @@ def test_every_route_needs_an_ability(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_look_elsewhere_is_entered_where_the_token_belongs(
-    api: Api, acme: Organization, foreign: Environment, left_by: Callable[..., list[Told]]
+    api: Api, acme: Organization, foreign: Environment, left_by: Callable[..., list[Recorded]]
 ) -> None:
     api.get("/user")
     (entry,) = left_by(lambda: api.get(f"/{foreign.organization.slug}/projects"))
@@ -176,7 +176,7 @@ def test_a_look_elsewhere_is_entered_where_the_token_belongs(
 def test_a_refusal_is_entered(
     acme: Organization,
     live: Environment,
-    left_by: Callable[..., list[Told]],
+    left_by: Callable[..., list[Recorded]],
     abilities: list[str],
     method: str,
     path: str,

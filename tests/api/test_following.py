@@ -251,7 +251,7 @@ def test_while_it_waits_it_holds_no_connection(
     assert not any(held)
 
 
-def test_few_wait_at_once_and_the_rest_is_told_when_to_try_again(
+def test_few_wait_at_once_and_the_others_get_a_time_to_try_again(
     auditor: Api, acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "MOST_OF_ONE", 0)

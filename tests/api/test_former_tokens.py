@@ -90,7 +90,7 @@ def test_only_the_hash_is_kept_and_goes_with_the_organization(acme: Organization
     assert not FormerToken.objects.exists()
 
 
-def test_the_three_are_told_the_same(acme: Organization) -> None:
+def test_all_three_get_the_same_answer(acme: Organization) -> None:
     """Who has a token that ended learns no more from it than who made one up."""
     answers = set()
     for end in (_revoke, _rotate, lambda key: None):

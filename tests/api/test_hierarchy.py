@@ -168,7 +168,9 @@ def test_a_page_out_of_range_is_refused_by_name(api: Api, acme: Organization, qu
     assert response.json()["message"].startswith(query.partition("=")[0])
 
 
-def test_counts_tell_what_lies_below(api: Api, acme: Organization, production: Environment) -> None:
+def test_counts_include_what_lies_below(
+    api: Api, acme: Organization, production: Environment
+) -> None:
     EnvironmentFactory.create(target=production.target, name="Staging", status="staging")
     TargetFactory.create(project=production.target.project, name="Frontend")
     project = api.get(f"/{acme.slug}/my-app").json()["data"]["attributes"]

@@ -44,7 +44,7 @@ def test_the_organization_of_the_token_has_a_path_of_its_own(api: Api, acme: Org
     assert api.get("/organization").json()["data"]["id"] == acme.ulid
 
 
-def test_a_new_organization_belongs_to_whoever_made_the_key(api: Api, acme: Organization) -> None:
+def test_a_new_organization_belongs_to_the_creator_of_the_key(api: Api, acme: Organization) -> None:
     response = api.post("/organizations", {"name": "Acme"})
     assert response.status_code == 201
     assert response.json()["data"]["slug"] == "acme-2"

@@ -17,7 +17,7 @@ from organizations import clock, members, roles
 from organizations.grants import EVERYTHING
 from organizations.models import Membership, Organization, User
 from organizations.roles import Role
-from tests.api.conftest import ADDRESS, Api, Told
+from tests.api.conftest import ADDRESS, Api, Recorded
 from tests.factories import MembershipFactory, OrganizationFactory, ProjectFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +48,7 @@ def test_a_token_is_what_clients_accept(dora: User) -> None:
     assert issued.token not in str(AccessToken.objects.values().get())
 
 
-def test_a_person_is_told_who_they_are_and_where_they_belong(
+def test_a_person_learns_who_they_are_and_where_they_belong(
     acme: Organization, rival: Organization, dora: User
 ) -> None:
     MembershipFactory.create(organization=rival, auditor=True, user=dora)
@@ -244,7 +244,7 @@ def test_a_right_token_waits_too_when_its_address_tried_too_many_wrong_ones(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_change_is_the_persons_with_the_token_beside(
-    acme: Organization, dora: User, left_by: Callable[..., list[Told]]
+    acme: Organization, dora: User, left_by: Callable[..., list[Recorded]]
 ) -> None:
     issued = access_tokens.create(dora, "laptop")
     api = Api(issued.token, acme)
@@ -264,7 +264,7 @@ def test_a_change_is_the_persons_with_the_token_beside(
 
 @pytest.mark.django_db(transaction=True)
 def test_tokens_are_entered_where_their_person_belongs(
-    acme: Organization, rival: Organization, dora: User, left_by: Callable[..., list[Told]]
+    acme: Organization, rival: Organization, dora: User, left_by: Callable[..., list[Recorded]]
 ) -> None:
     MembershipFactory.create(organization=rival, role="member", user=dora)
     made = left_by(lambda: access_tokens.create(dora, "laptop"))
@@ -278,7 +278,7 @@ def test_tokens_are_entered_where_their_person_belongs(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_look_elsewhere_is_entered_by_name(
-    dora: User, rival: Organization, left_by: Callable[..., list[Told]]
+    dora: User, rival: Organization, left_by: Callable[..., list[Recorded]]
 ) -> None:
     api = calling(dora)
     api.get("/user")
@@ -290,7 +290,7 @@ def test_a_look_elsewhere_is_entered_by_name(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_token_used_after_its_end_is_entered_where_its_person_belongs(
-    acme: Organization, rival: Organization, dora: User, left_by: Callable[..., list[Told]]
+    acme: Organization, rival: Organization, dora: User, left_by: Callable[..., list[Recorded]]
 ) -> None:
     MembershipFactory.create(organization=rival, role="member", user=dora)
     api = calling(dora, expires_at=clock.now() + dt.timedelta(hours=1))

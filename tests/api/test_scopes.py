@@ -1,4 +1,4 @@
-"""Narrowed keys: what lies outside is not there, and its absence tells nothing."""
+"""Restricted keys: what lies outside does not exist for them, and its absence reveals nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from keys.levels import Level
 from organizations.grants import Scope
 from organizations.models import Environment, Organization, Project
-from tests.api.conftest import Api, ApiWith, Told
+from tests.api.conftest import Api, ApiWith, Recorded
 from tests.factories import EnvironmentFactory, ProjectFactory, TargetFactory
 
 pytestmark = pytest.mark.django_db
@@ -221,7 +221,7 @@ def test_a_key_without_the_levels_above_makes_none_with_them(
 
 @pytest.mark.django_db(transaction=True)
 def test_what_is_hidden_is_entered_and_what_is_missing_is_not(
-    narrowed: Callable[..., Api], acme: Organization, left_by: Callable[..., list[Told]]
+    narrowed: Callable[..., Api], acme: Organization, left_by: Callable[..., list[Recorded]]
 ) -> None:
     api = narrowed()
     api.get("/user")

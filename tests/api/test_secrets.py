@@ -112,8 +112,8 @@ def test_what_cannot_be_entered_is_not_read(
     monkeypatch.setattr("audit.capture.inbox.insert", fail)
     response = api.get(f"{path()}{query}")
     assert (response.status_code, response.json()["error"]) == (500, "server_error")
-    for told in (held, "hunter2", "log is full"):
-        assert told not in response.content.decode()
+    for hidden in (held, "hunter2", "log is full"):
+        assert hidden not in response.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_write_that_does_not_fit_changes_nothing(
     assert not Secret.objects.exists()
 
 
-def test_deleting_keeps_a_version_unless_told_otherwise(api: Api, level: Level) -> None:
+def test_deleting_keeps_a_version_by_default(api: Api, level: Level) -> None:
     fill(level)
     assert api.post("/{o}/secrets/delete", place()).status_code == 204
     assert api.post("/{o}/secrets/delete", place()).status_code == 204

@@ -14,7 +14,7 @@ from tests.factories import ApiKeyFactory
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_an_api_key_is_told_who_it_is_and_where_it_belongs(acme: Organization) -> None:
+def test_an_api_key_learns_who_it_is_and_where_it_belongs(acme: Organization) -> None:
     expires_at = clock.now() + dt.timedelta(days=1)
     issued = ApiKeyFactory.create(
         organization=acme, abilities=["project:read"], name="deploy", expires_at=expires_at

@@ -14,12 +14,12 @@ from keys import access_tokens, tokens
 from keys.models import ApiKey
 from organizations import clock
 from organizations.models import Organization
-from tests.api.conftest import Api, Told
+from tests.api.conftest import Api, Recorded
 from tests.factories import ApiKeyFactory, MembershipFactory, OrganizationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LeftBy = Callable[[Callable[[], Any]], list[Told]]
+LeftBy = Callable[[Callable[[], Any]], list[Recorded]]
 
 
 def called(api: Api, address: str) -> Callable[[], Any]:
@@ -29,7 +29,7 @@ def called(api: Api, address: str) -> Callable[[], Any]:
     return call
 
 
-def told(left: list[Told]) -> list[tuple[str, str | None]]:
+def uses(left: list[Recorded]) -> list[tuple[str, str | None]]:
     return [(entry.action, entry.ip) for entry in left]
 
 
@@ -39,19 +39,19 @@ def test_the_first_use_and_each_new_address_are_entered_once(
     issued = ApiKeyFactory.create(organization=acme, abilities=["project:read"], name="deploy")
     api = Api(issued.token, acme)
     first = left_by(called(api, "192.0.2.1"))
-    assert told(first) == [("first_use", "192.0.2.1")]
+    assert uses(first) == [("first_use", "192.0.2.1")]
     assert (first[0].type, first[0].label, first[0].organization_id) == (
         "api_key",
         "deploy",
         acme.pk,
     )
     assert (first[0].actor_type, first[0].actor_id) == ("api_key", issued.api_key.pk)
-    assert told(left_by(called(api, "192.0.2.1"))) == []
-    assert told(left_by(called(api, "192.0.2.2"))) == [("new_address", "192.0.2.2")]
+    assert uses(left_by(called(api, "192.0.2.1"))) == []
+    assert uses(left_by(called(api, "192.0.2.2"))) == [("new_address", "192.0.2.2")]
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
-        assert told(left_by(called(api, address))) == []
+        assert uses(left_by(called(api, address))) == []
     ApiKey.objects.update(last_used_at=clock.now() - dt.timedelta(days=30))
-    assert told(left_by(called(api, "192.0.2.2"))) == []
+    assert uses(left_by(called(api, "192.0.2.2"))) == []
 
 
 def test_a_key_that_many_use_is_written_once_a_minute(acme: Organization) -> None:
@@ -118,7 +118,7 @@ def test_addresses_of_long_ago_are_forgotten(
     for number in (1, 2, 3):
         called(api, f"192.0.2.{number}")()
     assert ApiKey.objects.get().seen_from == ["192.0.2.2", "192.0.2.3"]
-    assert told(left_by(called(api, "192.0.2.1"))) == [("new_address", "192.0.2.1")]
+    assert uses(left_by(called(api, "192.0.2.1"))) == [("new_address", "192.0.2.1")]
 
 
 def test_what_cannot_be_entered_is_not_done(

@@ -27,7 +27,7 @@ def many(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "PIECE", 10)
 
 
-def test_a_download_tells_how_far_it_is_and_is_cancelled(
+def test_a_download_shows_its_progress_and_is_cancelled(
     scene: Scene, window: Open, many: None
 ) -> None:
     with window(scene.owner) as shown:
@@ -38,15 +38,15 @@ def test_a_download_tells_how_far_it_is_and_is_cancelled(
         page.get_by_text("Export", exact=True).click()
         link = page.get_by_role("link", name="OCSF")
         link.press("Enter")
-        told = page.locator("#download").get_by_role("status")
-        expect(told).to_have_text(re.compile(r"OCSF: [1-9]\d* of 154 entries, \d"))
+        status = page.locator("#download").get_by_role("status")
+        expect(status).to_have_text(re.compile(r"OCSF: [1-9]\d* of 154 entries, \d"))
         assert page.get_by_role("progressbar", name="Export").get_attribute("max") == "154"
         found = Axe().run(page, context="#download")
         assert not found.response["violations"], found.generate_report()
         cancel = page.get_by_role("button", name="Cancel")
         cancel.focus()
         cancel.press("Enter")
-        expect(told).to_have_text(
+        expect(status).to_have_text(
             re.compile(r"OCSF: cancelled after \d+ entries.* Nothing was saved")
         )
         expect(cancel).to_be_hidden()
@@ -69,8 +69,8 @@ def test_a_download_is_saved_whole(
         assert download.value.suggested_filename == "acme-audit.ndjson"
         assert len([json.loads(line) for line in file.read_text().splitlines()]) == 154
         if has_script:
-            told = page.locator("#download").get_by_role("status")
-            expect(told).to_have_text(re.compile(r"NDJSON: saved 154 entries, \d"))
+            status = page.locator("#download").get_by_role("status")
+            expect(status).to_have_text(re.compile(r"NDJSON: saved 154 entries, \d"))
         assert shown.complaints == []
 
 
@@ -89,5 +89,5 @@ def test_an_export_that_breaks_off_saves_nothing(
         shown.open(ACTIVITY)
         shown.page.get_by_text("Export", exact=True).click()
         shown.page.get_by_role("link", name="NDJSON").click()
-        told = shown.page.locator("#download").get_by_role("status")
-        expect(told).to_have_text(re.compile("interrupted .* Nothing was saved"))
+        status = shown.page.locator("#download").get_by_role("status")
+        expect(status).to_have_text(re.compile("interrupted .* Nothing was saved"))

@@ -1,4 +1,4 @@
-"""The list while one watches it: what comes is told, shown on asking, and moves nothing."""
+"""The list while one watches it: new entries are announced, shown on request, and move nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from tests.browser.conftest import Open, Scene
 from tests.factories import TargetFactory
 
 
-def test_new_entries_are_told_and_shown_on_asking_unless_paused(scene: Scene, window: Open) -> None:
+def test_new_entries_are_announced_and_shown_on_request_unless_paused(
+    scene: Scene, window: Open
+) -> None:
     with window(scene.auditor) as shown:
         page = shown.page
         page.clock.install()
@@ -45,7 +47,7 @@ def test_new_entries_are_told_and_shown_on_asking_unless_paused(scene: Scene, wi
         assert not shown.complaints
 
 
-def test_who_is_signed_out_meanwhile_is_told_and_led_to_sign_in(scene: Scene, window: Open) -> None:
+def test_a_reader_signed_out_meanwhile_gets_a_link_to_sign_in(scene: Scene, window: Open) -> None:
     with window(scene.auditor) as shown:
         page = shown.page
         page.clock.install()

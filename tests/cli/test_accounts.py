@@ -172,7 +172,7 @@ def test_status_knows_a_key_from_the_environment(
     assert TOKEN not in result.out
 
 
-def test_status_tells_when_an_account_was_used(acme: Server, dotenv: Run) -> None:
+def test_status_shows_when_an_account_was_used(acme: Server, dotenv: Run) -> None:
     dotenv("login", "--api-key", TOKEN, "--url", acme.url)
     assert dotenv("status", "-f", "json").json["last_used"] is None
     dotenv("list", "projects")

@@ -393,16 +393,16 @@ def test_export_hands_on_the_bytes_of_the_server(signed_in: Server, program: Run
 
 def test_export_says_what_retention_removed(signed_in: Server, dotenv: Run, tmp_path: Path) -> None:
     header = "before=2021-03-01T00:00:00.000Z; removed_at=2026-11-23T10:00:00.000Z; manifest=abc"
-    told = "Entries before 2021-03-01T00:00:00.000Z were removed under retention on 2026-11-23"
+    warning = "Entries before 2021-03-01T00:00:00.000Z were removed under retention on 2026-11-23"
     for arguments in ([], ["-o", str(tmp_path / "log.ndjson")]):
         signed_in.answer(
             "GET", f"{ENTRIES}/export", NDJSON, headers={"Audit-Retention-Boundary": header}
         )
         result = dotenv("audit", "export", *arguments)
         assert result.code == 0
-        assert told in result.err
+        assert warning in result.err
         assert "manifest abc" in result.err
-        assert told not in result.out
+        assert warning not in result.out
 
 
 def test_export_on_a_terminal_is_made_harmless(signed_in: Server, terminal: Terminal) -> None:

@@ -56,7 +56,7 @@ def test_it_goes_on_where_it_was_stopped(signed_in: Server, dotenv: Run, tmp_pat
     assert all("wait" not in query for query in asked(signed_in))
 
 
-def test_without_a_state_it_begins_now_or_where_it_is_told(signed_in: Server, dotenv: Run) -> None:
+def test_without_a_state_it_begins_now_or_where_asked(signed_in: Server, dotenv: Run) -> None:
     signed_in.answer("GET", PATH, {"data": [], "meta": {"sealed_to": 40}, "links": {}})
     signed_in.answer("GET", PATH, answer(sealed_to=40, reached=40))
     assert dotenv("audit", "follow", "--once").out == ""

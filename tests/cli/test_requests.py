@@ -57,7 +57,7 @@ def test_errors_have_their_exit_code_and_the_words_of_the_server(
     assert len(signed_in.requests) == 1, "what changes something is sent once"
 
 
-def test_a_refused_key_is_told_apart_by_where_it_came_from(signed_in: Server, dotenv: Run) -> None:
+def test_a_refused_key_is_named_by_where_it_came_from(signed_in: Server, dotenv: Run) -> None:
     signed_in.answer("GET", PROJECTS, {"error": "unauthenticated", "message": "No."}, status=401)
     result = dotenv("list", "projects")
     assert "DOTENV_API_KEY" in result.err

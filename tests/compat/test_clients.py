@@ -189,7 +189,7 @@ def test_who_one_is_with_a_key_and_as_a_person(place: Place) -> None:
 # 9
 
 
-def test_errors_are_told_apart_by_the_clients_table(place: Place) -> None:
+def test_errors_are_distinguished_by_the_clients_table(place: Place) -> None:
     stranger = place.with_abilities("project:read")
     cases: list[tuple[Callable[[], Any], str, int]] = [
         (lambda: stranger.secrets("my-app"), "insufficient_permissions", 403),

@@ -67,7 +67,7 @@ def test_neither_dump_nor_log_holds_key_or_plaintext(
     sdk.push("vault", PLAINTEXT, CLIENT_KEY)
     sdk.push("vault", PLAINTEXT + b"B=1\n", CLIENT_KEY)
     assert sdk.pull("vault", CLIENT_KEY)["project"].startswith(PLAINTEXT)
-    # What goes wrong tells nothing either.
+    # Errors reveal nothing either.
     refused(lambda: sdk.push("vault", PLAINTEXT, "a wrong key of the client's"))
     refused(lambda: sdk.store(project="vault", content=PLAINTEXT.decode(), key_proof=old.proof))
     refused(lambda: sdk.store(project="vault", content=PLAINTEXT.decode()))

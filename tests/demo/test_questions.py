@@ -55,5 +55,5 @@ def test_a_question_is_answered_as_typed(demo: dict[str, Any], text: str, first:
     assert "name contains" not in page, "it was taken for text to look for"
     row = re.search(r'<tr[^>]*>\s*<td class="when".*?</tr>', page, re.DOTALL)
     assert row, "no entry answers it"
-    told = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", row[0])).split())
-    assert told.split(" ", 1)[1].startswith(first), told
+    sentence = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", row[0])).split())
+    assert sentence.split(" ", 1)[1].startswith(first), sentence

@@ -1,4 +1,4 @@
-"""Text formats: what is written reads back as it was, whoever reads it."""
+"""Text formats: what is written reads back as it was in every reader."""
 
 from __future__ import annotations
 

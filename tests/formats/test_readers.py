@@ -246,7 +246,7 @@ def test_a_file_that_all_read_alike_has_no_differences() -> None:
         ("A: 1\nB=2\n", None),
     ],
 )
-def test_differences_are_told_by_line_without_a_value(text: str, said: str | None) -> None:
+def test_differences_name_the_line_without_its_value(text: str, said: str | None) -> None:
     found = [str(one) for one in readers.differences(text)]
     if said is None:
         assert found == []

@@ -132,7 +132,7 @@ class Watch:
         before, self.seen = self.seen, self._digests()
         return {table[0] for table in self.seen if self.seen[table] != before[table]}
 
-    def told(self, request_id: uuid.UUID) -> set[str]:
+    def recorded(self, request_id: uuid.UUID) -> set[str]:
         """The types of the resources that a request's entries are about."""
         query = "SELECT resource_type FROM audit_entry WHERE request_id = %s"
         return {name for (name,) in self.connection.execute(query, [request_id])}

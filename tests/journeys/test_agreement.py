@@ -219,5 +219,5 @@ def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params
         "type": Counter(row.resource_type for row in fitting),
     }
     for name, counts in counted.items():
-        told = {each["value"]: each["count"] for each in facets["data"][name]}
-        assert told == counts, name
+        facet = {each["value"]: each["count"] for each in facets["data"][name]}
+        assert facet == counts, name

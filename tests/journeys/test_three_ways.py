@@ -122,14 +122,14 @@ def test_page_api_and_command_show_the_same_entries(
             assert len(page) == 1
 
 
-def test_who_deleted_it_is_told_with_everything_an_auditor_asks(
+def test_the_entry_of_a_deletion_has_everything_an_auditor_asks(
     organization: Organization,
 ) -> None:
     token = ApiKeyFactory.create(
         organization=organization, abilities=["audit:read"], name="reader"
     ).token
     [entry] = by_the_api(organization, token, QUESTIONS["who deleted the production environment?"])
-    told = (
+    shown = (
         Client()
         .get(
             f"/api/v1/organizations/acme/audit/entries/{entry}",
@@ -137,7 +137,7 @@ def test_who_deleted_it_is_told_with_everything_an_auditor_asks(
         )
         .json()["data"]["attributes"]
     )
-    assert told["actor"]["label"] == "jane@acme.example"
-    assert told["resource"]["label"] == "shop/backend/production"
-    assert told["changes"]["slug"] == ["production", None]
-    assert clock.now().date().isoformat() == told["time"][:10]
+    assert shown["actor"]["label"] == "jane@acme.example"
+    assert shown["resource"]["label"] == "shop/backend/production"
+    assert shown["changes"]["slug"] == ["production", None]
+    assert clock.now().date().isoformat() == shown["time"][:10]

@@ -194,7 +194,7 @@ class Site:
         return found
 
     def newest_change(self) -> Any:
-        """What the newest change of a project's name made of it, as the log tells it."""
+        """What the newest change of a project's name made of it, according to the log."""
         answer = self.api("GET", "/audit/entries?action=update&type=project&per_page=1")
         data = answer.json()["data"]
         return data[0]["attributes"]["changes"]["name"][1] if data else None

@@ -40,7 +40,7 @@ def test_a_long_transaction_holds_sealing_back_and_nothing_else(
     wait_until(lambda: site.health()[0] == 200)
 
 
-def test_a_lost_database_is_told_at_once_and_waited_for(site: Site) -> None:
+def test_a_lost_database_is_reported_at_once_and_waited_for(site: Site) -> None:
     postmaster = int((site.primary.cluster / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGKILL)
     try:
@@ -76,12 +76,12 @@ def test_a_clock_that_jumps_back_changes_times_and_no_numbers(site: Site) -> Non
         assert_sealed_without_a_gap(site)
     finally:
         site.query(made)
-    told = site.query(
+    counts = site.query(
         "SELECT array_agg(changes -> 'name' ->> 1 ORDER BY seq),"
         " array_agg(changes -> 'name' ->> 1 ORDER BY id) FROM audit_ledger"
         " WHERE changes -> 'name' ->> 1 LIKE '% the jump'"
     )
-    assert told == (
+    assert counts == (
         ["Before the jump", "After the jump"],
         ["After the jump", "Before the jump"],
     )

@@ -94,7 +94,7 @@ def test_entries_are_counted_by_action_once_they_are_sealed(site: Site) -> None:
     wait_until(adds_up)  # a round of the sealer may fall between the two figures
 
 
-def test_a_sealer_that_died_is_told(site: Site) -> None:
+def test_a_sealer_that_died_is_reported(site: Site) -> None:
     site.stop("sealer", signal.SIGKILL)
     try:
         wait_until(lambda: site.health()[0] == 503)
@@ -109,7 +109,7 @@ def test_a_sealer_that_died_is_told(site: Site) -> None:
     wait_until(lambda: site.health()[0] == 200)
 
 
-def test_a_worker_of_evidence_that_died_is_told(site: Site) -> None:
+def test_an_evidence_worker_that_died_is_reported(site: Site) -> None:
     wait_until(lambda: site.health()[0] == 200)
     assert site.rename("In the tree").status_code == 200
     wait_until(lambda: site.health()[1]["evidence"]["unproved_entries"] == 0)

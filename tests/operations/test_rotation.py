@@ -63,7 +63,7 @@ IS_ROTATING = f"""
     )
 """
 
-TOLD = "SELECT count(*) FROM audit_entry WHERE action = 'rotate'"
+ROTATIONS = "SELECT count(*) FROM audit_entry WHERE action = 'rotate'"
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def again_and_again(work: Callable[[], Any], until: threading.Event) -> list[Any
 
 
 def test_a_killed_worker_leaves_everything_under_the_old_key(thousand: Site, sdk: Sdk) -> None:
-    before, told = sdk.key(thousand.project), thousand.query(TOLD)
+    before, rotations = sdk.key(thousand.project), thousand.query(ROTATIONS)
     with rotating(thousand) as rotation:
         for pid in workers(thousand):
             os.kill(pid, signal.SIGKILL)
@@ -123,15 +123,15 @@ def test_a_killed_worker_leaves_everything_under_the_old_key(thousand: Site, sdk
     assert (after.version, after.key) == (before.version, before.key)
     assert contents(thousand, after) == EVERYTHING
     assert len(sdk.key_history(thousand.project)) == before.version
-    assert thousand.query(TOLD) == told
+    assert thousand.query(ROTATIONS) == rotations
     # Nothing of it holds up the next.
     wait_until(lambda: thousand.query(IS_ROTATING) == (False,))
     assert sdk.rotate_key(thousand.project) == str(before.version + 1)
-    assert thousand.query(TOLD) > told
+    assert thousand.query(ROTATIONS) > rotations
     assert contents(thousand, sdk.key(thousand.project)) == EVERYTHING
 
 
-def test_of_two_rotations_one_wins_and_the_other_is_told(thousand: Site, sdk: Sdk) -> None:
+def test_of_two_rotations_one_succeeds_and_the_other_is_refused(thousand: Site, sdk: Sdk) -> None:
     before = sdk.key(thousand.project)
     with rotating(thousand) as rotation:
         with pytest.raises(SdkError) as refused:

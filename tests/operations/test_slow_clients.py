@@ -25,14 +25,14 @@ WRITE_ENTRIES = """
 import django
 django.setup()
 from django.db import transaction
-from audit.capture.events import Told, record_each
+from audit.capture.events import Affected, record_each
 from organizations import ulid
 from organizations.models import Organization
 organization = Organization.objects.get()
 for _ in range(6):
     with transaction.atomic():
-        told = [Told(ulid.new(), "x" * 500, organization.pk, {}) for _ in range(10_000)]
-        record_each("read", resource_type="secret", told=told)
+        affected = [Affected(ulid.new(), "x" * 500, organization.pk, {}) for _ in range(10_000)]
+        record_each("read", resource_type="secret", affected=affected)
 """
 
 

@@ -115,8 +115,8 @@ def _under_way() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def watched(hear: Callable[[UnderWay], bool]) -> Iterator[None]:
-    """Inside, `hear` is told the calls under way whenever something is recorded, a refusal
-    is collected to be, or an act begins; if it answers False, that is dropped."""
+    """Inside, `hear` gets the calls under way whenever something is recorded, a refusal is
+    collected to be recorded, or an act begins; if it returns False, the recording is dropped."""
 
     def execute(run: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         is_event = "audit_inbox" in str(sql) and "INSERT INTO audit_" in str(sql)

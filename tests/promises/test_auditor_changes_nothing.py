@@ -1,4 +1,4 @@
-"""Promise 5: an auditor reads. No route, by page or by API, changes a row or tells a secret.
+"""Promise 5: an auditor reads. No route, by page or by API, changes a row or reveals a secret.
 
 The walk is over the URL map itself, with every method, so a new route is walked without being named
 here. The same walk as an owner changes much: it does reach the verbs.
@@ -273,12 +273,12 @@ DOMAIN = {
 }
 
 
-def assert_nothing_told(scene: Scene, walk: Iterator[tuple[str, str]]) -> None:
+def assert_nothing_revealed(scene: Scene, walk: Iterator[tuple[str, str]]) -> None:
     answers = list(walk)
     assert len(answers) > 200
     for request, said in answers:
         for what, secret in scene.secrets.items():
-            assert secret not in said, f"{request} tells {what}"
+            assert secret not in said, f"{request} reveals {what}"
 
 
 def test_the_pages(scene: Scene, rows: Rows) -> None:
@@ -287,7 +287,7 @@ def test_the_pages(scene: Scene, rows: Rows) -> None:
     assert set(before) >= DOMAIN
     # Anybody may make an organization of their own.
     walk = walk_the_pages(membership.user, scene.paths, leaving_out="/organizations/new")
-    assert_nothing_told(scene, walk)
+    assert_nothing_revealed(scene, walk)
     # Whoever may sign in may have access tokens, which open no more than they may themselves.
     own = {("keys_accesstoken", str(membership.user_id))}
     found = differences(before, rows())
@@ -312,7 +312,7 @@ def test_the_api(scene: Scene, rows: Rows) -> None:
         organization=scene.organization, abilities=abilities, name="auditor"
     ).token
     before = rows()
-    assert_nothing_told(scene, walk_the_api(token, scene.paths))
+    assert_nothing_revealed(scene, walk_the_api(token, scene.paths))
     assert differences(before, rows()) == []
 
 
@@ -322,7 +322,7 @@ def test_the_api_by_an_access_token(scene: Scene, rows: Rows) -> None:
     before = rows()
     # Anybody may make an organization of their own.
     walk = walk_the_api(token, scene.paths, leaving_out="/api/v1/organizations")
-    assert_nothing_told(scene, walk)
+    assert_nothing_revealed(scene, walk)
     assert differences(before, rows()) == []
 
 

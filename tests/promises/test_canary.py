@@ -23,7 +23,7 @@ from audit.ledger import sealing
 from dotenv_cloud.observability.logging import Formatter
 from organizations.models import Organization
 from tests.factories import PASSWORD, ApiKeyFactory
-from tests.promises.conftest import Told
+from tests.promises.conftest import Recorded
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -179,7 +179,7 @@ def use_the_pages(
 def test_no_secret_is_kept_or_said(
     organization: Organization,
     superuser_connection: psycopg.Connection[Any],
-    entries: Callable[..., list[Told]],
+    entries: Callable[..., list[Recorded]],
     secret: Secrets,
     log: io.StringIO,
     client: Client,

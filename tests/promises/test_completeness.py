@@ -42,10 +42,10 @@ from tests.factories import (
     TargetFactory,
     UserFactory,
 )
-from tests.promises.conftest import Told
+from tests.promises.conftest import Recorded
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
-New = Callable[[], list[Told]]
+New = Callable[[], list[Recorded]]
 
 
 def new_project(organization: Organization, slug: str = "app", **fields: Any) -> Project:
@@ -65,7 +65,7 @@ def project(organization: Organization) -> Project:
 
 
 @pytest.fixture
-def after(project: Project, entries: Callable[..., list[Told]]) -> New:
+def after(project: Project, entries: Callable[..., list[Recorded]]) -> New:
     """The entries since the project was made."""
     before = len(entries())
     return lambda: entries(before)
@@ -207,8 +207,8 @@ def test_bulk_create_that_updates_conflicts_records_which_rows_it_made_and_which
         unique_fields=["organization", "slug"],
         update_fields=["name"],
     )
-    told = {(entry.action, entry.label): entry.changes["name"] for entry in after()}
-    assert told == {
+    found = {(entry.action, entry.label): entry.changes["name"] for entry in after()}
+    assert found == {
         ("update", "app"): ["App", "Renamed"],
         ("create", "second"): [None, "Second"],
     }
@@ -227,8 +227,8 @@ def test_queryset_update_records_each_row_with_at_most_one_more_statement(
     with transaction.atomic(), django_assert_max_num_queries(2):
         changed = Project.objects.filter(organization__slug="acme").update(description="x")
     assert changed == 2
-    told = [entry for entry in after() if entry.action == "update"]
-    assert {entry.label: entry.changes for entry in told} == {
+    found = [entry for entry in after() if entry.action == "update"]
+    assert {entry.label: entry.changes for entry in found} == {
         "app": {"description": ["", "x"]},
         "second": {"description": ["", "x"]},
     }
@@ -248,7 +248,9 @@ def test_an_update_of_nothing_records_nothing(project: Project, after: New) -> N
     assert after() == []
 
 
-def test_joins_subqueries_and_slices_tell_the_rows_they_reach(project: Project, after: New) -> None:
+def test_joins_subqueries_and_slices_record_the_rows_they_reach(
+    project: Project, after: New
+) -> None:
     for slug in ("second", "third"):
         TargetFactory.create(project=Project.objects.create(
             organization=project.organization, name=slug, slug=slug))  # fmt: skip
@@ -261,8 +263,8 @@ def test_joins_subqueries_and_slices_tell_the_rows_they_reach(project: Project, 
     )
     Target.objects.filter(project__name="second").delete()
     Project.objects.filter(targets__name="Backend").exclude(slug="app").delete()
-    told = [(entry.action, entry.label, entry.changes.get("description")) for entry in after()]
-    assert sorted(told[before:]) == [
+    found = [(entry.action, entry.label, entry.changes.get("description")) for entry in after()]
+    assert sorted(found[before:]) == [
         ("delete", "second/backend", ["second", None]),
         ("delete", "third", ["newest", None]),
         ("delete", "third/backend", ["third", None]),
@@ -288,15 +290,15 @@ def test_a_deleted_person_is_recorded_with_memberships_and_permissions(
     user.groups.add(Group.objects.create(name="reviewers"))
     before = len(new_entries())
     user.delete()
-    told = new_entries()[before:]
-    assert {entry.label for entry in told} == {user.email}
+    found = new_entries()[before:]
+    assert {entry.label for entry in found} == {user.email}
     # The person, and the groups, to the organization just left and to the platform's own log.
-    assert [(entry.action, entry.type) for entry in told if entry.action == "delete"] == [
+    assert [(entry.action, entry.type) for entry in found if entry.action == "delete"] == [
         ("delete", "membership"),
         ("delete", "user"),
         ("delete", "user"),
     ]
-    assert sorted(name for e in told if e.action == "revoke" for name in e.changes) == [
+    assert sorted(name for e in found if e.action == "revoke" for name in e.changes) == [
         "groups",
         "groups",
         "permissions",
@@ -305,7 +307,7 @@ def test_a_deleted_person_is_recorded_with_memberships_and_permissions(
 
 @pytest.mark.parametrize("is_sealed", [False, True])
 def test_the_end_of_an_account_is_entered_where_the_person_was_known(
-    organization: Organization, entries: Callable[..., list[Told]], is_sealed: bool
+    organization: Organization, entries: Callable[..., list[Recorded]], is_sealed: bool
 ) -> None:
     stranger = OrganizationFactory.create(name="Stranger")
     member = MembershipFactory.create(organization=organization, user__email="then@example.org")
@@ -317,16 +319,16 @@ def test_the_end_of_an_account_is_entered_where_the_person_was_known(
         sealing.seal()
     user.delete()
     wanted = {"action": "delete", "resource_type": "user", "resource_id": key}
-    [told] = entries(**wanted, organization_id=organization.pk)
+    [found] = entries(**wanted, organization_id=organization.pk)
     # Its log has the address that it knew, not what became of it since.
-    assert (told.label, told.changes) == ("then@example.org", {})
+    assert (found.label, found.changes) == ("then@example.org", {})
     [platform] = entries(**wanted, organization_id=ulid.NIL)
     assert platform.label == "since@example.org"
     assert platform.changes["email"] == ["since@example.org", None]
     assert entries(**wanted, organization_id=stranger.pk) == []
 
 
-def test_queryset_delete_and_cascade_tell_every_row(project: Project, after: New) -> None:
+def test_queryset_delete_and_cascade_record_every_row(project: Project, after: New) -> None:
     target = TargetFactory.create(project=project)
     EnvironmentFactory.create(target=target, name="Production")
     EnvironmentFactory.create(target=target, name="Staging")
@@ -401,8 +403,8 @@ def test_a_deleted_group_is_recorded_to_those_who_were_in_it(
     group.user_set.set(members)
     before = len(new_entries())
     group.delete()
-    told = sorted((entry.label, entry.action, entry.changes) for entry in new_entries()[before:])
-    assert told == [(user.email, "revoke", {"groups": [["reviewers"], []]}) for user in members]
+    found = sorted((entry.label, entry.action, entry.changes) for entry in new_entries()[before:])
+    assert found == [(user.email, "revoke", {"groups": [["reviewers"], []]}) for user in members]
 
 
 def test_links_are_never_updated(organization: Organization) -> None:
@@ -476,17 +478,17 @@ def test_the_database_records_values_as_the_application_does(project: Project, a
 
 def test_a_raw_change_cannot_hide_behind_an_entry_of_the_same_row(project: Project) -> None:
     with pytest.raises(DatabaseError, match="does not say who acts"), transaction.atomic():
-        project.name = "told"
+        project.name = "recorded"
         project.save()
         raw("UPDATE organizations_project SET name = 'hidden' WHERE id = %s", project.pk)
     with pytest.raises(DatabaseError, match="does not say who acts"), transaction.atomic():
-        project.name = "told"
+        project.name = "recorded"
         project.save()
         raw("DELETE FROM organizations_project WHERE id = %s", project.pk)
 
 
 def test_an_entry_of_another_transaction_does_not_count(project: Project) -> None:
-    project.name = "told"
+    project.name = "recorded"
     project.save()
     with pytest.raises(DatabaseError, match="does not say who acts"):
         raw("UPDATE organizations_project SET name = 'later' WHERE id = %s", project.pk)
@@ -551,9 +553,9 @@ def test_two_threads_keep_their_actors_apart(organization: Organization, new_ent
         thread.start()
     for thread in threads:
         thread.join()
-    told = new_entries()
-    assert len(told) == 20
-    assert all(entry.label.startswith(entry.actor) for entry in told)
+    found = new_entries()
+    assert len(found) == 20
+    assert all(entry.label.startswith(entry.actor) for entry in found)
 
 
 def test_async_code_keeps_its_actor(organization: Organization, new_entries: New) -> None:
@@ -615,12 +617,12 @@ def test_an_action_of_the_admin_is_recorded_as_such(
     request._messages = Mock()  # type: ignore[attr-defined]
     with context.acting_from(Origin(Interface.ADMIN), Actor(ActorType.USER, user.pk, user.email)):
         delete_selected(site._registry[Project], request, Project.objects.filter(pk=project.pk))
-    told = after()[before:]
-    assert {(entry.action, entry.type) for entry in told} == {
+    found = after()[before:]
+    assert {(entry.action, entry.type) for entry in found} == {
         ("delete", "project"),
         ("delete", "target"),
     }
-    assert {(entry.interface, entry.actor) for entry in told} == {("admin", user.email)}
+    assert {(entry.interface, entry.actor) for entry in found} == {("admin", user.email)}
 
 
 def test_a_management_command_is_the_system(organization: Organization, new_entries: New) -> None:
@@ -701,27 +703,27 @@ def test_each_type_is_called_by_its_path(organization: Organization, new_entries
 
 
 def test_a_persons_change_is_recorded_to_each_organization_of_theirs(
-    organization: Organization, entries: Callable[..., list[Told]]
+    organization: Organization, entries: Callable[..., list[Recorded]]
 ) -> None:
     user = organization.memberships.get().user
     second = OrganizationFactory.create(name="Second", owner=user)
     before = len(entries())
     user.name = "Ada"
     user.save()
-    told = entries(before)
-    assert len(told) == 2
+    found = entries(before)
+    assert len(found) == 2
     assert len(entries(organization_id=second.pk, action="update")) == 1
 
 
 def test_deleting_an_organization_leaves_its_history_whole(
-    organization: Organization, entries: Callable[..., list[Told]]
+    organization: Organization, entries: Callable[..., list[Recorded]]
 ) -> None:
     ProjectFactory.create(organization=organization)
     kept = organization.pk
     organization.delete()
-    told = entries(organization_id=kept)
-    assert told[0].action == "create"
-    deleted = [entry.type for entry in told if entry.action == "delete"]
+    found = entries(organization_id=kept)
+    assert found[0].action == "create"
+    deleted = [entry.type for entry in found if entry.action == "delete"]
     assert deleted.count("organization") == 1
     assert {"project", "key_version", "membership"} <= set(deleted)
 

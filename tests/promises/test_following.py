@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +20,8 @@ from organizations.models import Organization, Project
 from tests.api.conftest import Api, no_limits
 from tests.conftest import Databases
 from tests.factories import ApiKeyFactory, ProjectFactory
-from tests.promises.test_sealing import BREEDER, ROOT, seal_when_nobody_writes
+from tests.promises.conftest import killable_processes
+from tests.promises.test_sealing import seal_when_nobody_writes
 
 __all__ = ("no_limits",)
 
@@ -37,40 +34,6 @@ pytestmark = [
 SECONDS = 60 if os.environ.get("DOTENV_SLOW") else 10
 WRITERS = 16
 ENTRIES = "/organizations/{o}/audit/entries"
-
-
-@contextmanager
-def sealers(databases: Databases) -> Iterator[Callable[[], int]]:
-    """Starts a sealer that can be killed, at each call; returns its process id."""
-    environment = {**databases.environment, "DOTENV_TEST": "1"}
-    breeder = subprocess.Popen(
-        [sys.executable, "-c", BREEDER.format(root=str(ROOT), environment=environment)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    orders, answers = breeder.stdin, breeder.stdout
-    assert orders is not None and answers is not None
-    started: list[int] = []
-
-    def start() -> int:
-        print("seal", file=orders, flush=True)
-        started.append(int(answers.readline()))
-        return started[-1]
-
-    try:
-        yield start
-    finally:
-        for pid in started:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        breeder.kill()
-        breeder.communicate()
 
 
 def write(organization: Organization, number: int, stop: float) -> None:
@@ -147,11 +110,11 @@ def test_beside_sixteen_writers_and_killed_sealers_each_entry_comes_once_and_in_
 
     def kill_and_seal() -> None:
         choose = random.Random(1)
-        with sealers(databases) as start:
+        with killable_processes(databases) as processes:
             while time.monotonic() < stop:
-                pid = start()
+                sealer = processes.start("seal")
                 time.sleep(0.3 + choose.random())
-                os.kill(pid, signal.SIGKILL)
+                processes.kill(sealer)
 
     def collect(collector: Collector, pause: float) -> None:
         while time.monotonic() < stop:
@@ -198,8 +161,8 @@ def test_who_waits_has_each_entry_within_two_seconds_of_its_sealing(
             time.sleep(choose.random())
 
     def seal() -> None:
-        with sealers(databases) as start:
-            start()
+        with killable_processes(databases) as processes:
+            processes.start("seal")
             time.sleep(stop + 1 - time.monotonic())
 
     def watch() -> None:

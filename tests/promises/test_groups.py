@@ -1,4 +1,4 @@
-"""What a group may do in an organization, whoever is in it may: there alone, and it is recorded."""
+"""Everyone in a group may do what the group may, in that organization alone, and it is recorded."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def browser(user: User) -> Client:
     return client
 
 
-def told(organization: Organization | None, **columns: object) -> list[tuple[str, str, object]]:
+def recorded(organization: Organization | None, **columns: object) -> list[tuple[str, str, object]]:
     """The entries about groups in an organization's log, or in the platform's."""
     with transaction.atomic():
         key = organization.pk if organization else ulid.NIL
@@ -77,7 +77,7 @@ def told(organization: Organization | None, **columns: object) -> list[tuple[str
 
 
 @pytest.mark.parametrize("is_by_group", [True, False])
-def test_whoever_acts_by_a_permission_is_not_told_to_be_gone(
+def test_who_acts_by_a_permission_is_not_shown_as_gone(
     acme: Organization, operators: Group, is_by_group: bool
 ) -> None:
     """The log and the admin would say of somebody who is reading them that they are not there."""
@@ -101,7 +101,7 @@ def test_whoever_acts_by_a_permission_is_not_told_to_be_gone(
 # -- What it opens
 
 
-def test_whoever_is_in_a_group_may_do_what_it_may(
+def test_members_of_a_group_may_do_what_it_may(
     acme: Organization, other: Organization, operator: User
 ) -> None:
     assert permissions.abilities_of(operator, acme) == READ
@@ -255,11 +255,11 @@ def test_what_a_group_is_given_is_recorded_where_it_holds(
     group = Group.objects.create(name="operators")
     assign_perm("audit:read", group, acme)
     remove_perm("audit:read", group, acme)
-    assert told(acme) == [
+    assert recorded(acme) == [
         ("grant", "acme", {"group_permissions": [[], ["operators: audit:read"]]}),
         ("revoke", "acme", {"group_permissions": [["operators: audit:read"], []]}),
     ]
-    assert told(other) == []
+    assert recorded(other) == []
 
 
 def test_who_joins_and_leaves_a_group_is_recorded_wherever_the_group_may_do_something(
@@ -273,9 +273,9 @@ def test_who_joins_and_leaves_a_group_is_recorded_wherever_the_group_may_do_some
         ("grant", user.email, {"groups": [[], ["operators"]]}),
         ("revoke", user.email, {"groups": [["operators"], []]}),
     ]
-    assert told(acme, resource_type="user") == expected
-    assert told(other) == expected
-    assert told(third) == told(None) == []
+    assert recorded(acme, resource_type="user") == expected
+    assert recorded(other) == expected
+    assert recorded(third) == recorded(None) == []
 
 
 def test_a_group_keeps_its_name(acme: Organization, operators: Group) -> None:
@@ -297,8 +297,8 @@ def test_each_organization_reads_of_its_own_groups_alone(
     assign_perm("audit:read", secret, other)
     user = UserFactory.create()
     user.groups.add(operators, secret)
-    [(_, _, here)] = told(acme, resource_type="user")
-    [(_, _, there)] = told(other, resource_type="user")
+    [(_, _, here)] = recorded(acme, resource_type="user")
+    [(_, _, there)] = recorded(other, resource_type="user")
     assert here == {"groups": [[], ["operators"]]}
     assert there == {"groups": [[], ["secret project"]]}
 
@@ -309,7 +309,9 @@ def test_a_group_that_is_deleted_leaves_what_it_could_do(
     operators.delete()
     assert permissions.abilities_of(operator, acme) == frozenset()
     taken = {"group_permissions": [["operators: audit:read", "operators: project:read"], []]}
-    assert told(acme, action="revoke", resource_type="organization") == [("revoke", "acme", taken)]
+    assert recorded(acme, action="revoke", resource_type="organization") == [
+        ("revoke", "acme", taken)
+    ]
 
 
 def test_an_organization_that_is_deleted_leaves_what_groups_could_do(
@@ -317,7 +319,7 @@ def test_an_organization_that_is_deleted_leaves_what_groups_could_do(
 ) -> None:
     before = copy(acme)
     acme.delete()
-    found = [action for action, _, _ in told(before, resource_type="organization")]
+    found = [action for action, _, _ in recorded(before, resource_type="organization")]
     assert found == ["grant", "grant", "revoke"]
 
 
@@ -341,7 +343,7 @@ def test_groups_are_shown_where_roles_are(
     assert "except to what their groups may do" in shown
 
 
-def test_the_api_tells_the_groups_of_a_member(acme: Organization, operators: Group) -> None:
+def test_the_api_lists_the_groups_of_a_member(acme: Organization, operators: Group) -> None:
     owner = acme.memberships.get().user
     token = access_tokens.create(owner, "laptop").token
     member = MembershipFactory.create(organization=acme)

@@ -146,7 +146,7 @@ class Case:
         return self.name
 
 
-def told(name: str, *statements: str, entries: list[Entry]) -> Case:
+def recorded(name: str, *statements: str, entries: list[Entry]) -> Case:
     return Case(name, statements, tuple(entries))
 
 
@@ -264,7 +264,7 @@ FORGERIES = [
         why="audit_repeat_can_be_entered",
         error=errors.CheckViolation,
     ),
-    told(
+    recorded(
         "an entry of viewing stays possible",
         forged("view", "project", "my-app"),
         entries=[("acme", "view", "project", "my-app", {})],
@@ -272,37 +272,37 @@ FORGERIES = [
 ]
 
 NAMES_AND_LOGS = [
-    told(
-        "a role is told of the member who got it",
+    recorded(
+        "a change of role is an entry of the member who got it",
         said("UPDATE organizations_membership SET role = 'admin' WHERE id = '$adas_membership'"),
         entries=[("acme", "update", "membership", ADA, {"role": ["member", "admin"]})],
     ),
-    told(
-        "a secret is told under its path",
+    recorded(
+        "a secret is recorded under its path",
         said(SECRET),
         entries=[
             ("acme", "update", "secret", "my-app/backend/production", {"size_bytes": [44, 7]})
         ],
     ),
-    told(
-        "an environment is told under its path",
+    recorded(
+        "an environment is recorded under its path",
         said("UPDATE organizations_environment SET name = 'X' WHERE id = '$staging'"),
         entries=[
             ("acme", "update", "environment", "my-app/backend/staging", {"name": ["Staging", "X"]})
         ],
     ),
-    told(
-        "a person of no organization is told in the platform's log",
+    recorded(
+        "a person of no organization is recorded in the platform's log",
         said("UPDATE organizations_user SET name = 'N' WHERE id = '$nobody'"),
         entries=[("platform", "update", "user", "nobody@example.org", {"name": ["", "N"]})],
     ),
-    told(
-        "a member's password is told in the organization",
+    recorded(
+        "a member's password is recorded in the organization",
         said("UPDATE organizations_user SET password = '!' WHERE id = '$ada'"),
         entries=[("acme", "update", "user", ADA, {"password": None})],
     ),
-    told(
-        "who left first is told to the organization that was left",
+    recorded(
+        "who left first is recorded in the organization that was left",
         said(LEAVE),
         said(STAFF),
         said(JOIN),
@@ -313,7 +313,7 @@ NAMES_AND_LOGS = [
             membership("create", None, "member"),
         ],
     ),
-    told(
+    recorded(
         "the same by constraints made immediate in between",
         said(LEAVE),
         "SET CONSTRAINTS ALL IMMEDIATE",
@@ -328,7 +328,7 @@ NAMES_AND_LOGS = [
         ],
     ),
     *(
-        told(
+        recorded(
             f"leaving and is_staff in one statement, {order}",
             said(*writes),
             entries=[
@@ -355,18 +355,18 @@ NAMES_AND_LOGS = [
 ]
 
 MANY_CHANGES = [
-    told(
+    recorded(
         "there, back and there again",
         *(said(rename(name)) for name in ("B", "My app", "B")),
         entries=[renamed("My app", "B"), renamed("B", "My app"), renamed("My app", "B")],
     ),
     refused(
-        "there and back told, there again untold",
+        "there and back with words, there again without",
         said(rename("B")),
         said(rename("My app")),
         rename("B"),
     ),
-    told(
+    recorded(
         "a field that is known by name changed twice",
         *(
             said(
@@ -376,7 +376,7 @@ MANY_CHANGES = [
         ),
         entries=[("acme", "update", "project", "my-app", {"metadata": None})] * 2,
     ),
-    told(
+    recorded(
         "made, deleted and made again",
         said(new_target("x")),
         said("DELETE FROM organizations_target WHERE id = '$new'"),
@@ -387,7 +387,7 @@ MANY_CHANGES = [
             target("create", "x"),
         ],
     ),
-    told(
+    recorded(
         "rows written as they are",
         said("UPDATE organizations_project SET name = name"),
         entries=[],
@@ -395,12 +395,12 @@ MANY_CHANGES = [
 ]
 
 VERBS = [
-    told(
+    recorded(
         "is_staff said to be a change of password",
         said(STAFF, verb="change_password"),
         entries=[("acme", "update", "user", ADA, IS_STAFF)],
     ),
-    told(
+    recorded(
         "is_staff beside a change of password",
         said(
             "UPDATE organizations_user SET is_staff = true, password = '!' WHERE id = '$ada'",
@@ -408,24 +408,24 @@ VERBS = [
         ),
         entries=[("acme", "update", "user", ADA, IS_STAFF | {"password": None})],
     ),
-    told(
+    recorded(
         "a change of password",
         said(
             "UPDATE organizations_user SET password = '!' WHERE id = '$ada'", verb="change_password"
         ),
         entries=[("acme", "change_password", "user", ADA, {"password": None})],
     ),
-    told(
+    recorded(
         "abilities said to be rotated",
         said("UPDATE keys_apikey SET abilities = '{audit:read}' WHERE id = '$key'", verb="rotate"),
         entries=[("acme", "update", "api_key", "ci", {"abilities": [["*"], ["audit:read"]]})],
     ),
-    told(
+    recorded(
         "an unknown verb",
         said(rename("B"), verb="view"),
         entries=[renamed("My app", "B")],
     ),
-    told(
+    recorded(
         "leaving",
         said(LEAVE, verb="leave"),
         entries=[membership("leave", "member", None)],
@@ -482,13 +482,13 @@ RAW = [
         f"SELECT set_config('audit.act', {STAMP} || '{json.dumps(WHO)}', false)",
         rename("B"),
     ),
-    told(
+    recorded(
         "silent columns need no words",
         "UPDATE keys_apikey SET last_used_at = now(), seen_from = '{203.0.113.9}'",
         "UPDATE organizations_user SET last_login = now()",
         entries=[],
     ),
-    told(
+    recorded(
         "nor does a statement that changes nothing",
         "UPDATE organizations_project SET name = name",
         "DELETE FROM organizations_project WHERE false",
@@ -521,7 +521,7 @@ FIXED = [
 ]
 
 SAVEPOINTS = [
-    told(
+    recorded(
         "a savepoint rolled back takes its entry along",
         "SAVEPOINT s",
         said(rename("B")),
@@ -529,7 +529,7 @@ SAVEPOINTS = [
         said(rename("C")),
         entries=[renamed("My app", "C")],
     ),
-    told(
+    recorded(
         "a savepoint released keeps it",
         "SAVEPOINT s",
         said(rename("B")),
@@ -540,27 +540,27 @@ SAVEPOINTS = [
 ]
 
 BY_HAND = [
-    told(
+    recorded(
         "three changes with a reason",
         REASON,
         *(rename(name) for name in ("B", "My app", "B")),
         entries=[renamed("My app", "B"), renamed("B", "My app"), renamed("My app", "B")],
     ),
-    told(
+    recorded(
         "an upsert with a reason",
         REASON,
         "INSERT INTO organizations_project SELECT * FROM organizations_project WHERE id = '$app'"
         " ON CONFLICT (id) DO UPDATE SET name = 'B'",
         entries=[renamed("My app", "B")],
     ),
-    told(
+    recorded(
         "MERGE with a reason",
         REASON,
         "MERGE INTO organizations_project p USING (SELECT 1) s ON p.id = '$app'"
         " WHEN MATCHED THEN UPDATE SET name = 'B'",
         entries=[renamed("My app", "B")],
     ),
-    told(
+    recorded(
         "two updates of one table in one statement",
         REASON,
         "WITH a AS (UPDATE organizations_environment SET name = 'P' WHERE id = '$production'"
@@ -570,7 +570,7 @@ BY_HAND = [
             for slug, name in (("production", "Production"), ("staging", "Staging"))
         ],
     ),
-    told(
+    recorded(
         "three tables in one statement",
         REASON,
         "WITH a AS (UPDATE organizations_environment SET name = 'P' WHERE id = '$production'),"
@@ -588,7 +588,7 @@ BY_HAND = [
             renamed("My app", "B"),
         ],
     ),
-    told(
+    recorded(
         "children deleted after what they are named after",
         REASON,
         "DELETE FROM keys_secret",
@@ -602,7 +602,7 @@ BY_HAND = [
             gone("environment", "my-app/backend/production"),
         ],
     ),
-    told(
+    recorded(
         "links made at once, and cut",
         REASON,
         LINK,
@@ -612,7 +612,7 @@ BY_HAND = [
             ("acme", "revoke", "user", ADA, {"groups": [["reviewers", "writers"], []]}),
         ],
     ),
-    told(
+    recorded(
         "all rows of a table",
         REASON,
         "UPDATE organizations_environment SET description = 'x'",
@@ -621,7 +621,7 @@ BY_HAND = [
             for slug in ("production", "staging")
         ],
     ),
-    told(
+    recorded(
         "an upsert by who says who acts",
         said(
             "INSERT INTO organizations_project SELECT * FROM organizations_project"
@@ -629,7 +629,7 @@ BY_HAND = [
         ),
         entries=[renamed("My app", "B")],
     ),
-    told(
+    recorded(
         "DO NOTHING",
         said(
             "INSERT INTO organizations_project SELECT * FROM organizations_project"
@@ -637,7 +637,7 @@ BY_HAND = [
         ),
         entries=[],
     ),
-    told(
+    recorded(
         "links by who says who acts",
         said(LINK),
         said(PERMIT),
@@ -656,7 +656,7 @@ MOMENTS = (
     ("12026-03-15 12:00Z", "12026-03-15T12:00:00.000000Z"),
 )
 VALUES = [
-    told(
+    recorded(
         "moments that few calendars have",
         *(
             said(f"UPDATE keys_apikey SET expires_at = '{moment}' WHERE id = '$key'")
@@ -727,7 +727,7 @@ BAD_WORDS = [
 ]
 
 SETTINGS = [
-    told(
+    recorded(
         f"under {setting}",
         f"SET LOCAL {setting}",
         said(rename("B")),
@@ -780,7 +780,7 @@ def by_text(entry: Any) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_change_is_recorded_truly_or_refused(
+def test_every_change_is_recorded_correctly_or_refused(
     world: World, case: Case, application_connection: Connection
 ) -> None:
     def run() -> None:
@@ -999,7 +999,7 @@ def test_rows_that_go_with_a_project_are_recorded_by_their_names(
 
 
 @pytest.mark.usefixtures("cascading")
-def test_a_person_who_goes_with_all_that_is_theirs_is_recorded_to_the_organization(
+def test_a_person_who_goes_with_all_that_is_theirs_is_recorded_in_the_organization(
     world: World, application_connection: Connection
 ) -> None:
     with application_connection.transaction():
@@ -1007,9 +1007,9 @@ def test_a_person_who_goes_with_all_that_is_theirs_is_recorded_to_the_organizati
         application_connection.execute(
             world.sql("DELETE FROM organizations_user WHERE id = '$ada'")
         )
-    told = [(where, action, kind, label) for where, action, kind, label, _ in world.entries()]
-    assert ("acme", "delete", "membership", ADA) in told
-    assert {where for where, *what in told if what == ["delete", "user", ADA]} == {
+    found = [(where, action, kind, label) for where, action, kind, label, _ in world.entries()]
+    assert ("acme", "delete", "membership", ADA) in found
+    assert {where for where, *what in found if what == ["delete", "user", ADA]} == {
         "acme",
         "platform",
     }
@@ -1096,7 +1096,7 @@ def test_writers_of_one_row_leave_an_unbroken_chain(world: World, databases: Dat
         last = after
 
 
-# -- A role that may make temporary tables, as PostgreSQL lets every role do unless told not to
+# -- A role that may make temporary tables, as PostgreSQL lets every role do by default
 
 
 @pytest.fixture
@@ -1180,7 +1180,7 @@ def test_nothing_of_ones_own_is_run_by_the_triggers(
 def test_the_triggers_cannot_be_put_on_a_table_of_ones_own(
     world: World, with_temporary_tables: Connection, operation: str
 ) -> None:
-    """They write as the owner: on another table they would tell what never happened."""
+    """They write as the owner: on another table they would record what never happened."""
     with_temporary_tables.execute("CREATE TEMPORARY TABLE mine (LIKE organizations_project)")
     with pytest.raises(errors.InsufficientPrivilege):
         with_temporary_tables.execute(

@@ -140,7 +140,7 @@ def test_what_is_no_list_of_ids_opens_nothing(
 
 
 @pytest.mark.parametrize("table", ("audit_hold", "audit_removal"))
-def test_what_retention_tells_stands_behind_the_tenant_scope_too(
+def test_what_retention_reports_is_within_the_tenant_scope_too(
     application_connection: psycopg.Connection[Any], table: str
 ) -> None:
     [(policies,)] = application_connection.execute(

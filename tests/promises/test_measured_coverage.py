@@ -47,7 +47,7 @@ def test_each_route_records_what_the_page_says(scene: Scene) -> None:
 
 
 def wrong_by_head(scene: Scene, path: str, sent: Sent, by_get: Left) -> list[str]:
-    """HEAD tells the length of an answer: it records what GET records, or is refused."""
+    """HEAD reveals the length of an answer. It records what GET records, or is refused."""
     by_head = left_by(scene, "HEAD", path, sent)
     if by_head.pairs == by_get.pairs if by_head.status < 400 else by_head.pairs <= REFUSED:
         return []

@@ -12,7 +12,7 @@ from django.test import Client
 from organizations import ulid
 from organizations.models import Organization
 from tests.factories import ApiKeyFactory
-from tests.promises.conftest import Told
+from tests.promises.conftest import Recorded
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 
@@ -74,8 +74,8 @@ def test_an_entry_names_actor_user_agent_and_request(
     assert ulid.to_text(request_id) == response.headers["X-Request-Id"]
 
 
-def test_the_command_line_is_told_from_other_clients(
-    organization: Organization, entries: Callable[..., list[Told]], client: Client
+def test_the_command_line_is_distinguished_from_other_clients(
+    organization: Organization, entries: Callable[..., list[Recorded]], client: Client
 ) -> None:
     make_project(client, organization, HTTP_X_CLIENT_COMMAND="project create\x1b[31m")
     [entry] = entries(resource_type="project")
@@ -92,7 +92,7 @@ def test_a_token_in_the_user_agent_is_not_recorded(
 
 
 def test_a_refusal_is_entered_although_the_request_was_rolled_back(
-    organization: Organization, entries: Callable[..., list[Told]], client: Client
+    organization: Organization, entries: Callable[..., list[Recorded]], client: Client
 ) -> None:
     token = ApiKeyFactory.create(
         organization=organization, abilities=["project:read"], name="reader"

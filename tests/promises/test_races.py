@@ -143,7 +143,9 @@ THINGS: dict[str, tuple[Callable[[World], Any], str, dict[str, str] | None]] = {
 
 
 @pytest.mark.parametrize("what", THINGS)
-def test_one_is_told_that_they_deleted_it_by_the_api(world: World, at_once: Any, what: str) -> None:
+def test_one_caller_of_the_api_succeeds_in_deleting_it(
+    world: World, at_once: Any, what: str
+) -> None:
     find, path, body = THINGS[what]
     row = find(world)
     path = path.format(id=row.ulid, number=getattr(row, "number", ""))
@@ -202,7 +204,9 @@ PAGES: dict[str, tuple[Callable[[World], Any], str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("what", PAGES)
-def test_one_is_told_that_they_deleted_it_on_a_page(world: World, at_once: Any, what: str) -> None:
+def test_one_person_succeeds_in_deleting_it_on_a_page(
+    world: World, at_once: Any, what: str
+) -> None:
     find, path, values = PAGES[what]
     row = find(world)
     path = path.format(id=row.ulid)
@@ -268,7 +272,7 @@ def test_one_password_is_set_by_a_link_that_several_use(world: World, at_once: A
 def test_a_secret_is_stored_and_deleted_by_several_without_a_crash(
     world: World, at_once: Any
 ) -> None:
-    """Emptying a level that is empty already is no mistake, so each is told the same."""
+    """Emptying a level that is empty already is not an error, so all get the same answer."""
     body = json.dumps({"project": "shop", "target": "web", "environment": "production"})
     answers = at_once(
         world.level.project,

@@ -20,10 +20,10 @@ from organizations.models import (
 )
 from organizations.roles import Role
 from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
-from tests.promises.conftest import Told
+from tests.promises.conftest import Recorded
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
-New = Callable[[], list[Told]]
+New = Callable[[], list[Recorded]]
 
 
 def owner_of(organization: Organization) -> Membership:
@@ -43,17 +43,17 @@ def test_nobody_holds_anything_elsewhere_superusers_included(organization: Organ
     assert permissions.abilities_of(stranger, organization) == frozenset()
 
 
-def test_a_new_role_is_told_with_the_effective_difference(
+def test_a_new_role_is_recorded_with_the_effective_difference(
     organization: Organization, new_entries: New
 ) -> None:
     membership = MembershipFactory.create(organization=organization, auditor=True)
     before = len(new_entries())
     members.change_role(membership, "billing_manager", granter=EVERYTHING)
-    told = {entry.action: entry.changes for entry in new_entries()[before:]}
-    assert told["update"] == {"role": ["auditor", "billing_manager"]}
+    changes = {entry.action: entry.changes for entry in new_entries()[before:]}
+    assert changes["update"] == {"role": ["auditor", "billing_manager"]}
     auditor, billing = roles.PERMISSIONS[Role.AUDITOR], roles.PERMISSIONS[Role.BILLING_MANAGER]
-    assert told["revoke"] == {"permissions": [sorted(auditor - billing), []]}
-    assert told["grant"] == {"permissions": [[], sorted(billing - auditor)]}
+    assert changes["revoke"] == {"permissions": [sorted(auditor - billing), []]}
+    assert changes["grant"] == {"permissions": [[], sorted(billing - auditor)]}
     assert permissions.abilities_of(membership.user, organization) == billing
 
 
@@ -182,7 +182,7 @@ def test_a_second_invitation_replaces_the_first(organization: Organization) -> N
 # -- The switch that keeps members from keys
 
 
-def test_a_turned_switch_takes_the_permission_at_once_and_tells_of_whom(
+def test_a_turned_switch_takes_the_permission_at_once_and_records_from_whom(
     organization: Organization, new_entries: New
 ) -> None:
     people = {

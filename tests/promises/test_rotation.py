@@ -329,7 +329,7 @@ def test_a_killed_re_encryption_goes_on_where_it_stopped(
 def test_a_key_that_changes_hands_before_a_rotation_locks_it_is_not_rotated(
     project: Project, monkeypatch: pytest.MonkeyPatch, to_clients: bool
 ) -> None:
-    """Or the server would hold again, by a key of its own, what it was told to forget."""
+    """Otherwise the server would store again, under its own key, what it had to forget."""
     key = custody.offer(project)
     if not to_clients:
         custody.to_clients(project, key)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import random
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -26,23 +22,22 @@ from audit.ledger.partitions import Lock
 from organizations.models import Organization, Project
 from tests.conftest import Databases
 from tests.factories import ProjectFactory
-from tests.promises.conftest import Told
+from tests.promises.conftest import Recorded, killable_processes
 from tests.promises.test_replay import actual, assert_gapless, replay
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
 Connection = psycopg.Connection[Any]
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 10 if os.environ.get("CI") or os.environ.get("DOTENV_SLOW") else 5
 """How long the sixteen writers write: the whole time in CI, less while one works."""
 
 
 def assert_every_change_has_its_entry(connection: Connection, organization: Organization) -> None:
-    """And every entry its change: told again from the entries alone, the rows are as they are."""
-    told = replay(connection, organization)
+    """And every entry its change: replaying the entries alone gives the rows as they are."""
+    replayed = replay(connection, organization)
     rows = {
         key: {name: value for name, value in row.items() if value is not None}
-        for key, row in told.items()
+        for key, row in replayed.items()
     }
     assert rows == actual(organization)
     assert len(rows) > 0
@@ -72,7 +67,7 @@ def seal_when_nobody_writes(connection: Connection) -> None:
 
 
 def test_an_entry_is_readable_before_and_after_and_never_twice(
-    organization: Organization, entries: Callable[..., list[Told]]
+    organization: Organization, entries: Callable[..., list[Recorded]]
 ) -> None:
     ProjectFactory.create(organization=organization)
     before = entries()
@@ -149,7 +144,7 @@ def test_what_came_with_a_restore_is_counted(
     assert f"Sealed {waiting} entr" in said.getvalue()
 
 
-def test_a_database_that_does_not_say_where_sealing_stands_says_so(
+def test_a_missing_position_of_sealing_is_reported_with_its_remedy(
     organization: Organization, superuser_connection: Connection, owner_connection: Connection
 ) -> None:
     superuser_connection.execute("DELETE FROM audit_sealing")
@@ -180,7 +175,9 @@ def test_a_month_without_a_partition_is_never_refused(
 
 
 def test_repetitions_are_entered_when_their_minute_is_over(
-    organization: Organization, superuser_connection: Connection, entries: Callable[..., list[Told]]
+    organization: Organization,
+    superuser_connection: Connection,
+    entries: Callable[..., list[Recorded]],
 ) -> None:
     from audit.capture.events import record_once_a_minute
 
@@ -249,7 +246,7 @@ def test_sixteen_writers_and_a_sealer_miss_nothing(
     assert_every_change_has_its_entry(owner_connection, organization)
 
 
-def test_of_overlapping_transactions_the_ids_tell_the_order_of_changes(
+def test_ids_show_the_order_of_changes_in_overlapping_transactions(
     organization: Organization, owner_connection: Connection
 ) -> None:
     """Numbers follow the transactions' beginnings; what happened to one row follows the ids."""
@@ -271,49 +268,12 @@ def test_of_overlapping_transactions_the_ids_tell_the_order_of_changes(
     may_go_on.set()
     thread.join()
     seal_when_nobody_writes(owner_connection)
-    told = owner_connection.execute(
+    recorded = owner_connection.execute(
         "SELECT changes->'name', resource_seq FROM audit_entry WHERE resource_id = %s ORDER BY id",
         [shared.pk],
     ).fetchall()
-    assert told == [([None, "0"], 1), (["0", "1"], 3), (["1", "2"], 2)]
+    assert recorded == [([None, "0"], 1), (["0", "1"], 3), (["1", "2"], 2)]
     assert_every_change_has_its_entry(owner_connection, organization)
-
-
-BREEDER = """
-import os, random, signal, sys, uuid
-sys.path.insert(0, {root!r})
-os.environ.update({environment!r})
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-import django
-django.setup()
-from django.core.management import call_command
-from django.db import transaction
-from organizations.models import Organization, Project
-
-def write():
-    organization = Organization.objects.get(slug="acme")
-    shared = Project.objects.get(slug="shared")
-    while True:
-        with transaction.atomic():
-            project = Project(organization=organization, name="x", slug="k-" + uuid.uuid4().hex)
-            project.save()
-            project.name = "y"
-            project.save()
-        Project.objects.filter(pk=shared.pk).update(name=project.slug)
-        if random.random() < 0.2:
-            project.delete()
-
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for line in sys.stdin:
-    if os.fork() == 0:
-        os.setsid()
-        print(os.getpid(), flush=True)
-        sys.stdout = sys.stderr
-        if line == "write\\n":
-            write()
-        call_command("seal", interval=0.02, wait=True)
-"""
-"""Makes writers and sealers that can be killed; by forking, since Django takes long to start."""
 
 
 def test_no_plan_is_compiled(application_connection: Connection, databases: Databases) -> None:
@@ -328,29 +288,6 @@ def test_kill_9_in_the_middle_of_writing_and_sealing_loses_nothing(
     organization: Organization, owner_connection: Connection, databases: Databases
 ) -> None:
     Project.objects.create(organization=organization, name="shared", slug="shared")
-    environment = {**databases.environment, "DOTENV_TEST": "1"}
-    breeder = subprocess.Popen(
-        [sys.executable, "-c", BREEDER.format(root=str(ROOT), environment=environment)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    orders, answers = breeder.stdin, breeder.stdout
-    assert orders is not None and answers is not None
-    alive: list[int] = []
-
-    def start(what: str) -> int:
-        print(what, file=orders, flush=True)
-        pid = int(answers.readline())
-        alive.append(pid)
-        return pid
-
-    def kill(pid: int) -> None:
-        alive.remove(pid)
-        os.kill(pid, signal.SIGKILL)  # raises if it ended by itself
 
     def sealed() -> int:
         [[entries]] = owner_connection.execute("SELECT count(*) FROM audit_ledger").fetchall()
@@ -358,9 +295,9 @@ def test_kill_9_in_the_middle_of_writing_and_sealing_loses_nothing(
 
     random_numbers = random.Random(7)
     written = 0
-    try:
+    with killable_processes(databases) as processes:
         for turn in range(20):
-            writers, sealer = [start("write"), start("write")], start("seal")
+            started = [processes.start(what) for what in ("write", "write", "seal")]
             # In every other turn all are killed before the first batch may be sealed.
             enough = sealed() + turn % 2
             until = time.monotonic() + 20
@@ -369,16 +306,11 @@ def test_kill_9_in_the_middle_of_writing_and_sealing_loses_nothing(
             ) and time.monotonic() < until:
                 time.sleep(0.02)
             time.sleep(random_numbers.random() * 0.4)
-            for pid in random_numbers.sample([*writers, sealer], 3):
-                kill(pid)
+            for pid in random_numbers.sample(started, 3):
+                processes.kill(pid)
             seen = Project.objects.count()
             assert seen > written, "nobody wrote before the kill"
             written = seen
-    finally:
-        for pid in alive:
-            os.kill(pid, signal.SIGKILL)
-        breeder.kill()
-        breeder.communicate()
     assert sealed() > 0, "the killed ones sealed nothing"
     seal_when_nobody_writes(owner_connection)
     assert_all_is_sealed_once(owner_connection)

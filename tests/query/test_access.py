@@ -37,7 +37,7 @@ def entered(organization: Organization, action: str) -> list[Entry]:
 
 
 @pytest.mark.parametrize("role", roles.Role.values)
-def test_whoever_holds_audit_read_may_read(acme: Organization, role: str) -> None:
+def test_every_role_with_audit_read_may_read(acme: Organization, role: str) -> None:
     OrganizationFactory.create(name="Elsewhere")
     person = MembershipFactory.create(organization=acme, role=role).user
     may = "audit:read" in roles.permissions_of(role)
@@ -113,7 +113,7 @@ def test_every_export_is_entered(acme: Organization) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "expected"),
     [
         ({"q": "a secret that somebody pasted"}, "q=%2A"),
         ({"actor": "dotenv_01ARZ3NDEKTSV4RRFFQ69G5FAV_s3cretS3cret"}, "actor=[redacted]"),
@@ -122,7 +122,7 @@ def test_every_export_is_entered(acme: Organization) -> None:
         (None, ""),
     ],
 )
-def test_what_is_told_of_a_question_holds_no_free_text(asked: Any, told: str | None) -> None:
+def test_the_description_of_a_question_has_no_free_text(asked: Any, expected: str | None) -> None:
     description = reading.describe(asked)
-    assert told is None or description == told
+    assert expected is None or description == expected
     assert len(description) <= reading.LONGEST_DESCRIPTION

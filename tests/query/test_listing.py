@@ -20,7 +20,7 @@ REQUEST = uuid.UUID(int=3)
 
 
 def entry(at: dt.datetime = NOON, **facts: Any) -> Entry:
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "actor_type": "user",
         "actor_id": ADA,
         "actor_label": "ada@example.org",
@@ -32,7 +32,7 @@ def entry(at: dt.datetime = NOON, **facts: Any) -> Entry:
         "context": {},
         "interface": "web",
     }
-    return Entry(id=ulid.floor(at), **(told | facts))
+    return Entry(id=ulid.floor(at), **(defaults | facts))
 
 
 def others(number: int, **facts: Any) -> list[Entry]:

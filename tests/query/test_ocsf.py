@@ -157,7 +157,7 @@ def test_a_refused_request_is_api_activity_that_failed() -> None:
     assert event["severity"] == "Medium"
 
 
-def test_who_gave_what_to_whom_is_told() -> None:
+def test_grants_name_giver_privileges_and_receiver() -> None:
     changes = {"permissions": [["audit_read"], ["audit_read", "audit_export"]]}
     event = event_of(
         action="grant",

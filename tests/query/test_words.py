@@ -23,7 +23,7 @@ from audit.models import Entry
         (("create", "secret", "shop/web"), "stored the first secret of shop/web"),
         (("create", "environment", "shop/web/dev"), "created environment shop/web/dev"),
         (("purge", "secret_version", "shop/web#12"), "purged version 12 of shop/web"),
-        # A name that has no such form, as an older one or another's may, is told as it is.
+        # A name that has no such form, as an older one or another's may, is shown as it is.
         (("rotate", "key_version", "strange"), "rotated encryption key strange"),
         (("brew", "teapot", "t"), "unknown action (brew) unknown type (teapot) t"),
     ],
@@ -52,7 +52,7 @@ def test_what_was_refused_is_an_attempt() -> None:
     assert str(sentences.phrase(refused)).startswith("tried to rotate encryption key")
 
 
-def test_how_an_export_ended_is_told_with_its_number() -> None:
+def test_the_sentence_of_an_ended_export_has_its_number() -> None:
     facts: dict[str, Any] = {"context": {"format": "csv", "count": 1930}}
     whole = entry("end_export", "audit_log", "acme", **facts)
     assert str(sentences.phrase(whole)) == "received 1,930 entries of the log of acme as csv"
@@ -63,8 +63,13 @@ def test_how_an_export_ended_is_told_with_its_number() -> None:
 
 
 def entry(action: str, type_name: str, label: str, **facts: Any) -> Entry:
-    told: dict[str, Any] = {"result": "success", "context": {}, "changes": {}, "actor_label": "x"}
-    return Entry(action=action, resource_type=type_name, resource_label=label, **(told | facts))
+    defaults: dict[str, Any] = {
+        "result": "success",
+        "context": {},
+        "changes": {},
+        "actor_label": "x",
+    }
+    return Entry(action=action, resource_type=type_name, resource_label=label, **(defaults | facts))
 
 
 SANE = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -84,8 +89,8 @@ PAIRS = st.none() | st.tuples(st.none() | SANE | st.booleans(), st.none() | st.l
 def test_there_is_a_sentence_for_whatever_was_recorded(
     action: str, type_name: str, label: str, changes: dict[str, Any]
 ) -> None:
-    told = sentences.phrase(entry(action, type_name, label, changes=changes))
-    assert told.before
+    phrase = sentences.phrase(entry(action, type_name, label, changes=changes))
+    assert phrase.before
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Retention: what leaves the ledger is archived, told number by number, and nothing else leaves."""
+"""Retention: what leaves the ledger is archived and recorded by number, and nothing else leaves."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def archived(directory: Path, organization: Organization) -> list[str]:
 [CHECK] = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "retention.md").read_text(), re.DOTALL)
 
 
-def missing_numbers_are_those_told(connection: Connection) -> bool:
+def missing_numbers_are_those_recorded(connection: Connection) -> bool:
     """By the statement that the documentation gives; and no number was removed twice."""
     twice = connection.execute(
         "SELECT organization_id FROM audit_removal GROUP BY 1 HAVING sum(entries) <> (SELECT"
@@ -86,17 +86,17 @@ def missing_numbers_are_those_told(connection: Connection) -> bool:
     return not twice and not connection.execute(CHECK).fetchall()
 
 
-def test_a_missing_number_that_is_not_told_is_found(
+def test_a_missing_number_that_is_not_recorded_is_found(
     sealed: None, acme: Organization, superuser_connection: Connection
 ) -> None:
-    assert missing_numbers_are_those_told(superuser_connection)
+    assert missing_numbers_are_those_recorded(superuser_connection)
     with superuser_connection.transaction():
         superuser_connection.execute("SET LOCAL session_replication_role = replica")
         superuser_connection.execute(
             "DELETE FROM audit_ledger WHERE organization_id = %s AND seq = 7", [acme.pk]
         )
-    [(organization, told, missing)] = superuser_connection.execute(CHECK).fetchall()
-    assert (organization, told, str(missing)) == (acme.pk, None, "{[7, 8)}")
+    [(organization, removed, missing)] = superuser_connection.execute(CHECK).fetchall()
+    assert (organization, removed, str(missing)) == (acme.pk, None, "{[7, 8)}")
 
 
 def tables(connection: Connection) -> set[str]:
@@ -107,10 +107,10 @@ def tables(connection: Connection) -> set[str]:
     return {name for (name,) in rows}
 
 
-# -- What is told, and what is done
+# -- What is reported, and what is done
 
 
-def test_it_only_shows_until_it_is_told_to(
+def test_it_changes_nothing_without_apply(
     sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
 ) -> None:
     before = entries(owner_connection, acme)
@@ -142,15 +142,15 @@ def test_what_left_is_in_the_archive_line_by_line_as_exported(
     assert gone == [line for line in lines if json.loads(line)["id"] not in left]
 
 
-def test_missing_numbers_are_exactly_those_told(
+def test_missing_numbers_are_exactly_those_recorded(
     sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
 ) -> None:
-    assert missing_numbers_are_those_told(owner_connection)
+    assert missing_numbers_are_those_recorded(owner_connection)
     retention(tmp_path, "--apply")
     ProjectFactory.create(organization=acme, name="Later")
     sealing.seal()
     assert len(removals(owner_connection, acme)) == 2
-    assert missing_numbers_are_those_told(owner_connection)
+    assert missing_numbers_are_those_recorded(owner_connection)
 
 
 def test_the_first_and_last_change_of_each_resource_stay(
@@ -169,8 +169,8 @@ def test_the_manifest_shows_every_file(
     sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
 ) -> None:
     retention(tmp_path, "--apply")
-    told = removals(owner_connection, acme)
-    for directory, (manifest, count, _) in zip(sorted(tmp_path.iterdir()), told, strict=True):
+    removed = removals(owner_connection, acme)
+    for directory, (manifest, count, _) in zip(sorted(tmp_path.iterdir()), removed, strict=True):
         files = archive.verify(directory, manifest)
         mine = next(file for file in files if file.organization_id == acme.pk)
         assert mine.entries == count
@@ -197,20 +197,20 @@ def test_a_second_run_finds_nothing_to_do(
     assert (entries(owner_connection, acme), sorted(tmp_path.iterdir())) == before
 
 
-def test_each_organization_and_the_platform_are_told(
+def test_each_organization_and_the_platform_get_an_entry(
     sealed: None, acme: Organization, other: Organization, tmp_path: Path
 ) -> None:
     retention(tmp_path, "--apply")
     for organization in (acme.pk, other.pk, ulid.NIL):
         with transaction.atomic():
             mine = Entry.objects.visible([organization])  # type: ignore[attr-defined]
-            told = list(mine.filter(action="remove").order_by("id"))
-        assert [entry.context["since"] for entry in told] == [
+            found = list(mine.filter(action="remove").order_by("id"))
+        assert [entry.context["since"] for entry in found] == [
             "2021-01-01T00:00:00.000Z",
             "2021-02-01T00:00:00.000Z",
         ]
         allowed = {*action("remove").context, "command"}  # type: ignore[union-attr]
-        for entry in told:
+        for entry in found:
             assert entry.context.keys() <= allowed
             assert (entry.actor_type, entry.interface) == ("system", "command")
             [directory] = tmp_path.glob(f"*-{entry.context['manifest'][:12]}")
@@ -241,7 +241,7 @@ def test_a_hold_keeps_every_entry_and_lifting_it_lets_them_go(
     retention(tmp_path, "--apply")
     assert len(removals(owner_connection, acme)) == 2
     assert entries(owner_connection, other) == others
-    assert missing_numbers_are_those_told(owner_connection)
+    assert missing_numbers_are_those_recorded(owner_connection)
     assert "none" in retention(tmp_path, "--apply")
 
 
@@ -250,8 +250,8 @@ def test_a_hold_is_entered_with_who_and_why(acme: Organization) -> None:
         call_command("audit_hold", does, "ACME", "--reason", reason, "--by", "Legal")
     with transaction.atomic():
         mine = Entry.objects.visible([acme.pk])  # type: ignore[attr-defined]
-        told = mine.filter(action__in=["hold", "lift_hold"]).order_by("id")
-        assert [(e.action, e.reason, e.context["requested_by"]) for e in told] == [
+        found = mine.filter(action__in=["hold", "lift_hold"]).order_by("id")
+        assert [(e.action, e.reason, e.context["requested_by"]) for e in found] == [
             ("hold", "Case 7", "Legal"),
             ("lift_hold", "Settled", "Legal"),
         ]
@@ -321,7 +321,7 @@ def test_an_entry_sealed_while_archiving_stops_the_removal(
     with pytest.raises(CommandError, match="received entries while it was being archived"):
         retention(tmp_path, "--apply")
     retention(tmp_path, "--apply")
-    assert missing_numbers_are_those_told(owner_connection)
+    assert missing_numbers_are_those_recorded(owner_connection)
     assert sum(count for _, count, _ in removals(owner_connection, acme)) == len(
         archived(tmp_path, acme)
     )
@@ -351,7 +351,7 @@ def test_an_archive_that_the_disk_spoiled_is_noticed_before_anything_is_removed(
     assert entries(owner_connection, acme) == before
 
 
-def test_a_full_disk_is_told_and_nothing_is_removed(
+def test_a_full_disk_is_reported_and_nothing_is_removed(
     sealed: None,
     acme: Organization,
     databases: Databases,
@@ -384,7 +384,7 @@ def test_taking_too_long_under_the_lock_gives_it_up(
     assert entries(owner_connection, acme) == before
 
 
-def test_entries_that_no_month_has_stay_and_are_told_of(
+def test_entries_in_no_month_stay_and_are_reported(
     owner_connection: Connection, acme: Organization, tmp_path: Path
 ) -> None:
     sealing.seal()  # in the default partition: nobody made these months
@@ -401,7 +401,7 @@ def test_while_others_write_and_seal_no_number_is_lost(
 ) -> None:
     stop = threading.Event()
 
-    def until_told(do: Callable[[], object], alias: str) -> None:
+    def until_stopped(do: Callable[[], object], alias: str) -> None:
         try:
             while not stop.is_set():
                 do()
@@ -414,8 +414,8 @@ def test_while_others_write_and_seal_no_number_is_lost(
         TargetFactory.create(project=project, name=f"Target {next(numbers)}")
 
     threads = [
-        threading.Thread(target=until_told, args=(make_target, "default")),
-        threading.Thread(target=until_told, args=(sealing.seal, "sealer")),
+        threading.Thread(target=until_stopped, args=(make_target, "default")),
+        threading.Thread(target=until_stopped, args=(sealing.seal, "sealer")),
     ]
     for thread in threads:
         thread.start()
@@ -427,7 +427,7 @@ def test_while_others_write_and_seal_no_number_is_lost(
             thread.join()
     sealing.seal()
     assert len(removals(owner_connection, acme)) == 2
-    assert missing_numbers_are_those_told(owner_connection)
+    assert missing_numbers_are_those_recorded(owner_connection)
 
 
 def test_while_someone_reads_it_tries_again(
@@ -445,7 +445,7 @@ def test_while_someone_reads_it_tries_again(
             retention(tmp_path, "--apply")
         assert refused.value.returncode == 75
     retention(tmp_path, "--apply")
-    assert missing_numbers_are_those_told(owner_connection)
+    assert missing_numbers_are_those_recorded(owner_connection)
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -505,7 +505,7 @@ def test_killed_at_any_point_a_second_run_completes_it(
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     if point != "naming":
         assert entries(owner_connection, acme) == before
-    assert missing_numbers_are_those_told(owner_connection)
+    assert missing_numbers_are_those_recorded(owner_connection)
 
     until = time.monotonic() + 20
     while True:  # the server needs a moment to notice that its client is gone
@@ -516,10 +516,10 @@ def test_killed_at_any_point_a_second_run_completes_it(
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
-    assert missing_numbers_are_those_told(owner_connection)
-    told = removals(owner_connection, acme)
-    assert len(told) == 2
-    for directory, (manifest, _, _) in zip(sorted(tmp_path.iterdir()), told, strict=True):
+    assert missing_numbers_are_those_recorded(owner_connection)
+    removed = removals(owner_connection, acme)
+    assert len(removed) == 2
+    for directory, (manifest, _, _) in zip(sorted(tmp_path.iterdir()), removed, strict=True):
         archive.verify(directory, manifest)
 
 

@@ -1,4 +1,4 @@
-"""Whoever asks for what retention removed is told so, wherever they ask."""
+"""Every surface says so when a question reaches what retention removed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_history_never_calls_an_entry_first_that_was_kept(
     assert REMOVED not in young
 
 
-def test_nothing_is_told_where_nothing_was_removed(sealed: None, browser: Client) -> None:
+def test_nothing_is_said_where_nothing_was_removed(sealed: None, browser: Client) -> None:
     assert "removed under retention on" not in page(browser)
 
 

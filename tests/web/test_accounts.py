@@ -120,7 +120,7 @@ def test_a_new_password_ends_the_wait(acme: Organization, owner: User, browser: 
     assert sign_in(browser(), owner.email, NEW_PASSWORD).status_code == 302
 
 
-def test_who_was_told_to_wait_is_in_the_log_of_the_organization_once_a_minute(
+def test_a_refusal_for_too_many_tries_is_in_the_log_of_the_organization_once_a_minute(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     for _ in range(13):
@@ -240,7 +240,7 @@ def test_a_forgotten_password_is_chosen_anew_by_the_mailed_link_once(
     assert "This link no longer works" in again
 
 
-def test_asking_to_reset_tells_nobody_which_accounts_exist(
+def test_a_reset_reveals_to_nobody_which_accounts_exist(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
     answers = [

@@ -58,13 +58,13 @@ def test_a_key_is_shown_once_and_given_away_when_it_was_kept(
     version = KeyVersion.objects.get()
     assert (version.managed, version.wrapped_key) == ("client", None)
     assert bytes(Secret.objects.get().content) == before
-    told = entries(project.organization)
-    assert [e.action for e in told if e.action in ("retrieve", "switch_custody")] == [
+    found = entries(project.organization)
+    assert [e.action for e in found if e.action in ("retrieve", "switch_custody")] == [
         "retrieve",
         "switch_custody",
         "switch_custody",
     ]
-    everywhere = page + str([vars(entry) for entry in told]) + str(dict(client.session))
+    everywhere = page + str([vars(entry) for entry in found]) + str(dict(client.session))
     assert key not in everywhere
 
 

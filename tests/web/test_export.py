@@ -111,7 +111,7 @@ def test_an_export_that_breaks_says_so(
     assert (ended.result, ended.reason, ended.context["count"]) == ("failed", reason, 5)
 
 
-def test_how_many_there_are_is_told_as_far_as_it_is_counted(
+def test_the_number_of_entries_is_given_as_far_as_it_is_counted(
     client: Client, environments: None, acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "MOST_COUNTED", 7)

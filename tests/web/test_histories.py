@@ -109,10 +109,10 @@ def test_json_of_the_page_is_that_of_the_api(
         f"/api/v1/organizations/acme/audit/entries/{last.ulid}",
         headers={"authorization": f"Bearer {token}"},
     ).json()
-    told = answer["data"].get("attributes", answer["data"])
-    assert shown.items() <= {**told, **shown}.items()
+    answered = answer["data"].get("attributes", answer["data"])
+    assert shown.items() <= {**answered, **shown}.items()
     assert shown["id"] == last.ulid
-    assert {name: told[name] for name in ("action", "changes", "time")} == {
+    assert {name: answered[name] for name in ("action", "changes", "time")} == {
         name: shown[name] for name in ("action", "changes", "time")
     }
 
@@ -183,7 +183,7 @@ def test_a_key_s_history_says_who_made_it_what_it_could_do_and_from_where_it_cam
     assert ADDRESS in text(client_of_owner.get(f"/o/acme/history/resource/{api_key.ulid}"))
 
 
-def test_a_person_s_history_is_told_after_they_left(
+def test_a_person_s_history_is_shown_after_they_left(
     client_of_owner: Client, acme: Organization, browser: Browser
 ) -> None:
     member = MembershipFactory.create(
@@ -209,7 +209,7 @@ def test_a_member_who_did_nothing_yet_has_a_history(
 
 
 @pytest.mark.parametrize("kind", ["resource", "actor"])
-def test_nothing_is_told_of_what_is_another_organization_s(
+def test_nothing_is_shown_of_another_organization(
     kind: str, client_of_owner: Client, acme: Organization, other: Organization
 ) -> None:
     theirs = ProjectFactory.create(organization=other, name="Theirs")
@@ -231,7 +231,7 @@ def test_the_history_of_a_key_says_who_began_each_version(
     assert "system" in first
 
 
-def test_histories_tell_times_in_the_zone_that_the_list_had(
+def test_histories_show_times_in_the_zone_of_the_list(
     client_of_owner: Client, owner: User, shop: Project
 ) -> None:
     asked = client_of_owner.get("/o/acme/activity", {"ask": "shop", "tz": "Asia/Kolkata"})

@@ -100,7 +100,7 @@ def test_a_rotation_beside_another_one_is_refused_and_can_be_tried_again(
     assert KeyVersion.objects.filter(project=project).count() == 2
 
 
-def test_rotating_with_another_policy_tells_how_far_re_encryption_is(
+def test_rotating_with_another_policy_shows_how_far_re_encryption_is(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     level = Level(ProjectFactory.create(organization=acme))

@@ -132,7 +132,7 @@ def test_leaving_from_the_profile_hands_them_to_an_owner(
 
 
 @pytest.mark.parametrize(("body", "left"), [({}, 3), ({"api_keys": "revoke"}, 1)])
-def test_the_api_hands_over_unless_it_is_told_to_revoke(
+def test_the_api_hands_over_keys_unless_asked_to_revoke_them(
     acme: Organization,
     owner: User,
     leaver: Membership,

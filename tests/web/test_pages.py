@@ -225,7 +225,7 @@ def test_the_queries_of_a_page_of_the_log_are_this_many_whatever_its_length(
     assert found == expected
 
 
-def test_a_failure_is_told_without_its_cause(
+def test_an_error_page_does_not_show_the_cause(
     acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object, **kwargs: object) -> Iterator[str]:

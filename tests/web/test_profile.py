@@ -68,7 +68,7 @@ def test_the_browser_remembers_the_time_zone(
     assert owner.name == "Olga Owner"
 
 
-def test_whoever_leaves_has_to_confirm_it(
+def test_leaving_has_to_be_confirmed(
     acme: Organization, browser: Browser, entries: Entries
 ) -> None:
     membership = MembershipFactory.create(organization=acme, auditor=True)

@@ -103,7 +103,7 @@ def test_a_target_with_many_environments_shows_some_and_has_a_page_for_all(
     assert "Stage 12" in client.get(TARGET).content.decode()
 
 
-def test_settings_of_a_project_are_changed_one_entry_telling_which(
+def test_settings_of_a_project_are_changed_in_one_entry_that_names_them(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     ProjectFactory.create(organization=acme)
@@ -195,12 +195,12 @@ def test_a_target_and_an_environment_are_made_changed_and_deleted(
     assert not Environment.objects.exists()
     client.post(f"{moved}/delete", {"confirm": "API"})
     assert not Target.objects.exists()
-    told = [
+    found = [
         (entry.action, entry.resource_label)
         for kind in ("target", "environment")
         for entry in entries(acme, resource_type=kind)
     ]
-    assert told == [
+    assert found == [
         ("create", "my-app/backend"),
         ("update", "my-app/api"),
         ("delete", "my-app/api"),

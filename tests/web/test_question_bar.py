@@ -22,7 +22,7 @@ def offered(client: Client, text: str) -> list[tuple[str, int]]:
     return [(html.unescape(text), int(start)) for text, start in found]
 
 
-def test_what_may_follow_is_told_to_who_reads_the_log_and_names_are_entered_once(
+def test_suggestions_are_for_readers_of_the_log_and_names_are_entered_once(
     browser: Browser, acme: Organization, history: None, entries: Entries
 ) -> None:
     auditor = browser(MembershipFactory.create(organization=acme, auditor=True).user)

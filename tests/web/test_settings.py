@@ -18,7 +18,7 @@ SETTINGS = "/o/acme/settings"
 AS_IT_IS = {"name": "Acme", "slug": "acme", "member_key_retrieve": "on"}
 
 
-def test_settings_are_changed_and_the_entry_tells_which(
+def test_settings_are_changed_and_the_entry_names_them(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     client = browser(owner)

@@ -90,7 +90,7 @@ def test_links_to_reset_are_counted_by_account_and_by_address(
 def test_what_depends_on_the_account_is_done_after_the_answer(
     acme: Organization, iris: User, browser: Browser, django_assert_num_queries: Any
 ) -> None:
-    """The statements before the answer are the same, so its time tells nothing."""
+    """The statements before the answer are the same, so its duration reveals nothing."""
     from dotenv_cloud.accounts.views import AnswerFirst
 
     done: list[Any] = []

@@ -1,4 +1,4 @@
-"""New entries while somebody watches: how many are told, and what asking for them costs."""
+"""New entries while somebody watches: how many are announced, and what asking for them costs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def new(client: Client, address: str) -> int:
     return int(found[1])
 
 
-def test_what_happens_after_the_page_came_is_told(
+def test_what_happens_after_the_page_is_announced(
     client_of_owner: Client, acme: Organization, entries: Entries
 ) -> None:
     address = watched(client_of_owner)
@@ -49,7 +49,7 @@ def test_what_happens_after_the_page_came_is_told(
     assert new(client_of_owner, address) == len(entries(acme)) - before > 0
 
 
-def test_a_full_page_is_told_of_what_belongs_on_it_alone(
+def test_a_full_page_announces_only_what_belongs_on_it(
     client_of_owner: Client, acme: Organization
 ) -> None:
     for number in range(5):
@@ -62,7 +62,7 @@ def test_a_full_page_is_told_of_what_belongs_on_it_alone(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_took_longer_than_what_is_shown_already_is_told(
+def test_what_committed_later_than_what_is_shown_is_announced(
     client_of_owner: Client, acme: Organization
 ) -> None:
     for number in range(4):
@@ -87,7 +87,7 @@ def test_what_took_longer_than_what_is_shown_already_is_told(
     assert new(client_of_owner, address) == 1
 
 
-def test_only_what_answers_the_question_of_the_page_is_told(
+def test_only_what_matches_the_question_of_the_page_is_announced(
     client_of_owner: Client, acme: Organization
 ) -> None:
     address = watched(client_of_owner, "?type=target")
@@ -95,12 +95,12 @@ def test_only_what_answers_the_question_of_the_page_is_told(
     assert new(client_of_owner, address) == 1
 
 
-def test_many_are_told_to_be_many(client_of_owner: Client, acme: Organization) -> None:
+def test_a_hundred_or_more_are_not_counted(client_of_owner: Client, acme: Organization) -> None:
     address = watched(client_of_owner, "?type=project")
     for number in range(100):
         ProjectFactory.create(organization=acme, name=f"Project {number}")
-    told = client_of_owner.get(address).content.decode()
-    assert 'data-news="100+">100 or more new entries.<' in told
+    answer = client_of_owner.get(address).content.decode()
+    assert 'data-news="100+">100 or more new entries.<' in answer
 
 
 def test_that_the_watcher_watches_is_entered_once_and_no_news_to_the_watcher(

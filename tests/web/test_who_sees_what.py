@@ -242,7 +242,7 @@ def test_a_denied_request_is_described_with_its_path(
     assert '<dt>In the URL</dt><dd>organization <span class="mono">acme</span></dd>' in page
 
 
-def test_what_failed_is_not_told_as_if_it_had_happened(
+def test_a_failure_does_not_read_as_if_it_had_happened(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     browser().post("/sign-in", {"username": owner.email, "password": "a wrong one"})
@@ -254,7 +254,7 @@ def test_what_failed_is_not_told_as_if_it_had_happened(
 
 
 @pytest.mark.parametrize(("repeats", "words"), [(1, "1 time more"), (1200, "1,200 times more")])
-def test_repeats_are_told_in_words(repeats: int, words: str) -> None:
+def test_repeats_are_put_into_words(repeats: int, words: str) -> None:
     entry = Entry(result="success", context={"repeats": repeats})
     assert f">{words}<" in render_to_string("audit/_result.html", {"entry": entry})
 
