@@ -37,6 +37,7 @@ ACTIONS = {
     "access": "refused",
     "view": "view",
     "evidence_began": "evidence",
+    "verify": "check",
     "export": "exported",
     "end_export": "export",
     "seal": "seal",

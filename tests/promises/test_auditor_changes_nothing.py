@@ -158,6 +158,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "version": str(SecretVersion.objects.order_by("number")[0].number),
         # The link itself went out by mail, and whoever has it may join; an auditor has it not.
         "token": "a-token-that-somebody-guessed",
+        "tile": "0/000.p/1",
         "uidb64": base64.urlsafe_b64encode(str(developer.user.pk).encode()).decode().rstrip("="),
         "object_id": str(project.pk),
     }
