@@ -16,6 +16,7 @@ from django.db import connections
 
 from audit.entry import bulk_json
 from audit.evidence import index, leaf, notes, tiles, tree
+from audit.evidence.leaf import Subjects
 from audit.ledger.sealing import FIELD_BLOCK
 from audit.models import Entry
 
@@ -60,12 +61,22 @@ class Leaf(NamedTuple):
     parts: tuple[bytes, bytes, bytes, bytes] | None
     salt: bytes | None
 
+    def subjects(self) -> Subjects | None:
+        """What the index finds it by; None of one that was removed before evidence began."""
+        if self.data is None or self.is_removed:
+            return None
+        return leaf.subjects_of(self.data)[1]
+
+    @property
+    def is_removed(self) -> bool:
+        return self.parts is None and self.data is not None and leaf.is_removed(self.data)
+
     def line(self) -> bytes:
         """As packs have it, without the end of the line."""
-        if self.data is None:
-            return leaf.withheld(self.hash)
-        if self.parts is None or self.salt is None:
+        if self.is_removed and self.data is not None:
             return leaf.bare(self.data)
+        if self.data is None or self.parts is None or self.salt is None:
+            return leaf.withheld(self.hash)
         return leaf.line(self.data, self.parts, self.salt)
 
 
@@ -84,6 +95,17 @@ def newest(
         using,
         "SELECT size, note FROM audit_checkpoint WHERE organization_id = %s AND size >= %s"
         " ORDER BY size DESC LIMIT 1",
+        [organization, at_least],
+    )
+    return Checkpoint(organization, *found[0]) if found else None
+
+
+def first(organization: uuid.UUID, *, at_least: int, using: str = "default") -> Checkpoint | None:
+    """The smallest checkpoint of this size or a larger one."""
+    found = _rows(
+        using,
+        "SELECT size, note FROM audit_checkpoint WHERE organization_id = %s AND size >= %s"
+        " ORDER BY size LIMIT 1",
         [organization, at_least],
     )
     return Checkpoint(organization, *found[0]) if found else None

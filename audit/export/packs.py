@@ -2,25 +2,29 @@
 
 A zip, written as it is sent. `range` has the line of every entry, `leaves` that of those which a
 question finds and of all others the leaf data alone, so that nobody has to believe that nothing was
-left out. Both cover the log from its first entry to the checkpoint, which covers the entry of the
-request for the pack: whatever was written before is in it.
+left out. `filter` has the lines of entries with one of some keys in a window of time, and a walk of
+the index which shows that there are no others. All of them cover the log from its first entry to
+the checkpoint, which covers the entry of the request for the pack: whatever was written before is
+in it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import io
+import itertools
 import json
 import uuid
 import zipfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import transaction
 
 from audit import context
 from audit.entry import as_json
-from audit.evidence import notes, reading, signing, tree
+from audit.evidence import index, notes, reading, signing, tree, walking
 from audit.evidence.reading import Checkpoint
 from audit.export import download
 from audit.models import Entry
@@ -28,6 +32,7 @@ from audit.policy import Result
 from audit.questions import reading as recordings
 from audit.questions import tenant_scope
 from audit.questions.filters import EntryFilter
+from audit.questions.provable import Provable
 from organizations import clock
 from organizations.models import Organization
 
@@ -35,7 +40,9 @@ FORMAT = "evidence"
 """What exports of this kind are recorded as."""
 A_FILE = 65_536
 """Numbers whose lines are in one file."""
-KINDS = ("range", "leaves")
+KINDS = ("range", "leaves", "filter")
+MOST_OPENED = 1_000
+"""Blocks that a pack opens where nobody asked for that kind: one of all leaves is made sooner."""
 _REASONS = ("evidence_began", "remove")
 """Entries that say why a number has no entry."""
 
@@ -63,7 +70,7 @@ def asked_at(request: uuid.UUID, organization: uuid.UUID) -> tuple[int, Checkpoi
     )
     if entry is None:
         return None
-    checkpoint = reading.newest(organization, at_least=entry.seq)
+    checkpoint = reading.first(organization, at_least=entry.seq)
     return (entry.seq, checkpoint) if checkpoint else None
 
 
@@ -76,23 +83,19 @@ class Pack(Iterator[bytes]):
         asked: EntryFilter | None,
         checkpoint: Checkpoint,
         request: int,
+        proved: Provable | None = None,
     ) -> None:
-        """asked: the question of a `leaves` pack; None for a `range`. request: the number of the
-        entry that says that the pack was asked for. Within the tenant scope. Raises
-        TooManyExportsError."""
+        """asked: the question of a `leaves` pack; None for a `range`. proved: of a `filter`, what
+        the index is asked. request: the number of the entry that says that the pack was asked for.
+        Within the tenant scope. Raises TooManyExportsError."""
         self._leave = download.take_place(self, [organization])
         self._organization, self._asked, self._checkpoint = organization, asked, checkpoint
+        self._proved, self._request = proved, request
         self._who, self._origin = context.actor(), context.origin()
         self._shown = 0
         self._lacks_entries = False
         name = signing.origin(organization.pk)
-        self._contents = _contents(
-            "leaves" if asked else "range",
-            checkpoint,
-            request,
-            asked.params if asked else {},
-            [notes.vkey(name, key.public) for key in reading.signing_keys()],
-        )
+        self._vkeys = [notes.vkey(name, key.public) for key in reading.signing_keys()]
         self._parts = self._written()
         self._has_ended = False
         reading.keep(checkpoint)
@@ -121,25 +124,109 @@ class Pack(Iterator[bytes]):
         now = clock.now()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as pack:
             size = self._checkpoint.size
-            for first in range(0, size, A_FILE):
-                with pack.open(_member(f"entries/{first:012}.ndjson", now), "w") as file:
-                    for lines in self._lines(first, min(size, first + A_FILE)):
-                        file.write(lines)
-                        yield out.taken()
-            if removed := self._removed():
-                pack.writestr(_member("removed.json", now), removed)
             pack.writestr(_member("checkpoint", now), self._checkpoint.note.encode())
             readme = _README.format(origin=self._checkpoint.note.split("\n", 1)[0], size=size)
             pack.writestr(_member("README.txt", now), readme.encode())
-            pack.writestr(_member("pack.json", now), self._contents)
+            yield out.taken()
+            if self._proved is None:
+                for first in range(0, size, A_FILE):
+                    with pack.open(_member(f"entries/{first:012}.ndjson", now), "w") as file:
+                        for lines in self._lines(first, min(size, first + A_FILE)):
+                            file.write(lines)
+                            yield out.taken()
+                contents = self._said_of_all()
+            else:
+                for name, data in self._answer(self._proved):
+                    pack.writestr(_member(name, now), data)
+                    yield out.taken()
+                contents = self._said_of_answer(self._proved)
+            if removed := self._removed():
+                pack.writestr(_member("removed.json", now), removed)
+            pack.writestr(_member("pack.json", now), as_json.canonical_line(contents).encode())
         yield out.taken()
+
+    def _said_of_all(self) -> dict[str, Any]:
+        """What `pack.json` says: what to look for, and nothing that anybody has to believe."""
+        said: dict[str, Any] = {
+            "edge": [],
+            "entries": self._checkpoint.size,
+            "first": 0,
+            "kind": "range",
+            "request": self._request,
+            "v": 1,
+            "vkeys": self._vkeys,
+        }
+        if self._asked is not None:
+            said["kind"] = "leaves"
+            said["question"] = {name: list(texts) for name, texts in self._asked.params.items()}
+        return said
+
+    def _said_of_answer(self, proved: Provable) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "key": proved.keys[0] if len(proved.keys) == 1 else list(proved.keys),
+            "kind": "filter",
+            "since": proved.since,
+            "until": proved.until,
+            "v": 1,
+            "vkeys": self._vkeys,
+        }
+        if self._request > max(self._checkpoint.size - 1, 0) // index.BLOCK * index.BLOCK:
+            said["request"] = self._request
+        return said
+
+    def _answer(self, proved: Provable) -> Iterator[tuple[str, bytes]]:
+        """The files of a `filter`: what the index names, the tail, the walk, and the path from all
+        of it to the root."""
+        log, size = self._organization.pk, self._checkpoint.size
+        keys = [*dict.fromkeys([*proved.keys, *walking.renamings(proved.keys)])]
+        walk = walking.Walk(log, size, keys, proved.since, proved.until)
+        with self._reading():
+            steps = walk.steps(walk.zones())
+        is_over = False
+        while not is_over:
+            # Each block in a transaction of its own.
+            with self._reading():
+                is_over = next(steps, None) is None
+        yield "index.json", json.dumps(walk.items, separators=(",", ":")).encode()
+        wanted = {*keys}
+        lines: list[bytes] = []
+        for block, numbers in itertools.groupby(
+            sorted(walk.named), key=lambda number: (number - 1) // index.BLOCK
+        ):
+            of_block = {*numbers}
+            first = block * index.BLOCK
+            with self._reading():
+                found = list(reading.leaves(log, first, first + index.BLOCK))
+            lines += [each.line() for each in found if each.seq in of_block]
+        tail: list[bytes] = []
+        with self._reading():
+            for each in reading.leaves(log, walk.tail, size):
+                subjects = each.subjects()
+                is_shown = subjects is not None and not wanted.isdisjoint(index.keys(subjects))
+                if is_shown and each.parts is not None:
+                    lines.append(each.line())
+                else:
+                    tail.append(each.line() if each.data is None else each.data)
+                self._lacks_entries = self._lacks_entries or each.is_removed
+            shown = [*((number - 1, number) for number in sorted(walk.named)), (walk.tail, size)]
+            proof = tree.outside(reading.Tree(log), size, shown)
+        self._shown = len(lines)
+        yield "entries.ndjson", b"".join(line + b"\n" for line in lines)
+        yield "tail.ndjson", b"".join(line + b"\n" for line in tail)
+        yield "proof", b"".join(proof)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """A short transaction within the tenant scope."""
+        with transaction.atomic():
+            tenant_scope.enter([self._organization.pk])
+            yield
 
     def _lines(self, after: int, upto: int) -> Iterator[bytes]:
         """The lines of these numbers, in parts that are each read in a transaction of its own."""
         while after < upto:
             past = min(upto, after + reading.CHUNK)
-            with transaction.atomic():
-                tenant_scope.enter([self._organization.pk])
+            with self._reading():
                 found = list(reading.leaves(self._organization.pk, after, past))
                 shown = self._matching(after, past) if self._asked else None
             lines = [_line(each, shown) for each in found]
@@ -151,11 +238,10 @@ class Pack(Iterator[bytes]):
     def _removed(self) -> bytes:
         """Where the pack has numbers without an entry and not every line: the entries that say why,
         each with the path that leads from it to the root."""
-        if not self._lacks_entries or self._asked is None:
+        if not self._lacks_entries or (self._asked is None and self._proved is None):
             return b""
         log = self._organization.pk
-        with transaction.atomic():
-            tenant_scope.enter([log])
+        with self._reading():
             numbers = sorted(
                 Entry.objects.visible([log])  # type: ignore[attr-defined]
                 .filter(action__in=_REASONS, resource_type="audit_log", is_sealed=True)
@@ -217,28 +303,6 @@ def _line(found: reading.Leaf, shown: frozenset[int] | None) -> bytes:
     return found.data + b"\n"
 
 
-def _contents(
-    kind: str,
-    checkpoint: Checkpoint,
-    request: int,
-    question: Mapping[str, Sequence[str]],
-    vkeys: list[str],
-) -> bytes:
-    """What `pack.json` says: what to look for, and nothing that anybody has to believe."""
-    said: dict[str, Any] = {
-        "edge": [],
-        "entries": checkpoint.size,
-        "first": 0,
-        "kind": kind,
-        "request": request,
-        "v": 1,
-        "vkeys": vkeys,
-    }
-    if kind == "leaves":
-        said["question"] = {name: list(values) for name, values in question.items()}
-    return as_json.canonical_line(said).encode()
-
-
 def _member(name: str, now: dt.datetime) -> zipfile.ZipInfo:
     made = zipfile.ZipInfo(name, now.timetuple()[:6])
     made.compress_type = zipfile.ZIP_DEFLATED
@@ -264,3 +328,9 @@ class _Out(io.RawIOBase):
         taken = b"".join(self._pieces)
         self._pieces.clear()
         return taken
+
+
+def is_quick(organization: uuid.UUID, checkpoint: Checkpoint, proved: Provable) -> bool:
+    """Whether few enough blocks of the index have to be opened. Within the tenant scope."""
+    walk = walking.Walk(organization, checkpoint.size, proved.keys, proved.since, proved.until)
+    return walk.opened(walk.zones()) <= MOST_OPENED

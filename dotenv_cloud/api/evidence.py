@@ -28,6 +28,8 @@ from audit.ledger import replica
 from audit.models import Entry
 from audit.questions import reading as recordings
 from audit.questions import tenant_scope
+from audit.questions.filters import EntryFilter
+from audit.questions.provable import Provable, provable
 from dotenv_cloud.api import errors, waiting
 from dotenv_cloud.api.audit import LogView
 from dotenv_cloud.api.schema import asks_the_log, described
@@ -199,16 +201,22 @@ class Evidence(_EvidenceView):
                 str,
                 enum=[*packs.KINDS],
                 description="range: every entry of the log, the default without filters; leaves:"
-                " those that match, and of the others what shows that they do not.",
+                " those that match, and the leaf data of all others; filter: those that match, and"
+                " a walk of the index, the default where it can prove the answer.",
             )
         ],
     )
     def get(self, request: Request, organization: str) -> Any:
         filters = [name for name in request.query_params if name not in ("kind", "tz")]
-        kind = request.query_params.get("kind") or ("leaves" if filters else "range")
-        if kind not in packs.KINDS or (kind == "range" and filters):
+        kind = request.query_params.get("kind") or ("" if filters else "range")
+        if kind not in ("", *packs.KINDS) or (kind == "range") == bool(filters):
             raise errors.invalid(
-                {"kind": ["Use leaves, or range for the whole log, which takes no filters."]}
+                {
+                    "kind": [
+                        "Use filter or leaves for what filters find, or range for the whole log,"
+                        " which takes none."
+                    ]
+                }
             )
         replica.stay_on_primary()
         with transaction.atomic():
@@ -217,13 +225,15 @@ class Evidence(_EvidenceView):
         assert origin.request_id is not None
         number, checkpoint = self._wait(origin.request_id)
         with transaction.atomic():
-            asked = self.question(request, whole=True) if kind == "leaves" else None
+            asked = self.question(request, whole=True) if kind != "range" else None
             self.enter()
+            proved = self._proved(asked, kind, checkpoint)
             try:
-                pack = packs.Pack(self.organization, asked, checkpoint, number)
+                pack = packs.Pack(self.organization, asked, checkpoint, number, proved)
             except download.TooManyExportsError as full:
                 raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
         response = StreamingHttpResponse(pack, content_type="application/zip")
+        kind = "filter" if proved else "leaves" if asked else "range"
         name = f"{self.organization.slug}-{checkpoint.size}-{kind}.zip"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         response["Audit-Size"] = str(checkpoint.size)
@@ -240,10 +250,29 @@ class Evidence(_EvidenceView):
     def _record(self, request: Request, kind: str) -> None:
         """Record the export before anything of it is made: what was written before this entry is in
         the pack."""
-        asked = self.question(request, whole=True) if kind == "leaves" else None
+        asked = self.question(request, whole=True) if kind != "range" else None
+        if kind == "filter" and asked is not None and provable(asked) is None:
+            raise errors.invalid(
+                {
+                    "kind": [
+                        "The index cannot prove the answer to this question: it knows paths, ids of"
+                        " actors, actions, types, results and interfaces. Use leaves."
+                    ]
+                }
+            )
         self.enter()
         self.newest()
         recordings.record_export(self.organization, asked, packs.FORMAT)
+
+    def _proved(
+        self, asked: EntryFilter | None, kind: str, checkpoint: Checkpoint
+    ) -> Provable | None:
+        """What the index is asked for; None where a pack of leaves is made."""
+        proved = provable(asked) if asked is not None and kind != "leaves" else None
+        if proved is None or kind == "filter":
+            return proved
+        is_quick = packs.is_quick(self.organization.pk, checkpoint, proved)
+        return proved if is_quick else None
 
     def _wait(self, request_id: uuid.UUID) -> tuple[int, Checkpoint]:
         def look(is_last: bool) -> tuple[int, Checkpoint] | None:

@@ -259,7 +259,7 @@ def test_a_pack_of_the_whole_log_has_every_line(
     acme: Organization, at_work: None, owner_connection: Connection
 ) -> None:
     found = members(caller(acme, "audit:export", "audit:read").get(f"{LOG}/evidence"))
-    assert list(found) == ["entries/000000000000.ndjson", "checkpoint", "README.txt", "pack.json"]
+    assert list(found) == ["checkpoint", "README.txt", "entries/000000000000.ndjson", "pack.json"]
     _, size, root = parsed(found["checkpoint"].decode())
     hashes = hashes_in(found["entries/000000000000.ndjson"])
     assert len(hashes) == size
@@ -293,7 +293,7 @@ def test_a_pack_of_a_question_has_the_leaf_data_of_all_others(
     acme: Organization, at_work: None
 ) -> None:
     api = caller(acme, "audit:export", "audit:read")
-    found = members(api.get(f"{LOG}/evidence?resource=storefront"))
+    found = members(api.get(f"{LOG}/evidence?resource=storefront&kind=leaves"))
     _, size, root = parsed(found["checkpoint"].decode())
     lines = found["entries/000000000000.ndjson"]
     assert tree.root_of(hashes_in(lines)) == root
@@ -305,6 +305,33 @@ def test_a_pack_of_a_question_has_the_leaf_data_of_all_others(
     assert said["question"] == {"resource": ["storefront"], "views": ["true"]}
     end = Entry.objects.using("owner").get(organization_id=acme.pk, action="end_export")
     assert end.context["count"] == 2
+
+
+def test_a_pack_of_a_question_is_proved_by_the_index_where_that_can(
+    acme: Organization, at_work: None
+) -> None:
+    api = caller(acme, "audit:export", "audit:read")
+    found = members(api.get(f"{LOG}/evidence?resource=storefront"))
+    assert list(found) == [
+        "checkpoint",
+        "README.txt",
+        "index.json",
+        "entries.ndjson",
+        "tail.ndjson",
+        "proof",
+        "pack.json",
+    ]
+    said = json.loads(found["pack.json"])
+    assert (said["kind"], said["key"]) == ("filter", "path\nstorefront")
+    assert (said["since"], said["until"]) == (0, 2**48)
+    assert "request" in said
+    assert len(found["entries.ndjson"].splitlines()) == 2
+    for query in ("q=storefront", "actor=somebody", "resource=store*", "field=name"):
+        other = members(api.get(f"{LOG}/evidence?{query}"))
+        assert json.loads(other["pack.json"])["kind"] == "leaves"
+        refused = api.get(f"{LOG}/evidence?kind=filter&{query}")
+        assert refused.status_code == 422
+        assert "The index cannot prove" in refused.json()["errors"]["kind"][0]
 
 
 def test_a_pack_is_not_made_before_its_request_is_in_the_log(
@@ -319,7 +346,7 @@ def test_a_pack_is_not_made_before_its_request_is_in_the_log(
 def test_packs_need_the_ability_to_export(acme: Organization, auditor: Api) -> None:
     assert auditor.get(f"{LOG}/evidence").status_code == 403
     strange = caller(acme, "audit:export", "audit:read")
-    for query in ("kind=filter", "kind=range&action=create", "nonsense=1"):
+    for query in ("kind=filter", "kind=leaves", "kind=x", "kind=range&action=create", "nonsense=1"):
         assert strange.get(f"{LOG}/evidence?{query}").status_code == 422
 
 

@@ -111,7 +111,7 @@ def test_a_pack_of_a_question_is_complete(
     assert "2 have" in offline.out
     other = dotenv("audit", "verify", str(file), "--key", vkey, "--resource", "x-7")
     assert other.code == 7
-    assert "it matches, but its line is not given" in other.err
+    assert "it answers another key than was asked" in other.err
 
 
 def test_what_leaf_data_cannot_tell_is_said_to_be_the_servers_word(

@@ -1,0 +1,153 @@
+"""A filter pack has the answer to its question, all of it and nothing else: by the verifier, which
+shares no code with what makes packs, and by looking at every entry."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+
+from audit.context import command
+from audit.evidence import index as block_index
+from audit.evidence import leaf, notes, reading, signing
+from audit.export import packs
+from audit.questions import tenant_scope
+from audit.questions.provable import EVER, Provable
+from dotenv_cloud import verifier
+from dotenv_cloud.cli.evidence_verify import Trust
+from organizations import clock
+from organizations.models import Organization
+from tests import evidence
+from tests.conftest import Connection
+from tests.factories import OrganizationFactory
+from tests.query import seeding
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer", "owner"])
+
+QUESTIONS = 60
+
+
+class Log:
+    """A log whose times are out of order, with its key and the keys of each entry."""
+
+    def __init__(self, connection: Connection) -> None:
+        signing.keys.cache_clear()
+        self.organization: Organization = OrganizationFactory.create(name="Acme")
+        chance = random.Random(5)
+        now = clock.now()
+        made_up = seeding.Organization(self.organization.pk, 3)
+        rows = made_up.rows(1_500, now - dt.timedelta(hours=30), now)
+        # In hundreds, of which each is sealed after another one of a later time.
+        parts = [rows[at : at + 100] for at in range(0, len(rows), 100)]
+        chance.shuffle(parts)
+        for part in parts:
+            seeding.receive(connection, part)
+            evidence.seal_all()
+        evidence.prove_all()
+        checkpoint = reading.newest(self.organization.pk, "owner")
+        assert checkpoint is not None
+        self.checkpoint = checkpoint
+        name = signing.origin(self.organization.pk)
+        self.vkey = notes.vkey(name, signing.keys()[0].public)
+        found = evidence.rows(connection, self.organization.pk)
+        self.entries: Mapping[int, tuple[int, frozenset[str]]] = {
+            made.seq: (made.time, frozenset(block_index.keys(made.subjects)))
+            for made in leaf.from_rows(list(found.values()))
+        }
+
+    def pack(self, proved: Provable, path: Path) -> Path:
+        with transaction.atomic():
+            tenant_scope.enter([self.organization.pk])
+            pack = packs.Pack(self.organization, None, self.checkpoint, 0, proved)
+        path.write_bytes(b"".join(pack))
+        return path
+
+    def verified(self, path: Path, proved: Provable) -> verifier.Report:
+        question = verifier.Question((frozenset(proved.keys),), proved.since, proved.until)
+        trust = Trust([verifier.Key.parse(self.vkey)])
+        return verifier.verify(path, trust, question, as_of=True)
+
+    def plain(self, proved: Provable) -> list[int]:
+        """The numbers of the answer, by looking at every entry."""
+        return [
+            seq
+            for seq, (time, keys) in sorted(self.entries.items())
+            if proved.since <= time < proved.until and not keys.isdisjoint(proved.keys)
+        ]
+
+
+@pytest.fixture
+def log(owner_connection: Connection) -> Log:
+    with command(["manage.py", "test"]):
+        return Log(owner_connection)
+
+
+def test_random_questions_are_answered_completely(log: Log, tmp_path: Path) -> None:
+    chance = random.Random(11)
+    known = sorted({key for _, keys in log.entries.values() for key in keys})
+    times = sorted(time for time, _ in log.entries.values())
+    absent = ["path\nnothing", "actor\nuser\n" + "7" * 26, "action\nno such thing"]
+    for _ in range(QUESTIONS):
+        keys = tuple({chance.choice(known if chance.random() < 0.9 else absent) for _ in range(2)})
+        since, until = sorted(chance.choices(times, k=2)) if chance.random() < 0.8 else EVER
+        proved = Provable(keys[: chance.choice((1, 2))], since, until)
+        report = log.verified(log.pack(proved, tmp_path / "pack.zip"), proved)
+        assert sorted(report.matches) == log.plain(proved), proved
+        assert not report.missing
+
+
+def test_an_answer_that_lacks_an_entry_is_refused(log: Log, tmp_path: Path) -> None:
+    times = sorted(time for time, _ in log.entries.values())
+    proved = Provable(("path\napp-1",), times[300], times[900])
+    path = log.pack(proved, tmp_path / "pack.zip")
+    assert len(log.verified(path, proved).matches) > 5
+    with zipfile.ZipFile(path) as pack:
+        files = {name: pack.read(name) for name in pack.namelist()}
+    lines = files["entries.ndjson"].splitlines(keepends=True)
+    for left_out in (0, len(lines) // 2, len(lines) - 1):
+        shorter = tmp_path / "shorter.zip"
+        with zipfile.ZipFile(shorter, "w") as pack:
+            for name, data in files.items():
+                if name == "entries.ndjson":
+                    data = b"".join(line for n, line in enumerate(lines) if n != left_out)
+                pack.writestr(name, data)
+        with pytest.raises(verifier.Refused):
+            log.verified(shorter, proved)
+
+
+def test_no_more_of_the_log_is_shown_than_the_window_needs(log: Log, tmp_path: Path) -> None:
+    times = sorted(time for time, _ in log.entries.values())
+    narrow = Provable(("action\ndelete",), times[10], times[12])
+    everything = Provable(("action\ndelete",), *EVER)
+    sizes = [
+        log.pack(proved, tmp_path / "pack.zip").stat().st_size for proved in (narrow, everything)
+    ]
+    assert sizes[0] < sizes[1] * 0.75
+
+
+def test_two_logs_do_not_share_what_is_kept_of_blocks(
+    log: Log, owner_connection: Connection, tmp_path: Path
+) -> None:
+    proved = Provable(("action\ndelete",), *EVER)
+    log.pack(proved, tmp_path / "pack.zip")
+    with command(["manage.py", "test"]):
+        other = Log.__new__(Log)
+        other.organization = OrganizationFactory.create(name="Other")
+        now = clock.now()
+        rows = seeding.Organization(other.organization.pk, 9).rows(
+            600, now - dt.timedelta(hours=1), now
+        )
+        seeding.receive(owner_connection, rows)
+        evidence.seal_all()
+        evidence.prove_all()
+    checkpoint = reading.newest(other.organization.pk, "owner")
+    assert checkpoint is not None
+    other.checkpoint = checkpoint
+    other.vkey = notes.vkey(signing.origin(other.organization.pk), signing.keys()[0].public)
+    report = other.verified(other.pack(proved, tmp_path / "other.zip"), proved)
+    assert report.checkpoint.size == checkpoint.size
