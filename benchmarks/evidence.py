@@ -1,7 +1,8 @@
 """Evidence: `python -m benchmarks.evidence`.
 
 How many entries a second one worker adds to the trees, alone and while the sealer works beside it,
-and whether the sealer is slowed; how old entries are when their head is signed; bytes an entry.
+and whether the sealer is slowed; how old entries are when their head is signed; bytes an entry; how
+long a pack of a million entries takes to verify.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import backlog, database, sealing
+from benchmarks import backlog, database, sealing, verifying
 from benchmarks.processes import fork
 from benchmarks.report import Report, describe_machine
 
@@ -145,8 +146,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entries", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=30, help="of load, for the age")
+    parser.add_argument(
+        "--verified", type=int, default=1_000_000, help="entries of a pack; 0: none"
+    )
     options = parser.parse_args()
     report = Report()
+    if options.verified:
+        verifying.verifying(options.verified, report)
     with database.temporary():
         describe_machine()
         backlog.prepare()

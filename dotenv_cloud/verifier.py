@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256, sha512
 from io import FileIO
 from pathlib import Path
@@ -690,17 +691,19 @@ class Question:
     until: int = END_OF_TIME
     also: Callable[[Entry, dict[str, Any]], bool | None] | None = None
 
-    @property
+    @cached_property
     def windowed(self) -> bool:
         return self.since > 0 or self.until < END_OF_TIME
 
-    @property
+    @cached_property
     def asks(self) -> bool:
         return bool(self.keys or self.also or self.windowed)
 
     def matches(self, entry: Entry) -> bool | None:
         if entry.removed or not entry.data:
             return False if entry.removed else None
+        if not self.asks:
+            return True
         if self.windowed and not self.since <= entry.time < self.until:
             return False
         if not self.keys and not self.also:
@@ -739,22 +742,29 @@ class Report:
         """Witnesses of the checkpoint and of its round of `heads`, and when, in seconds."""
         return self.checkpoint.cosigned + (self.heads.cosigned if self.heads else ())
 
+    @cached_property
+    def tail(self) -> int:
+        """Entries above this number are the tail."""
+        return max(self.checkpoint.size - 1, 0) // BLOCK * BLOCK
+
     def add(self, entry: Entry) -> None:
-        match = self.question.matches(entry)
-        self.withheld += not entry.data
-        self.undecided += match is None and bool(entry.data)
-        if entry.removed:
-            self.removed.append(entry.seq)
-        if entry.seq > max(self.checkpoint.size - 1, 0) // BLOCK * BLOCK:
-            self.reached = max(self.reached, entry.time)
-        if entry.kind in KEPT_DETAIL or entry.renames:
-            self.special.append(entry)
-        if entry.seq % BLOCK == 1 and entry.seq > 1:
-            self.indexes.append(entry)
+        number, match = entry.seq, self.question.matches(entry)
         if match:
-            self.matches.append(entry.seq)
-        if match and entry.redacted:
-            self.redacted.append(entry.redacted)
+            self.matches.append(number)
+            if entry.redacted:
+                self.redacted.append(entry.redacted)
+        elif entry.removed:
+            self.removed.append(number)
+        elif not entry.data:
+            self.withheld += 1
+        elif match is None:
+            self.undecided += 1
+        if number > self.tail:
+            self.reached = max(self.reached, entry.time)
+        if number % BLOCK == 1 and number > 1:
+            self.indexes.append(entry)
+        if entry.renames or entry.kind in KEPT_DETAIL:
+            self.special.append(entry)
 
     def merge(self, other: Report) -> None:
         for name in ("matches", "removed", "redacted", "special", "indexes"):
