@@ -478,7 +478,11 @@ RESOURCES: tuple[Resource, ...] = (
         label="r.name",
         # The entries themselves record where and when a key was last used.
         silent=("updated_at", "last_used_at", "last_used_ip", "seen_from"),
-        verbs=(NamedChange(Verb.ROTATE, Operation.UPDATE, ("token_hash", "rotated_at")),),
+        verbs=(
+            NamedChange(
+                Verb.ROTATE, Operation.UPDATE, ("token_hash", "rotated_at", "rotated_by_id")
+            ),
+        ),
     ),
     Resource(
         "access_token",

@@ -99,6 +99,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         "scopes",
         "inherit_parents",
         "created_by",
+        "rotated_by",
         "expires_at",
         "rotated_at",
         "last_used_at",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from django.db.models import Expression
 from keys import abilities as ability_lists
 from keys import former_tokens, tokens
 from keys.models import ApiKey, FormerToken
-from organizations import clock, emails, labels
+from organizations import clock, emails, labels, permissions
 from organizations.grants import Grant, Scope, refuse_more_than_held
 from organizations.models import Organization, User
 from organizations.signals import Verb, act
@@ -42,6 +43,7 @@ def create(
 
     Raises ValidationError naming the field.
     """
+    _refuse_who_left(organization.pk, created_by)
     _refuse_misleading(name)
     token = tokens.new(organization.pk)
     api_key = ApiKey(
@@ -97,10 +99,11 @@ def update(
 
 
 @transaction.atomic
-def rotate(api_key: ApiKey, *, granter: Grant) -> Issued:
+def rotate(api_key: ApiKey, *, granter: Grant, rotated_by: User | None = None) -> Issued:
     """Give a key another secret, which is as much as giving the key; the old one dies at once.
 
-    Raises NotHeldError."""
+    rotated_by: who is shown it. Raises NotHeldError."""
+    _refuse_who_left(api_key.organization_id, rotated_by)
     # Locked before it is looked at, or it could be widened between look and leap.
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
     _check(api_key, granter)
@@ -108,8 +111,9 @@ def rotate(api_key: ApiKey, *, granter: Grant) -> Issued:
     former_tokens.keep(api_key, FormerToken.End.ROTATED)
     api_key.token_hash = tokens.digest(token)
     api_key.rotated_at = clock.now()
+    api_key.rotated_by = rotated_by
     with act(Verb.ROTATE):
-        api_key.save(update_fields={"token_hash", "rotated_at"})
+        api_key.save(update_fields={"token_hash", "rotated_at", "rotated_by"})
     return Issued(api_key, token)
 
 
@@ -153,6 +157,18 @@ def _refuse_misleading(name: str) -> None:
         raise ValidationError(
             {"name": "Do not name a key like an e-mail address or a kind of actor."}
         )
+
+
+def _refuse_who_left(organization_id: uuid.UUID, person: User | None) -> None:
+    """Raise ValidationError if the person is shown a token of an organization that they have left
+    since they were let in. Until this transaction ends, nobody who has one leaves it: whoever
+    removes them locks the organization before they look for their keys."""
+    if person is None:
+        return
+    Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+    here = permissions.people_in([organization_id])
+    if not User.objects.filter(here, pk=person.pk).exists():
+        raise ValidationError("You do not belong to this organization any more.")
 
 
 def _check(api_key: ApiKey, granter: Grant) -> None:

@@ -1,4 +1,5 @@
-"""A member goes: what becomes of the API keys they made is decided with it, and recorded."""
+"""A member goes: what becomes of the API keys whose tokens they were shown is decided with it, and
+recorded."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from keys import api_keys
 from keys.models import ApiKey
 from organizations import members
 from organizations.grants import Grant, NotHeldError
-from organizations.models import Membership, User
+from organizations.models import Membership, Organization, User
 from organizations.roles import Role
 
 
@@ -22,9 +23,10 @@ class KeysOfLeaver(StrEnum):
 
 
 def keys_made_by(membership: Membership) -> QuerySet[ApiKey]:
-    """The API keys of the organization that the member made, those used last first."""
+    """The API keys of the organization that the member made, or rotated, those used last first."""
     mine = ApiKey.objects.filter(
-        organization=membership.organization_id, created_by=membership.user_id
+        Q(created_by=membership.user_id) | Q(rotated_by=membership.user_id),
+        organization=membership.organization_id,
     )
     return mine.order_by("-last_used_at", "name", "id")
 
@@ -39,9 +41,12 @@ def remove(
 ) -> int:
     """End a membership, and revoke or hand over the keys they made; how many those were.
 
-    granter: None when the member leaves of their own accord. heir: who answers for the keys from
-    here on; an owner, unless a member is named. Raises ValidationError; then nothing changed.
+    granter: None when the member leaves of their own accord. heir: who answers from here on for
+    the keys that they made; an owner, unless a member is named. Raises ValidationError; then
+    nothing changed.
     """
+    # First: who is shown a token holds it meanwhile.
+    Organization.objects.select_for_update().get(pk=membership.organization_id)
     made = list(keys_made_by(membership).select_for_update(of=("self",)).order_by("pk"))
     facts: dict[str, Any] = {}
     if made:
@@ -50,8 +55,9 @@ def remove(
         successor = _successor(membership, heir)
         facts["heir"] = successor.email if successor else "nobody"
         for key in made:
-            key.created_by = successor
-            key.save(update_fields={"created_by"})
+            if key.created_by_id == membership.user_id:
+                key.created_by = successor
+                key.save(update_fields={"created_by"})
     elif made:
         _revoke(made, granter)
     members.remove(membership, granter=granter, facts=facts)

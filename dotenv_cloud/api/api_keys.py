@@ -142,7 +142,9 @@ class ApiKeyRotation(_ApiKeyView):
     @described("Rotate the secret of an API key", answer="IssuedApiKey")
     def post(self, request: Request, organization: str, api_key: str) -> Response:
         self._require("api-token:delete")
-        issued = api_keys.rotate(self.key(), granter=self.principal.grant)
+        issued = api_keys.rotate(
+            self.key(), granter=self.principal.grant, rotated_by=self.principal.person
+        )
         shown = resources.api_key(issued.api_key)
         return Response(
             {

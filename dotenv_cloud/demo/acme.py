@@ -205,7 +205,9 @@ class Acme:
 
     def rotate_api_key(self, who: Person, name: str) -> None:
         with person(who) as user:
-            api_keys.rotate(self.keys[name], granter=held_by(user, self.organization))
+            api_keys.rotate(
+                self.keys[name], granter=held_by(user, self.organization), rotated_by=user
+            )
 
     def revoke_api_key(self, who: Person, name: str) -> None:
         with person(who) as user:

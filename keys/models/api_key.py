@@ -30,6 +30,10 @@ class ApiKey(Token):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    rotated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    """Who was shown the present token, unless it is still the first one."""
 
     class Meta:
         ordering = ("name", "id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -155,9 +156,10 @@ def api_key(request: OrganizationRequest, api_key: str) -> HttpResponse:
     elif action == "rotate":
         require(request, "api-token:create")
         try:
-            issued = api_keys.rotate(found, granter=request.grant)
-        except NotHeldError as refused:
-            announce(request, 422, "not_held")
+            issued = api_keys.rotate(found, granter=request.grant, rotated_by=request.user)
+        except ValidationError as refused:
+            if isinstance(refused, NotHeldError):
+                announce(request, 422, "not_held")
             error = " ".join(refused.messages)
         else:
             return render(request, "keys/token.html", {"section": "api_keys", "issued": issued})

@@ -290,3 +290,73 @@ def test_a_secret_is_stored_and_deleted_by_several_without_a_crash(
         [visitor() for _ in range(AT_ONCE)],
     )
     assert Counter(answers) == {204: AT_ONCE}
+
+
+# -- Tokens of who leaves
+
+
+@pytest.mark.parametrize("shown", ["made", "rotated"])
+@pytest.mark.parametrize("first", ["shown", "removed"])
+def test_nobody_is_shown_a_token_while_they_are_removed(
+    world: World, databases: Any, shown: str, first: str
+) -> None:
+    """Either the key is among those that are decided about, or it is not made."""
+    leaver = MembershipFactory.create(organization=world.acme, role="admin")
+    path = "/o/acme/api-keys/new"
+    values: dict[str, Any] = {"name": "last", "abilities": ["secret:read"]}
+    if shown == "rotated":
+        key = ApiKeyFactory.create(
+            organization=world.acme,
+            name="last",
+            abilities=["secret:read"],
+            created_by=world.owner,
+        ).api_key
+        path, values = f"/o/acme/api-keys/{key.ulid}", {"action": "rotate", "sure": "yes"}
+    before = api_tokens(world.acme)
+    chosen = {"action": "remove", "sure": "yes", "api_keys": "revoke"}
+    show = (visitor(leaver.user), path, values)
+    remove = (visitor(world.owner), f"/o/acme/members/{leaver.ulid}", chosen)
+    requests = [show, remove] if first == "shown" else [remove, show]
+
+    def send(client: Client, path: str, values: dict[str, Any]) -> int:
+        try:
+            return int(client.post(path, values).status_code)
+        finally:
+            connections.close_all()
+
+    with (
+        psycopg.connect(databases.superuser) as holder,
+        psycopg.connect(databases.superuser, autocommit=True) as watcher,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        holder.execute(
+            "SELECT FROM organizations_organization WHERE id = %s FOR UPDATE", [world.acme.pk]
+        )
+        running = []
+        for number, request in enumerate(requests, 1):
+            running.append(pool.submit(send, *request))
+            wait_for(watcher, number)
+        holder.commit()
+        answers = [future.result(60) for future in running]
+    assert 500 not in answers
+    assert not world.acme.memberships.filter(pk=leaver.pk).exists()
+    # Of what they were shown nothing is left, and what they were not shown is as it was.
+    assert api_tokens(world.acme) <= before
+
+
+def api_tokens(acme: Organization) -> set[bytes]:
+    return {bytes(each) for each in acme.api_keys.values_list("token_hash", flat=True)}
+
+
+def wait_for(watcher: Any, sessions: int) -> None:
+    """Until so many sessions wait for a lock."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        [waiting] = watcher.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+        if waiting >= sessions:
+            return
+        time.sleep(0.02)
+    raise AssertionError("they do not wait for the organization")

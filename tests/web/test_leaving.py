@@ -11,8 +11,9 @@ from django.core import mail
 from django.core.management import call_command
 from django.test import Client
 
-from keys import access_tokens, tokens
+from keys import access_tokens, api_keys, tokens
 from keys.models import AccessToken, ApiKey
+from organizations.grants import EVERYTHING
 from organizations.models import Membership, Organization, User
 from tests.factories import PASSWORD, ApiKeyFactory, MembershipFactory
 from tests.web.conftest import Browser, Entries
@@ -102,6 +103,43 @@ def test_handed_over_they_work_on_and_someone_answers_for_them(
     assert {key.created_by for key in ApiKey.objects.filter(organization=acme)} == {owner}
     [entry] = entries(acme, action="delete", resource_type="membership")
     assert entry.context == {"api_keys": "hand_over", "count": 2, "heir": owner.email}
+
+
+@pytest.mark.parametrize("by_api", [False, True])
+def test_a_key_that_they_rotated_is_theirs_too(
+    acme: Organization, owner: User, keys: list[ApiKey], browser: Browser, by_api: bool
+) -> None:
+    """They know its token, whoever made it."""
+    admin = MembershipFactory.create(organization=acme, role="admin")
+    key = ApiKeyFactory.create(
+        organization=acme, name="site", created_by=owner, abilities=["secret:read"]
+    ).api_key
+    if by_api:
+        token = access_tokens.create(admin.user, "mine").token
+        answer = browser().post(
+            f"/api/v1/organizations/acme/api-keys/{key.ulid}/rotate",
+            headers={"authorization": f"Bearer {token}"},
+        )
+        assert answer.status_code == 200
+    else:
+        values = {"action": "rotate", "sure": "yes"}
+        answer = browser(admin.user).post(f"/o/acme/api-keys/{key.ulid}", values)
+        assert answer.status_code == 200
+    assert "site</a>" in browser(owner).get(page_of(admin)).content.decode()
+    assert remove(browser(owner), admin).status_code == 422
+    assert remove(browser(owner), admin, api_keys="revoke").status_code == 302
+    assert {each.name for each in ApiKey.objects.all()} == {"deploy", "nightly"}
+
+
+def test_a_rotated_key_that_is_handed_over_stays_its_makers(
+    acme: Organization, owner: User, leaver: Membership, browser: Browser
+) -> None:
+    maker = MembershipFactory.create(organization=acme, role="admin").user
+    key = ApiKeyFactory.create(organization=acme, name="site", created_by=maker).api_key
+    api_keys.rotate(key, granter=EVERYTHING, rotated_by=leaver.user)
+    assert remove(browser(owner), leaver, api_keys="hand_over").status_code == 302
+    key.refresh_from_db()
+    assert key.created_by == maker
 
 
 @pytest.mark.parametrize("choice", ["revoke", "hand_over"])
