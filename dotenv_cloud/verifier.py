@@ -733,6 +733,7 @@ class Report:
     indexes: list[Entry] = field(default_factory=list)  # the first entries after blocks
     reached: int = 0  # the latest time in the tail, ms
     gaps: list[tuple[int, int, int, int]] = field(default_factory=list)  # entries, times
+    entry: Entry | None = None  # of a proof of one
     request: Entry | None = None
     heads: Checkpoint | None = None
     missing: list[str] = field(default_factory=list)
@@ -958,7 +959,7 @@ def verify_proof(data: bytes, line: bytes | None, trust: Trust) -> Report:
         require(entry.seq == index + 1, f"it is of entry {entry.seq:,}")
     with located("the proof", index + 1):
         verify_inclusion(index, checkpoint.size, entry.hash, proof, checkpoint.root)
-    report = Report(checkpoint, "proof", Question(), index, index + 1)
+    report = Report(checkpoint, "proof", Question(), index, index + 1, entry=entry)
     report.add(entry)
     return report
 

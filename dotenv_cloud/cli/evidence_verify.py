@@ -47,7 +47,7 @@ _MOST_NOTE = 1 << 20
     help="How many of the witnesses. [default: all]",
 )
 @click.option("--resource", multiple=True, metavar="VALUE", help="A path, or TYPE:ID.")
-@click.option("--actor", multiple=True, metavar="VALUE", help="TYPE:ID, or a label.")
+@click.option("--actor", multiple=True, metavar="VALUE", help="An id, TYPE:ID, or a label.")
 @click.option("--action", multiple=True, metavar="VALUE", help="What was done: create, delete, …")
 @click.option("--type", "type_", multiple=True, metavar="VALUE", help="Kind of resource.")
 @click.option("--result", multiple=True, metavar="VALUE", help="success, denied or failed.")
@@ -274,9 +274,9 @@ def _question(given: dict[str, Any]) -> verifier.Question | None:
             )
         )
     if values["actor"]:
-        typed = [_typed("actor", each) for each in values["actor"]]
-        if all(typed):
-            keys.append(frozenset(each for each in typed if each))
+        actors = [_actor(each) for each in values["actor"]]
+        if all(actors):
+            keys.append(frozenset(key for each in actors for key in each))
         else:
             parts[0, "label"] = frozenset(values["actor"])
     if values["ip"]:
@@ -289,6 +289,14 @@ def _question(given: dict[str, Any]) -> verifier.Question | None:
 def _typed(kind: str, value: str) -> str | None:
     found = re.fullmatch(rf"([a-z_]+):({_ID}|-)", value)
     return f"{kind}\n{found[1]}\n{found[2]}" if found else None
+
+
+def _actor(value: str) -> list[str]:
+    """The keys of an actor by TYPE:ID, or by an id alone: a person's or an API key's."""
+    if re.fullmatch(_ID, value):
+        return [f"actor\n{kind}\n{value}" for kind in ("user", "api_key")]
+    typed = _typed("actor", value)
+    return [typed] if typed else []
 
 
 def _time(text: str | None, default: int) -> int:
@@ -352,7 +360,16 @@ def _entry(report: Report) -> str:
         return f"Entry {number:,} of the log is proved to be there; it is not shown."
     if report.removed:
         return f"Entry {number:,} was removed before evidence began."
-    return f"The entry is number {number:,} of the log, as it was sealed."
+    if report.entry is None:
+        return f"The entry is number {number:,} of the log, as it was sealed."
+    leaf, at = report.entry.leaf, verifier.iso(report.entry.time)
+    actor, resource = leaf["actor"], leaf["resource"]
+    by = (report.entry.part(0) or {}).get("label") or actor["id"] or ""
+    of = resource.get("label") or (report.entry.part(2) or {}).get("label") or resource["id"] or ""
+    return (
+        f"The entry is number {number:,} of the log, as it was sealed: {leaf['action']},"
+        f" {resource['type']} {of}, by {actor['type']} {by}, {leaf['result']}, at {at} UTC."
+    )
 
 
 def _everything(report: Report) -> str:

@@ -466,7 +466,7 @@ def test_38_to_42_inclusion(log: Log) -> None:
 
 def test_the_proof_of_one_entry(log: Log, verify: Verify) -> None:
     proof = log.proof(5)
-    holds(verify(proof), "The entry is number 5 of the log")
+    holds(verify(proof), "The entry is number 5 of the log, as it was sealed: delete,")
     refused(verify(proof.replace(b"index 4", b"index 5")), "the line, entry 6: it is of entry 5")
     refused(verify(log.proof(5, extra=False)), "the line, entry 5: the leaf does not have the form")
     lines = proof.split(b"\n")

@@ -118,3 +118,16 @@ def test_keys_and_times_that_cannot_be_read(log: Log, verify: Verify, tmp_path: 
     holds(verify(log.range(), key=str(file)))
     forged = log.signer.vkey.replace("+c285d06c+", f"+{b64(b'x')}+")
     assert verify(log.range(), key=forged).code == 2
+
+
+def test_one_entry(log: Log, verify: Verify) -> None:
+    holds(
+        verify(log.proof(5)),
+        "The entry is number 5 of the log, as it was sealed: delete, target my-app/production, by"
+        " user jane@acme.example, success, at 2025-11-01 01:12:00 UTC.",
+    )
+
+
+def test_an_actor_by_the_id_alone(log: Log, verify: Verify) -> None:
+    keys = [f"actor\n{kind}\n{JANE}" for kind in ("user", "api_key")]
+    holds(verify(log.filter(*keys), "--actor", JANE), f"700 have the actor api_key {JANE} or user")
