@@ -66,9 +66,11 @@ class Asker:
             answer = self.browser.get(address)
             assert answer.status_code == 200
             text = answer.content.decode()
-            found += re.findall(r'<td class="when"[^>]*><a href="[^"]*/activity/(\w{26})', text)
-            older = re.search(r'<a href="([^"]*)" rel="next"', text)
-            address = f"/o/{self.slug}/activity{older[1].replace('&amp;', '&')}" if older else ""
+            found += re.findall(
+                r'<td class="when"[^>]*><a [^>]*href="[^"]*/activity/(\w{26})', text
+            )
+            older = re.search(r'<a [^>]*href="([^"]*)"[^>]* rel="next"', text)
+            address = older[1].replace("&amp;", "&") if older else ""
         return found
 
     def exported_by_page(self, params: Params) -> Ids:
