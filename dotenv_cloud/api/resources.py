@@ -176,16 +176,29 @@ class InvitationResource(Resource):
     updated_at = Instant()
 
 
-class ProjectResource(Resource):
+class NodeResource(Resource):
+    """What projects, targets and environments have in common."""
+
+    ulid = serializers.CharField()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    description = serializers.CharField()
+    created_at = Instant()
+    updated_at = Instant()
+
+    def get_fields(self) -> dict[str, Any]:
+        """With the times last, where people look for them in a listing."""
+        fields = super().get_fields()
+        times = {name: fields.pop(name) for name in ("created_at", "updated_at")}
+        return {**fields, **times}
+
+
+class ProjectResource(NodeResource):
     """Wants `target_count`, `environment_count` and `secret_count` annotated, unless new."""
 
     type_name = "projects"
 
-    ulid = serializers.CharField()
     organization_id = Ulid()
-    name = serializers.CharField()
-    slug = serializers.CharField()
-    description = serializers.CharField()
     secret_format = serializers.CharField()
     encryption_type = serializers.CharField(source="storage_mode")
     storage_mode = serializers.CharField()
@@ -198,39 +211,25 @@ class ProjectResource(Resource):
     history_policy = serializers.CharField()
     history_retention_days = serializers.IntegerField(allow_null=True)
     strict_encryption = serializers.BooleanField()
-    created_at = Instant()
-    updated_at = Instant()
 
 
-class TargetResource(Resource):
+class TargetResource(NodeResource):
     """Wants `environment_count` and `secret_count` annotated, unless new."""
 
     type_name = "targets"
 
-    ulid = serializers.CharField()
     project_id = Ulid()
-    name = serializers.CharField()
-    slug = serializers.CharField()
-    description = serializers.CharField()
     environment_count = serializers.IntegerField(default=0)
     secret_count = serializers.IntegerField(default=0)
-    created_at = Instant()
-    updated_at = Instant()
 
 
-class EnvironmentResource(Resource):
+class EnvironmentResource(NodeResource):
     type_name = "environments"
 
-    ulid = serializers.CharField()
     project_id = Ulid(source="target.project_id")
     target_id = Ulid()
-    name = serializers.CharField()
-    slug = serializers.CharField()
-    description = serializers.CharField()
     status = serializers.CharField()
     is_production = serializers.BooleanField()
-    created_at = Instant()
-    updated_at = Instant()
 
 
 member = MemberResource.show
@@ -240,8 +239,8 @@ target = TargetResource.show
 environment = EnvironmentResource.show
 
 
-class KeyVersionItem(Shape):
-    """An item of the key history: never the key."""
+class KeyVersionShape(Shape):
+    """A version of a key: never the key."""
 
     version = serializers.CharField()
     managed = serializers.CharField()
@@ -249,11 +248,16 @@ class KeyVersionItem(Shape):
     key_check_iterations = serializers.IntegerField()
     is_active = serializers.BooleanField()
     created_at = Instant()
+
+
+class KeyVersionItem(KeyVersionShape):
+    """An item of the key history."""
+
     rotated_at = Instant(allow_null=True)
 
 
 def key_version(row: KeyVersion, *, shows_check: bool = False) -> dict[str, Any]:
-    """shows_check: tell the proof of a client's key, by which clients know which key they need."""
+    """shows_check: with the proof of a client's key, by which clients know which key they need."""
     shown = KeyVersionItem.show(row)
     if not (shows_check and row.is_client_managed):
         return shown
@@ -268,17 +272,12 @@ def progress(of: Progress | None) -> dict[str, int] | None:
     return {"done": of.done, "total": of.total, "remaining": of.remaining}
 
 
-class RotatedKeyResource(Resource):
+class RotatedKeyResource(Resource, KeyVersionShape):
     type_name = "encryption-keys"
 
     id = serializers.CharField(source="ulid")
     project_id = Ulid()
-    version = serializers.CharField()
-    is_active = serializers.BooleanField()
-    created_at = Instant()
-    managed = serializers.CharField()
     key_check_salt = Base64(required=False)
-    key_check_iterations = serializers.IntegerField()
 
 
 def rotated_key(row: KeyVersion, key: str | None) -> dict[str, Any]:
