@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -9,9 +10,18 @@ import click
 from dotenv_cloud.cli import output, session, times
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Group, force_option, format_option
-from dotenv_cloud.cli.output import Column
+from dotenv_cloud.cli.output import Column, Columns
 
 _NEVER = "never"
+
+_COLUMNS: Columns = {
+    "ID": itemgetter("id"),
+    Column("NAME", least=10): itemgetter("name"),
+    "TOKEN PREFIX": lambda key: f"{key['token_prefix']}…",
+    Column("ABILITIES", least=10, most=40): lambda key: ", ".join(key["abilities"]),
+    "LAST USED": lambda key: times.day(key.get("last_used_at"), missing="Never"),
+    "CREATED": lambda key: times.day(key["created_at"]),
+}
 
 
 @click.group("apikeys", cls=Group)
@@ -47,33 +57,7 @@ def list_keys(format_: str) -> None:
     """List the API keys."""
     with session.connect() as api:
         keys = api.collection(api.of_organization("api-keys"))
-    if format_ != "table":
-        output.as_data(format_, keys)
-        return
-    if not keys:
-        output.note("There are no API keys.")
-        return
-    output.table(
-        [
-            Column("ID"),
-            Column("NAME", least=10),
-            Column("TOKEN PREFIX"),
-            Column("ABILITIES", least=10, most=40),
-            Column("LAST USED"),
-            Column("CREATED"),
-        ],
-        [
-            (
-                key["id"],
-                key["name"],
-                f"{key['token_prefix']}…",
-                ", ".join(key["abilities"]),
-                times.day(key.get("last_used_at"), missing="Never"),
-                times.day(key["created_at"]),
-            )
-            for key in keys
-        ],
-    )
+    output.listing(format_, keys, _COLUMNS, empty="There are no API keys.")
 
 
 @apikeys.command("create")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.key_material import OldKey, ProjectKey
 from dotenv_cloud.cli.levels import Level
 from dotenv_cloud.cli.options import Group, force_option, format_option
-from dotenv_cloud.cli.output import Column
+from dotenv_cloud.cli.output import Columns
 
 PENDING = 100
 """Versions fetched at once: the most that servers return."""
@@ -40,25 +41,14 @@ def history(project: str, format_: str) -> None:
             f"The server is re-encrypting the history: {progress['done']:,} of"
             f" {progress['total']:,} done."
         )
-    if format_ != "table":
-        output.as_data(format_, versions)
-        return
-    if not versions:
-        output.note(f"{slug} has no key.")
-        return
-    output.table(
-        [Column(title) for title in ("VERSION", "MANAGED", "ACTIVE", "CREATED", "ROTATED")],
-        [
-            (
-                version["version"],
-                version["managed"],
-                output.tick(version["is_active"]),
-                times.second(version["created_at"]),
-                times.second(version.get("rotated_at")),
-            )
-            for version in versions
-        ],
-    )
+    columns: Columns = {
+        "VERSION": itemgetter("version"),
+        "MANAGED": itemgetter("managed"),
+        "ACTIVE": lambda version: output.tick(version["is_active"]),
+        "CREATED": lambda version: times.second(version["created_at"]),
+        "ROTATED": lambda version: times.second(version.get("rotated_at")),
+    }
+    output.listing(format_, versions, columns, empty=f"{slug} has no key.")
 
 
 @key.command("rotate")

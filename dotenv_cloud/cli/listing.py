@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import click
@@ -12,33 +14,29 @@ from dotenv_cloud.cli import accounts, output, session
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Command, current_options, format_option
-from dotenv_cloud.cli.output import Column
+from dotenv_cloud.cli.output import Column, Columns
 
 _NODE_KINDS = ("projects", "targets", "environments")
 # How many path segments may come before each kind.
 _DEPTH = {"projects": 0, "targets": 1, "environments": 2, "all": 2}
 
-_PATH = Column("PATH", least=12)
-_COLUMNS = {
-    "projects": (
-        Column("NAME", least=12),
-        Column("SLUG", least=12),
-        Column("SECRETS"),
-        Column("TARGETS"),
-        Column("ENVIRONMENTS"),
-    ),
-    "targets": (Column("NAME", least=12), Column("SLUG", least=12), Column("DESCRIPTION", 10, 50)),
-    "environments": (
-        Column("NAME", least=12),
-        Column("SLUG", least=12),
-        Column("STATUS", least=10),
-        Column("DESCRIPTION", least=10, most=40),
-    ),
-}
-_FIELDS = {
-    "projects": ("name", "slug", "secret_count", "target_count", "environment_count"),
-    "targets": ("name", "slug", "description"),
-    "environments": ("name", "slug", "status", "description"),
+# The columns of each kind, and the attribute that each shows.
+_NAME, _SLUG = Column("NAME", least=12), Column("SLUG", least=12)
+_COLUMNS: dict[str, dict[str | Column, str]] = {
+    "projects": {
+        _NAME: "name",
+        _SLUG: "slug",
+        "SECRETS": "secret_count",
+        "TARGETS": "target_count",
+        "ENVIRONMENTS": "environment_count",
+    },
+    "targets": {_NAME: "name", _SLUG: "slug", Column("DESCRIPTION", 10, 50): "description"},
+    "environments": {
+        _NAME: "name",
+        _SLUG: "slug",
+        Column("STATUS", least=10): "status",
+        Column("DESCRIPTION", least=10, most=40): "description",
+    },
 }
 
 
@@ -132,24 +130,23 @@ def _flat(node: Node, resource: str) -> dict[str, object]:
 
 
 def _print_nodes(resource: str, nodes: list[Node], with_paths: bool) -> None:
-    if not nodes:
-        output.note("There are no projects." if resource == "all" else f"There are no {resource}.")
-        return
+    columns: Columns
     if resource == "all":
-        output.table(
-            [Column("TYPE"), Column("PATH", least=20), Column("NAME", least=12)],
-            [(node.kind.removesuffix("s"), node.path, node.attributes["name"]) for node in nodes],
-        )
-        return
-    columns = [*_COLUMNS[resource], *([_PATH] if with_paths else [])]
-    rows = []
-    for node in nodes:
-        values = [_shown(node.attributes.get(field)) for field in _FIELDS[resource]]
-        rows.append([*values, node.path] if with_paths else values)
-    output.table(columns, rows)
+        columns = {
+            "TYPE": lambda node: node.kind.removesuffix("s"),
+            Column("PATH", least=20): attrgetter("path"),
+            Column("NAME", least=12): lambda node: node.attributes["name"],
+        }
+    else:
+        columns = {column: partial(_value, name) for column, name in _COLUMNS[resource].items()}
+        if with_paths:
+            columns[Column("PATH", least=12)] = attrgetter("path")
+    empty = "projects" if resource == "all" else resource
+    output.listing("table", nodes, columns, empty=f"There are no {empty}.")
 
 
-def _shown(value: object) -> object:
+def _value(name: str, node: Node) -> object:
+    value = node.attributes.get(name)
     return "-" if value is None or value == "" else value
 
 
@@ -158,25 +155,14 @@ def print_organizations(format_: str) -> None:
         rows = [row["attributes"] for row in api.collection("/api/v1/organizations")]
         current = api.organization_or_none
     shown = [{**row, "current": _is_current(row, current)} for row in rows]
-    if format_ != "table":
-        output.as_data(format_, shown)
-        return
-    if not shown:
-        output.note("There are no organizations.")
-        return
-    output.table(
-        [
-            Column("NAME", least=10),
-            Column("ULID"),
-            Column("PLAN", least=8),
-            Column("STATUS"),
-            Column("CURRENT"),
-        ],
-        [
-            (row["name"], row["ulid"], row["plan_name"], row["status"], output.tick(row["current"]))
-            for row in shown
-        ],
-    )
+    columns: Columns = {
+        Column("NAME", least=10): itemgetter("name"),
+        "ULID": itemgetter("ulid"),
+        Column("PLAN", least=8): itemgetter("plan_name"),
+        "STATUS": itemgetter("status"),
+        "CURRENT": lambda row: output.tick(row["current"]),
+    }
+    output.listing(format_, shown, columns, empty="There are no organizations.")
 
 
 def _is_current(row: dict[str, Any], current: str | None) -> bool:
@@ -196,28 +182,11 @@ def print_accounts(format_: str) -> None:
         }
         for account in book.accounts.values()
     ]
-    if format_ != "table":
-        output.as_data(format_, shown)
-        return
-    if not shown:
-        output.note("There are no accounts; run `dotenv login`.")
-        return
-    output.table(
-        [
-            Column("NAME", least=12),
-            Column("TYPE"),
-            Column("ORGANIZATION", least=12),
-            Column("API URL", least=20),
-            Column("CURRENT"),
-        ],
-        [
-            (
-                row["name"],
-                row["type"],
-                row["organization"],
-                row["api_url"],
-                output.tick(row["current"]),
-            )
-            for row in shown
-        ],
-    )
+    columns: Columns = {
+        Column("NAME", least=12): itemgetter("name"),
+        "TYPE": itemgetter("type"),
+        Column("ORGANIZATION", least=12): itemgetter("organization"),
+        Column("API URL", least=20): itemgetter("api_url"),
+        "CURRENT": lambda row: output.tick(row["current"]),
+    }
+    output.listing(format_, shown, columns, empty="There are no accounts; run `dotenv login`.")

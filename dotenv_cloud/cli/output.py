@@ -123,6 +123,10 @@ class Column:
     """Longer values are cut, however wide the terminal."""
 
 
+Columns = dict[str | Column, Callable[[Any], object]]
+"""The columns of a listing, each with its value of an item; one that is a text cannot shrink."""
+
+
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     """Aligned columns; one block of lines per row where the terminal is too narrow for them."""
     cells = [
@@ -225,6 +229,26 @@ def as_data(format_: str, value: object) -> None:
         as_json(value)
     else:
         as_yaml(value)
+
+
+def listing(
+    format_: str,
+    items: Sequence[Any],
+    columns: Columns,
+    *,
+    empty: str,
+) -> None:
+    """`items` as the user chose: as data, or as a table with a value for each column. `empty`:
+    what to say instead of a table without rows."""
+    if format_ != "table":
+        as_data(format_, items)
+    elif not items:
+        note(empty)
+    else:
+        table(
+            [Column(each) if isinstance(each, str) else each for each in columns],
+            [[value(item) for value in columns.values()] for item in items],
+        )
 
 
 def tick(value: object) -> str:
