@@ -25,11 +25,15 @@ from audit.review import density, time_zones
 from audit.review.admin_columns import Columns
 from audit.review.admin_list import (
     ActionFilter,
+    DaysFilter,
     EntryList,
     InterfaceFilter,
     OrganizationFilter,
     ResultFilter,
+    RoleFilter,
+    SeverityFilter,
     TypeFilter,
+    ViewsFilter,
     WhenFilter,
     asked_in,
 )
@@ -60,7 +64,11 @@ class EntryAdmin(ReadOnlyAdmin):
         ActionFilter,
         TypeFilter,
         ResultFilter,
+        SeverityFilter,
         InterfaceFilter,
+        RoleFilter,
+        DaysFilter,
+        ViewsFilter,
     )
     sortable_by = ()
     change_list_template = "admin/audit/entry/list.html"

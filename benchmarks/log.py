@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import database
-from benchmarks.log_sql import ADD_MONTH, DRAW, INDEXES, MAKE_TABLE, PREPARE, SUBJECTS
+from benchmarks.log_sql import ADD_MONTH, DRAW, INDEXES, MAKE_TABLE, PLACES, PREPARE, SUBJECTS
 
 ORGANIZATIONS = 200
 MONTHS = 24
@@ -68,9 +68,12 @@ def generate(entries: int) -> None:
             " request_id, ip, actor_type, actor_label, action, resource_type, resource_label,"
             " result, interface, user_agent, changes, context FROM pg_temp.drawn ORDER BY id"
         )
+        cursor.execute(PLACES)
         cursor.execute("RESET ALL; DROP TABLE pg_temp.drawn")
         cursor.execute("SELECT audit_ensure_partitions(%s, %s)", [since, until + dt.timedelta(92)])
-        cursor.execute("VACUUM (ANALYZE) audit_ledger, audit_inbox, audit_label, audit_log")
+        cursor.execute(
+            "VACUUM (ANALYZE) audit_ledger, audit_inbox, audit_label, audit_place, audit_log"
+        )
         cursor.execute("CREATE TABLE bench_log AS SELECT %s::bigint AS entries", [entries])
     elapsed = time.perf_counter() - started
     print(f"{entries:,} entries in {elapsed:.0f} s", file=sys.stderr, flush=True)

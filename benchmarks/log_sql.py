@@ -185,6 +185,45 @@ ON CONFLICT DO NOTHING;
 DROP TABLE numbered;
 """
 
+PLACES = """
+-- What lies below what, as the entries of creating it would say: of all that the log has heard of.
+INSERT INTO audit_place (organization_id, id, parent_id, name, type, named_by)
+SELECT organization_id, id, COALESCE(parent, '00000000-0000-0000-0000-000000000000'), name, type,
+    '00000000-0000-7000-8000-000000000000'
+FROM (
+    SELECT organization_id, pg_temp.key('project', rank, n) AS id, NULL::uuid AS parent,
+        'app-' || n AS name, 'project' AS type
+    FROM has, generate_series(0, projects - 1) AS n
+    UNION ALL
+    SELECT organization_id, pg_temp.key('key', rank, n * 4 + version),
+        pg_temp.key('project', rank, n),
+        '/encryption-key/' || 1 + version, 'key_version'
+    FROM has, generate_series(0, projects - 1) AS n, generate_series(0, 3) AS version
+    UNION ALL
+    SELECT organization_id, pg_temp.key('target', rank, n * 3 + target),
+        pg_temp.key('project', rank, n),
+        '/' || (ARRAY['backend', 'frontend', 'worker'])[1 + target], 'target'
+    FROM has, generate_series(0, projects - 1) AS n, generate_series(0, 2) AS target
+    UNION ALL
+    SELECT organization_id, pg_temp.key('environment', rank, n * 12 + leaf),
+        pg_temp.key('target', rank, n * 3 + leaf % 3),
+        '/' || (ARRAY['production', 'staging', 'local', 'review'])[1 + leaf / 3], 'environment'
+    FROM has, generate_series(0, projects - 1) AS n, generate_series(0, 11) AS leaf
+    UNION ALL
+    SELECT organization_id, pg_temp.key('member', rank, n), pg_temp.key('actor', rank, n), '',
+        'membership'
+    FROM has, generate_series(0, actors) AS n
+    UNION ALL
+    SELECT organization_id, pg_temp.key('actor', rank, n), NULL,
+        CASE n % 5 WHEN 4 THEN 'deploy-' || n
+            ELSE 'person-' || n || '@org-' || rank || '.example' END,
+        CASE n % 5 WHEN 4 THEN 'api_key' ELSE 'user' END
+    FROM has, generate_series(0, actors) AS n
+) AS thing
+WHERE EXISTS (SELECT FROM audit_label l
+    WHERE l.organization_id = thing.organization_id AND l.id = thing.id);
+"""
+
 INDEXES = """
 SELECT regexp_replace(pg_get_indexdef(indexrelid),
     'INDEX \\S+ ON ONLY public.audit_ledger', 'INDEX ON public.' || %s)

@@ -527,7 +527,8 @@ def _by_project(groups: Sequence[_Group], asked: EntryFilter) -> list[Counted]:
     projects = name_index.projects_of(things, asked.organization_ids)
     sizes = Counter[uuid.UUID | None]()
     for group in groups:
-        sizes[projects.get(group.key[1])] += group.count
+        kind, key, _ = group.key
+        sizes[projects.get(key, key if kind == "project" else None)] += group.count
     return [
         Counted(text, text, size, {"resource": f"{text}/"})
         if (text := ulid.to_text(key) if key else "")

@@ -27,7 +27,8 @@ from tests.cli.conftest import _fresh_machine, dotenv
 from tests.cli.recorder import Run
 from tests.factories import ApiKeyFactory, OrganizationFactory
 from tests.query import seeding
-from tests.query.naive import PEOPLE, THINGS, Naive, few_of, some
+from tests.query.naive import GROUPS, PEOPLE, THINGS, VALUES, Naive, few_of, some
+from tests.query.seeding import Row
 
 __all__ = ["_fresh_machine", "dotenv"]
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
@@ -101,8 +102,13 @@ class Asker:
         return [json.loads(line)["id"] for line in b"".join(answer).splitlines()]
 
     def commanded(self, params: Params) -> Ids:
-        words = ["audit", "list", "--all", "-f", "ndjson"]
+        words = ["audit", "list", "-f", "ndjson"]
+        if "limit" not in params:
+            words.append("--all")
         for name, value in params.items():
+            if name == "views":
+                words += ["--views"] if value == "true" else []
+                continue
             option = re.sub(r"(^|_)q$", r"\1search", name).replace("_", "-")
             words += [word for text in _listed(value) for word in (f"--{option}", text)]
         result = self.command(*words)
@@ -123,7 +129,9 @@ def naive(owner_connection: psycopg.Connection) -> Naive:
     sealed = log.rows(330, end - dt.timedelta(days=DAYS), end - dt.timedelta(hours=5))
     unsealed = log.rows(60, end - dt.timedelta(hours=4), end)
     made, changed = end - dt.timedelta(days=DAYS), end - dt.timedelta(days=DAYS // 2)
-    sealed = sorted([*seeding.renamed(log, made, changed), *sealed], key=lambda row: row.id)
+    held = seeding.held(log, made, changed)
+    sealed = [*seeding.renamed(log, made, changed), *held, *sealed]
+    sealed.sort(key=lambda row: row.id)
     seeding.seal(owner_connection, sealed)
     seeding.receive(owner_connection, unsealed)
     return Naive([*sealed, *unsealed], clock.now())
@@ -154,8 +162,8 @@ questions = few_of(
         "exclude_actor": some(PEOPLE[:6] + RENAMED_PEOPLE),
         "actor_type": some(["user", "api_key", "system"]),
         "exclude_actor_type": some(["anonymous", "api*"]),
-        "action": some(["create", "update", "delete", "sign_in", "re*"]),
-        "exclude_action": some(["retrieve", "up*"]),
+        "action": some(["create", "update", "delete", "sign_in", "re*", "view", *GROUPS]),
+        "exclude_action": some(["retrieve", "up*", "looks", "access_changes"]),
         "type": some(["project", "environment", "member", "user", "e*"]),
         "exclude_type": some(["environment", "user"]),
         "resource": some(THINGS + RENAMED_THINGS),
@@ -172,6 +180,25 @@ questions = few_of(
             ["production", "app-1 STAGING", "jane", "stag*", "old-", "shop-1 staging"]
         ),
         "exclude_q": some(["backend", "zoë"]),
+        "severity": some(["info", "notice", "warning"]),
+        "exclude_severity": some(["info"]),
+        "reason": some(["wrong password", "ins*"]),
+        "exclude_reason": some(["permissions"]),
+        "user_agent": some(["firefox", "curl*", "cli"]),
+        "exclude_user_agent": some(["Mozilla*"]),
+        "became": some(VALUES),
+        "exclude_became": some(["role:developer"]),
+        "was": some(VALUES),
+        "exclude_was": some(["audit:read", "status:älter"]),
+        "hours": some(["9-17", "22-6", "office", "0-12"]),
+        "exclude_hours": some(["office", "8-9"]),
+        "days": some(["mon,tue", "weekend", "weekday"]),
+        "exclude_days": some(["sun"]),
+        "actor_role": some(["owner", "developer", "auditor"]),
+        "exclude_actor_role": some(["owner", "auditor"]),
+        "views": st.sampled_from(["true", "false"]),
+        "order": st.sampled_from(["newest", "oldest"]),
+        "limit": st.sampled_from(["1", "5", "200"]),
         "since": st.integers(2, DAYS + 5).map(_day),
         "when": st.tuples(st.integers(20, DAYS), st.integers(1, 20)).map(
             lambda ends: f"{_day(ends[0])}..{_day(ends[1])}"
@@ -192,34 +219,58 @@ questions = few_of(
 @example(params={"resource": "shop-1", "type": "key_version"})
 @example(params={"actor": "ci-prod"})
 @example(params={"exclude_actor": "jane.doe@example.com", "q": "shop-1 staging"})
+@example(params={"actor_role": "developer", "views": "true", "order": "oldest"})
+@example(params={"action": "security_changes", "exclude_hours": "office", "limit": "5"})
+@example(params={"became": "role:auditor,true", "severity": "info,notice"})
+@example(params={"was": ["audit*", "status:Älter"], "resource": "jane.doe@example.com"})
+@example(params={"user_agent": "curl*", "days": "weekday", "q": "shop-1", "order": "oldest"})
 def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params: Params) -> None:
     params = {**params, "until": asker.end, "tz": "UTC"}
     found = naive.find(params)
     fitting = [row for row in naive.rows if row.id in found]
-    expected = [ulid.to_text(row.id) for row in sorted(fitting, key=lambda row: row.id)][::-1]
+    oldest_first = [ulid.to_text(row.id) for row in sorted(fitting, key=lambda row: row.id)]
+    expected = oldest_first if params.get("order") == "oldest" else oldest_first[::-1]
 
     ways: dict[str, Callable[[Params], Ids]] = {
         "page": asker.page,
         "API": asker.listed,
-        "export of the API": lambda params: asker.exported(params)[::-1],
-        "export of the page": lambda params: asker.exported_by_page(params)[::-1],
         "command": asker.commanded,
     }
     answers = {way: ask(params) for way, ask in ways.items()}
     assert answers == dict.fromkeys(ways, expected)
+    assert asker.exported(params) == asker.exported_by_page(params) == oldest_first
 
     buckets = asker.api("histogram", params).json()["data"]
     assert sum(bucket["count"] for bucket in buckets) == len(expected)
     facets = asker.api("facets", params).json()
     counting = {"counted": len(expected), "is_exact": True}
     assert {name: facets["meta"][name] for name in counting} == counting
-    counted = {
-        "actor": Counter(
-            ulid.to_text(row.actor_id) if row.actor_id else row.actor_type for row in fitting
-        ),
-        "action": Counter(row.action for row in fitting),
-        "type": Counter(row.resource_type for row in fitting),
-    }
-    for name, counts in counted.items():
-        facet = {each["value"]: each["count"] for each in facets["data"][name]}
-        assert facet == counts, name
+    for name, values in facets["data"].items():
+        counted = {each["value"]: each["count"] for each in values}
+        assert counted == Counter(map(VALUES_OF[name], fitting)), name
+    if "limit" in params:
+        return  # of counts that means rows
+    ways_to_count = {**VALUES_OF, "project": naive.project_of}
+    start = len(expected) % len(ways_to_count)
+    for by in [*ways_to_count, *ways_to_count][start : start + 3]:
+        counts = asker.api("counts", {**params, "by": by, "limit": 1000}).json()
+        counted = {each["value"]: each["count"] for each in counts["data"]}
+        assert counted == Counter(map(ways_to_count[by], fitting)), by
+        assert {name: counts["meta"][name] for name in counting} == counting
+
+
+VALUES_OF: dict[str, Callable[[Row], str]] = {
+    "actor": lambda row: ulid.to_text(row.actor_id) if row.actor_id else row.actor_type,
+    "resource": lambda row: (
+        ulid.to_text(row.resource_id) if row.resource_id else row.resource_label
+    ),
+    "action": lambda row: row.action,
+    "type": lambda row: row.resource_type,
+    "result": lambda row: row.result,
+    "interface": lambda row: row.interface,
+    "ip": lambda row: row.ip or "",
+    "user_agent": lambda row: row.user_agent,
+    "day": lambda row: f"{ulid.time_of(row.id):%F}",
+    "hour": lambda row: f"{ulid.time_of(row.id):%F %H}:00",
+}
+"""What entries are counted by, as the answers name it."""

@@ -110,6 +110,13 @@ class Naive:
         above = (self.lineage(parent) for parent in self.parents.get(key, ()))
         return {key}.union(*above)
 
+    def project_of(self, row: Row) -> str:
+        """The id of the project that an entry is about, or that what it is about lies below."""
+        if row.resource_id is None:
+            return ""
+        above = [key for key in self.lineage(row.resource_id) if self.types.get(key) == "project"]
+        return ulid.to_text(above[0]) if above else ""
+
     def find(self, data: dict[str, Any]) -> set[uuid.UUID]:
         fitting = [
             row
