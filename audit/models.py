@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from audit import policy
-from audit.entry import recorded_json
+from audit.entry import recorded_json, references
 from audit.entry.actors import described
 from audit.entry.references import Reference
 from audit.questions.querysets import EntryQuerySet
@@ -88,6 +88,12 @@ class Entry(models.Model):
     def actor_described(self) -> str:
         """The actor with its kind, for people to read."""
         return described(self.actor_type, self.actor_label)
+
+    @property
+    def actor_name(self) -> str:
+        """What the person is called now who acted; empty if that is no person, or gone, or was not
+        looked for (see `references.look_up`)."""
+        return references.name_of(self, "actor")
 
     @property
     def ulid(self) -> str:

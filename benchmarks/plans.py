@@ -16,7 +16,7 @@ from organizations.postgresql.base import PreparingCursor
 
 class Statement(NamedTuple):
     sql: str
-    values: tuple[Any, ...]
+    values: tuple[Any, ...] | dict[str, Any]
     is_prepared: bool
 
 
@@ -27,7 +27,8 @@ def recorded(connection: BaseDatabaseWrapper) -> Iterator[list[Statement]]:
 
     def record(execute: Callable[..., Any], sql: str, values: Any, many: bool, context: Any) -> Any:
         is_prepared = isinstance(context["cursor"].cursor, PreparingCursor)
-        found.append(Statement(sql, tuple(values or ()), is_prepared))
+        given = values if isinstance(values, dict) else tuple(values or ())
+        found.append(Statement(sql, given, is_prepared))
         return execute(sql, values, many, context)
 
     with connection.execute_wrapper(record):

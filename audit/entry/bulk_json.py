@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring as _string
 from typing import NamedTuple
@@ -71,6 +71,7 @@ CELLS = (
     "actor_type",
     "actor_id",
     "actor_label",
+    "actor_name",
     "action",
     "resource_type",
     "resource_id",
@@ -87,6 +88,7 @@ CELLS = (
 )
 """Of a table, always these in this order."""
 
+NOBODY: Mapping[str, str] = {}
 _KEPT = 4096
 _NO_ID = "0" * 32
 _UNREADABLE = "unreadable"
@@ -209,8 +211,8 @@ def organization(digits: str) -> str:
 # -- Cells of a table
 
 
-def cells(rows: Sequence[Row]) -> list[tuple[str | None, ...]]:
-    """The CELLS of each row."""
+def cells(rows: Sequence[Row], names: Mapping[str, str] = NOBODY) -> list[tuple[str | None, ...]]:
+    """The CELLS of each row. names: what people are called, by the ids that a Row has."""
     table: list[tuple[str | None, ...]] = []
     for row, key, actor, resource, request in with_ids(rows):
         context, reason = _context_cells(row.context)
@@ -223,6 +225,7 @@ def cells(rows: Sequence[Row]) -> list[tuple[str | None, ...]]:
                 _harmless(row.actor_type),
                 actor if row.actor_id else None,
                 _harmless(row.actor_label),
+                _harmless(names.get(row.actor_id or "", "")),
                 _harmless(row.action),
                 _harmless(row.resource_type),
                 resource if row.resource_id else None,

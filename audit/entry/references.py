@@ -130,8 +130,8 @@ def look_up(
     organizations: Collection[uuid.UUID],
     rows: Iterable[QuerySet[Any]] = (),
 ) -> None:
-    """Prefetch as `fetch` does, but of each row no more than that it is there, for lists: one
-    query for all types. The other fields are deferred.
+    """Prefetch as `fetch` does, but of each row no more than that it is there, and what people are
+    called, for lists: one query for all types. The other fields are deferred.
 
     rows: where to look instead for some models.
     """
@@ -149,7 +149,7 @@ def look_up(
         within = rows_in(spec, organizations) if within is None else within
         parts.append(_keys(spec, within.filter(pk__in=keys)))
     found = parts[0].union(*parts[1:], all=True) if parts else ()
-    there = {key: _deferred(key) for key in found}
+    there = {row[:3]: _deferred(*row) for row in found}
     for entry in listed:
         for field in _references_of(entry):
             field.set_cached_value(entry, there.get(field.key_of(entry)))
@@ -167,20 +167,27 @@ def _references_of(entry: Any) -> tuple[Any, ...]:
     return type(entry).actor, type(entry).resource
 
 
-def _keys(spec: Resource, rows: QuerySet[Any]) -> QuerySet[Any, Key]:
+PEOPLE = "user"
+"""The type of resource whose rows have a name that entries do not say."""
+
+
+def _keys(spec: Resource, rows: QuerySet[Any]) -> QuerySet[Any, tuple[Any, ...]]:
     tenant = spec.organization or Cast(Value(None), models.UUIDField())
     word = Value(spec.name, models.TextField())
-    return rows.order_by().values_list(word, "pk", tenant)
+    name = Cast("name" if spec.name == PEOPLE else Value(""), models.TextField())
+    return rows.order_by().values_list(word, "pk", tenant, name)
 
 
-def _deferred(key: Key) -> Model:
-    """A row of which the key alone has been read."""
-    spec = policy.resource(key[0])
+def _deferred(word: str, key: uuid.UUID, tenant: uuid.UUID | None, name: str) -> Model:
+    """A row of which the key alone has been read, and of a person the name."""
+    spec = policy.resource(word)
     assert spec is not None
     model = spec.model_class()
-    known = {str(model._meta.pk.attname): key[1]}
+    known: dict[str, Any] = {str(model._meta.pk.attname): key}
     if spec.organization:
-        known[spec.organization] = key[2]
+        known[spec.organization] = tenant
+    if word == PEOPLE:
+        known["name"] = name
     return model.from_db(None, list(known), list(known.values()))
 
 
@@ -195,6 +202,25 @@ def is_gone(entry: Any, name: str) -> bool:
     spec = policy.resource(getattr(entry, field.ct_field))
     named = spec is not None and getattr(entry, field.fk_field) is not None
     return named and field.is_cached(entry) and field.get_cached_value(entry) is None
+
+
+def name_of(entry: Any, name: str) -> str:
+    """What the person is called who is the "actor" or the "resource" of an entry, if that was
+    looked up."""
+    field: Any = getattr(type(entry), name)
+    if getattr(entry, field.ct_field) != PEOPLE or not field.is_cached(entry):
+        return ""
+    return getattr(field.get_cached_value(entry), "name", "") or ""
+
+
+def names_of_people(
+    people: Collection[uuid.UUID], organizations: Collection[uuid.UUID], using: str
+) -> dict[uuid.UUID, str]:
+    """What those of `people` are called now who are in one of these organizations."""
+    spec = policy.resource(PEOPLE)
+    assert spec is not None
+    rows = rows_in(spec, organizations).using(using).filter(pk__in=people)
+    return dict(rows.values_list("pk", "name"))
 
 
 def _rows(word: str, using: str | None) -> QuerySet[Any] | None:

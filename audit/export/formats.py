@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Generator, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audit.entry import bulk_json
+from audit.entry import bulk_json, references
 from audit.entry.bulk_json import Row
 from audit.export import ocsf
 from audit.export.extent import Extent
@@ -29,19 +30,24 @@ PIECE = 500
 """Of a chunk, written at once: the server copies each string several times on its way out."""
 
 
+Names = Mapping[str, str]
+
+
 class RemovedMeanwhileError(RuntimeError):
     """Retention removed entries while they were exported: what was to come has a gap."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write entries. suffix: how the name of such a file ends; header: its first line."""
+    """A way to write entries. suffix: how the name of such a file ends; header: its first line;
+    has_names: what people are called is given with the rows, by their ids in it."""
 
     label: str
     media_type: str
     suffix: str
-    write: Callable[[Sequence[Row]], str]
+    write: Callable[[Sequence[Row], Names], str]
     header: str = ""
+    has_names: bool = False
 
 
 def _lines(written: Sequence[str]) -> str:
@@ -56,17 +62,24 @@ def _csv(table: Sequence[Sequence[str | None]]) -> str:
 
 FORMATS = {
     "ndjson": Format(
-        "NDJSON", "application/x-ndjson", "ndjson", lambda rows: _lines(bulk_json.canonical(rows))
+        "NDJSON",
+        "application/x-ndjson",
+        "ndjson",
+        lambda rows, names: _lines(bulk_json.canonical(rows)),
     ),
     "csv": Format(
         "CSV",
         "text/csv; charset=utf-8",
         "csv",
-        lambda rows: _csv(bulk_json.cells(rows)),
+        lambda rows, names: _csv(bulk_json.cells(rows, names)),
         header=_csv([bulk_json.CELLS]),
+        has_names=True,
     ),
     "ocsf": Format(
-        "OCSF", "application/x-ndjson", "ocsf.ndjson", lambda rows: _lines(ocsf.events(rows))
+        "OCSF",
+        "application/x-ndjson",
+        "ocsf.ndjson",
+        lambda rows, names: _lines(ocsf.events(rows)),
     ),
 }
 """Canonical JSON, one entry a line; a table with a header (RFC 4180); OCSF, one event a line."""
@@ -86,17 +99,37 @@ def written(
     format = FORMATS[name]
     if format.header:
         yield format.header
-    for chunk in _chunks(queryset, extent.removals if extent else None):
+    people = People(queryset) if format.has_names else None
+    for chunk in _chunks(queryset, extent.removals if extent else None, people):
         rows = [row for row in chunk if extent.holds(row)] if extent else chunk
         for start in range(0, len(rows), PIECE):
             piece = rows[start : start + PIECE]
-            text = format.write(piece)
+            text = format.write(piece, people.names if people else bulk_json.NOBODY)
             note(piece)
             yield text
 
 
-def _chunks(queryset: QuerySet[Entry], removals: int | None) -> Iterator[list[Row]]:
-    """The rows of `queryset`, oldest first. removals: how often retention had removed something."""
+class People:
+    """What those are called who acted in an export, each looked up once."""
+
+    def __init__(self, queryset: QuerySet[Entry]) -> None:
+        self.names: dict[str, str] = {}
+        self._queryset = queryset
+
+    def look_up(self, rows: Sequence[Row]) -> None:
+        acted = {row.actor_id for row in rows if row.actor_id and row.actor_type == "user"}
+        missing = [uuid.UUID(key) for key in acted - self.names.keys()]
+        if missing:
+            organizations = self._queryset.visible_organizations  # type: ignore[attr-defined]
+            found = references.names_of_people(missing, organizations, self._queryset.db)
+            self.names |= {key.hex: found.get(key, "") for key in missing}
+
+
+def _chunks(
+    queryset: QuerySet[Entry], removals: int | None, people: People | None
+) -> Iterator[list[Row]]:
+    """The rows of `queryset`, oldest first. removals: how often retention had removed something;
+    people: whose names are looked up with them."""
     organizations = queryset.visible_organizations  # type: ignore[attr-defined]
     last = position = None
     size = FIRST_CHUNK
@@ -111,6 +144,8 @@ def _chunks(queryset: QuerySet[Entry], removals: int | None) -> Iterator[list[Ro
             if position is not None:
                 rest = rest.filter(id__gt=position)
             rows = bulk_json.read(rest.order_by("id")[:size])
+            if people is not None:
+                people.look_up(rows)
             now = retention_boundary.removals(organizations, queryset.db)
         if removals not in (None, now):
             # The answer ends without its end, which every client takes for a failure.

@@ -34,7 +34,7 @@ MOST_BUCKETS = 100
 MOST_COUNTED = 10_000
 """Entries that the number over a list, its chart and its facets count: they agree with each other.
 """
-MOST_BROKEN_DOWN = 100_000
+MOST_BROKEN_DOWN = 50_000
 """Entries that a table of counts is made of: 0.2 s."""
 VALUES_OF_A_FACET = 20
 MOST_ROWS = 1000
@@ -229,7 +229,8 @@ FACETS = ("actor", "action", "type", "result", "interface", "ip", "user_agent")
 class Counted:
     """Entries that have a value in common.
 
-    label: what people read; share: of the most frequent value, from 0 to 1.
+    label: what people read; kind: of an actor or a resource; share: of the most frequent value,
+        from 0 to 1.
     params: of a question that finds them among those that were counted; an empty one is taken out
         of it. Nothing in it: no question finds just these.
     """
@@ -238,6 +239,7 @@ class Counted:
     label: str
     count: int
     params: Mapping[str, str]
+    kind: str = ""
     share: float = 1.0
 
 
@@ -369,7 +371,8 @@ def facets(asked: EntryFilter) -> Facets:
     for name in FACETS:
         values = _rows(found[name], name, asked)
         values.sort(key=lambda row: (-row.count, row.value))
-        rows[name], sizes[name] = values[:VALUES_OF_A_FACET], len(values)
+        rows[name] = _renamed(values[:VALUES_OF_A_FACET], name, asked)
+        sizes[name] = len(values)
     return Facets(rows, sizes, extent)
 
 
@@ -379,19 +382,15 @@ def _grouped(
     made = _newest(queryset, _NEEDED.get(by, (by,)), most)
     if made is None:
         return [], Extent(0, True, None)
-    label = f"(array_agg({_LABELS[by]}))[1]" if by in _LABELS else "''"
-    numbers = ", ".join(str(4 + number) for number in range(_width_of(by)))
-    sql = (
-        f"SELECT {label}, count(*), (array_agg(id))[count(*)], {_key_of(by)}"
-        f" FROM ({made.sql}) AS newest GROUP BY {numbers}"
-    )
+    label = f'max({_LABELS[by]} COLLATE "C")' if by in _LABELS else "''"
+    numbers = ", ".join(str(3 + number) for number in range(_width_of(by)))
+    sql = f"SELECT {label}, count(*), {_key_of(by)} FROM ({made.sql}) AS newest GROUP BY {numbers}"
     zones = [str(zone)] if by in ("day", "hour") else []
     with connections[queryset.db].cursor() as cursor:
         cursor.execute(sql, [*zones, *made.values])
         rows = cursor.fetchall()
-    groups = [_Group(tuple(key), label or "", count) for label, count, _, *key in rows]
-    oldest = min((row[2] for row in rows), default=None)
-    return groups, made.extent(sum(group.count for group in groups), oldest)
+    groups = [_Group(tuple(key), label or "", count) for label, count, *key in rows]
+    return groups, made.extent(sum(group.count for group in groups))
 
 
 def _grouped_by_each(
@@ -405,8 +404,8 @@ def _grouped_by_each(
         return found, Extent(0, True, None)
     keys = [_key_of(name) for name in names]
     sql = (
-        f"SELECT GROUPING({', '.join(keys)}), (array_agg(actor_label))[1], count(*),"
-        f" (array_agg(id))[count(*)], {', '.join(keys)}"
+        f'SELECT GROUPING({", ".join(keys)}), max(actor_label COLLATE "C"), count(*),'
+        f" {', '.join(keys)}"
         f" FROM ({made.sql}) AS newest GROUP BY GROUPING SETS (({'), ('.join(keys)}))"
     )
     with connections[queryset.db].cursor() as cursor:
@@ -418,13 +417,12 @@ def _grouped_by_each(
         # A bit is set for each column that the row is not grouped by, the first one the highest.
         mask = (1 << width) - 1 - sum(1 << (width - 1 - number) for number in range(place, past))
         found[name] = [
-            _Group(tuple(row[4 + place : 4 + past]), row[1] or "", row[2])
+            _Group(tuple(row[3 + place : 3 + past]), row[1] or "", row[2])
             for row in rows
             if row[0] == mask
         ]
         place = past
-    oldest = min((row[3] for row in rows), default=None)
-    return found, made.extent(sum(group.count for group in found[names[0]]), oldest)
+    return found, made.extent(sum(group.count for group in found[names[0]]))
 
 
 @dataclass(frozen=True)
@@ -437,14 +435,13 @@ class _Newest:
     most: int
     within: EntryQuerySet
 
-    def extent(self, counted: int, oldest: uuid.UUID | None) -> Extent:
-        is_cut = counted == self.most and bool(
-            self.within.order_by("-id").values("id")[self.most : self.most + 1]
-        )
-        since = ulid.time_of(oldest) if oldest is not None else None
-        if not self.is_all and not is_cut:
-            since = self.within.reached_at
-        return Extent(counted, self.is_all and not is_cut, since)
+    def extent(self, counted: int) -> Extent:
+        if counted < self.most:
+            return Extent(counted, self.is_all, None if self.is_all else self.within.reached_at)
+        ids = self.within.order_by("-id").values_list("id", flat=True)
+        last = list(ids[self.most - 1 : self.most + 1])
+        is_exact = self.is_all and len(last) < 2
+        return Extent(counted, is_exact, None if is_exact else ulid.time_of(last[0]))
 
 
 def _newest(queryset: QuerySet[Entry], columns: Sequence[str], most: int) -> _Newest | None:
@@ -463,13 +460,14 @@ def _counted(group: _Group, by: str, asked: EntryFilter) -> Counted:
         case "actor":
             kind, key = group.key
             value = ulid.to_text(key) if key else kind
-            return Counted(value, described(kind, group.label), group.count, {"actor": value})
+            label = described(kind, group.label)
+            return Counted(value, label, group.count, {"actor": value}, kind)
         case "resource":
             kind, key, name = group.key
             if key is None:
-                return Counted(name, name, group.count, {})
+                return Counted(name, name, group.count, {}, kind)
             value = ulid.to_text(key)
-            return Counted(value, group.label, group.count, {"resource": value})
+            return Counted(value, group.label, group.count, {"resource": value}, kind)
         case "action":
             known = policy.action(one)
             return Counted(one, known.label if known else one, group.count, {"action": one})
@@ -538,15 +536,18 @@ def _by_project(groups: Sequence[_Group], asked: EntryFilter) -> list[Counted]:
 
 
 def _renamed(rows: list[Counted], by: str, asked: EntryFilter) -> list[Counted]:
-    """Things by their present names."""
-    if by not in ("resource", "project"):
+    """Things and actors by their present names."""
+    if by not in _LABELS:
         return rows
     keys = {row.value: key for row in rows if (key := ulid.parse_or_none(row.value))}
     names = name_index.present_names(list(keys.values()), asked.organization_ids) if keys else {}
-    return [
-        replace(row, label=names.get(keys[row.value]) or row.label) if row.value in keys else row
-        for row in rows
-    ]
+    renamed = []
+    for row in rows:
+        name = names.get(keys[row.value]) if row.value in keys else None
+        if name and by == "actor":
+            name = described(row.kind, name)
+        renamed.append(replace(row, label=name) if name else row)
+    return renamed
 
 
 # -- From where

@@ -365,9 +365,15 @@ def notes_of_names(named: Sequence[name_index.Named]) -> list[str]:
     notes = []
     for asked in dict.fromkeys(one.asked for one in named):
         ones = [one for one in named if one.asked == asked]
+        people = [one.now for one in ones if one.is_person]
+        ones = [one for one in ones if not one.is_person]
+        if len(people) == 1:
+            notes.append(f"{asked!r} is the name of {people[0]}.")
+        elif people:
+            notes.append(f"{asked!r} is the name of {len(people)} people: {', '.join(people)}.")
         if len(ones) == 1:
             notes.append(f"{asked!r} is now {ones[0].now!r}.")
-        else:
+        elif ones:
             each = "; ".join(_told_apart(one) for one in ones)
             notes.append(f"{asked!r} is or was the name of {len(ones)}: {each}.")
     return notes

@@ -108,16 +108,16 @@ def _unknown(queryset: EntryQuerySet) -> list[str]:
     the index of actions."""
     [organization] = queryset.visible_organizations
     with connections[queryset.db].cursor() as cursor:
-        cursor.execute(_ACTIONS, {"organization": organization})
+        cursor.execute(_ACTIONS, [organization, organization])
         return [name for (name,) in cursor.fetchall() if name not in _KNOWN]
 
 
 _ACTIONS = """
 WITH RECURSIVE each (action) AS (
-    (SELECT action FROM audit_ledger WHERE organization_id = %(organization)s
+    (SELECT action FROM audit_ledger WHERE organization_id = %s
      ORDER BY action LIMIT 1)
     UNION ALL
-    SELECT (SELECT l.action FROM audit_ledger l WHERE l.organization_id = %(organization)s
+    SELECT (SELECT l.action FROM audit_ledger l WHERE l.organization_id = %s
             AND l.action > each.action ORDER BY l.action LIMIT 1)
     FROM each WHERE each.action IS NOT NULL
 )

@@ -6,6 +6,8 @@ a thing had then. So a path is followed by ids, from name to name: `new/web` lea
 `web` of the project that is or was called `new`, whatever it was called when its entries were made,
 and from there to all that is or was below it. Capitals do not count, nor does how an accent is
 encoded. Every look-up is bounded.
+
+People are also found by the names they have today, if this log knows them.
 """
 
 from __future__ import annotations
@@ -46,13 +48,17 @@ class TooManyNamesError(Exception):
 
 @dataclass(frozen=True)
 class Named:
-    """A thing or an actor that was asked for as `asked`, and what it is called now."""
+    """A thing or an actor that was asked for as `asked`, and what it is called now.
+
+    is_person: the person has that name, and `now` is the address.
+    """
 
     asked: str
     id: uuid.UUID
     type: str
     now: str
     is_renamed: bool
+    is_person: bool = False
 
     @property
     def since(self) -> dt.datetime | None:
@@ -88,7 +94,8 @@ class Found:
 
 
 def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
-    """The actors that are or were called `text`; if none is, those with `text` in their name.
+    """The actors that are or were called `text`, and the people of this name; if there are none,
+    those with `text` in their name.
 
     `ja*` means those whose name begins so. A ULID stands for itself, `system`, `anonymous` and
     `database` for what has no id. Raises TooManyNamesError.
@@ -101,19 +108,23 @@ def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
     within = _Within(organizations)
     beginning = beginning_of(text)
     rows: list[tuple[Any, ...]] = []
+    people: list[tuple[uuid.UUID, str]] = []
     for is_called in (_BEGINS_SO,) if beginning is not None else (_IS_WHOLE, _HAS_IT):
+        values = {"text": text if beginning is None else beginning, "acting": _WITH_ID}
         rows = within.ask(
             f"SELECT id, min(type) FROM audit_name WHERE {within.condition} AND {_ACTS}"
             f" AND {is_called} GROUP BY id",
-            {"text": text if beginning is None else beginning, "acting": _WITH_ID},
+            values,
             text,
         )
-        if rows:
+        people = within.people(is_called, values, text)
+        if rows or people:
             break
     is_whole = is_called is _IS_WHOLE
+    named = within.named(text, rows, is_whole=is_whole, is_of_one_type=False)
     return Found(
-        actors=frozenset(key for key, _ in rows),
-        named=within.named(text, rows, is_whole=is_whole, is_of_one_type=False),
+        actors=frozenset([*(key for key, _ in rows), *(key for key, _ in people)]),
+        named=named + (_of_people(text, people) if is_whole else ()),
     )
 
 
@@ -141,8 +152,8 @@ def resources(
     key = ulid.parse_or_none(text.removesuffix("/"))
     if key is not None:
         rows = within.ask(
-            _BELOW_ID.format(within=within.condition, among=_among(types)),
-            {"key": key, "types": list(types)},
+            _BELOW_IDS.format(within=within.condition, among=_among(types)),
+            {"keys": [key], "types": list(types)},
             text,
         )
         return Found(resources=frozenset(key for (key,) in rows))
@@ -150,6 +161,8 @@ def resources(
     path = (text if beginning is None else beginning).strip("/")
     for look_up in (_BEGINNING,) if beginning is not None else (_WHOLE, _PART, _PART_BEGINNING):
         found = within.below(look_up, path, types, text) if path else Found()
+        if look_up is _WHOLE:
+            found |= within.below_people(text, types)
         if found:
             return found
     return Found()
@@ -290,6 +303,26 @@ class _Within:
             raise TooManyNamesError(f"More than {MOST} names match {text!r}.")
         return rows
 
+    def people(
+        self, is_called: str, values: dict[str, Any], text: str
+    ) -> list[tuple[uuid.UUID, str]]:
+        """The people of a name that this log knows, and their addresses."""
+        return self.ask(  # type: ignore[return-value]
+            _PEOPLE.format(within=self.condition, is_called=is_called), values, text
+        )
+
+    def below_people(self, text: str, types: Sequence[str]) -> Found:
+        """The people who are called `text`, with their memberships."""
+        people = self.people(_IS_WHOLE, {"text": text}, text)
+        if not people:
+            return Found()
+        rows = self.ask(
+            _BELOW_IDS.format(within=self.condition, among=_among(types)),
+            {"keys": [key for key, _ in people], "types": list(types)},
+            text,
+        )
+        return Found(resources=frozenset(key for (key,) in rows), named=_of_people(text, people))
+
     def below(self, look_up: _LookUp, path: str, types: Sequence[str], text: str) -> Found:
         """What a look-up finds of `path`, and everything below."""
         steps = _steps(path)
@@ -350,6 +383,13 @@ class _Within:
         )
 
 
+def _of_people(text: str, people: Sequence[tuple[uuid.UUID, str]]) -> tuple[Named, ...]:
+    return tuple(
+        Named(text, key, ActorType.USER, address, is_renamed=False, is_person=True)
+        for key, address in people[:MOST_NAMED]
+    )
+
+
 def _among(types: Sequence[str]) -> str:
     return "type = ANY(%(types)s)" if types else "true"
 
@@ -376,6 +416,10 @@ _HAS_IT = f"strpos(folded, {_TEXT}) > 0"
 _BEGINS_SO = f"starts_with(folded, {_TEXT})"
 # Parts lie between slashes; so do those before and after the @ of an e-mail address.
 _PARTS = "'/' || translate(folded, '@#', '//') || '/'"
+_PEOPLES_NAMES = """SELECT u.id, u.email, audit_folded(u.name) COLLATE "C" AS folded
+    FROM organizations_user u WHERE u.name <> '' AND u.id IN (
+        SELECT id FROM audit_name WHERE {within} AND type = 'user')"""
+_PEOPLE = f"SELECT id, email FROM ({_PEOPLES_NAMES}) AS people WHERE {{is_called}} ORDER BY email"
 _NIL = f"'{ulid.NIL}'::uuid"
 _LAST = "U&'\\+10FFFF'"
 
@@ -501,10 +545,11 @@ SELECT id, type, is_named, is_meant FROM (
 ) AS found WHERE is_meant OR is_named
 """
 
-_BELOW_ID = f"""
+_BELOW_IDS = f"""
 WITH RECURSIVE {_UNSEALED},
     below (id, type) AS (
-        SELECT id, type FROM audit_name WHERE {{within}} AND kind = 'resource' AND id = %(key)s
+        SELECT id, type FROM audit_name
+            WHERE {{within}} AND kind = 'resource' AND id = ANY(%(keys)s::uuid[])
         UNION
         SELECT child.id, child.type FROM below AS parent CROSS JOIN LATERAL ({_CHILDREN}) AS child
     )
@@ -520,6 +565,8 @@ WITH RECURSIVE {_UNSEALED},
     hit AS MATERIALIZED (
         SELECT DISTINCT name.kind, name.id, name.type, word.n FROM word JOIN (
             SELECT kind, id, type, folded, {_PARTS} AS parts FROM audit_name WHERE {{within}}
+            UNION ALL
+            SELECT 'actor', id, 'user', folded, {_PARTS} FROM ({_PEOPLES_NAMES}) AS people
         ) AS name ON CASE WHEN word.begins THEN strpos(name.parts, '/' || word.folded) > 0
             ELSE strpos(name.folded, word.folded) > 0 END
     ),

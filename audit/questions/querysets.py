@@ -31,7 +31,7 @@ MOST_LOOKED_AT = 50_000
 """Entries that are looked at for a page of a question which no index answers alone: 0.1 s."""
 FEW_LOOKED_AT = 2_000
 """So many at first: mostly they have a page."""
-MOST_ROUNDS_LOOKED_AT = 2
+MOST_ROUNDS_LOOKED_AT = 1
 """The same for a question about a changed field, in rounds of up to 60 blocks of the log."""
 
 REQUEST_LASTS = dt.timedelta(hours=1)
@@ -269,7 +269,9 @@ class EntryQuerySet(models.QuerySet[Any]):
         if self.candidates is None:
             found = self._read(bound, order, limit, start)
         else:
-            for most in (FEW_LOOKED_AT, MOST_LOOKED_AT):
+            # Rounds of looking for a changed field are as long as they are.
+            is_in_rounds = self.changed_ranges is not None and order == "-id"
+            for most in (FEW_LOOKED_AT, MOST_LOOKED_AT)[is_in_rounds:]:
                 reached = self.candidates.reach(bound, order, most, start)
                 within = bound if reached is None else bound & _up_to(reached, order)
                 found = self._read(within, order, limit, start)

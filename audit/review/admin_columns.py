@@ -52,7 +52,9 @@ class Columns:
 
     @admin.display(description="actor")
     def who(self, entry: Entry) -> str:
-        return self._of_actor(entry, described(entry.actor_type, entry.actor_label))
+        text = described(entry.actor_type, entry.actor_label)
+        name = f"{isolated(entry.actor_name)}, " if entry.actor_name else ""
+        return self._of_actor(entry, f"{name}{text}")
 
     @admin.display(description="action")
     def done(self, entry: Entry) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from django.http import QueryDict
 from django.utils.safestring import SafeString, mark_safe
 
-from audit.entry.actors import KINDS
 from audit.policy import ActorType
 from audit.questions import counting, name_index
 from audit.questions.asking import ask
@@ -129,8 +128,7 @@ def _values(
 def _drawn(name: str, value: counting.Counted) -> SafeString:
     if name == "actor":
         key = ulid.parse_or_none(value.value)
-        kind = next((word for word, said in KINDS.items() if f"({said})" in value.label), "")
-        drawn = marks.actor(kind or value.value, key, value.label)
+        drawn = marks.actor(value.kind, key, value.label)
     else:
         known, other = (marks.ACTIONS, "help") if name == "action" else (marks.TYPES, "tag")
         drawn = icons.icon(known.get(value.value, other)) if name in ("action", "type") else ""

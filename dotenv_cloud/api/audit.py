@@ -114,6 +114,7 @@ def _resource(entry: Entry) -> dict[str, Any]:
         "id": entry.ulid,
         "attributes": as_json.as_json(entry),
         "meta": {
+            "actor_name": entry.actor_name,
             "actor_exists": _exists(entry, "actor"),
             "resource_exists": _exists(entry, "resource"),
         },

@@ -178,7 +178,7 @@ _ENTRY_NOW = {
     "type": "object",
     "properties": {
         **_ENTRY["properties"],
-        "meta": _object(actor_exists=_MAYBE_FLAG, resource_exists=_MAYBE_FLAG),
+        "meta": _object(actor_name=_TEXT, actor_exists=_MAYBE_FLAG, resource_exists=_MAYBE_FLAG),
     },
     "required": [*_ENTRY["required"], "meta"],
 }

@@ -458,7 +458,8 @@ class _Reader:
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:
-    return {"id": item["id"], **item["attributes"]}
+    name = (item.get("meta") or {}).get("actor_name")
+    return {"id": item["id"], **item["attributes"], **({"actor_name": name} if name else {})}
 
 
 def _zone(name: str) -> dt.tzinfo:
@@ -497,7 +498,7 @@ def _print_table(entries: Sequence[Entry], zone: dt.tzinfo) -> None:
             output.safe(value)
             for value in (
                 times.second(entry["time"], zone),
-                _label(entry["actor"]),
+                _label(entry["actor"], entry.get("actor_name")),
                 entry["action"],
                 entry["resource"]["type"] or "-",
                 entry["resource"]["label"] or "-",
@@ -533,10 +534,12 @@ def _print_narrow(rows: Sequence[Sequence[str]]) -> None:
     click.echo(output.align([column.title for column in _NARROW], aligned))
 
 
-def _label(actor: Mapping[str, Any]) -> str:
+def _label(actor: Mapping[str, Any], name: str | None = None) -> str:
     """`api_key:ci`, `system`: always with the kind, as an API key may have any name. The kind
-    comes first, so that it is visible if the column is cut."""
+    comes first, so that it is visible if the column is cut. A person's name comes before the
+    address."""
     kind, label = str(actor["type"]), str(actor["label"])
+    label = f"{name} <{label}>" if name else label
     return f"{kind}:{label}" if label and label != kind else kind
 
 
@@ -570,6 +573,7 @@ def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
         ("ENTRY", entry["id"]),
         ("TIME", shown),
         ("ACTOR", _reference(actor)),
+        ("NAME", entry.get("actor_name")),
         ("ACTION", entry["action"]),
         ("RESOURCE", _reference(resource)),
         ("RESULT", entry["result"]),

@@ -84,6 +84,8 @@ CREATE TABLE audit_label (
 CREATE INDEX audit_label_id ON audit_label (organization_id, id);
 -- Which organizations know a person.
 CREATE INDEX audit_label_person ON audit_label (id) WHERE type = 'user';
+-- Which people an organization knows, to find them by the names they have today.
+CREATE INDEX audit_label_people ON audit_label (organization_id, id) WHERE type = 'user';
 CREATE INDEX audit_label_folded ON audit_label (organization_id, kind, folded);
 
 -- The path of each thing, by ids: what it was called below what. Entries keep the path that a thing

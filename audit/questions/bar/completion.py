@@ -152,10 +152,13 @@ _TIMES = (
 # Of those sealed, what begins so by the index and what has a part that begins so among the first
 # names; of those not sealed yet, all.
 _SQL = """
-(SELECT DISTINCT label, type FROM audit_label
- WHERE organization_id = %(organization)s AND kind = %(kind)s AND type <> 'secret_version'
-   AND label >= %(typed)s AND label < %(typed)s || U&'\\+10FFFF'
- ORDER BY label LIMIT %(most)s)
+(SELECT label, type FROM (
+    SELECT DISTINCT folded, label, type FROM audit_label
+    WHERE organization_id = %(organization)s AND kind = %(kind)s AND type <> 'secret_version'
+      AND folded >= audit_folded(%(typed)s) COLLATE "C"
+      AND folded < (audit_folded(%(typed)s) || U&'\\+10FFFF') COLLATE "C"
+    ORDER BY folded LIMIT %(most)s
+ ) AS beginning_so)
 UNION
 (SELECT label, type FROM (
     SELECT label, type FROM audit_label
