@@ -304,7 +304,8 @@ def read_checkpoint(
     require(mine, "it is a checkpoint of another log than that of the given keys")
     logs = tuple(key for key, _ in signed if key in mine)
     require(logs, "no key that is trusted for this log signed it")
-    seen = tuple((key.name, at) for key, at in signed if key in witnesses and key not in keys)
+    others = ((key, at) for key, at in signed if key in witnesses and key not in keys)
+    seen = tuple((key.name, at) for key, at in others if key.type != ED25519 and at)
     latest = (time.time() if now is None else now) + CLOCKS_DIFFER
     require(all(at <= latest for _, at in seen), "a cosignature is of the future")
     return Checkpoint(origin, size, root, text, logs, seen)
@@ -1003,7 +1004,7 @@ def verify_pack(
     manifest, windowed = pack.json("pack.json"), "zones.json" in pack.sizes
     with located("pack.json"):
         kind = str(manifest.get("kind")) if isinstance(manifest, dict) else ""
-        version = kind in ("range", "leaves", "filter") and manifest.get("v") == 1
+        version = kind in ("range", "leaves", "filter") and integer(manifest.get("v"), 1, 1, "v")
         require(version, "it is not that of a pack of version 1")
         key = manifest.get("key") if kind == "filter" else []
         keys: list[str] = key if isinstance(key, list) else [key]

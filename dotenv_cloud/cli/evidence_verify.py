@@ -10,8 +10,8 @@ import datetime as dt
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,13 @@ _MOST_NOTE = 1 << 20
     metavar="NOTE PROOF",
     help="A checkpoint by a key you trust, and the proof that it continues this one.",
 )
+@click.option(
+    "--stolen",
+    type=(str, str),
+    multiple=True,
+    metavar="VKEY DAY",
+    help="A key that counts only for what a witness saw before that day.",
+)
 @click.option("--seen", type=_FILE, multiple=True, help="A checkpoint of this log that you kept.")
 @click.option("--fork", type=click.IntRange(min=1), metavar="K", help="Accept fork K of the log.")
 def verify(
@@ -84,6 +91,7 @@ def verify(
     line: Path | None,
     rotations: Sequence[Path],
     continuation: tuple[Path, Path] | None,
+    stolen: Sequence[tuple[str, str]],
     seen: Sequence[Path],
     fork: int | None,
     **question: Any,
@@ -99,11 +107,13 @@ def verify(
         raise Failure("Give the key of the log with --key.", Exit.USAGE)
     trusted = [_key(each) for each in keys]
     cosigners = [_key(each) for each in witnesses]
+    until = {_key(each): _time(day, 0) for each, day in stolen}
     asked = _question(question)
     try:
         for key in list(trusted):
             trusted += follow_rotations([_small(note) for note in rotations], key)[1:]
-        trust = Trust(trusted, cosigners, continuation and tuple(map(_small, continuation)))
+        continued = continuation and tuple(map(_small, continuation))
+        trust = Trust(trusted, cosigners, continued, until)
         report = verifier.verify(
             path,
             trust,
@@ -159,13 +169,15 @@ class Trust:
     keys: Sequence[Key]
     witnesses: Sequence[Key] = ()
     continuation: tuple[bytes, ...] | None = None
-    now: float | None = None
+    stolen: Mapping[Key, int] = field(default_factory=dict)
+    """Keys, and until when (in ms) a witness has to have seen what they signed."""
 
     def __call__(self, note: bytes) -> Checkpoint:
         if self.continuation is None:
-            return verifier.read_checkpoint(note, self.keys, self.witnesses, self.now)
+            return self._signed(note, [*self.keys, *self.stolen])
         later_note, proof = self.continuation
-        later = verifier.read_checkpoint(later_note, self.keys, (), self.now)
+        keys = [key for key in self.keys if key not in self.stolen]
+        later = verifier.read_checkpoint(later_note, keys)
         text, signed = verifier.verify_note(note, self.witnesses)
         seen = tuple((key.name, at) for key, at in signed)
         old = Checkpoint(*verifier.three_lines(text), text, later.signed_by, seen)
@@ -177,6 +189,16 @@ class Trust:
         found = verifier.hashes_of(hashes)
         verifier.verify_consistency(old.size, later.size, old.root, later.root, found)
         return old
+
+    def _signed(self, note: bytes, keys: Sequence[Key]) -> Checkpoint:
+        found = verifier.read_checkpoint(note, keys, self.witnesses)
+        days = [self.stolen.get(key) for key in found.signed_by]
+        if None not in days:
+            day = min(each for each in days if each is not None)
+            before = any(at * 1000 < day for _, at in found.cosigned)
+            message = f"its key was stolen, and no witness saw it before {verifier.iso(day)}"
+            verifier.require(before, message)
+        return found
 
 
 def kept(origin: str) -> list[Path]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from dotenv_cloud import verifier
 from tests.verifier.conftest import APP, FROM, SINCE, TO, UNTIL, Verify, holds, refused
@@ -256,6 +257,45 @@ def test_49_a_cosignature_passed_off_as_the_logs(log: Log, whole: Files, verify:
     refused(verify(whole | {"checkpoint": note}), "no key that is trusted for this log signed it")
     said = verify(whole | {"checkpoint": note}, key=log_as_witness.vkey)
     refused(said, "checkpoint: it is a checkpoint of another log")
+
+
+def test_a_key_that_signs_without_a_time_is_no_witness(
+    log: Log, whole: Files, verify: Verify
+) -> None:
+    other = replace(WITNESS, type=1)
+    note = log.checkpoint + other.line(log.text).encode()
+    said = verify(whole | {"checkpoint": note}, "--witness", other.vkey)
+    refused(said, f"Too few witnesses saw this checkpoint; missing: {other.name}.")
+
+
+def test_a_log_and_a_witness_that_sign_with_ml_dsa(log: Log, whole: Files, verify: Verify) -> None:
+    mine, theirs = (MLDSA44PrivateKey.from_seed_bytes(sha(name)) for name in (b"log", b"witness"))
+    keys = [
+        verifier.Key(name, verifier.ML_DSA_44, private.public_key().public_bytes_raw())
+        for name, private in ((ORIGIN, mine), (WITNESS.name, theirs))
+    ]
+    vkeys = [f"{key.name}+{key.id.hex()}+{b64(bytes([6]) + key.public)}" for key in keys]
+
+    def line(key: verifier.Key, private: MLDSA44PrivateKey, time: int, size: int = 700) -> bytes:
+        name, log_name = key.name.encode(), ORIGIN.encode()
+        message = b"subtree/v1\n\0" + bytes([len(name)]) + name + time.to_bytes(8, "big")
+        message += bytes([len(log_name)]) + log_name + bytes(8) + size.to_bytes(8, "big")
+        signature = private.sign(message + root(log.hashes))
+        signed = b64(key.id + time.to_bytes(8, "big") + signature)
+        return f"— {key.name} {signed}\n".encode()
+
+    text = log.text.encode() + b"\n"
+    note = text + line(keys[0], mine, 1764338400) + line(keys[1], theirs, 1764338400)
+    said = verify(whole | {"checkpoint": note}, "--witness", vkeys[1], key=vkeys[0])
+    holds(said, f"cosigned 2025-11-28 14:00:00 UTC by {WITNESS.name}")
+    said = verify(whole | {"checkpoint": note}, key=vkeys[1])
+    refused(said, "checkpoint: it is a checkpoint of another log")
+    forged = text + line(keys[0], mine, 1764338400, size=701)
+    said = verify(whole | {"checkpoint": forged}, key=vkeys[0])
+    refused(said, f"checkpoint: the signature of {ORIGIN} is wrong")
+    timeless = text + line(keys[0], mine, 0) + line(keys[1], theirs, 0)
+    said = verify(whole | {"checkpoint": timeless}, "--witness", vkeys[1], key=vkeys[0])
+    refused(said, "Too few witnesses saw this checkpoint")
 
 
 def test_51_a_cosignature_of_the_future(log: Log, whole: Files, verify: Verify) -> None:
@@ -648,6 +688,20 @@ def test_a_past_forged_by_a_stolen_key(log: Log, verify: Verify, tmp_path: Any) 
     refused(said, "checkpoint: the log of 700 entries does not continue that of 600")
     said = verify(old.range(), *continued)
     refused(said, "checkpoint: no key that is trusted for this log signed it")
+
+
+def test_a_stolen_key_counts_for_what_a_witness_saw_before(log: Log, verify: Verify) -> None:
+    new, witness = Signer(ORIGIN, seed=sha(b"log key 2")), ("--witness", WITNESS.vkey)
+    stolen = ("--stolen", log.signer.vkey, "2025-11-28")
+    before = log.range() | {"checkpoint": log.cosigned(1764287999, WITNESS)}
+    after = log.range() | {"checkpoint": log.cosigned(1764288000, WITNESS)}
+    holds(verify(before, *stolen, *witness, key=new.vkey), "signed by key c285d06c")
+    message = "checkpoint: its key was stolen, and no witness saw it before 2025-11-28"
+    refused(verify(after, *stolen, *witness, key=new.vkey), message)
+    refused(verify(log.range(), *stolen, key=new.vkey), message)
+    refused(verify(after, *stolen, *witness), message)
+    both = after["checkpoint"].replace(b"\n\n", b"\n\n" + new.line(log.text).encode())
+    holds(verify(after | {"checkpoint": both}, *stolen, *witness, key=new.vkey))
 
 
 def announcement(number: int, key: Signer, *signers: Signer) -> bytes:
