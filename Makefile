@@ -3,8 +3,8 @@
 # make test       run all tests (ARGS="tests/test_x.py -k name" chooses some)
 # make lint       style, types and import rules
 # make wheel      build the wheel into dist
-# make lock       resolve the dependencies anew
-# make screenshots  take those of docs/screenshots anew
+# make lock       resolve the dependencies again
+# make screenshots  retake the pictures in docs/screenshots
 # make ci         what has to pass before a change lands
 # make clean      remove what was built; .data, the demo's database, stays
 
@@ -75,7 +75,7 @@ $(STAMP_BENCH):
 run: $(STAMP)
 	@PORT='$(PORT)' DATA_DIR='$(DATA_DIR)' exec $(BIN)/python manage.py run
 
-# On a server of one's own (DATABASE_URL) one after the other: they would hold back each other's sealing.
+# On your own server (DATABASE_URL) one after the other: they would hold back each other's sealing.
 SIDE_BY_SIDE := $(if $(DATABASE_URL),,--numprocesses=3 --dist=loadfile --no-loadscope-reorder)
 
 test: $(STAMP_DEV)
@@ -107,7 +107,7 @@ lock: $(STAMP_DEV)
 	$(LOCK_RUN) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(LOCK_RUN) --extra dev --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
-# Of a demo of its own, into docs/screenshots; needs a Chromium.
+# From a separate demo, into docs/screenshots; needs a Chromium.
 screenshots: $(STAMP_DEV)
 	$(BIN)/python -m tests.browser.screenshots
 

@@ -164,7 +164,7 @@ def answers_the_command(programs: Path, url: str, said: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Without settings of whoever runs this."""
+    """Without the settings of the person who runs this."""
     ours = ("DATABASE_", "DJANGO_", "DOTENV_", "DATA_DIR", "PYTHON", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

@@ -1,7 +1,7 @@
 """Who acts and from where, for the code that runs now.
 
 Two context variables, entered by the request middleware, by API authentication, by `manage.py`
-and by whoever drives functions by hand. Entries read them; nothing else does.
+and by code that calls functions directly. Only entries read them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an action comes from. `command`: what the client or `manage.py` was told to do;
+    """Where an action comes from. `command`: the command of the client or of `manage.py`;
     `access_token`: the ULID of the token by which a person calls."""
 
     interface: Interface

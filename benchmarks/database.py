@@ -85,7 +85,7 @@ def kept(directory: Path) -> Iterator[None]:
 
 
 def _exempt_what_is_measured_beside() -> None:
-    """The copies and the other packages are no part of the application, which may write to them."""
+    """Copies and other packages are not part of the application, which may write to them."""
     from django.apps import apps
 
     from audit import policy

@@ -16,7 +16,7 @@ WITH_PACKAGES = os.environ.get("BENCH_PACKAGES") == "1"
 INSTALLED_APPS = [*INSTALLED_APPS, "benchmarks.subjects"]
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 
-# One connection, kept: opening them is no part of what is measured.
+# One connection, kept: opening them is not part of what is measured.
 DATABASES["default"]["OPTIONS"].pop("pool", None)
 DATABASES["default"]["CONN_MAX_AGE"] = None
 

@@ -54,8 +54,8 @@ def revoke(access_token: AccessToken) -> None:
 
 @transaction.atomic
 def end_all(user: User) -> int:
-    """End the tokens of somebody whose password was changed: whoever knew the old one may have made
-    them. How many there were."""
+    """End the tokens of a person whose password was changed, as anyone who knew the old one may
+    have made them; returns how many."""
     tokens_of_user = list(AccessToken.objects.select_for_update().filter(user=user).order_by("pk"))
     for token in tokens_of_user:
         token.delete()

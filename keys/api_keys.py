@@ -39,7 +39,7 @@ def create(
     inherit_parents: bool = True,
     created_by: User | None = None,
 ) -> Issued:
-    """Make a key. granter: what whoever makes it holds; the key cannot exceed that.
+    """Make a key. granter: what its creator holds; the key cannot exceed that.
 
     Raises ValidationError naming the field.
     """
@@ -104,7 +104,7 @@ def rotate(api_key: ApiKey, *, granter: Grant, rotated_by: User | None = None) -
 
     rotated_by: who is shown it. Raises NotHeldError."""
     _refuse_who_left(api_key.organization_id, rotated_by)
-    # Locked before it is looked at, or it could be widened between look and leap.
+    # Locked before it is checked, or it could be widened in between.
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
     _check(api_key, granter)
     token = tokens.new(api_key.organization_id)
@@ -119,8 +119,8 @@ def rotate(api_key: ApiKey, *, granter: Grant, rotated_by: User | None = None) -
 
 @transaction.atomic
 def revoke(api_key: ApiKey, *, granter: Grant) -> None:
-    """Delete a key; its token stops working at once. Whoever may revoke may revoke a key that can
-    do more than they, as one that has leaked cannot wait; only not one of places beyond theirs."""
+    """Delete a key; its token stops working at once. One that can do more than the granter may be
+    revoked too, as a leaked key cannot wait, but not one for places beyond the granter's."""
     _refuse_out_of_place(api_key, granter)
     # As it is now: it could have been rotated since it was looked at.
     api_key = ApiKey.objects.select_for_update().get(pk=api_key.pk)
@@ -161,8 +161,8 @@ def _refuse_misleading(name: str) -> None:
 
 def _refuse_who_left(organization_id: uuid.UUID, person: User | None) -> None:
     """Raise ValidationError if the person is shown a token of an organization that they have left
-    since they were let in. Until this transaction ends, nobody who has one leaves it: whoever
-    removes them locks the organization before they look for their keys."""
+    since they were let in. Until this transaction ends, nobody who has one leaves it:
+    removing a member locks the organization before looking for their keys."""
     if person is None:
         return
     Organization.objects.select_for_update(no_key=True).get(pk=organization_id)

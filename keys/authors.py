@@ -1,4 +1,4 @@
-"""Who wrote a version, as clients are told: an integer and a name, kept as they were."""
+"""Who wrote a version, as clients see it: an integer and a name, kept as they were."""
 
 from __future__ import annotations
 

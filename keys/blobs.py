@@ -56,7 +56,7 @@ def arriving(
     """The blob to store for what a client sent under `version`.
 
     is_strict: refuse plaintext instead of encrypting it. Raises the errors of `keys.errors` that
-    tell what is wrong with it.
+    say what is wrong with it.
     """
     _check_size(sent)
     if version.is_client_managed:
@@ -117,7 +117,7 @@ def opened_by(data_key: bytes, content: bytes | memoryview[int]) -> bytes:
 
 def is_same(blob: Blob, version: KeyVersion, content: bytes | memoryview[int]) -> bool:
     """Whether what is stored under a version has the plaintext of a blob that arrived under it.
-    False wherever the server cannot tell."""
+    False if the server cannot know."""
     if blob.plaintext is None:
         return False
     held = _opens(data_keys.data_key(version), bytes(content))
@@ -137,7 +137,7 @@ def _opens(key: bytes, content: bytes) -> bytes | None:
 
 
 def _decoded(sent: str) -> bytes | None:
-    """The bytes of a blob; None for what can be none."""
+    """The bytes of a blob; None for what cannot be a blob."""
     try:
         content = base64.b64decode(sent, validate=True)
     except ValueError:

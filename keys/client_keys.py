@@ -1,6 +1,6 @@
-"""Keys that only clients have: their proofs, and what a proof can tell about what is stored.
+"""Keys that only clients have: their proofs, and what a proof shows about what is stored.
 
-The proof stops mistakes, not attackers: whoever has seen it can send it again.
+The proof stops mistakes, not attackers: anyone who has seen it can send it again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def check_proof(version: KeyVersion, sent: str | None) -> None:
 
 def refuse_insecure(proof: bytes, blob: bytes) -> None:
     """Raise InsecureClientKeyError if the proof opens the blob: a key of 32 bytes is its own proof,
-    and whoever can read the proof could read everything (contract, T1)."""
+    and anyone who can read the proof could read everything (contract, T1)."""
     try:
         crypto.decrypt(proof, blob)
     except crypto.UnwrapError:

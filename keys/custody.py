@@ -83,7 +83,7 @@ def to_server(project: Project, key: str) -> KeyVersion:
 
 
 def _check_opens(project: Project, data_key: bytes, version: KeyVersion) -> None:
-    """The proof covers 32 bytes of the key: whether the rest is right, only the blobs tell."""
+    """The proof covers 32 bytes of the key: only the blobs show whether the rest is right."""
     held = Secret.objects.filter(project=project, key_version=version.version)
     for secret in held.select_related("project", "target", "environment").iterator(100):
         try:

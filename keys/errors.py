@@ -83,7 +83,7 @@ class KeyVersionConflictError(RuleError):
 
 
 class ContentNotEncryptedError(RuleError):
-    """The content is no blob, and may not be stored as it is."""
+    """The content is not a blob, and may not be stored as it is."""
 
     code = "content_not_encrypted"
     is_refusal = True

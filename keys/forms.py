@@ -210,7 +210,7 @@ class AbilitiesField(forms.MultipleChoiceField):
 
 
 class ApiKeyForm(TokenForm):
-    """granter: the abilities of whoever makes or changes the key; only these can be ticked. Of a
+    """granter: the abilities of who makes or changes the key; only these can be ticked. Of a
     key that may do more than they, they can change the name alone."""
 
     abilities = AbilitiesField(

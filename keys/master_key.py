@@ -55,8 +55,8 @@ def unwrap_proof(version: KeyVersion) -> bytes:
 def rewrap_all(batch: int = 500, progress: Callable[[int], None] | None = None) -> int:
     """Re-wrap what another master key than the current one wraps; returns how many versions.
 
-    In batches of a transaction each, so it can be stopped and run again. `progress` is told how
-    many are done after each batch.
+    In batches of a transaction each, so it can be stopped and run again. `progress` gets the
+    number done after each batch.
     """
     current = settings.MASTER_KEY_CURRENT
     total = 0

@@ -84,7 +84,7 @@ def more_rows(given: QueryDict) -> Any:
 
 
 def scopes(organization: Organization, asked: Any, held: Iterable[str]) -> list[Scope] | None:
-    """What valid rows narrow; None if something does not fit, which its row tells then. held: the
+    """What valid rows narrow; None if something does not fit; then its row shows what. held: the
     abilities of the key."""
     found: list[Scope] = []
     wrong = False

@@ -1,5 +1,5 @@
-"""Integer names for secrets and their versions: counted per organization, so that they tell
-nothing of how busy the others are."""
+"""Integer names for secrets and their versions: counted per organization, so that they reveal
+nothing about how busy the others are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from django.db import connection
 
 
 def take(organization_id: uuid.UUID, count: int = 1) -> range:
-    """The next `count` numbers. Whoever else takes one waits for the end of this transaction, so
-    take them late."""
+    """The next `count` numbers. Others who take one wait for the end of this transaction, so take
+    them late."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO keys_numbering AS n (organization_id, last) VALUES (%s, %s)"

@@ -33,7 +33,7 @@ def new(named: uuid.UUID) -> str:
 
 
 def digest(token: str) -> bytes:
-    """What is kept of a token. A token is looked up by it, so the time that takes tells nothing."""
+    """What is kept of a token. Tokens are looked up by it, so the time taken reveals nothing."""
     return hashlib.sha256(token.encode()).digest()
 
 

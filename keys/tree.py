@@ -44,7 +44,7 @@ class Contents:
 
 
 def projects(of: QuerySet[Project]) -> QuerySet[Project]:
-    """With what a list tells of each: counts, and the number of the active key."""
+    """With what a list shows of each: counts, and the number of the active key."""
     active = KeyVersion.objects.filter(project=OuterRef("pk"), is_active=True)
     return of.annotate(
         target_count=_count(Target.objects.filter(project=OuterRef("pk"))),

@@ -157,7 +157,7 @@ class PermissionAdmin(ReadOnlyAdmin):
 
 @admin.register(OrganizationGroupObjectPermission)
 class GroupPermissionAdmin(ReadOnlyAdmin):
-    """What each group was given: whoever is in it may do that too."""
+    """What each group was given, and so everyone in it."""
 
     tenant = "content_object"
     list_display = ("group", "permission_name", "content_object")

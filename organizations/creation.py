@@ -58,7 +58,7 @@ CHANGEABLE = frozenset({"name", "slug", "history_retention_days", "member_key_re
 def update_organization(
     organization: Organization, *, granter: Grant = EVERYTHING, **changes: Any
 ) -> Organization:
-    """Change any of CHANGEABLE. granter: what whoever changes it holds.
+    """Change any of CHANGEABLE. granter: what the person or key that changes it holds.
 
     Turning `member_key_retrieve` gives or takes that permission at once, in the same transaction.
     Raises ValidationError naming the field, and as `create_organization`.

@@ -24,7 +24,7 @@ def canonical(address: str) -> str:
     try:
         return f"{name}{at}{_in_ascii(domain) if at else domain}"
     except UnicodeError:
-        return f"{name}{at}{domain}"  # the domain of no address
+        return f"{name}{at}{domain}"  # not a domain of any address
 
 
 def valid(address: str) -> str:

@@ -33,7 +33,7 @@ class PageForm(forms.Form):
             found.widget.attrs["autofocus"] = True
 
     def attempt(self, request: PersonRequest, work: Callable[[], Made]) -> Made | None:
-        """What `work` returns, or None if the rules refuse it; then the form tells why."""
+        """What `work` returns, or None if the rules refuse it; then the form shows why."""
         try:
             with transaction.atomic():
                 return work()

@@ -1,6 +1,6 @@
 """What people call things: tidied and checked where it is stored, kept to itself where it is shown.
 
-A label is one line that people can see. Whoever stores one stores it through these fields, which
+A label is one line that people can see. All are stored through these fields, which
 trim it, compose it (NFC), and refuse what would break a header, a terminal or a line apart.
 """
 

@@ -46,8 +46,8 @@ class Limited:
 
 
 def network(ip: str | None) -> str:
-    """What is counted together: an IPv4 address, or the /64 of an IPv6 one, as whoever has one of
-    those addresses has all 2^64."""
+    """What is counted together: an IPv4 address, or the /64 of an IPv6 one, as the holder of
+    one of those addresses has all 2^64."""
     if ip is None:
         return "unknown"
     address = ipaddress.ip_address(ip)

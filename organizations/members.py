@@ -54,7 +54,7 @@ def invite(
 ) -> Invited:
     """Invite an address; a new invitation replaces an open one to the same address.
 
-    granter: what whoever invites holds. Raises ValidationError naming the field, and
+    granter: what the person or key that invites holds. Raises ValidationError naming the field, and
     LimitedError after too many.
     """
     email = emails.valid(email)
@@ -118,8 +118,8 @@ def find_invitation(token: str) -> Invitation | None:
 
 
 def take(invitation: Invitation) -> Invitation:
-    """The invitation, for whoever comes first: until the transaction ends it is theirs, and all
-    others wait for how that turns out. Raises ValidationError when it is not open any more."""
+    """The invitation, locked for the first who asks: until the transaction ends all others wait.
+    Raises ValidationError when it is no longer open."""
     still_open = Invitation.objects.select_for_update(of=("self",)).select_related("organization")
     mine = still_open.filter(pk=invitation.pk, accepted_at=None, expires_at__gt=clock.now()).first()
     if mine is None:
@@ -180,8 +180,8 @@ def remove(
 
 
 def _locked(membership: Membership) -> Membership:
-    """The membership, read anew while the organization is locked: two owners who leave at the
-    same moment must not both believe in the other."""
+    """The membership, read anew while the organization is locked: of two owners who leave at
+    the same moment, neither may rely on the other."""
     Organization.objects.select_for_update().get(pk=membership.organization_id)
     return Membership.objects.select_related("user", "organization").get(pk=membership.pk)
 

@@ -38,8 +38,8 @@ class OrganizationRequest(PersonRequest):
 
 def find_belonging(user: User, reference: str) -> tuple[Organization, frozenset[str]] | None:
     """The organization with this ULID or slug, and what `user` may do there right now. None when
-    there is no such organization, or nothing in it for this person: these two take the same one
-    statement, so that time does not tell which it was. Otherwise there are two."""
+    there is no such organization, or nothing in it for this person: both take
+    the same one statement, so that the time does not reveal which it was. Otherwise two."""
     asked = called(Organization.objects.all(), reference.lower())
     with permissions.prepared():
         found = permissions.organizations_of(user, asked).first()

@@ -12,7 +12,7 @@ from organizations.signals import access_denied
 
 
 class PasswordField(forms.CharField):
-    """The password of whoever asks, as it is typed."""
+    """The password of the person who asks, as it is typed."""
 
     def __init__(self) -> None:
         super().__init__(

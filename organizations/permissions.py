@@ -133,7 +133,7 @@ def of_role(organization: Organization, role: str) -> frozenset[str]:
 def follow_role(membership: Membership) -> None:
     """Make the permissions of a member what the role says: grant what is missing, revoke the rest,
     however they came by it."""
-    # Locked: whoever turns the organization's switch meanwhile would not see who is joining.
+    # Locked: otherwise a concurrent turn of the organization's switch would miss who is joining.
     locked = Organization.objects.select_for_update(no_key=True)
     wanted = of_role(locked.get(pk=membership.organization_id), membership.role)
     held = _held(membership.user_id, membership.organization_id)
@@ -158,7 +158,7 @@ def follow_switch(organization: Organization) -> None:
 
 
 def revoke_all(membership: Membership) -> None:
-    """Take from a member whatever they hold, active or not: nothing of it may come back."""
+    """Take everything from a member that they hold, active or not, so that nothing comes back."""
     _revoke(membership, _held(membership.user_id, membership.organization_id))
 
 

@@ -1,6 +1,6 @@
 """The one table role → permissions; permissions are the abilities of the API contract.
 
-An auditor is whoever holds `audit:read` on the organization, whatever the role is called.
+An auditor is anyone who holds `audit:read` on the organization, whatever the role is called.
 """
 
 from __future__ import annotations

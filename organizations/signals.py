@@ -1,4 +1,4 @@
-"""The seam between the product and whoever records what it does: all that is announced, on a page.
+"""The seam between the product and its audit log: everything that is announced, on one page.
 
 rows_written: sent by the database backend (`organizations.postgresql`) for every ORM write of every
     model: save, bulk, update, delete, cascade, many-to-many. sender: the model; operation. Answered

@@ -34,7 +34,7 @@ _PLAIN = RegexValidator(
 
 
 def refuse_ulid(value: str) -> None:
-    """A slug that reads as a ULID could not be told from an id in a path."""
+    """A slug that reads as a ULID could not be distinguished from an id in a path."""
     if ulid.PATTERN.fullmatch(value):
         raise ValidationError("A slug must not look like a ULID.", code="invalid_slug")
 

@@ -1,4 +1,4 @@
-"""Recording what is no row change: sign-ins, reveals, refusals, reading the log itself."""
+"""Recording events that change no row: sign-ins, reveals, refusals, reading the log itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def record(
     """Insert one entry in the current transaction.
 
     organization_id: the tenant, `ulid.NIL` for the platform itself, or TO_EACH_ORGANIZATION.
-    person_id: whose the resource is, when it goes to each organization and is no person itself.
+    person_id: whose the resource is, when it goes to each organization and is not a person itself.
     facts: context, of what the policy lists for `action`; ValueError for another.
     Raises whatever the database raises: what cannot be recorded must not happen.
     """
@@ -100,7 +100,7 @@ def record_in_each_once_a_minute(
     **facts: Any,
 ) -> None:
     """`record_once_a_minute` in the log of each organization, under its label there; one statement
-    for all of them. is_counted: whether repetitions are; if not, they leave nothing."""
+    for all of them. is_counted: whether repetitions are counted; otherwise they leave nothing."""
     keys, entries = [], []
     for organization_id, label in resource_labels.items():
         place: dict[str, Any] = {
@@ -119,7 +119,7 @@ def record_in_each_once_a_minute(
         )
 
 
-# By key: two who count the same things take their rows in the same order.
+# Ordered by key, so that two that count the same things lock their rows in the same order.
 _COUNT_OR_ENTER = f"""
 WITH given AS MATERIALIZED (
     SELECT key, entry::jsonb FROM unnest(%s::bytea[], %s::text[]) AS g (key, entry) ORDER BY key

@@ -1,8 +1,8 @@
-"""Entries of what is no row change: the one place of the application that inserts into
-`audit_inbox`.
+"""Entries of events that change no row: the only place of the application that inserts
+into `audit_inbox`.
 
 The database makes `id` and `xid` itself; only the owner may name an id, which the shifted clock
-does. Entries of row changes are the triggers' (`triggers`).
+does. Entries of row changes are written by the triggers (`triggers`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COMMON = (
     "ip, user_agent, request_id, interface, context"
 )
 COLUMNS = f"{_COMMON}, organization_id, resource_id, resource_label"
-"""Those that the application may write. What changed in a row, the database alone may say."""
+"""The columns that the application may write. Only the database may say what changed in a row."""
 COMMON_VALUES = (
     "%s::text, %s::uuid, %s::text, %s::text, %s::text, %s::text, "
     "%s::inet, %s::text, %s::uuid, %s::text, %s::jsonb"

@@ -20,7 +20,7 @@ from audit.policy import Result
 from organizations import ulid
 
 REFUSING = frozenset((401, 403, 429))
-"""Answers that are refusals whatever led to them; a hidden 404 is announced by the code."""
+"""Statuses that are always refusals; a 404 that hides something is announced by the code."""
 
 NAMED_IN_PATHS = ("organization", "project", "target", "environment", "api_key", "member", "entry")
 """Parts of a path that an entry may repeat."""

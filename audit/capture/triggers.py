@@ -67,7 +67,7 @@ BEGIN
 END $audit$
 """
 
-# OFFSET 0: or the label and the changes would be put together as often as they are named.
+# OFFSET 0: otherwise label and changes would be computed as often as they are named.
 _INSERT = """
     SELECT first.head, first.tail INTO id_head, id_tail FROM audit_first_id(words.at) AS first;
     INSERT INTO audit_inbox ({columns})
@@ -91,9 +91,10 @@ _SAID = (
 )
 _LIKE_A_SECRET = secret_forms.like_any_roughly()
 
-# One row is what comes most. It goes step by step: making a statement as large as the one above
-# ready took as long as all of these steps do. FULL JOIN can only be hashed or merged, and PL/pgSQL
-# keeps the plan: one made for a single row would compare each of 10,000 rows with each.
+# A single row is the most frequent case. It is entered step by step: preparing a statement as large
+# as the one above took as long as all of these steps do. FULL JOIN can only be hashed or merged,
+# and PL/pgSQL keeps the plan: one made for a single row would compare each of 10,000 rows with
+# each.
 _FIRST_ROW = """
     first_row record;"""
 _INSERT_ROW = """
@@ -209,7 +210,7 @@ def statements(spec: Resource | Part) -> Iterator[str]:
             yield _link_function(spec, operation, function)
         else:
             yield _row_function(spec, model, operation, function)
-        # Else a role that may make temporary tables could make it a trigger of one of those.
+        # Otherwise a role that may create temporary tables could make it a trigger of one of them.
         yield f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC"
         old, new = "OLD TABLE AS audit_old", "NEW TABLE AS audit_new"
         rows = {Operation.INSERT: new, Operation.UPDATE: f"{old} {new}", Operation.DELETE: old}
@@ -225,8 +226,8 @@ def statements(spec: Resource | Part) -> Iterator[str]:
 
 
 def _fixed(spec: Resource | Part, model: type[Model]) -> tuple[list[str], str]:
-    """The columns that a row of an audited table never changes, its key first, and what they are
-    called. A link never changes at all."""
+    """The columns of an audited table that never change, its key first, and what they are called.
+    A link never changes at all."""
     key = str(model._meta.pk.column)
     if isinstance(spec, Part):
         return [key, *(c for c in policy.columns(model) if c != key)], f"a link of {spec.of}"
@@ -239,7 +240,7 @@ def _called(fixed: Iterable[str], of: str) -> str:
 
 
 def _stays(table: str, fixed: Sequence[str], called: str) -> str:
-    """The trigger that refuses what a row never changes; the first of `fixed` is its key."""
+    """The trigger that refuses a change of `fixed` columns, of which the first is the key."""
     is_another = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in fixed)
     return (
         f"CREATE OR REPLACE TRIGGER audit_stays AFTER UPDATE ON {table}"
@@ -311,7 +312,7 @@ def _insert_rows(spec: Resource, model: type[Model], operation: Operation) -> st
 def _insert_row(spec: Resource, model: type[Model], operation: Operation) -> str:
     """Statements that enter a single row step by step, and several by `_insert_rows`."""
     rows = "audit_old" if operation is Operation.DELETE else "audit_new"
-    # LIMIT: a plan for many rows would read whole tables for the label of this one, for good.
+    # LIMIT: otherwise the cached plan, made for many rows, would read whole tables for one label.
     columns_read, rows_read = "r.*", f"(SELECT * FROM {rows} LIMIT 1) AS r"
     if operation is Operation.UPDATE:
         # Both versions of the row in one record: what it was, under other names.
@@ -352,7 +353,7 @@ def _changes(spec: Resource, model: type[Model], operation: Operation, was: str)
         return changes_sql.inserted(recorded, fields, "r.{}")
     if operation is Operation.DELETE:
         return changes_sql.deleted(recorded, fields, "r.{}")
-    # What never changes need not be compared.
+    # Columns that never change need not be compared.
     passed_over = {*recorded, *spec.silent, str(model._meta.pk.column), spec.organization}
     others = [column for column in fields if column not in passed_over]
     return changes_sql.updated(recorded, others, fields, was, "r.{}")
@@ -369,7 +370,7 @@ def _texts_changed(spec: Resource, model: type[Model], operation: Operation) -> 
 def _suspicion(
     spec: Resource, model: type[Model], operation: Operation, label: str
 ) -> dict[str, str]:
-    """How `_INSERT` asks whether there may be a secret in the label and the changes."""
+    """How `_INSERT` tests whether label or changes may contain a secret."""
     texts = _texts_changed(spec, model, operation)
     if operation is Operation.UPDATE:
         asked = (_is_suspicious(each) for each in ("audit_label", *texts))
@@ -403,7 +404,7 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
     grouped = ", ".join(dict.fromkeys(f"r.{c}" for c in (spec.key, spec.organization) if c))
     each = ""
     if spec.concerns:
-        # Of each link, and so before they are put together: each organization reads of its own.
+        # For each link, before they are grouped: each organization reads of its own links only.
         own = _OWN.format(person=spec.key)
         each = f" CROSS JOIN LATERAL ({own} UNION {spec.concerns}) AS o (organization_id)"
         grouped += ", o.organization_id"

@@ -1,8 +1,8 @@
-"""Tables of the packages that we use without these tables: nobody can put a row in them.
+"""Tables of packages that we use without these tables: nobody can insert a row into them.
 
-Of a permission in one of them nobody would learn, as they are not audited. The policy page lists
-them, with `Use.REFUSED`. Rows may be deleted: Django asks that of every table below a row that
-goes, whether it has any or not.
+They are not audited, so nobody would learn of a permission in one of them. The policy page lists
+them, with `Use.REFUSED`. Rows may be deleted: Django deletes from every table that refers to a
+deleted row, whether it has such rows or not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END $$
 
 
 def refuse(connection: BaseDatabaseWrapper) -> None:
-    """Make every table that the policy calls unused one that stays empty; safe to run again."""
+    """Keep every table empty that the policy calls unused; safe to run again."""
     there = connection.introspection.table_names()
     with connection.cursor() as cursor:
         cursor.execute(_FUNCTION)

@@ -2,7 +2,7 @@
 
 The words travel in the statement that writes, as a common table expression that leaves them in a
 setting of the transaction, behind the statement's own time. The triggers of the table (`triggers`)
-take them from there. What changed is no part of them: that the database sees for itself.
+take them from there. They do not say what changed: the database sees that for itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SQL = (
 
 
 def of_write(model: type[Model]) -> Words | None:
-    """The words of a write of `model`'s rows that is made now; None when they are not audited."""
+    """The words of a write to `model`'s rows that is made now; None if they are not audited."""
     if policy.for_model(model) is None:
         return None
     words = _who(context.actor(), context.origin())

@@ -1,10 +1,10 @@
 """What each route records: the declaration behind docs/audit-coverage.md.
 
-A test makes each request, as someone who may, and fails where other entries come than are said
+A test makes each request, as someone who may, and fails if the entries differ from those declared
 here (`tests/promises/test_measured_coverage.py`).
 
-A route × method that the URL map has and this page does not makes `manage.py audit_coverage
---check` fail: whoever adds a route says here what it leaves in the log, or why it leaves nothing.
+A route and method of the URL map that is missing here makes `manage.py audit_coverage --check`
+fail: a new route is declared here with what it leaves in the log, or why it leaves nothing.
 `records` takes "action type" pairs in the words of `audit.policy`; `nothing` takes the reason.
 """
 
@@ -134,7 +134,7 @@ _ADMIN_READING = {"GET": nothing("rows without key, hash or token"), ANY: _REFUS
 
 ROUTES: dict[str, Mapping[str, Recorded]] = {
     # Accounts
-    "/": {ANY: nothing("leads on to an organization")},
+    "/": {ANY: nothing("redirects to an organization")},
     "/organizations/new": {
         "GET": _FORM,
         "POST": records("create organization", "join membership", "grant user"),
@@ -168,7 +168,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         ),
     },
     # Pages of an organization
-    f"{_PAGE}/": {"GET": nothing("leads on to the first page of the role")},
+    f"{_PAGE}/": {"GET": nothing("redirects to the first page of the role")},
     f"{_PAGE}/activity": {"GET": _VIEW},
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
     f"{_PAGE}/activity/complete": {"GET": _VIEW},
@@ -378,7 +378,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_ORGANIZATION}/audit/counts": {"GET": _VIEW},
     f"{_ORGANIZATION}/audit/catalogue": {"GET": nothing("the words of the log, no entry")},
     # Admin
-    "/admin": {"GET": nothing("leads on to the admin")},
+    "/admin": {"GET": nothing("redirects to the admin")},
     "/admin/": {"GET": nothing("what there is to read"), ANY: _REFUSED},
     "/admin/(?P<app_label>audit|keys|organizations)/$": {
         "GET": nothing("what there is to read"),

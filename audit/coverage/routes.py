@@ -56,7 +56,7 @@ def _walk(
 
 
 def methods_of(view: Callable[..., Any]) -> set[str]:
-    """The methods that change or answer something; `*` for a view that takes whatever comes."""
+    """The methods that change or answer something; `*` for a view that takes any method."""
     view_class = getattr(view, "cls", None) or getattr(view, "view_class", None)
     if view_class is not None:
         given = getattr(view, "initkwargs", None) or getattr(view, "view_initkwargs", {})

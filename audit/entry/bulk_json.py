@@ -2,7 +2,7 @@
 
 A line is byte for byte `canonical_line(as_json(entry))` (audit/entry/as_json.py), at a tenth of its
 cost: no model is made, the database casts, ids are written all at once, and what repeats from
-entry to entry is written once and kept. A test holds the two to each other.
+entry to entry is written once and kept. A test compares the two.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from organizations.labels import isolated
 
 class Row(NamedTuple):
     """An entry as the database writes it: texts, ids in hexadecimal digits. The columns of the log
-    in order; whoever reads entries by the thousand reads these."""
+    in order, for code that reads entries by the thousand."""
 
     id: str
     organization_id: str

@@ -1,4 +1,4 @@
-"""`changes` and `context` as they are read: whatever lies in the log, its readers go on.
+"""Reading `changes` and `context`: whatever is in the log, no reader fails on it.
 
 The inbox refuses what they could not take. What is there all the same (put there by a superuser, or
 older than the rule) is read as Unreadable: nothing, and shown as such by every reader.
@@ -39,7 +39,7 @@ def parsed(text: str) -> dict[str, Any]:
         return Unreadable()
     if not isinstance(found, dict):
         return Unreadable()
-    # Most have not so many brackets in all.
+    # Most have fewer brackets in all.
     if text.count("[") + text.count("{") > DEEPEST and _depth(found) > DEEPEST:
         return Unreadable()
     return found

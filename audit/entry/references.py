@@ -31,7 +31,7 @@ Key = tuple[str, uuid.UUID | None, uuid.UUID | None]
 class Reference(GenericForeignKey):
     """A row of an audited model, named by the policy's word and its id.
 
-    None where there is no row any more, where the word names no model ("system", "audit_log",
+    None where the row is gone, where the word names no model ("system", "audit_log",
     words that the policy does not know), and where the row is not the organization's of the entry.
     Large contents of rows, such as the blobs of secrets, are left in the database until read.
     """
@@ -130,8 +130,8 @@ def look_up(
     organizations: Collection[uuid.UUID],
     rows: Iterable[QuerySet[Any]] = (),
 ) -> None:
-    """Prefetch as `fetch` does, but of each row no more than that it is there, and what people are
-    called, for lists: one query for all types. The other fields are deferred.
+    """Like `fetch`, but reads of each row only that it exists, and what people are called, for
+    lists: one query for all types. The other fields are deferred.
 
     rows: where to look instead for some models.
     """
@@ -197,7 +197,7 @@ def _without_contents(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def is_gone(entry: Any, name: str) -> bool:
-    """Whether the "actor" or the "resource" of an entry was looked for and is not there now."""
+    """Whether the "actor" or the "resource" of an entry was looked for and is gone."""
     field: Any = getattr(type(entry), name)
     spec = policy.resource(getattr(entry, field.ct_field))
     named = spec is not None and getattr(entry, field.fk_field) is not None

@@ -1,8 +1,8 @@
 """What an export holds: the entries that are visible when it begins, and no others.
 
-It is read in many short transactions, while entries are committed, with ids among those that were
-there, and sealed. So it is said beforehand which ones it is: those sealed by then, by their
-numbers, and those waiting to be sealed, one by one.
+It is read in many short transactions. Meanwhile entries are committed, with ids between existing
+ones, and sealed. So it is fixed at the beginning which entries it is: those sealed by then, by
+their numbers, and those waiting to be sealed, one by one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Extent:
 def now(queryset: QuerySet[Entry]) -> Extent:
     """That of an export of `queryset` that begins now. Within the tenant scope."""
     organizations: Collection[uuid.UUID] = queryset.visible_organizations  # type: ignore[attr-defined]
-    # In this order: what is sealed in between is in both, and nothing is in neither.
+    # In this order, so that what is sealed in between is in both, and nothing is in neither.
     before = _standing(organizations, queryset.db)
     waiting = queryset.filter(is_sealed=False).order_by().values_list("id", flat=True)
     ids = frozenset(key.hex for key in waiting)

@@ -13,7 +13,7 @@ from django.db import connections
 from organizations import ulid
 
 MOST_COUNTED = 100_000
-"""The inbox is counted no further."""
+"""The inbox is counted up to here."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class State:
 
     @property
     def sealer_silence(self) -> dt.timedelta:
-        """How long nobody has sealed; a sealer at work looks once a second."""
+        """How long ago a sealer last looked; a running one does so once a second."""
         return self._since(self.sealed_at)
 
     def lag(self, primary: State | None) -> dt.timedelta:
-        """How old what this replica has is; zero if that is all that `primary`, asked before, had.
-        Where nothing changes, the newest change is old and yet nothing is missing."""
+        """How far behind this replica is; zero if it has all that `primary`, read first, had: if
+        nothing changes, the newest change is old although nothing is missing."""
         if primary is not None and self.wal >= primary.wal:
             return dt.timedelta()
         return self._since(self.replayed_at)

@@ -2,7 +2,7 @@
 
 Each partition that a question reaches is planned for: of 24 months that took 2 to 5 ms, more than
 reading a page. A span is copied beside its partitions, compared with them, and takes their place
-in one transaction: the log is whole wherever this is killed, and what was copied is copied anew.
+in one transaction: wherever this is killed the log is complete, and the copy is made again.
 Writers notice nothing; readers and the sealer wait for the last step, some milliseconds.
 """
 
@@ -23,7 +23,7 @@ from organizations import clock, ulid
 
 @dataclass(frozen=True)
 class Span:
-    """A quarter or a year that is over, and the partitions of which it will be made."""
+    """A quarter or a year that is over, and the partitions to merge into it."""
 
     name: str
     first: uuid.UUID
@@ -52,8 +52,8 @@ class Merged:
 def merge(using: str = "owner") -> Iterator[Merged]:
     """Merge what is over, the oldest first; a quarter only while its year is not over.
 
-    Left for another time: what entries are still on their way to, and for ever: spans of which
-    retention has removed a month, or whose entries came to lie in the default partition.
+    Skipped for now: spans that still get entries from the inbox. Never merged: spans of which
+    retention has removed a month, or that have entries in the default partition.
     Raises LedgerIsBusyError.
     """
     retention_is_busy = LedgerIsBusyError("retention is running on this ledger")
@@ -85,7 +85,7 @@ def _merge(span: Span, using: str) -> Merged:
 
 
 _LEFTOVERS = r"^audit_merging_\d{4}(_q\d)?(_\d+)?$"
-"""What was copied, by one that was killed, and what was replaced by a copy."""
+"""Copies of a run that was killed, and partitions that a copy replaced."""
 
 
 # -- What is over
@@ -106,7 +106,7 @@ def _spans(using: str) -> Iterator[Span]:
 def _calendar(
     now: dt.datetime, starts: list[dt.datetime]
 ) -> Iterator[tuple[str, dt.datetime, dt.datetime]]:
-    """The years that are over, and the quarters that are of the one that is not."""
+    """The years that are over, and the quarters of the current one that are."""
     for year in range(min(starts, default=now).year, now.year + 1):
         following = dt.datetime(year + 1, 1, 1, tzinfo=dt.UTC)
         if following <= now:
@@ -135,8 +135,8 @@ def _copy(span: Span, using: str) -> None:
     for partition in span.partitions:
         partitions.copy(partition, span.beside, using)
     with connections[using].cursor() as cursor:
-        # Concurrently, as the sealer waits for whoever holds a transaction id for long. Equal to
-        # those of the ledger, which takes them over.
+        # Concurrently, as sealing waits for long transactions. The indexes equal those of the
+        # ledger, so attaching the table needs no others.
         cursor.execute(_INDEXES)
         for name, definition in cursor.fetchall():
             made = re.sub(
@@ -172,8 +172,8 @@ def _digest(tables: tuple[str, ...], using: str) -> tuple[int, ...]:
 
 
 def _check(span: Span, using: str) -> int:
-    """That nothing came to the partitions since they were compared, as what is there never changes;
-    returns how many entries there are."""
+    """Check that the partitions got no entry since they were compared; what is there never changes.
+    Returns the number of entries."""
     partitions.lock_against_entries(span.partitions, using)
     entries = partitions.count(span.partitions, using)
     if entries != partitions.count((span.beside,), using):

@@ -1,9 +1,9 @@
-"""Packing: the months of the ledger that are over take up less room and no more work.
+"""Packing: past months of the ledger take less space and need no further maintenance.
 
 Indexes of a month grow by halves of pages, as each organization's entries come in between the
 others'; built anew they are about half as large (measured: 579 bytes an entry become 363, of 916
 with its row). The month is also frozen and marked all visible, so that no vacuum ever reads it
-again. Nobody waits: readers and the sealer go on.
+again. Readers and the sealer do not wait.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from audit.ledger.partitions import Lock, Partition
 from organizations import clock
 
 MARK = "packed"
-"""The comment of a partition that needs it no more."""
+"""The comment of a partition that is packed."""
 
 
 class PackerIsBusyError(RuntimeError):
@@ -39,8 +39,8 @@ class Packed:
 def pack(using: str = "owner") -> Iterator[Packed]:
     """Pack each partition that ended more than a day ago and is not packed yet, the oldest first.
 
-    One that entries are still on their way to, because sealing is behind, is left for the next
-    time. Interrupted, it goes on where it stopped. Raises PackerIsBusyError.
+    One that will still get entries, because sealing is behind, is left for the next run. An
+    interrupted run can be continued. Raises PackerIsBusyError.
     """
     with only_packer(using):
         for partition in _unpacked(using):

@@ -1,9 +1,9 @@
-"""The ledger's partitions: to list them, to make them ahead, to make a table beside them and swap
-it in. And the advisory locks, by which those who work on the log exclude each other.
+"""The ledger's partitions: listing them, making them ahead, making a table beside them and swapping
+it in. And the advisory locks by which processes that work on the log exclude each other.
 
 A swap locks the ledger for some milliseconds. While someone reads it, it gives up quickly and
 tries again, so that nobody queues behind; writers of entries do not touch the ledger at all.
-`DETACH PARTITION CONCURRENTLY` is no way: PostgreSQL refuses it beside a default partition.
+`DETACH PARTITION CONCURRENTLY` cannot be used: PostgreSQL refuses it beside a default partition.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LedgerIsBusyError(RuntimeError):
 
 
 class SessionIsSharedError(LedgerIsBusyError):
-    """The connection goes through a pooler that gives a session to whoever sends a transaction."""
+    """The connection goes through a pooler that gives each transaction any session."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -81,17 +81,17 @@ def take(lock: Lock, using: str) -> bool:
 
 
 def _refuse_pooler(using: str) -> None:
-    """A pooler by transactions has the sessions, and lends them out: the one that this connection
-    had is the next that another gets, or this one gets another the next time."""
+    """A pooler in transaction mode lends out its sessions: the one that this connection had goes to
+    the next, or this connection gets another one the next time."""
     ours = connections[using]
     before = _process(ours)
     other = ours.copy()
     try:
         is_lent = _process(other, "BEGIN") == before
-        # While the other holds the session that it got.
+        # While the other connection holds its session.
         is_lent = is_lent or any(_process(ours) != before for _ in range(3))
     except OperationalError as error:
-        # By statements: it has no transactions at all.
+        # In statement mode there are no transactions at all.
         if not isinstance(error.__cause__, errors.ProtocolViolation):
             raise
         is_lent = True
@@ -122,7 +122,7 @@ def only_one(lock: Lock, using: str, busy: Exception) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [int(lock)])
 
 
-# -- To list and to make
+# -- Listing and making
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def make_beside(
 ) -> None:
     """Make an empty table that can become the partition from `first` to below `past`."""
     with connections[using].cursor() as cursor:
-        # With the check, taking its place needs no look at the rows.
+        # With the check, attaching the table need not scan its rows.
         cursor.execute(
             f'CREATE TABLE "{table}" (LIKE audit_ledger'
             f" INCLUDING {'ALL' if is_indexed else 'DEFAULTS'},"
@@ -208,7 +208,7 @@ def copy(source: str, target: str, using: str, organization_id: uuid.UUID | None
 
 
 def drop_named(pattern: str, using: str) -> None:
-    """Drop the tables whose names match: what was made beside by one that was killed."""
+    """Drop the tables whose names match: leftovers of runs that were killed."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -219,7 +219,7 @@ def drop_named(pattern: str, using: str) -> None:
             cursor.execute(f'DROP TABLE "{name}"')
 
 
-# -- To swap
+# -- Swapping
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def swap(exchange: Swap, using: str, before: Callable[[], Result]) -> tuple[Resu
 
 
 def lock_against_entries(tables: Sequence[str], using: str) -> None:
-    """Let no entry come to these tables until the transaction ends."""
+    """Keep entries out of these tables until the transaction ends."""
     names = ", ".join(f'"{table}"' for table in tables)
     with connections[using].cursor() as cursor:
         cursor.execute(f"LOCK TABLE {names} IN SHARE MODE")
@@ -291,7 +291,7 @@ def _exchange(exchange: Swap, using: str) -> float:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
         for table, name in exchange.leaving.items():
             cursor.execute(f'ALTER TABLE audit_ledger DETACH PARTITION "{table}"')
-            # Dropped afterwards: the ledger need not wait for its files to be unlinked.
+            # Dropped afterwards, so that the ledger does not wait until its files are unlinked.
             cursor.execute(f'ALTER TABLE "{table}" RENAME TO "{name}"')
         if exchange.entering is not None:
             beside, partition = exchange.entering
@@ -306,7 +306,7 @@ def _exchange(exchange: Swap, using: str) -> float:
 
 
 def _longest_reader(using: str) -> str:
-    """Who holds the ledger the longest, for the message."""
+    """Who has held the ledger longest, for the message."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT a.pid, a.usename, date_trunc('second', now() - a.xact_start)::text"

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 PRIMARY, REPLICA = "default", "replica"
 REST = 10.0
-"""Seconds for which a replica that did not answer is not asked again, in this process."""
+"""Seconds for which this process does not ask a replica again that did not answer."""
 
 _reading: ContextVar[_Reading | None] = ContextVar("audit_reading", default=None)
 _asked_again_at = 0.0
@@ -87,8 +87,8 @@ def stay_on_primary() -> None:
 
 
 def as_of() -> dt.datetime | None:
-    """The moment that what this request reads is from, if it is worth telling: the replica is more
-    than REPLICA_MAX_LAG behind."""
+    """The moment that what this request reads is from, if it is worth mentioning: the replica is
+    more than REPLICA_MAX_LAG behind."""
     reading = _reading.get()
     return reading.as_of if reading else None
 

@@ -1,4 +1,4 @@
-"""Tables that `audit/policy.py` does not know: found after `migrate`, whoever made them.
+"""Tables that `audit/policy.py` does not know: found after `migrate`, no matter who made them.
 
 A table of the log's owner comes of a migration, so it is part of the application and has to be
 listed: audited, or exempt with a reason. Tables of other software in the same schema have other

@@ -24,7 +24,7 @@ LONGEST = 500
 
 
 class HoldError(ValueError):
-    """It cannot be placed or lifted; the message says why."""
+    """A hold cannot be placed or lifted; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the evidence still needs of entries that leave: the leaves of blocks that are not full yet.
 
 The tree keeps the hash of every leaf. The index of a block is made when the block is full, of leaf
-data, which the ledger cannot give any more once the entry has left.
+data, which the ledger no longer has once the entry has left.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ WHERE h.size %% %s > 0
 
 def keep(leaving: Mapping[uuid.UUID, str]) -> None:
     """Keep them, in the transaction in which the entries leave. leaving: the numbers, as a
-    multirange, by organization. Raises BusyError if some have no leaf yet, as nobody could tell any
-    more what they were."""
+    multirange, by organization. Raises BusyError if some have no leaf yet, as nobody could say
+    afterwards what they were."""
     organizations, numbers = list(leaving), list(leaving.values())
     with connections[OWNER].cursor() as cursor:
         cursor.execute(_UNPROVED, [organizations, numbers])

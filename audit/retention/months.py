@@ -1,4 +1,4 @@
-"""What may go: months of the ledger older than the period, and of which organizations."""
+"""What may be removed: months of the ledger older than the period, and of which organizations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Month(Partition):
 
 @dataclass(frozen=True)
 class Prospect:
-    """How many entries a month has, and of which organizations they may go."""
+    """How many entries a month has, and of which organizations they may be removed."""
 
     month: Month
     sizes: dict[uuid.UUID, int]
@@ -90,7 +90,7 @@ def cutoff(months: int) -> dt.datetime:
 
 
 def prospects(months: int) -> list[Prospect]:
-    """The months older than the period from which something may go, oldest first."""
+    """The months older than the period from which something may be removed, oldest first."""
     past = ulid.floor(cutoff(months))
     held = frozenset(holds.in_force(OWNER))
     found = (_prospect(month, held) for month in _months() if month.past <= past)

@@ -37,9 +37,9 @@ class Removed:
 
 
 def remove(prospect: Prospect, directory: Path, say: Say = print) -> Removed | None:
-    """Archive what may go of a month, and put what stays in its place. None if all of it stays.
+    """Archive what may be removed of a month, and put the rest in its place. None if all stays.
 
-    Killed at any point it has changed nothing, or all: run it again.
+    Killed at any point, it has changed either nothing or everything: run it again.
     """
     month = prospect.month
     partial = _partial(directory, month)
@@ -99,9 +99,9 @@ def recover(directory: Path) -> None:
 
 
 def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict[uuid.UUID, int]]:
-    """Write what may go to files, and copy what stays to the table beside the partition; returns
-    the files, and how many entries each organization keeps. Many short statements: a transaction
-    as long as this would hold back sealing."""
+    """Write what may be removed to files, and copy what stays to the table beside the partition;
+    returns the files, and how many entries each organization keeps. Many short statements: a
+    transaction as long as this would hold back sealing."""
     month = prospect.month
     kept_rows.make(month)
     files, kept = [], {}
@@ -165,7 +165,7 @@ def _replace(
 
 
 def _check(prospect: Prospect, removed: Removed) -> None:
-    """That the archive and what stays are the month still, and nobody placed a hold meanwhile."""
+    """Check that archive and kept rows still are the whole month, and that nobody placed a hold."""
     # Against an entry of that month sealed just now, and a hold placed just now.
     partitions.lock_against_entries([removed.month.table, "audit_hold"], OWNER)
     count = partitions.count([removed.month.table], OWNER)
@@ -213,7 +213,7 @@ def _record(
     files: list[archive.File],
     kept: dict[uuid.UUID, int],
 ) -> None:
-    """Tell what is removed: to retention itself, to every organization concerned, to all."""
+    """Record the removal: for retention itself, in organizations' logs and in the platform's."""
     month = removed.month
     with connections[OWNER].cursor() as cursor:
         cursor.execute(

@@ -82,7 +82,7 @@ class Unaudited(EnvironmentCopy):
 
 
 class HandWritten(EnvironmentCopy):
-    """Whoever writes a row inserts an entry by hand: the least that auditing can cost."""
+    """Each writer of a row inserts an entry by hand: the least that auditing can cost."""
 
     class Meta(EnvironmentCopy.Meta):
         db_table = "bench_hand_written"

@@ -110,7 +110,7 @@ class ResetPassword(views.PasswordResetView):
 
 
 class AnswerFirst(HttpResponseRedirect):
-    """A redirect that does something once it has been sent, for whoever asked and from there."""
+    """A redirect that does something once it is sent, as actor and from origin of the request."""
 
     then: Callable[[], None] | None = None
 
@@ -147,14 +147,14 @@ class ChooseNewPassword(views.PasswordResetConfirmView):
 
     @method_decorator(transaction.atomic)
     def form_valid(self, form: Any) -> HttpResponse:
-        # The link is good for one password: whoever else used it waits here, and then it is not.
+        # The link is good for one password: another request with it waits here and is then refused.
         form.user = User.objects.select_for_update().get(pk=form.user.pk)
         token = self.request.session.get(views.INTERNAL_RESET_SESSION_TOKEN)
         if not self.token_generator.check_token(form.user, token):
             self.validlink = False
             return self.render_to_response(self.get_context_data(form=None), status=409)
         response = super().form_valid(form)
-        # Whoever has just shown that the mail is theirs need not wait for others' attempts.
+        # A person who has just shown that the mail is theirs need not wait for others' attempts.
         limits.forget("sign_in_account", form.user.canonical_email)
         return response
 

@@ -104,7 +104,7 @@ def _refuse_constant(name: str) -> None:
 
 
 class BoundedList(serializers.ListField):
-    """A list with a maximum, which the schema tells. Its length is looked at before its items, and
+    """A list with a maximum, which the schema has. Its length is looked at before its items, and
     no item after the tenth wrong one."""
 
     def __init__(self, child: serializers.Field, max_length: int, **kwargs: Any) -> None:

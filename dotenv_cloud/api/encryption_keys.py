@@ -1,7 +1,7 @@
 """A project's encryption key: retrieved, listed, rotated.
 
-There is one key a project, so whoever may retrieve it for one environment has it for all. Rotating
-touches all of the project, so it needs an ability that is not narrowed to less.
+There is one key a project, so those who may retrieve it for one environment have it for all.
+Rotating touches all of the project, so it needs an ability that is not narrowed to less.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class KeyRotation(ApiView):
             history_policy=body.get("history_policy"),
             author=self.principal.author,
         )
-        # The answer is as good as GET, so it takes the same ability, and is entered as retrieved.
+        # The answer has what GET has, so it needs the same ability, and is recorded as retrieved.
         may_have_it = self.principal.may_inside("key:retrieve", found.pk)
         key = retrieval.reveal(made) if may_have_it else None
         return data(

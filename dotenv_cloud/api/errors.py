@@ -79,7 +79,7 @@ class ApiError(Exception):
 def unauthenticated(
     message: str, organizations: Sequence[uuid.UUID] = (), *, reason: str = "unauthenticated"
 ) -> ApiError:
-    """reason: as the log has it; a client is told in words."""
+    """reason: as the log has it; the client gets a sentence."""
     refused = ApiError(
         401,
         "unauthenticated",
@@ -228,7 +228,7 @@ def _translate(exception: Exception) -> ApiError | None:
         case RuleError():
             return _of_rule(exception)
         case OperationalError() | InterfaceError():
-            # Gone, full, restarting, or too busy: psycopg tells these from our mistakes.
+            # Gone, full, restarting, or too busy: psycopg distinguishes these from our errors.
             logger.error("the database is unavailable", exc_info=exception)
             return unavailable()
         case IntegrityError():

@@ -71,7 +71,7 @@ class Principal:
 
     @property
     def person(self) -> User | None:
-        """Who answers for what is made: the person, or whoever made the key, unless gone."""
+        """Who answers for what is made: the person, or the creator of the key, unless gone."""
         return self.caller if isinstance(self.caller, User) else self.caller.created_by
 
     @property

@@ -355,7 +355,7 @@ def level(opened: Opened) -> dict[str, Any]:
 
 
 def plaintext(opened: Opened) -> str:
-    """The text of an opened blob. Raises a 422 for what is no text."""
+    """The text of an opened blob. Raises a 422 for what is not text."""
     try:
         return (opened.plaintext or b"").decode()
     except UnicodeDecodeError:

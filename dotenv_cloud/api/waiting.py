@@ -68,7 +68,7 @@ def wait_for(
 ) -> Found | None:
     """What `look` finds, asked again until it finds something or the time is over.
 
-    look: reads in a transaction of its own; told whether it is asked for the last time. Between
+    look: reads in a transaction of its own; its argument says whether it is the last time. Between
     looks no connection is held. Raises TooManyWaitingError if it would have to wait and cannot.
     """
     found = look(seconds == 0)

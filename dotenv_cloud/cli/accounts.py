@@ -88,7 +88,7 @@ class Book:
 
 
 def mask(token: str) -> str:
-    """Enough of a token to tell it from others, too little to use it."""
+    """Enough of a token to distinguish it from others, too little to use it."""
     return f"{token[:12]}…{token[-4:]}" if len(token) >= 32 else "…"
 
 

@@ -65,7 +65,7 @@ def follow(
         _refuse_gap(body, query, state)
         for item in body["data"]:
             output.as_json_line({"id": item["id"], **item["attributes"]})
-        # First printed, then remembered: what is printed twice can be told, what is missing cannot.
+        # Printed first, then stored: a repeated entry can be recognized, a missing one cannot.
         sys.stdout.flush()
         has_moved = body["meta"]["reached"] != state.after_seq
         state.after_seq = body["meta"]["reached"]

@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"dotenv_([0-9A-Z]{26})_[a-zA-Z0-9]+")
 _SEGMENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 _LOCAL_SUFFIXES = (".test", ".local", ".localhost")
-# One write an hour is enough to tell a used account from a forgotten one.
+# One write an hour is enough to distinguish a used account from a forgotten one.
 _USE_IS_KEPT_EVERY = dt.timedelta(hours=1)
 
 

@@ -1,4 +1,4 @@
-"""A token that an API key had once: so that whoever still tries it is known by the key's name."""
+"""A former token of an API key: if it is still tried, the log can name the key."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from organizations.models.base import Timestamped
 
 
 class Token(Timestamped):
-    """Only the SHA-256 of the token is kept; `fingerprint` tells tokens apart without revealing.
+    """Only the SHA-256 of the token is kept; `fingerprint` names one without revealing it.
 
     `seen_from`: the addresses it was last used from, so that another one is noticed.
     """

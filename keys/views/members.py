@@ -54,7 +54,7 @@ def member(request: OrganizationRequest, member: str) -> HttpResponse:
 def _act(
     request: OrganizationRequest, membership: Membership, form: RoleForm, is_self: bool
 ) -> HttpResponse | None:
-    """Do what was chosen, and lead on; None when the form has something to say."""
+    """Do what was chosen, and redirect; None if the form has errors to show."""
     action = request.POST.get("action")
     if action == "role":
         require(request, "member:update")

@@ -24,7 +24,7 @@ def node_form(
     project: Project | None = None,
     target: Target | None = None,
 ) -> HttpResponse:
-    """project, target: where the way back leads."""
+    """project, target: what the link back goes to."""
     context = {
         "section": "projects",
         "form": form,

@@ -32,8 +32,8 @@ class Timestamped(models.Model):
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete the row with what hangs on it. Of several who do so at once, one does: the others
-        get DoesNotExist, as does whoever comes later."""
+        """Delete the row with what hangs on it. Of several concurrent calls one succeeds: the
+        others get DoesNotExist, as later ones do."""
         total, by_model = super().delete(*args, **kwargs)
         if not by_model.get(self._meta.label):
             raise type(self).DoesNotExist(f"{self._meta.verbose_name} {self.pk} is gone.")  # type: ignore[attr-defined]

@@ -142,7 +142,7 @@ class OrganizationUserObjectPermission(UserObjectPermissionBase):
 
 
 class OrganizationGroupObjectPermission(GroupObjectPermissionBase):
-    """A permission of a group on an organization: whoever is in the group holds it, a member or
+    """A permission of a group on an organization: everyone in the group holds it, a member or
     not. No role follows it; it is given and taken with django-guardian's functions."""
 
     id = models.BigAutoField(primary_key=True)

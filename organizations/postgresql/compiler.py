@@ -1,7 +1,7 @@
 """SQL compilers that announce: each ORM write is sent as `rows_written`, and carries the answer.
 
 All of Django's writes end here: save, bulk_create, QuerySet.update and delete, cascades, many-to-
-many links, get_or_create, admin. Whoever listens may answer with the words of the write, which go
+many links, get_or_create, admin. A receiver may answer with the words of the write, which go
 into its own statement as a common table expression; without an answer the statement is Django's.
 """
 
@@ -46,7 +46,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _names_one_row(where: Any) -> bool:
-    """Whether a WHERE is no more than `key = value` or `key IN (value)`."""
+    """Whether a WHERE is just `key = value` or `key IN (value)`."""
     if len(where.children) != 1 or where.negated:
         return False
     [lookup] = where.children

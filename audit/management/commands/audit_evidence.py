@@ -16,7 +16,7 @@ from audit.ledger import partitions
 from organizations import ulid
 
 SAY_EVERY = 5.0
-"""Seconds between two lines on how far it is."""
+"""Seconds between two lines of progress."""
 
 
 class Command(BaseCommand):
