@@ -128,9 +128,10 @@ def verify(
         for note in (*seen, *kept(report.checkpoint.origin)):
             compare(report.checkpoint, _small(note), trusted)
         report.missing += forks(report, trusted, fork or 0)
+        said = sentences(report, whole=whole)
     except Refused as error:
         raise Failure(f"{path.name}: {output.safe(error)}.", Exit.UNVERIFIED) from None
-    for sentence in sentences(report, whole=whole):
+    for sentence in said:
         click.echo(output.safe(sentence))
     if report.missing:
         raise Failure(" ".join(output.safe(each) for each in report.missing), Exit.UNVERIFIED)
@@ -147,16 +148,17 @@ def _small(path: Path, most: int = _MOST_NOTE) -> bytes:
 
 def _key(text: str) -> Key:
     """A key as given, or as it stands in a file."""
-    path = Path(text)
     try:
-        if "+" not in text or path.is_file():
-            text = _small(path).decode()
         return Key.parse(text)
-    except (Refused, OSError, UnicodeDecodeError) as error:
-        reason = error.message if isinstance(error, Refused) else "it is not a key nor a file"
-        raise Failure(
-            f"--key or --witness {output.safe(text)[:80]}: {reason}.", Exit.USAGE
-        ) from None
+    except Refused as error:
+        reason = error.message
+    try:
+        return Key.parse(_small(Path(text)).decode())
+    except Refused as error:
+        reason = error.message
+    except (OSError, ValueError):
+        reason = reason if "+" in text else "it is neither a key nor a file"
+    raise Failure(f"--key or --witness {output.safe(text)[:80]}: {reason}.", Exit.USAGE)
 
 
 # --- who is trusted -----------------------------------------------------------------------------
@@ -404,7 +406,11 @@ def _everything(report: Report) -> str:
 def _answer(report: Report) -> str:
     count = len(report.matches)
     has = {0: "none has", 1: "1 has"}.get(count, f"{count:,} have")
-    others = "" if report.gaps else f", no others{_not_renamed(report)}"
+    others = f", no others{_not_renamed(report)}"
+    if report.withheld:
+        others = ", no others but perhaps those that are withheld"
+    if report.gaps:
+        others = ""
     entries = f"entries {report.first + 1:,} to {report.end:,}"
     return f"Of {entries}, {has} {_asked(report.question)}{others}."
 
@@ -441,7 +447,7 @@ def _paths(report: Report) -> list[str]:
 def _not_renamed(report: Report) -> str:
     """Whether what was asked for, or what it lies below, kept its name meanwhile."""
     paths = _paths(report)
-    if not paths or _renamings(report):
+    if not paths or report.withheld or _renamings(report):
         return ""
     keys = verifier.renamings(f"path\n{each}" for each in paths)
     names = [key.partition("\n")[2] for key in keys]

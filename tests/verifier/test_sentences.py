@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
 from typing import Any
 
 from tests.verifier.conftest import AFTER, APP, FROM, SINCE, TO, UNTIL, Verify, holds, refused
-from tests.verifier.making import DAY, JANE, NOVEMBER, ORIGIN, WITNESS, Log, b64, root
+from tests.verifier.making import DAY, JANE, NOVEMBER, ORIGIN, WITNESS, Log, b64, root, sha
 
 QUESTION = (*APP, *SINCE, *UNTIL)
 
@@ -90,7 +93,11 @@ def test_conditions_on_what_can_be_redacted(log: Log, verify: Verify) -> None:
 
 def test_withheld_entries(log: Log, verify: Verify) -> None:
     pack = log.filter("path\nmy-app/production", withheld=[120])
-    holds(verify(pack, *APP), "5 have the path", "1 withheld: proved to be there, not shown.")
+    holds(
+        verify(pack, *APP),
+        "no others but perhaps those that are withheld.",
+        "1 withheld: proved to be there, not shown.",
+    )
     whole = log.range()
     entries = whole["entries/000000000000.ndjson"]
     entries = entries.replace(log.entries[119].line, log.entries[119].withheld)
@@ -131,3 +138,35 @@ def test_one_entry(log: Log, verify: Verify) -> None:
 def test_an_actor_by_the_id_alone(log: Log, verify: Verify) -> None:
     keys = [f"actor\n{kind}\n{JANE}" for kind in ("user", "api_key")]
     holds(verify(log.filter(*keys), "--actor", JANE), f"700 have the actor api_key {JANE} or user")
+
+
+def test_a_withheld_renaming_is_not_denied(verify: Verify) -> None:
+    log = Log()
+    log.fill(20).add("new-app", "update", type="project", was="my-app")
+    log.fill(300, path="new-app/production")
+    said = verify(log.filter("path\nmy-app/production", withheld=[21]), *APP)
+    holds(said, "1 withheld: proved to be there, not shown.")
+    assert "renamed" not in said.out
+
+
+def test_a_part_that_is_not_json_is_refused_where_it_is_shown(verify: Verify) -> None:
+    log = Log().fill(1)
+    [entry] = log.entries
+    _, *parts, _ = entry.line.split(b"\t")
+    values = [part[:-1].partition(b":")[2] for part in parts]
+    leaf = json.loads(entry.leaf)
+    leaf["parts"] = ""
+    forged = Log()
+    forged._append(leaf, entry.time, [b'{"label":"a","label":"b"}', *values[1:]], bytes(16))
+    stream = hashlib.sha512(b"dotenv-audit-salts/v1\n" + bytes(16)).digest()
+    committed = [
+        sha(b"\x05", bytes([n]), stream[16 * n : 16 * n + 16], value)
+        for n, value in enumerate([b'{"label":"a","label":"b"}', *values[1:]])
+    ]
+    made = forged.entries[0]
+    right = made.leaf.replace(
+        b'"parts":""', f'"parts":"{b64(sha(bytes([6]), *committed))}"'.encode()
+    )
+    forged.entries[0] = replace(made, leaf=right, line=made.line.replace(made.leaf, right))
+    refused(verify(forged.proof(1)), "a member is given twice")
+    holds(verify(forged.range()))
