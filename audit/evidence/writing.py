@@ -11,13 +11,14 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import connections
+from django.db import IntegrityError, connections
 
 from audit.entry.bulk_json import Row
 from audit.evidence import index, leaf, notes, signing, tiles, tree
@@ -30,6 +31,8 @@ BATCH = 20_000
 """Entries that a round reads, about."""
 LOGS = 5_000
 """Logs that a round reads, and heads that it signs."""
+LEFT_OUT = 60.0
+"""Seconds until a log that was left out is tried again."""
 SLACK = 10_000
 """Milliseconds by which an entry may be older than one that was sealed before it, to be found at
 once; an older one is found by the notes on its block."""
@@ -45,13 +48,14 @@ class MissingEntryError(RuntimeError):
 
 @dataclass(frozen=True)
 class Worked:
-    """What a round did. is_behind: more waits for the next one; refused: logs that were left out,
-    with the reason."""
+    """What a round did. is_behind: more waits for the next one; refused: logs that are left out,
+    with the reason; unsigned: why nothing was signed, if something is wrong with the key."""
 
     entries: int
     signed: int
     is_behind: bool
     refused: dict[uuid.UUID, str]
+    unsigned: str = ""
 
 
 class _Log(NamedTuple):
@@ -94,6 +98,9 @@ class Worker:
         self._newest: dict[uuid.UUID, int] = {}
         """Milliseconds of the newest entry of each log that it has made a leaf of."""
         self._is_announced = False
+        self._refused: dict[uuid.UUID, tuple[float, str]] = {}
+        """Logs that are left out until a moment: they would take the room of all others."""
+        self._unsigned = ""
 
     def round(self, batch: int = BATCH) -> Worked:
         """Make leaves of what was sealed, one batch at most, and sign."""
@@ -102,12 +109,14 @@ class Worker:
         chosen: list[tuple[_Log, int]] = []
         room = batch
         for log in logs:
+            if self._is_left_out(log.organization):
+                continue
             upto = min(log.sealed, log.size + max(room, 1))
             chosen.append((log, upto))
             room -= upto - log.size
             if room <= 0:
                 break
-        writing, refused = self._extended(chosen)
+        writing = self._extended(chosen)
         if writing.heads:
             self._call(
                 "audit_extend(%s, %s, %s, %s)",
@@ -119,10 +128,17 @@ class Worker:
         is_behind = len(logs) == LOGS or sum(log.sealed - log.size for log in logs) > batch
         signed = self._sign()
         # What is refused stays behind, and the others go on.
+        refused = {log.organization for log in logs} & self._refused.keys()
         is_proved = not is_behind and not refused
         is_signed = is_proved and signed is not None and not self._due(0, 1)
         self._call("audit_proved(%s, %s, %s)", [started, is_proved, is_signed])
-        return Worked(writing.entries, signed or 0, is_behind and bool(writing.heads), refused)
+        return Worked(
+            writing.entries,
+            signed or 0,
+            is_behind and bool(writing.heads),
+            {organization: self._refused[organization][1] for organization in refused},
+            self._unsigned,
+        )
 
     # -- Leaves
 
@@ -130,11 +146,13 @@ class Worker:
         rows = self._rows("SELECT * FROM audit_unproved(%s)", [LOGS])
         return [_Log(key, sealed, size, bytes(a), bytes(b)) for key, sealed, size, a, b in rows]
 
-    def _extended(
-        self, chosen: Sequence[tuple[_Log, int]]
-    ) -> tuple[_Writing, dict[uuid.UUID, str]]:
+    def _is_left_out(self, organization: uuid.UUID) -> bool:
+        until, _ = self._refused.get(organization, (0.0, ""))
+        return time.monotonic() < until
+
+    def _extended(self, chosen: Sequence[tuple[_Log, int]]) -> _Writing:
         """What the trees of these logs get, each up to a number."""
-        writing, refused = _Writing(), {}
+        writing = _Writing()
         found = self._read(chosen, self._newest)
         incomplete = [
             (log, upto)
@@ -150,13 +168,14 @@ class Worker:
                 leaves = self._leaves(log, upto, rows)
                 part = _extend(log, leaves, upto)
             except MissingEntryError as error:
-                refused[log.organization] = str(error)
+                self._refused[log.organization] = (time.monotonic() + LEFT_OUT, str(error))
                 continue
+            self._refused.pop(log.organization, None)
             writing.add(part)
             if rows:
                 newest = max(int(row.id[:12], 16) for row in rows)
                 self._newest[log.organization] = max(newest, self._newest.get(log.organization, 0))
-        return writing, refused
+        return writing
 
     def _read(
         self, chosen: Sequence[tuple[_Log, int]], newest: dict[uuid.UUID, int]
@@ -215,7 +234,12 @@ class Worker:
         if not keys:
             return None
         if not self._is_announced:
-            self._announce_key(keys)
+            try:
+                self._announce_key(keys)
+            except IntegrityError as error:
+                # Of another key than was announced under its number nothing is signed.
+                self._unsigned = str(error).split("\n", 1)[0]
+                return None
         signed = []
         for organization, size, edge, former, began_late in self._due(
             settings.AUDIT_CHECKPOINT_SECONDS, LOGS
@@ -283,8 +307,8 @@ def _least_id(milliseconds: int) -> uuid.UUID | None:
 
 def _from_kept(number: int, data: bytes) -> Leaf:
     """A leaf of which only the data is left, as its block's index needs it."""
-    time, subjects = leaf.subjects_of(data)
-    return Leaf(number, "", "", "", (b"", b"", b"", b""), subjects, time)
+    at, subjects = leaf.subjects_of(data)
+    return Leaf(number, "", "", "", (b"", b"", b"", b""), subjects, at)
 
 
 class _Runs:

@@ -318,14 +318,22 @@ def test_a_rotation_signs_with_both_is_announced_by_the_old_and_entered_in_each_
 
 
 def test_another_key_under_a_known_number_is_refused(
-    organization: Organization, settings: Any
+    organization: Organization, owner_connection: Connection, settings: Any
 ) -> None:
     evidence.seal_all()
     evidence.prove_all()
     settings.AUDIT_SIGNING_KEYS = {1: b"x" * 32}
     signing.keys.cache_clear()
-    with pytest.raises(DatabaseError, match="signing key 1 is another one than before"):
-        evidence.prove_all()
+    ProjectFactory.create(organization=organization)
+    evidence.seal_all()
+    said = io.StringIO()
+    call_command("audit_evidence", "--once", stdout=io.StringIO(), stderr=said)
+    assert "Nothing is signed: audit: signing key 1 is another one than before" in said.getvalue()
+    # Trees grow all the same, under the checkpoints of before.
+    size, _ = evidence.size_and_root(owner_connection, organization.pk)
+    checkpoint = reading.newest(organization.pk, "owner")
+    assert checkpoint is not None
+    assert checkpoint.size < size
 
 
 def test_without_a_key_trees_grow_and_nothing_is_signed(
@@ -450,6 +458,11 @@ def test_a_log_with_a_number_that_is_gone_is_left_out_and_the_others_go_on(
         superuser_connection.execute(
             "DELETE FROM audit_ledger WHERE organization_id = %s AND seq = 2", [organization.pk]
         )
+    # However much of it waits, it takes no room from others.
+    worker = writing.Worker()
+    for _ in range(6):
+        worker.round(5)
+    assert evidence.size_and_root(owner_connection, other.pk)[0] > 0
     said = io.StringIO()
     with pytest.raises(CommandError, match="left out"):
         call_command("audit_evidence", "--once", stdout=io.StringIO(), stderr=said)

@@ -46,6 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.stopping = threading.Event()
         self.refused: dict[Any, str] = {}
+        self.unsigned = ""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self.stopping.set())
@@ -107,6 +108,9 @@ class Command(BaseCommand):
             made += worked.entries
             signed += worked.signed
             self._say_refused(worked.refused)
+            if worked.unsigned != self.unsigned:
+                self.stderr.write(f"Nothing is signed: {worked.unsigned}.")
+                self.unsigned = worked.unsigned
             if time.monotonic() - said_at > SAY_EVERY:
                 said_at = time.monotonic()
                 self.stdout.write(f"{made:,} entries so far.")

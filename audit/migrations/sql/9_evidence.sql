@@ -323,8 +323,11 @@ BEGIN
     ON CONFLICT (organization_id, size) DO NOTHING;
     INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
         resource_label, interface, context)
-    SELECT (s ->> 0)::uuid, 'system', session_user, e ->> 0, e ->> 1, e ->> 2, 'command', e -> 3
+    SELECT (s ->> 0)::uuid, 'system', session_user, e ->> 0, e ->> 1,
+        CASE WHEN e ->> 1 = 'audit_log' THEN COALESCE(o.slug, e ->> 2) ELSE e ->> 2 END, 'command',
+        e -> 3
     FROM jsonb_array_elements(signed) AS s CROSS JOIN LATERAL (SELECT s -> 4 AS e) AS entry
+    LEFT JOIN organizations_organization o ON o.id = (s ->> 0)::uuid
     WHERE jsonb_typeof(e) = 'array'
         AND (e ->> 0, e ->> 1) IN (('evidence_began', 'audit_log'), ('rotate', 'signing_key'));
 END $$;
