@@ -15,6 +15,7 @@ urlpatterns = [
     path("activity/new", review.new_entries, name="new_entries"),
     path("activity/complete", review.complete, name="complete"),
     path("activity/<str:entry>", review.entry, name="entry"),
+    path("activity/<str:entry>/proof", review.proof, name="proof"),
     path("history/resource/<str:resource>", review.resource_history, name="resource_history"),
     path("history/actor/<str:actor>", review.actor_history, name="actor_history"),
     path("projects/<str:project>/keys", review.key_history, name="key_history"),

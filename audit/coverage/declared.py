@@ -182,6 +182,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "POST": records("update saved_view", "delete saved_view"),
     },
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
+    f"{_PAGE}/activity/{{entry}}/proof": {"GET": _VIEW},
     f"{_PAGE}/history/resource/{{resource}}": {"GET": _VIEW},
     f"{_PAGE}/history/actor/{{actor}}": {"GET": _VIEW},
     f"{_PAGE}/activity/export": {"GET": _EXPORT},

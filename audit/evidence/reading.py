@@ -8,6 +8,7 @@ caller's transaction.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -45,6 +46,7 @@ class Checkpoint(NamedTuple):
     organization: uuid.UUID
     size: int
     note: str
+    signed_at: dt.datetime | None = None
 
     @property
     def root(self) -> bytes:
@@ -93,7 +95,8 @@ def newest(
     """The checkpoint that was signed last; None if there is none, or none of this size."""
     found = _rows(
         using,
-        "SELECT size, note FROM audit_checkpoint WHERE organization_id = %s AND size >= %s"
+        "SELECT size, note, signed_at FROM audit_checkpoint"
+        " WHERE organization_id = %s AND size >= %s"
         " ORDER BY size DESC LIMIT 1",
         [organization, at_least],
     )
@@ -104,7 +107,8 @@ def first(organization: uuid.UUID, *, at_least: int, using: str = "default") -> 
     """The smallest checkpoint of this size or a larger one."""
     found = _rows(
         using,
-        "SELECT size, note FROM audit_checkpoint WHERE organization_id = %s AND size >= %s"
+        "SELECT size, note, signed_at FROM audit_checkpoint"
+        " WHERE organization_id = %s AND size >= %s"
         " ORDER BY size LIMIT 1",
         [organization, at_least],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audit.review.activity import activity, counts
 from audit.review.completing import complete
-from audit.review.entry import entry
+from audit.review.entry import entry, proof
 from audit.review.exports import export_entries
 from audit.review.histories import actor_history, resource_history
 from audit.review.key_history import key_history
@@ -20,6 +20,7 @@ __all__ = [
     "export_entries",
     "key_history",
     "new_entries",
+    "proof",
     "resource_history",
     "view_page",
     "views_page",

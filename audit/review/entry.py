@@ -12,6 +12,8 @@ from django.views.decorators.http import require_GET
 
 from audit.entry import references
 from audit.entry.as_json import as_json
+from audit.evidence import reading as evidence
+from audit.ledger import replica
 from audit.models import Entry
 from audit.policy import ActorType
 from audit.questions import paging, reading
@@ -63,6 +65,7 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "is_end": any(before is not None for before, _ in found.recorded_changes.values()),
         "together": _of_its_request(found, organization),
         "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
+        "checkpoint": _checkpoint(found),
         "made_by": _maker_of_its_key(found),
         "actor_page": living.address_of(found, "actor", request),
         "resource_page": living.address_of(found, "resource", request),
@@ -70,6 +73,41 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "is_resource_gone": references.is_gone(found, "resource"),
     }
     return render(request, "audit/entry.html", context)
+
+
+@require_GET
+@organization_page("audit:read")
+def proof(request: OrganizationRequest, entry: str) -> HttpResponse:
+    """The proof that an entry is in the log, as a file that anybody can check."""
+    organization = request.organization
+    replica.stay_on_primary()
+    key = ulid.parse_or_none(entry)
+    found = Entry.objects.visible([organization.pk]).filter(pk=key).first()
+    checkpoint = _checkpoint(found) if found is not None else None
+    if found is None or found.seq is None or checkpoint is None:
+        raise Http404("There is no entry with this id, or no proof of it yet.")
+    evidence.keep(checkpoint)
+    try:
+        [leaf] = evidence.leaves(organization.pk, found.seq - 1, found.seq)
+    except evidence.MismatchError as error:
+        reading.record_mismatch(organization, error.seq)
+        said = f"The proof is refused: {error}. This was recorded; tell whoever runs the service.\n"
+        return HttpResponse(said, content_type="text/plain; charset=utf-8", status=500)
+    reading.record_view(organization, entry=found)
+    answer = HttpResponse(
+        evidence.proof_of(leaf, checkpoint), content_type="text/plain; charset=utf-8"
+    )
+    name = f"{organization.slug}-{found.seq}.tlog-proof"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _checkpoint(found: Entry) -> evidence.Checkpoint | None:
+    """The checkpoint that covers it, once there is one."""
+    if found.seq is None:
+        return None
+    using = found._state.db or "default"
+    return evidence.newest(found.organization_id, using, at_least=found.seq)
 
 
 def _whole(found: Entry) -> list[tuple[str, Any]]:
