@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
@@ -19,7 +19,8 @@ from django.urls import URLPattern, path, reverse
 from audit import policy
 from audit.export import download, formats
 from audit.models import Entry, SavedView
-from audit.questions import bar, reading
+from audit.questions import reading
+from audit.questions.asking import ask, question_of
 from audit.questions.filters import POSITION
 from audit.review import density, time_zones
 from audit.review.admin_columns import Columns
@@ -154,7 +155,8 @@ class EntryAdmin(ReadOnlyAdmin):
         return bool(chosen) and chosen <= set(held)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        if "ask" in request.GET or "density" in request.GET:
+        is_settled = "settled" in request.GET
+        if ("ask" in request.GET and not is_settled) or "density" in request.GET:
             return self._settled(request)
         response: Any = super().changelist_view(
             request, {"title": "Entries", **(extra_context or {})}
@@ -172,19 +174,32 @@ class EntryAdmin(ReadOnlyAdmin):
         for name, texts in request.GET.lists():
             if name not in own and (filled := [text for text in texts if text]):
                 params.setlist(name, filled)
-        typed, zone = request.GET.get("ask", ""), request.GET.get("tz", "")
-        try:
-            made = bar.read(typed, zone or "UTC", reader=_reader(request).user.email)
-        except (ValueError, ValidationError):
-            made = bar.read("")  # the filter says which zone does not exist
-        for name, texts in made.params.items():
-            params.setlist(name, texts)
-        for part in made.unknown:
-            messages.warning(request, f"Not understood: {part}")
+        typed, zone = request.GET.get("ask", "").strip(), request.GET.get("tz", "")
+        if typed:
+            self._take_words(request, params, typed)
         answer = redirect(f"{request.path}?{params.urlencode()}")
         time_zones.remember(answer, zone)
         density.remember(answer, request.GET.get("density", ""))
         return answer
+
+    def _take_words(self, request: HttpRequest, params: QueryDict, typed: str) -> None:
+        """Add what was understood of a question in words to the parameters, and say the rest. Where
+        nothing was, the words themselves are kept, to which no entry is the answer."""
+        asked = ask(
+            self.chosen(request),
+            {"ask": typed, "tz": params.get("tz", "")},
+            reader=_reader(request).user.email,
+        )
+        made = question_of(asked)
+        assert made is not None
+        for struck in made.struck:
+            messages.warning(request, f"Left out: {struck.words}. {struck.why}")
+        for said in (*made.notes, *([made.page.why] if made.page else [])):
+            messages.info(request, said)
+        if not made.is_answerable:
+            params["ask"], params["settled"] = typed, "1"
+        for name, texts in made.params.items():
+            params.setlist(name, texts)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """The entries of the list's question, as a file."""

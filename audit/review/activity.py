@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,10 +13,10 @@ from audit import policy
 from audit.entry import references
 from audit.ledger import replica
 from audit.questions import bar, counting, paging, reading, retention_boundary
-from audit.questions.asking import ask
+from audit.questions.asking import ask, question_of
 from audit.questions.filters import EntryFilter
 from audit.retention import holds
-from audit.review import chart, chips, facets, saving, time_zones, watching
+from audit.review import chart, chips, facets, saving, spoken, time_zones, watching
 from organizations.membership_access import OrganizationRequest, organization_page
 
 RECENCIES = (
@@ -41,34 +40,34 @@ def activity(request: OrganizationRequest) -> HttpResponse:
     """The log: what was asked, when it happened, and the entries, newest first."""
     organization = request.organization
     given: QueryDict = request.GET.copy()
-    unknown: list[str] = []
-    if "tz" not in given and (remembered := time_zones.remembered(request)):
-        given["tz"] = remembered
-    if "ask" in given:
-        made = _compiled(given, request.user.email)
-        if made is None or not made.unknown:
-            answer = redirect(f"{request.path}?{_without_ask(given, made)}")
-            time_zones.remember(answer, given.get("tz", ""))
-            return answer
-        given, unknown = QueryDict(_without_ask(given, made), mutable=True), made.unknown
-    elif any(not text for texts in request.GET.lists() for text in texts[1]):
+    if any(not text for texts in request.GET.lists() for text in texts[1]):
         # A form sends its empty fields too; the address to keep has what was asked alone.
         return redirect(f"{request.path}?{_without_blanks(given)}")
+    if "tz" not in given and (remembered := time_zones.remembered(request)):
+        given["tz"] = remembered
     with_counts = COUNTS in request.GET
     given.pop(COUNTS, None)  # links lead to lists, which come sooner without
-    asked = ask([organization], given)
+    asked = ask([organization], given, reader=request.user.email)
+    question = question_of(asked)
     is_valid = asked.is_valid()
     shown = list(chips.chips(request.path, given, asked))
+    carried = given
+    if question is not None:
+        # The words stay in the address; what narrows the answer further goes on in parameters.
+        given = _in_parameters(given, asked)
     context: dict[str, Any] = {
         "section": "activity",
         "asked": asked,
-        "unknown": unknown,
+        "question": question,
+        "nothing_asked": question is not None and not question.is_answerable,
+        "state_page": spoken.page_of(question, organization),
+        "then_query": spoken.query_of(question.then if question else None, given.get("tz", "")),
         "given": given,
         "params": {name: ",".join(texts) for name, texts in asked.params.items()},
-        "text": request.GET.get("ask", bar.as_text(asked.params)),
+        "text": question.text if question else bar.as_text(asked.params),
         "tz": given.get("tz", ""),
         "zones": time_zones.ZONES,
-        "carried": f"?{given.urlencode()}" if given else "",
+        "carried": f"?{carried.urlencode()}" if carried else "",
         "recencies": RECENCIES,
         "recency_values": [value for value, _ in RECENCIES],
         "actions": policy.ACTIONS,
@@ -85,6 +84,8 @@ def activity(request: OrganizationRequest) -> HttpResponse:
     context |= saving.listed(request, asked)
     if not is_valid:
         return render(request, "audit/activity.html", context, status=422)
+    if context["nothing_asked"]:
+        return render(request, "audit/activity.html", context)
     page = paging.page_at(asked.qs, asked.form.cleaned_data)
     references.look_up(page.entries, [organization.pk])
     total = counting.total(organization)
@@ -107,7 +108,10 @@ def activity(request: OrganizationRequest) -> HttpResponse:
     if with_counts:
         context |= _counts(request, given, asked, total)
     reading.record_view(organization, asked)
-    return render(request, "audit/activity.html", context)
+    answer = render(request, "audit/activity.html", context)
+    if "ask" in request.GET and "tz" in request.GET:
+        time_zones.remember(answer, request.GET["tz"])
+    return answer
 
 
 @require_GET
@@ -117,9 +121,11 @@ def counts(request: OrganizationRequest) -> HttpResponse:
     is there: they take longer than the list."""
     organization = request.organization
     given: QueryDict = request.GET.copy()
-    asked = ask([organization], given)
+    asked = ask([organization], given, reader=request.user.email)
     if not asked.is_valid():
         return HttpResponse("This query is not valid.\n", "text/plain", status=422)
+    if question_of(asked) is not None:
+        given = _in_parameters(given, asked)
     context = {"given": given, "zone": asked.zone}
     context |= _counts(request, given, asked, counting.total(organization))
     reading.record_view(organization, asked, is_part=True)
@@ -149,21 +155,13 @@ def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Coun
     return counting.Count(len(page.entries), True) if is_whole else None
 
 
-def _compiled(given: QueryDict, reader: str) -> bar.Question | None:
-    """The typed question; None for a time zone that does not exist, which the filter refuses."""
-    try:
-        return bar.read(given.get("ask", ""), given.get("tz") or "UTC", reader=reader)
-    except (ValueError, ValidationError):
-        return None
-
-
-def _without_ask(given: QueryDict, made: bar.Question | None) -> str:
+def _in_parameters(given: QueryDict, asked: EntryFilter) -> QueryDict:
+    """A question that was asked in words as the parameters that it was understood as."""
     params = QueryDict(mutable=True)
-    for name, texts in (made.params if made else {}).items():
-        params.setlist(name, texts)
-    if given.get("tz"):
-        params["tz"] = str(given["tz"])
-    return params.urlencode()
+    for name, texts in {**dict(given.lists()), **asked.params}.items():
+        if name != "ask":
+            params.setlist(name, list(texts))
+    return params
 
 
 def _without_blanks(given: QueryDict) -> str:

@@ -50,7 +50,7 @@ FIELDS = (
 )
 """Filters that are typed: parameter, label and an example."""
 
-OF_ADMIN = ("organization", "all", "o", "p", "e", "_facets")
+OF_ADMIN = ("organization", "all", "o", "p", "e", "_facets", "settled")
 """Parameters that are no question to the log."""
 
 
@@ -61,7 +61,8 @@ def asked_in(
     given: QueryDict = request.GET.copy()
     if "tz" not in given and (remembered := time_zones.remembered(request)):
         given["tz"] = remembered
-    return given, ask(organizations, given, known=OF_ADMIN)
+    reader: Any = request.user
+    return given, ask(organizations, given, known=OF_ADMIN, reader=reader.email)
 
 
 class _Parameter(admin.SimpleListFilter):

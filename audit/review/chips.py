@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from audit.models import Entry
 from audit.questions import bar, periods
+from audit.questions.asking import question_of
 from audit.questions.fields import join, split
 from audit.questions.filters import POSITION, EntryFilter
 from audit.questions.name_index import Named
@@ -26,7 +27,8 @@ class Chip:
     """One part of the question; `without` is the address of the rest.
 
     exact: from when to when, for words of time; the id, for what is called by its name; what it is
-        called now, for a former name. is_default: nobody asked for it.
+        called now, for a former name. is_default: nobody asked for it. offers: what else the words
+        may mean, label and address; entry: that of an event that is a time.
     """
 
     label: str
@@ -35,6 +37,8 @@ class Chip:
     exact: str = ""
     is_exclusion: bool = False
     is_default: bool = False
+    offers: tuple[tuple[str, str], ...] = ()
+    entry: str = ""
 
 
 def narrowing(asked: EntryFilter) -> dict[str, list[str]]:
@@ -49,6 +53,10 @@ def is_narrowed(asked: EntryFilter) -> bool:
 
 def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
     """Of a question that was validated, whether it is valid or not; times last."""
+    question = question_of(asked)
+    if question is not None:
+        yield from _of_words(path, given, asked, question)
+        return
     params = narrowing(asked)
     for name in sorted(params, key=TIMES.__contains__):
         texts = params[name]
@@ -77,6 +85,44 @@ def chips(path: str, given: QueryDict, asked: EntryFilter) -> Iterator[Chip]:
             rest.pop(position, None)
         without = f"{path}?{rest.urlencode()}"
         yield Chip(bar.LABELS["action"], action, without, is_exclusion=True, is_default=True)
+
+
+def _of_words(
+    path: str, given: QueryDict, asked: EntryFilter, question: bar.Question
+) -> Iterator[Chip]:
+    """A chip for each part of a question in words; without it, the words without its own."""
+
+    def address(words: str) -> str:
+        rest = QueryDict(mutable=True)
+        for name, texts in given.lists():
+            if name != "ask" and name not in POSITION:
+                rest.setlist(name, texts)
+        if words:
+            rest["ask"] = words
+        return f"{path}?{rest.urlencode()}"
+
+    for part in question.parts:
+        exact = part.exact or "; ".join(
+            filter(None, (_exact(part.parameter, value, asked) for value in part.values))
+        )
+        yield Chip(
+            part.label.removeprefix("not ") if part.is_exclusion else part.label,
+            part.shown,
+            address(part.without),
+            exact,
+            is_exclusion=part.is_exclusion,
+            offers=tuple((offer.label, address(offer.text)) for offer in part.offers),
+            entry=part.entry_id,
+        )
+    if question.is_answerable:
+        for action in asked.left_out:
+            yield Chip(
+                bar.LABELS["action"],
+                action,
+                address(f"{question.text} views:true"),
+                is_exclusion=True,
+                is_default=True,
+            )
 
 
 def named(shown: Iterable[Chip], entries: Iterable[Entry]) -> list[Chip]:

@@ -48,7 +48,7 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         raise Http404("There is no entry with this id.")
     references.fetch([found], [organization.pk])
     reading.record_view(organization, entry=found)
-    asked = ask([organization], without_position(request.GET))
+    asked = ask([organization], without_position(request.GET), reader=request.user.email)
     around = _next_to(found, ask([organization], {}), AROUND)
     is_narrowed = asked.is_valid() and bool(set(asked.params) - {"tz"})
     context = {

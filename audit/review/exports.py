@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from audit.export import download, formats
-from audit.questions.asking import ask
+from audit.questions.asking import ask, question_of
 from organizations.membership_access import OrganizationRequest, announce, organization_page
 
 
@@ -20,8 +20,10 @@ def export_entries(request: OrganizationRequest) -> Any:
     """The entries of the same question, as a file."""
     name = request.GET.get("format", "ndjson")
     organization = request.organization
-    asked = ask([organization], request.GET)
-    if name not in formats.FORMATS or not asked.is_valid():
+    asked = ask([organization], request.GET, reader=request.user.email)
+    question = question_of(asked)
+    is_understood = question is None or question.is_answerable
+    if name not in formats.FORMATS or not asked.is_valid() or not is_understood:
         return redirect(
             f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
         )

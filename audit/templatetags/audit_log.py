@@ -174,12 +174,18 @@ def asked_in_words(query: str) -> str:
     return bar.as_text({name: params.getlist(name) for name in sorted(params)})
 
 
+_SAME_QUESTION = {"cursor", "before", "after", "counts", "format"}
+"""Parameters that ask nothing else: with them a question in words keeps its words."""
+
+
 @register.simple_tag(takes_context=True)
 def query(context: template.Context, **changes: Any) -> str:
     """The question of the page (`given`, where it was compiled) with some parameters set, or
     dropped when empty; its position in the list is forgotten."""
-    params = (context.get("given") or context["request"].GET).copy()
-    for name in ("cursor", "before", "after", "ask"):
+    asked: QueryDict = context["request"].GET
+    stays = "ask" in asked and changes.keys() <= _SAME_QUESTION
+    params = (asked if stays else context.get("given") or asked).copy()
+    for name in ("cursor", "before", "after", *(() if stays else ("ask",))):
         params.pop(name, None)
     for name, new in changes.items():
         if new in (None, ""):

@@ -17,12 +17,13 @@ from audit.export import download, formats
 from audit.ledger import replica
 from audit.models import Entry
 from audit.questions import counting, following, paging, reading, retention_boundary
-from audit.questions.asking import ask
+from audit.questions.asking import ask, question_of
 from audit.questions.filters import ELSEWHERE, ONE_OF, EntryFilter
 from dotenv_cloud.api import errors, links, waiting
 from dotenv_cloud.api.base import ApiView, data
 from dotenv_cloud.api.schema import asks_the_log, described
 from organizations import ulid
+from organizations.models import User
 
 
 class LogView(ApiView):
@@ -46,7 +47,9 @@ class LogView(ApiView):
         for name in ELSEWHERE:
             if name in params and name not in self.known:
                 raise errors.invalid({name: [_NOT_HERE[name]]})
-        asked = ask([self.organization], params, known=self.known)
+        caller = self.principal.caller
+        reader = caller.email if isinstance(caller, User) else caller.name
+        asked = ask([self.organization], params, known=self.known, reader=reader)
         if not asked.is_valid():
             raise errors.invalid({name: list(texts) for name, texts in asked.errors.items()})
         return asked
@@ -74,6 +77,10 @@ class LogView(ApiView):
                 raise errors.too_many(full, "too_many_waiting", waiting.RETRY_SECONDS) from None
 
 
+NOT_UNDERSTOOD = (
+    "Nothing in this question was understood, so there is nothing to export. The list of entries"
+    " says why, in meta.understood."
+)
 _NOT_HERE = {
     "page": "Entries have no numbered pages, as new ones come in front; follow links.next.",
     "format": "This is always JSON; the export has formats.",
@@ -102,6 +109,12 @@ def _short(asked: EntryFilter, complete_to: dt.datetime | None) -> str | None:
         f"This may still be short: the log is complete to {reached}, not yet to {_instant(until)}."
         " Ask again, or with `wait`."
     )
+
+
+def _understood(asked: EntryFilter) -> dict[str, Any] | None:
+    """What was read of a question in words; None where it was asked by parameters."""
+    question = question_of(asked)
+    return question.as_json() if question else None
 
 
 def _instant(moment: dt.datetime | None) -> str | None:
@@ -263,6 +276,7 @@ class Entries(LogView):
                     "until": _instant(asked.period.until),
                     "as_of": None,
                     "left_out": list(asked.left_out),
+                    "understood": _understood(asked),
                     "notes": notes,
                     "names": _names(asked),
                     "retention_boundary": missing.as_json() if missing else None,
@@ -296,6 +310,7 @@ class Entries(LogView):
                     "until": _instant(asked.period.until),
                     "as_of": _instant(as_of),
                     "left_out": list(asked.left_out),
+                    "understood": _understood(asked),
                     "notes": [*asked.notes, *(text for text in said if text)],
                     "names": _names(asked),
                     "retention_boundary": found.as_json() if found else None,
@@ -354,6 +369,10 @@ class Export(LogView):
         self._wait_until_complete(request, _number(request, "wait", waiting.LONGEST) or 0)
         with transaction.atomic():
             asked = self.question(request)
+            question = question_of(asked)
+            if question is not None and not question.is_answerable:
+                # A file without a line would read like an answer.
+                raise errors.invalid({"ask": [NOT_UNDERSTOOD]})
             try:
                 return download.answer(
                     [self.organization], asked, name, title=self.organization.slug
@@ -383,6 +402,7 @@ class Histogram(LogView):
                 "meta": {
                     "complete_to": _instant(log.complete_to),
                     "left_out": list(asked.left_out),
+                    "understood": _understood(asked),
                 },
             }
         )
@@ -395,7 +415,7 @@ class Counts(LogView):
         "Count entries by what they have in common",
         answer="Counts",
         parameters=[
-            OpenApiParameter("by", str, required=True, enum=counting.BY),
+            OpenApiParameter("by", str, enum=counting.BY, description="Unless `ask` says so."),
             OpenApiParameter("at_least", int, description="Only what so many entries have."),
             OpenApiParameter(
                 "limit",
@@ -406,12 +426,16 @@ class Counts(LogView):
         ],
     )
     def get(self, request: Request, organization: str) -> Response:
-        by = request.query_params.get("by", "")
+        asked = self.question(request, without="limit")
+        question = question_of(asked)
+        by = request.query_params.get("by") or (question.by if question else "")
         if by not in counting.BY:
             raise errors.invalid({"by": [f"Use one of {', '.join(counting.BY)}."]})
         limit = _number(request, "limit", counting.MOST_ROWS)
         at_least = _number(request, "at_least", 2**31)
-        asked = self.question(request, without="limit")
+        if question is not None and question.by:
+            limit = question.limit if limit is None else limit
+            at_least = question.at_least if at_least is None else at_least
         log = self._standing(asked)
         found = counting.counts(
             asked,
@@ -430,6 +454,7 @@ class Counts(LogView):
                     **_extent(found.extent),
                     "complete_to": _instant(log.complete_to),
                     "left_out": list(asked.left_out),
+                    "understood": _understood(asked),
                     "notes": asked.notes,
                 },
             }
@@ -465,6 +490,7 @@ class Facets(LogView):
                     **_extent(found.extent),
                     "complete_to": _instant(log.complete_to),
                     "left_out": list(asked.left_out),
+                    "understood": _understood(asked),
                 },
             }
         )

@@ -35,6 +35,45 @@ def _array(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
+_OFFERS = _array(_object(text=_TEXT, label=_TEXT))
+_PARAMS = {"type": "object", "additionalProperties": _TEXTS}
+_UNDERSTOOD: dict[str, Any] = {
+    **_object(
+        text=_TEXT,
+        is_answerable=_FLAG,
+        params=_PARAMS,
+        parts=_array(
+            _object(
+                parameter=_TEXT,
+                values=_TEXTS,
+                label=_TEXT,
+                shown=_TEXT,
+                exact=_TEXT,
+                words=_TEXT,
+                without=_TEXT,
+                offers=_OFFERS,
+                entry=_MAYBE_TEXT,
+            )
+        ),
+        struck=_array(_object(words=_TEXT, why=_TEXT, offers=_OFFERS)),
+        notes=_TEXTS,
+        offers=_OFFERS,
+        order=_TEXT,
+        limit=_MAYBE_NUMBER,
+        is_count=_FLAG,
+        by=_MAYBE_TEXT,
+        at_least=_MAYBE_NUMBER,
+        page={**_object(name=_TEXT, why=_TEXT, about=_TEXT, at=_TEXT), "nullable": True},
+        then={"type": "object", "nullable": True},
+        joint=_MAYBE_TEXT,
+        moments=_array(_object(parameter=_TEXT, words=_TEXT, params=_PARAMS, entry=_MAYBE_TEXT)),
+        is_everything=_FLAG,
+    ),
+    "nullable": True,
+}
+"""How a question in words was read; nothing where it was asked by parameters."""
+
+
 def _resource(**attributes: Any) -> dict[str, Any]:
     return _object(type=_TEXT, id=_TEXT, attributes=_object(**attributes))
 
@@ -198,6 +237,7 @@ _COUNTED_OF = {
     "counted_from": _MAYBE_TIME,
     "complete_to": _MAYBE_TIME,
     "left_out": _TEXTS,
+    "understood": _UNDERSTOOD,
 }
 
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -305,6 +345,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
             until=_MAYBE_TIME,
             as_of=_MAYBE_TIME,
             left_out=_TEXTS,
+            understood=_UNDERSTOOD,
             notes=_TEXTS,
             names=_array(
                 _object(
@@ -331,7 +372,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ),
     "Histogram": _object(
         data=_array(_object(start=_TIME, end=_TIME, count=_NUMBER, is_exact=_FLAG)),
-        meta=_object(complete_to=_MAYBE_TIME, left_out=_TEXTS),
+        meta=_object(complete_to=_MAYBE_TIME, left_out=_TEXTS, understood=_UNDERSTOOD),
     ),
     "Facets": _object(
         data=_object(**dict.fromkeys(counting.FACETS, _COUNTED)),
@@ -401,6 +442,12 @@ def described(
     return decorated
 
 
+ASK = (
+    "A question in words, such as: who deleted the production environment last tuesday? It is read"
+    " as on the page; meta.understood says how. Other filters may be given beside it."
+)
+
+
 def asks_the_log(
     summary: str, *, answer: str | None, parameters: Sequence[OpenApiParameter] = ()
 ) -> Callable[[Handler], Handler]:
@@ -418,4 +465,5 @@ def asks_the_log(
     ]
     if answer is None:
         described_ones.append(OpenApiParameter("format", str, enum=[*FORMATS]))
+    described_ones.insert(0, OpenApiParameter("ask", str, description=ASK))
     return described(summary, answer=answer, parameters=[*described_ones, *parameters])

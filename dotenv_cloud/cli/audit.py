@@ -137,9 +137,11 @@ def list_entries(
     """List entries, newest first unless --order says otherwise.
 
     PATH is a project, target or environment: lists what happened to it and everything below it.
+    Several words are a question, as of `dotenv audit ask`.
 
     \b
     Who deleted the production environment?
+      dotenv audit list "who deleted the production environment?"
       dotenv audit list --action delete --type environment -q production
     What changed last Tuesday?
       dotenv audit list --when "last tuesday" --exclude-action view,sign_in
@@ -162,6 +164,75 @@ def list_entries(
             else:
                 output.as_data(format_, entries)
     _sum_up(count, reader, zone_name)
+
+
+@audit.command("ask")
+@click.argument("words", nargs=-1, required=True, metavar="QUESTION")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=_DEFAULT_LIMIT,
+    show_default=True,
+    help="Maximum number of entries.",
+)
+@click.option("--all", "everything", is_flag=True, help="List all matching entries.")
+@_option("--tz", help="Time zone of days and of the times shown. [default: the local one]")
+@format_option("table", "json", "ndjson", "yaml")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+def ask(
+    words: Sequence[str],
+    limit: int,
+    everything: bool,
+    tz: str | None,
+    format_: str,
+    as_json: bool,
+) -> None:
+    """Ask the log in words, as on the page.
+
+    How the question was read, and what was left out of it, is printed to standard error.
+
+    \b
+      dotenv audit ask "who deleted the production environment last tuesday?"
+      dotenv audit ask failed sign-ins per day in october
+      dotenv audit ask "what changed since the last rotation of storefront?"
+    """
+    format_ = "json" if as_json else format_
+    zone_name = tz or times.local_zone()
+    # A word that begins with a minus leaves something out, and is no option here.
+    query = [("ask", " ".join(words)), ("tz", zone_name)]
+    reader = _Reader(query, None if everything else limit, None)
+    with session.connect() as api:
+        if format_ == "ndjson":
+            for entry in reader.entries(api):
+                output.as_json_line(entry)
+        else:
+            entries = list(reader.entries(api))
+            counts = _counted(api, query, reader.understood)
+            if format_ == "table":
+                _print_counts(counts, reader.understood)
+                if not counts:
+                    _print_table(entries, _zone(zone_name))
+            else:
+                answer = {"understood": reader.understood, "entries": entries}
+                output.as_data(format_, answer | ({"counts": counts} if counts else {}))
+    _sum_up(reader.count, reader, zone_name)
+
+
+def _counted(
+    api: Api, query: Sequence[tuple[str, str]], understood: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows of a question that asks how often, by somebody or something; else none."""
+    if not understood.get("by") or not understood["is_answerable"]:
+        return []
+    rows: list[dict[str, Any]] = api.get(api.of_organization("audit", "counts"), query)["data"]
+    return rows
+
+
+def _print_counts(rows: Sequence[Mapping[str, Any]], understood: Mapping[str, Any]) -> None:
+    if rows:
+        cells = [[str(row["count"]), output.safe(row["label"])] for row in rows]
+        by = str(understood["by"]).upper().replace("_", " ")
+        output.table((Column("ENTRIES"), Column(by, least=20)), cells)
 
 
 @audit.command("follow")
@@ -400,7 +471,7 @@ def _warn_of_retention(header: str | None) -> None:
 def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str, str]]:
     if path and filters["resource"]:
         raise Failure("Give PATH or --resource, not both.", Exit.USAGE)
-    query = [("resource", path.strip("/"))] if path else []
+    query = [("ask", path) if _is_question(path) else ("resource", path.strip("/"))] if path else []
     for name in (*_ANY_OF, *(f"exclude_{name}" for name in _NONE_OF)):
         query += [(name, value) for value in filters[name]]
     query += [(name, filters[name]) for name in _ONE if filters[name] is not None]
@@ -415,6 +486,11 @@ def _query(path: str | None, filters: Filters, zone_name: str) -> list[tuple[str
             )
     query += [("views", "true")] if filters["views"] else []
     return [*query, ("tz", zone_name)]
+
+
+def _is_question(path: str) -> bool:
+    """Whether what stands for a path is a question in words: no path has a blank in it."""
+    return len(path.split()) > 1 or path.endswith("?")
 
 
 class _Reader:
@@ -433,6 +509,8 @@ class _Reader:
         self.until: str | None = None
         self.left_out: list[str] = []
         """Actions that the server left out although nothing said so."""
+        self.understood: dict[str, Any] = {}
+        """How the server read a question in words."""
 
     def entries(self, api: Api) -> Iterator[Entry]:
         address = api.of_organization("audit", "entries")
@@ -446,6 +524,7 @@ class _Reader:
             self.notes = meta.get("notes") or []
             self.since, self.until = meta.get("since"), meta.get("until")
             self.left_out = meta.get("left_out") or []
+            self.understood = meta.get("understood") or {}
             following = meta["next_cursor"]
             if following and following == self.next_cursor:
                 raise Failure("The server sent the same page twice; the list is incomplete.")
@@ -543,9 +622,31 @@ def _label(actor: Mapping[str, Any], name: str | None = None) -> str:
     return f"{kind}:{label}" if label and label != kind else kind
 
 
+def _say_what_was_understood(understood: Mapping[str, Any]) -> None:
+    """How a question in words was read, what was left out of it, and what could be asked."""
+    for part in understood.get("parts", ()):
+        exact = f" ({part['exact']})" if part["exact"] else ""
+        output.note(output.safe(f"{part['label']}: {part['shown']}{exact}"))
+        for offer in part["offers"]:
+            output.note(output.safe(f"  or {offer['label']}: {offer['text']}"))
+    for struck in understood.get("struck", ()):
+        output.warn(output.safe(f"Left out: {struck['words']!r}. {struck['why']}"))
+        for offer in struck["offers"]:
+            output.note(output.safe(f"  {offer['label']}: {offer['text']}"))
+    if page := understood.get("page"):
+        output.warn(output.safe(page["why"]))
+    for note in understood.get("notes", ()):
+        output.note(output.safe(note))
+    for offer in understood.get("offers", ()):
+        output.note(output.safe(offer["label"]))
+
+
 def _sum_up(count: int, reader: _Reader, zone_name: str) -> None:
+    _say_what_was_understood(reader.understood)
     for text in reader.notes:
         output.warn(text)
+    if reader.understood and not reader.understood["is_answerable"]:
+        raise Failure("Nothing in this question narrows the log, so no entries are listed.")
     zone = times.zone(zone_name)
     period = "".join(
         f" {word} {times.second(moment, zone)}"

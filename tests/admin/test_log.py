@@ -59,7 +59,14 @@ def test_asking_narrows_what_is_asked_already(world: World) -> None:
 
 def test_what_was_not_understood_is_said(world: World) -> None:
     page = world.client.get(LIST, {"ask": "action:create colour:blue"}, follow=True)
-    assert "Not understood: colour:blue" in page.content.decode()
+    assert "Left out: colour:blue." in page.content.decode()
+
+
+def test_words_of_which_nothing_is_understood_are_answered_by_nothing(world: World) -> None:
+    page = world.client.get(LIST, {"ask": "frobnicate the quux"}, follow=True)
+    text = page.content.decode()
+    assert "Left out: frobnicate the quux." in text
+    assert "created project" not in text
 
 
 def test_time_zone_and_density_are_remembered(world: World) -> None:

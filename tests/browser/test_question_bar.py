@@ -34,7 +34,7 @@ def test_what_is_typed_is_completed_by_keyboard(scene: Scene, window: Open) -> N
         expect(bar).to_be_focused()
         expect(bar).to_have_value("action:delete resource:shop/backend ")
         bar.press("Enter")
-        page.wait_for_url("**/activity?action=delete&resource=shop%2Fbackend*")
+        page.wait_for_url("**/activity?ask=action%3Adelete+resource%3Ashop%2Fbackend*")
         assert shown.complaints == []
 
 
@@ -52,7 +52,7 @@ def test_escape_closes_and_enter_asks_what_was_typed(scene: Scene, window: Open)
         expect(bar).to_have_value("who del")
         bar.fill("who deleted production")
         bar.press("Enter")
-        page.wait_for_url("**/activity?action=delete&resource=production*")
+        page.wait_for_url("**/activity?ask=who+deleted+production*")
 
 
 def test_the_open_list_is_accessible(scene: Scene, window: Open) -> None:

@@ -16,31 +16,29 @@ __all__ = ["demo"]
 
 QUESTIONS = {
     "Who deleted the production environment last Tuesday?": (
-        "jane@acme.example (user) deleted environment storefront/backend/production"
+        "jane@acme.example deleted environment storefront/backend/production"
     ),
     "who last rotated the encryption key of storefront?": (
-        "olivia@acme.example (user) rotated the key of storefront to version 5"
+        "olivia@acme.example rotated the key of storefront to version 5"
     ),
     "when was the analytics project last rotated": (
-        "olivia@acme.example (user) rotated the key of analytics to version 2"
+        "olivia@acme.example rotated the key of analytics to version 2"
     ),
-    "who invited olga?": "olivia@acme.example (user) invited olga@acme.example as admin",
-    "Who removed bill?": "olivia@acme.example (user) removed the member bill@acme.example",
+    "who invited olga?": "olivia@acme.example invited olga@acme.example as admin",
+    "Who removed bill?": "olivia@acme.example removed the member bill@acme.example",
     "who changed Marco's role?": (
-        "olivia@acme.example (user) changed the role of marco@acme.example from member to developer"
+        "olivia@acme.example changed the role of marco@acme.example from member to developer"
     ),
     "failed sign-ins in the last 30 days": (
-        "anonymous tried to sign in user olivia@acme.example failed: wrong password"
+        "Anonymous tried to sign in user olivia@acme.example failed: wrong password"
     ),
-    "who read the secrets of mobile-app?": "sam@laptop (API key) read the secret of mobile-app",
-    "what happened to legacy-intranet?": (
-        "olivia@acme.example (user) deleted project legacy-intranet"
-    ),
-    "what did lena do?": "lena@contractor.example (user) left the organization",
-    "who revoked the API key lena@laptop?": "jane@acme.example (user) deleted API key lena@laptop",
-    "who renamed data-warehouse?": "priya@acme.example (user) updated project analytics",
+    "who read the secrets of mobile-app?": "sam@laptop read the secret of mobile-app",
+    "what happened to legacy-intranet?": ("olivia@acme.example deleted project legacy-intranet"),
+    "what did lena do?": "lena@contractor.example left the organization",
+    "who revoked the API key lena@laptop?": "jane@acme.example deleted API key lena@laptop",
+    "who renamed data-warehouse?": "priya@acme.example updated project analytics",
     "who changed Olivia's password?": (
-        "olivia@acme.example (user) changed the password of user olivia@acme.example"
+        "olivia@acme.example changed the password of user olivia@acme.example"
     ),
 }
 
@@ -51,9 +49,11 @@ def test_a_question_is_answered_as_typed(demo: dict[str, Any], text: str, first:
     client.force_login(User.objects.get(email="ada@acme.example"))
     answer = client.get("/o/acme/activity", {"ask": text, "tz": "UTC"}, follow=True)
     page = answer.content.decode()
-    assert "Not understood" not in page
+    assert "was left out" not in page
     assert "name contains" not in page, "it was taken for text to look for"
     row = re.search(r'<tr[^>]*>\s*<td class="when".*?</tr>', page, re.DOTALL)
     assert row, "no entry answers it"
-    sentence = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", row[0])).split())
-    assert sentence.split(" ", 1)[1].startswith(first), sentence
+    sentence = " ".join(html.unescape(re.sub(r"</?(?:wbr|bdi)>|<[^>]*>", " ", row[0])).split())
+    who, _, what = first.partition(" ")
+    assert who in sentence
+    assert what in sentence.replace("/ ", "/"), sentence

@@ -4,6 +4,7 @@ the page, the API, both exports, the histogram, the facets and the command."""
 from __future__ import annotations
 
 import datetime as dt
+import html
 import json
 import re
 from collections import Counter
@@ -57,22 +58,28 @@ class Asker:
 
     def page(self, params: Params) -> Ids:
         """As the links of the page lead on, from the text that the question bar would show."""
-        lists = {name: _listed(value) for name, value in params.items()}
-        asked = {"ask": bar.as_text(lists), "tz": "UTC"}
-        compiled = self.browser.get(f"/o/{self.slug}/activity", asked)
-        assert compiled.status_code == 302, compiled.content.decode()
-        address = f"{compiled['Location']}&per_page=150"
+        address = f"/o/{self.slug}/activity?{urlencode({**_in_words(params), 'per_page': 150})}"
         found: Ids = []
         while address:
             answer = self.browser.get(address)
-            assert answer.status_code == 200
+            assert answer.status_code == 200, answer.content.decode()
             text = answer.content.decode()
             found += re.findall(
                 r'<td class="when"[^>]*><a [^>]*href="[^"]*/activity/(\w{26})', text
             )
             older = re.search(r'<a [^>]*href="([^"]*)"[^>]* rel="next"', text)
-            address = older[1].replace("&amp;", "&") if older else ""
+            address = html.unescape(older[1]) if older else ""
         return found
+
+    def asked(self, params: Params) -> Ids:
+        """What the API answers to the same question in the words of the bar."""
+        return self.listed(_in_words(params))
+
+    def command_asked(self, params: Params) -> Ids:
+        words = _in_words(params)["ask"]
+        result = self.command("audit", "ask", "--all", "-f", "ndjson", "--tz", "UTC", "--", words)
+        assert result.code == 0, result.err
+        return [json.loads(line)["id"] for line in result.out.splitlines()]
 
     def exported_by_page(self, params: Params) -> Ids:
         query = urlencode({**params, "format": "ndjson"}, doseq=True)
@@ -114,6 +121,12 @@ class Asker:
         result = self.command(*words)
         assert result.code == 0, result.err
         return [json.loads(line)["id"] for line in result.out.splitlines()]
+
+
+def _in_words(params: Params) -> Params:
+    if "ask" in params:
+        return params
+    return {"ask": bar.as_text({name: _listed(v) for name, v in params.items()}), "tz": "UTC"}
 
 
 def _listed(value: Any) -> list[str]:
@@ -235,6 +248,8 @@ def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params
         "page": asker.page,
         "API": asker.listed,
         "command": asker.commanded,
+        "API in words": asker.asked,
+        "command in words": asker.command_asked,
     }
     answers = {way: ask(params) for way, ask in ways.items()}
     assert answers == dict.fromkeys(ways, expected)
@@ -274,3 +289,31 @@ VALUES_OF: dict[str, Callable[[Row], str]] = {
     "hour": lambda row: f"{ulid.time_of(row.id):%F %H}:00",
 }
 """What entries are counted by, as the answers name it."""
+
+
+@pytest.mark.parametrize(
+    ("words", "params"),
+    [
+        ("created or updated environments", {"action": "create,update", "type": "environment"}),
+        ("denied requests not via the cli", {"result": "denied", "exclude_interface": "cli"}),
+        (
+            "deletions by jane in the last 30 days",
+            {"action": "delete", "actor": "jane", "when": "30d"},
+        ),
+        (
+            "who created app-1 -user",
+            {"action": "create", "resource": "app-1", "exclude_type": "user"},
+        ),
+        ("updates from 10.0.0.0/8, oldest first", {"action": "update", "ip": "10.0.0.0/8"}),
+    ],
+)
+def test_a_sentence_has_the_same_answer_as_its_parameters(
+    asker: Asker, naive: Naive, words: str, params: Params
+) -> None:
+    until = {"until": asker.end, "tz": "UTC"}
+    found = {ulid.to_text(key) for key in naive.find({**params, **until})}
+    spoken = {"ask": f"{words} until:{asker.end}", "tz": "UTC"}
+    for way in (asker.page, asker.asked, asker.command_asked):
+        assert set(way(spoken)) == found
+    ordered = asker.asked(spoken)
+    assert ordered == sorted(ordered, reverse="oldest" not in words)

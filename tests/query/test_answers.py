@@ -8,10 +8,8 @@ from django.db import transaction
 from audit import context
 from audit.context import Actor
 from audit.ledger import sealing
-from audit.models import Entry
 from audit.policy import ActorType
-from audit.questions import bar, paging, reading
-from audit.questions.filters import EntryFilter
+from audit.questions import asking, paging, reading
 from keys import rotation
 from organizations import hierarchy
 from organizations.models import Organization, User
@@ -32,11 +30,11 @@ def acting(user: User) -> Actor:
 
 def answer(organization: Organization, text: str) -> list[str]:
     """The first page of what the question bar finds, an entry a line."""
-    compiled = bar.read(text, "Europe/Berlin")
-    assert compiled.unknown == []
     with transaction.atomic():
-        entries = Entry.objects.visible([organization.pk])  # type: ignore[attr-defined]
-        asked = EntryFilter(compiled.params, entries, organizations=[organization])
+        asked = asking.ask([organization], {"ask": text, "tz": "Europe/Berlin"})
+        question = asking.question_of(asked)
+        assert question is not None
+        assert question.struck == ()
         assert asked.is_valid(), asked.errors
         return [
             f"{entry.actor_label} {entry.action_label} {entry.resource_label}"

@@ -56,9 +56,11 @@ def offered(text: str) -> list[str]:
 )
 def test_it_offers_what_may_follow(typed: str, first: str) -> None:
     assert offered(typed)[0] == first
-    assert bar.read(first).unknown == (
-        [] if not first.endswith(":") else [f"{first.split()[-1]}: add a value after the colon"]
-    )
+    log = bar.OfLog([ORGANIZATION.pk])
+    struck = [each.why for each in bar.read(first, log=log).struck]
+    if first in bar.examples():
+        return  # with names that this log need not have
+    assert struck == ([] if not first.endswith(":") else ["Add a value after the colon."])
 
 
 def test_nothing_typed_is_answered_with_questions_that_one_may_ask() -> None:
@@ -71,7 +73,7 @@ def test_nothing_typed_is_answered_with_questions_that_one_may_ask() -> None:
 )
 def test_it_offers_nothing_that_would_not_be_understood(typed: str) -> None:
     for text in offered(typed):
-        assert bar.read(text).unknown == []
+        assert bar.read(text, log=bar.OfLog([ORGANIZATION.pk])).struck == ()
 
 
 def test_names_of_another_organization_are_never_offered(log: Log) -> None:

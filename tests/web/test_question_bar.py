@@ -41,7 +41,7 @@ def test_what_was_not_understood_is_said_beside_the_bar_and_the_rest_counts(
 ) -> None:
     page = client_of_owner.get(ACTIVITY, {"ask": "who rotated -type:secret colour:blue"})
     text = page.content.decode()
-    assert "Not understood: colour:blue" in text
+    assert "<s>colour:blue</s> was left out" in text
     assert 'aria-describedby="not-understood"' in text
     assert 'value="who rotated -type:secret colour:blue"' in text
     assert "<span>action</span> <b>rotate</b>" in text

@@ -1,58 +1,57 @@
-"""The question bar: what people type, compiled to the parameters of `audit.questions.filters`.
+"""The question bar: what people type, read as a question to the log.
 
     actor:jane action:delete type:environment production since:"last tuesday" -interface:admin
     who deleted the production environment last tuesday?
 
-`name:value` is a parameter, `-name:value` its exclusion. Bare words are times, `by` somebody, one
-of the forms of `phrases.py`, or else words with one meaning and text to look for. What was not
-understood is said. This is the room's one door; what is behind it is nobody else's.
+A sentence is read for what it says of each slot, wherever it says so: who, did what, to what kind,
+named what, when, from where, by which way, with which result, how many, grouped by what; and what
+not. `name:value` is a parameter, `-name:value` its exclusion, `-word` leaves out whatever the word
+means. What is not understood is struck out and never searched for. Pure: the words of the language
+are in `vocabulary`, those of the log are given. This is the room's one door; what is behind it is
+nobody else's.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
 
 from audit.questions import periods
-from audit.questions.bar import checking, tokens, words
-from audit.questions.bar.compilation import Compilation
 from audit.questions.bar.completion import complete
 from audit.questions.bar.describing import as_text, describe_instant, describe_period
-from audit.questions.bar.phrases import FORMS
-from audit.questions.bar.vocabulary import CHANGES, LABELS
-from audit.questions.periods import TIMES
+from audit.questions.bar.examples import EXAMPLES
+from audit.questions.bar.names import NOTHING, Log, OfLog
+from audit.questions.bar.question import Moment, Offer, Page, Part, Question, Struck
+from audit.questions.bar.reading import Reader, values_of
+from audit.questions.bar.vocabulary import LABELS
 from organizations import clock
 
 __all__ = [
-    "CHANGES",
     "LABELS",
     "LONGEST_QUESTION",
+    "Moment",
+    "Offer",
+    "OfLog",
+    "Page",
+    "Part",
     "Question",
+    "Struck",
     "as_text",
     "complete",
     "describe_instant",
     "describe_period",
     "examples",
     "read",
+    "read_for_page",
+    "values_of",
 ]
 
 LONGEST_QUESTION = 1000
 
 
-@dataclass(frozen=True)
-class Question:
-    """params: for `EntryFilter` and the query string; understood: one phrase each, times as exact
-    instants; unknown: what was left out, with why."""
-
-    params: dict[str, list[str]]
-    understood: list[str]
-    unknown: list[str]
-
-
-def examples() -> list[str]:
-    """A question of each form, the shape that people remember."""
-    return [form.example for form in FORMS]
+def examples() -> Sequence[str]:
+    """Questions of each kind, the shapes that people remember."""
+    return EXAMPLES
 
 
 def read(
@@ -60,21 +59,20 @@ def read(
     tz: str | dt.tzinfo = "UTC",
     now: dt.datetime | None = None,
     reader: str = "",
+    log: Log = NOTHING,
 ) -> Question:
-    """The parameters that `text` asks for, seen from the time zone `tz`.
+    """What `text` asks, seen from the time zone `tz`.
 
-    reader: who says "I", by e-mail address. Raises ValueError for a time zone that does not exist.
+    reader: who says "I", by e-mail address; log: the names by which a word is one. Raises
+    ValueError for a time zone that does not exist.
     """
     zone = periods.time_zone(tz) if isinstance(tz, str) else tz
-    made = Compilation(now or clock.now(), zone, reader)
-    if len(text) > LONGEST_QUESTION:
-        made.unknown.append(f"anything after the first {LONGEST_QUESTION} characters")
-    words.take(made, list(tokens.read(text[:LONGEST_QUESTION])))
-    if made.words:
-        made.add("q", [" ".join(made.words)])
-    # Times are described last: who did what to which, and when.
-    made.params = {name: made.params[name] for name in sorted(made.params, key=TIMES.__contains__)}
-    checking.check(made)
-    if any(name in made.params for name in TIMES) and isinstance(zone, ZoneInfo):
-        made.params["tz"] = [zone.key]
-    return Question(made.params, made.understood, made.unknown)
+    return Reader(log, zone, now or clock.now(), reader).read(text[:LONGEST_QUESTION])
+
+
+def read_for_page(
+    text: str, zone: dt.tzinfo, now: dt.datetime | None = None, reader: str = "", log: Log = NOTHING
+) -> Question:
+    """As `read`, with what the question is without each of its chips."""
+    asked = Reader(log, zone, now or clock.now(), reader)
+    return asked.with_ways_back(asked.read(text[:LONGEST_QUESTION]))

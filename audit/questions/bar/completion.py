@@ -15,7 +15,7 @@ from django.db import connections
 from audit import policy
 from audit.ledger import replica
 from audit.questions import tenant_scope
-from audit.questions.bar.phrases import FORMS
+from audit.questions.bar.examples import EXAMPLES
 from audit.questions.bar.tokens import in_quotes, quoted
 from audit.questions.bar.vocabulary import KEYWORDS, LABELS
 from audit.questions.filters import EntryFilter
@@ -78,16 +78,17 @@ def complete(organization: Organization, text: str) -> Completion:
 def _of_word(organization: Organization, text: str, start: int, word: str) -> Completion:
     spoken = " ".join(text.lower().split())
     found = [
-        # A form replaces all that was typed.
-        Suggestion(form.example, "")
-        for form in sorted(FORMS, key=lambda form: not form.is_telling)
-        if form.example.lower().startswith(spoken) and form.example.lower() != spoken
+        # A whole question replaces all that was typed.
+        Suggestion(example, "")
+        for example in EXAMPLES
+        if example.lower().startswith(spoken) and example.lower() != spoken
     ][:MOST_SUGGESTIONS]
     if found:
         return Completion(0, found)
     minus = "-" if word.startswith("-") else ""
     typed = word.removeprefix("-").lower()
-    known = [name for name in LABELS if not minus or f"exclude_{name}" in EntryFilter.base_filters]
+    prefix = "exclude_" if minus else ""
+    known = [name for name in LABELS if f"{prefix}{name}" in EntryFilter.base_filters]
     known += [] if minus else TIMES
     found = [
         Suggestion(f"{minus}{name}:", str(EntryFilter.base_filters[name].extra["help_text"]))

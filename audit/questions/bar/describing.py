@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+from audit import policy
 from audit.questions import periods
+from audit.questions.bar import vocabulary as v
 from audit.questions.bar.tokens import in_quotes, quoted
-from audit.questions.bar.vocabulary import LABELS
 from audit.questions.fields import split
 from audit.questions.filters import ELSEWHERE, POSITION
 from audit.questions.periods import TIMES
@@ -31,15 +32,45 @@ def as_text(params: Mapping[str, Sequence[str]]) -> str:
     return " ".join(parts)
 
 
-def describe(name: str, values: Sequence[str]) -> str:
-    bare = name.removeprefix("exclude_")
-    return f"{'not ' if bare != name else ''}{LABELS[bare]} {' or '.join(values)}"
+def shown(name: str, values: Sequence[str]) -> str:
+    """Values as people would say them."""
+    return " or ".join(_shown(name, value) for value in values)
 
 
-def describe_period(period: periods.Period, zone: dt.tzinfo) -> str:
-    """Exact instants, in the reader's time zone."""
+def _shown(name: str, value: str) -> str:
+    if name == "action":
+        group = policy.action_group(value)
+        return group.label if group else value.replace("_", " ")
+    if name == "type":
+        return policy.RESOURCE_TYPES.get(value, value)
+    if name in ("became", "was"):
+        return value.replace(":", " ", 1)
+    if name == "by":
+        return {"ip": "address", "user_agent": "program"}.get(value, value)
+    if name == "hours" and value == "office":
+        return "office hours"
+    return value
+
+
+def describe_hours(values: Sequence[str], zone: dt.tzinfo) -> str:
+    office = "09:00-17:00, Monday to Friday"
+    return f"{', '.join(office if value == 'office' else value for value in values)} ({zone})"
+
+
+def describe_period(period: periods.Period, zone: dt.tzinfo, now: dt.datetime | None = None) -> str:
+    """Exact instants, in the reader's time zone. What ends in the future ends now."""
+    until = period.until
+    if (
+        until is not None
+        and now is not None
+        and until > now
+        and period.since
+        and period.since <= now
+    ):
+        parts = [f"from {describe_instant(period.since, zone)} to now"]
+        return f"{parts[0]} ({zone})"
     parts = [f"from {describe_instant(period.since, zone)}"] if period.since else []
-    parts += [f"to before {describe_instant(period.until, zone)}"] if period.until else []
+    parts += [f"to before {describe_instant(until, zone)}"] if until else []
     return f"{' '.join(parts)} ({zone})"
 
 
@@ -48,3 +79,6 @@ def describe_instant(moment: dt.datetime, zone: dt.tzinfo) -> str:
     local = moment.astimezone(zone)
     offset = local.strftime("%z")
     return f"{local:%a %d %b %Y %H:%M:%S} {offset[:3]}:{offset[3:5]}"
+
+
+LABELS = v.LABELS

@@ -8,15 +8,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 
+def word_set(text: str) -> frozenset[str]:
+    """The words of `text`, which a table lists more legibly so."""
+    return frozenset(text.split())
+
+
 @dataclass(frozen=True)
 class Token:
-    """`-name:"value",other`; a bare word has no name, and one value."""
+    """`-name:"value",other`; a bare word has no name, and one value.
+
+    start, end: its place in the text; ends: a comma or the like follows, so that another part of
+    the sentence begins.
+    """
 
     text: str
     name: str = ""
     values: tuple[str, ...] = ()
     is_quoted: bool = False
     is_excluded: bool = False
+    start: int = 0
+    end: int = 0
+    ends: bool = False
 
     @property
     def value(self) -> str:
@@ -25,47 +37,58 @@ class Token:
     @property
     def word(self) -> str:
         """In lower case, if it may be a word of the question's own language; else empty."""
-        return "" if self.is_quoted or self.name else self.value.lower()
+        return "" if self.is_quoted or self.name else self.value.lower().replace("’", "'")
 
 
 _QUOTED = r'"(?:\\.|[^"\\])*"|“[^”]*”'
 _TOKEN = re.compile(
-    rf"(?P<minus>-?)(?P<quoted>{_QUOTED})(?=\s|$)"
+    rf"(?P<minus>-?)(?P<quoted>{_QUOTED})(?=[\s?!,;.]|$)"
     rf"|(?P<minus2>-?)(?P<name>[A-Za-z_]+):(?P<value>(?:{_QUOTED}|[^\s\"“])*)(?=\s|$)"
     r"|(?P<minus3>-?)(?P<name3>[A-Za-z_]+):(?P<value3>\S+)"
     r"|(?P<word>\S+)"
 )
 _PART = re.compile(rf"(?P<quoted>{_QUOTED})|(?P<comma>,)|[^,]")
 _POSSESSIVE = re.compile(r"(.+)['’]s", re.IGNORECASE)
+_POSSESSIVE_OF_MANY = re.compile(r"(.+s)['’]", re.IGNORECASE)
+_MARKS = "?!,;:()[]{}…"
+_IS = ("what", "who", "when", "where", "how", "that", "there", "it", "he", "she")
 
 
 def read(text: str) -> Iterator[Token]:
     for match in _TOKEN.finditer(text):
-        whole = match[0]
+        whole, (start, end) = match[0], match.span()
         if match["quoted"]:
             value = _unquoted(match["quoted"])
-            yield Token(whole, "", (value,), True, bool(match["minus"]))
-        elif match["word"] or _is_address(whole):
-            yield from _words(whole)
+            ends = text[end : end + 1] in (",", ";", ".")
+            yield Token(whole, "", (value,), True, bool(match["minus"]), start, end, ends)
+        elif match["word"] or _is_address(whole) or _is_clock(whole) or _is_hash(whole):
+            yield from _words(whole, start)
         else:
             minus, name = match["minus2"] or match["minus3"], match["name"] or match["name3"]
             value = match["value"] or match["value3"] or ""
             values = tuple(_parts(value))
             is_quoted = bool(re.fullmatch(_QUOTED, value))
-            yield Token(whole, name.lower(), values, is_quoted, bool(minus))
+            yield Token(whole, name.lower(), values, is_quoted, bool(minus), start, end)
 
 
-def _words(text: str) -> Iterator[Token]:
+def _words(text: str, start: int) -> Iterator[Token]:
     """A bare word; the owner in "jane's" apart from what says that he is one."""
-    is_excluded = text.startswith("-") and len(text) > 1
-    word = text[1:] if is_excluded else text
-    word = re.sub(r"(?<!\.)\.$", "", word.rstrip("?!,;"))
-    if owner := _POSSESSIVE.fullmatch(word):
-        yield Token(text, "", (owner[1],), False, is_excluded)
-        if owner[1].lower() not in ("what", "who", "when", "where", "how"):  # is, or has
-            yield Token("'s", "", ("'s",))
-    elif word:
-        yield Token(text, "", (word,), False, is_excluded)
+    ends = text[-1] in ",;?!" or (text.endswith(".") and not text.endswith(".."))
+    end = start + len(text)
+    begin = len(text) - len(text.lstrip(_MARKS))
+    word = text[begin:]
+    is_excluded = word[:1] in ("-", "−") and len(word) > 1
+    word = word[1:] if is_excluded else word
+    word = word.rstrip(_MARKS)
+    if not re.fullmatch(r"\d{1,2}\.\d{1,2}\.", word):
+        word = re.sub(r"(?<!\.)\.$", "", word)
+    owner = _POSSESSIVE.fullmatch(word) or _POSSESSIVE_OF_MANY.fullmatch(word)
+    if owner:
+        yield Token(text, "", (owner[1],), False, is_excluded, start, end, False)
+        if owner[1].lower() not in _IS:  # is, or has
+            yield Token("'s", "", ("'s",), False, False, end, end, ends)
+    elif word.strip("-–—"):
+        yield Token(text, "", (word,), False, is_excluded, start, end, ends)
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -86,11 +109,25 @@ def _unquoted(text: str) -> str:
 
 def _is_address(text: str) -> bool:
     """Whether the colon belongs to an address, such as fe80::1."""
+    return as_network(text.rstrip(_MARKS).removeprefix("-")) is not None
+
+
+def _is_clock(text: str) -> bool:
+    return bool(re.fullmatch(r"-?\d{1,2}(:\d{2}){1,2}([ap]m)?[?!,;.]*", text, re.IGNORECASE))
+
+
+def _is_hash(text: str) -> bool:
+    return text.lower().startswith("sha256:")
+
+
+def as_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The address or network that `text` is; None for anything else, plain numbers included."""
+    if text.isdigit():
+        return None
     try:
-        ipaddress.ip_network(text.rstrip("?!,;"), strict=False)
+        return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def quoted(value: str) -> str:

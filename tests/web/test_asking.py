@@ -1,0 +1,81 @@
+"""Questions in words on the page: the words stay, chips say what they mean, nothing is guessed."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from django.test import Client
+
+from tests.web.test_activity import ACTIVITY, client_of_owner, history, rows
+
+__all__ = ["client_of_owner", "history"]
+
+
+def removals(text: str) -> list[str]:
+    """Where each chip leads that is removed."""
+    chips = text.partition('class="chips')[2].partition("</ul>")[0]
+    return [html.unescape(link) for link in re.findall(r'<a href="([^"]+)" title="Remove', chips)]
+
+
+def test_the_words_stay_in_the_bar_and_each_chip_takes_its_own_along(
+    client_of_owner: Client, history: None
+) -> None:
+    asked = "who created the production environment today"
+    answer = client_of_owner.get(ACTIVITY, {"ask": asked})
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    assert f'value="{asked}"' in text
+    without_time = f"{ACTIVITY}?ask=who+created+the+production+environment"
+    assert without_time in removals(text)
+    assert rows(client_of_owner.get(without_time)) == rows(answer)
+
+
+def test_pages_and_exports_keep_the_words(client_of_owner: Client, history: None) -> None:
+    text = client_of_owner.get(ACTIVITY, {"ask": "what changed", "per_page": "2"}).content.decode()
+    [older] = re.findall(r'href="([^"]*)"[^>]* rel="next"', text)
+    assert "ask=what+changed" in older
+    assert "ask=what+changed&amp;format=csv" in text.replace("per_page=2&amp;", "")
+    exported = client_of_owner.get(f"{ACTIVITY}/export", {"ask": "what changed", "format": "csv"})
+    assert b"".join(exported).count(b"rotate") > 1  # type: ignore[arg-type]
+
+
+def test_where_nothing_is_understood_no_entry_is_shown(
+    client_of_owner: Client, history: None
+) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": "frobnicate quux"})
+    assert rows(answer) == []
+    text = answer.content.decode()
+    assert "<s>frobnicate quux</s>" in text
+    assert "No entries are shown" in text
+    exported = client_of_owner.get(f"{ACTIVITY}/export", {"ask": "frobnicate quux"})
+    assert exported.status_code == 302
+
+
+def test_a_slip_is_offered_right_and_one_click_away(client_of_owner: Client, history: None) -> None:
+    text = client_of_owner.get(ACTIVITY, {"ask": "who rotatd shop"}).content.decode()
+    assert f'href="{ACTIVITY}?ask=who%20rotated%20shop"' in text
+
+
+def test_a_question_of_state_leads_to_its_page(client_of_owner: Client, history: None) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": "who can read shop now"})
+    assert rows(answer) == []
+    assert '<a href="/o/acme/members">' in answer.content.decode()
+
+
+def test_a_second_list_is_one_click_away(client_of_owner: Client, history: None) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": "created and then deleted"})
+    assert f"{ACTIVITY}?ask=action%3Adelete" in answer.content.decode()
+    assert all("created" in row for row in rows(answer))
+
+
+def test_an_event_as_a_time_leads_to_its_entry(client_of_owner: Client, history: None) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": "what changed since production was created"})
+    assert re.search(r'<a href="/o/acme/activity/\w{26}">this entry</a>', answer.content.decode())
+    assert len(rows(answer)) == 3
+
+
+def test_what_is_excluded_is_in_no_row(client_of_owner: Client, history: None) -> None:
+    listed = rows(client_of_owner.get(ACTIVITY, {"ask": "changes in shop except rotations"}))
+    assert listed
+    assert not [row for row in listed if "rotated the key" in row]
