@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model
+from django.db.models import JSONField, Model
 
 from audit import policy
 from audit.capture import changes_sql, places_sql
@@ -77,8 +77,8 @@ _INSERT = """
             CASE WHEN {label_holds} THEN audit_redacted(audit_label) ELSE audit_label END,
             audit_last_name(audit_organization, '{type}', r.{key}), ''), 500),
         {action}, {context},
-        CASE WHEN pg_column_size(audit_changes) > 1048576 THEN audit_refuse_size()
-            WHEN {changes_hold} THEN audit_redacted_json(audit_changes) ELSE audit_changes END
+        CASE WHEN pg_column_size(audit_changes) > {large} OR {changes_hold}
+            THEN audit_recorded(audit_changes) ELSE audit_changes END
     FROM (
         SELECT r.*, {organization} AS audit_organization, {label} AS audit_label,
             {changes} AS audit_changes{holds}
@@ -89,6 +89,10 @@ _SAID = (
     "words.actor_type, words.actor_id, words.actor_label, words.interface, words.ip,"
     " words.user_agent, words.request_id"
 )
+# Bytes above which `changes` may be longer, as text, than readers take: a control character takes
+# six there. Or, where a column holds JSON, nested deeper, each level of which takes eight bytes.
+_LARGE = 170_000
+_LARGE_WITH_JSON = 400
 _LIKE_A_SECRET = secret_forms.like_any_roughly()
 
 # A single row is the most frequent case. It is entered step by step: preparing a statement as large
@@ -110,15 +114,12 @@ _INSERT_ROW = """
         audit_changes jsonb := {changes};
     BEGIN
         {unless_unchanged}
-        IF {holds} THEN
+        IF {holds} OR pg_column_size(audit_changes) > {large} THEN
             audit_label := audit_redacted(audit_label);
-            audit_changes := audit_redacted_json(audit_changes);
+            audit_changes := audit_recorded(audit_changes);
         END IF;
-        IF audit_label IS NULL OR pg_column_size(audit_changes) > 1048576 THEN
+        IF audit_label IS NULL THEN
             audit_label := COALESCE(audit_last_name({organization}, '{type}', r.{key}), '');
-            IF pg_column_size(audit_changes) > 1048576 THEN
-                PERFORM audit_refuse_size();
-            END IF;
         END IF;
         INSERT INTO audit_inbox ({columns}) VALUES (
             CASE WHEN words.at IS NULL THEN audit_uuid7() ELSE audit_uuid7(words.at) END, {said},
@@ -305,6 +306,7 @@ def _insert_rows(spec: Resource, model: type[Model], operation: Operation) -> st
         source=sources[operation],
         action=action,
         context=context,
+        large=_large(spec, model),
         where=_UNLESS_UNCHANGED if operation is Operation.UPDATE else "",
     )
 
@@ -337,6 +339,7 @@ def _insert_row(spec: Resource, model: type[Model], operation: Operation) -> str
         said=_SAID,
         action=action,
         context=context,
+        large=_large(spec, model),
     )
 
 
@@ -377,6 +380,12 @@ def _suspicion(
         return dict(zip(("label_holds", "changes_hold"), asked, strict=True), holds="")
     holds = f", {_is_suspicious(label, *texts)} AS audit_holds"
     return {"label_holds": "audit_holds", "changes_hold": "audit_holds", "holds": holds}
+
+
+def _large(spec: Resource, model: type[Model]) -> int:
+    fields = policy.columns(model)
+    has_json = any(isinstance(fields[c], JSONField) for c in policy.recorded_columns(spec))
+    return _LARGE_WITH_JSON if has_json else _LARGE
 
 
 def _is_suspicious(text: str, *more: str) -> str:
@@ -435,6 +444,7 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
         label_holds=_is_suspicious("audit_label"),
         changes_hold=_is_suspicious("audit_changes::text"),
         holds="",
+        large=_LARGE,
         where="",
     )
     return _FUNCTION.format(

@@ -15,7 +15,7 @@ import organizations.clock
 import organizations.ulid
 from audit import redaction
 from audit.capture import places_sql, triggers
-from audit.entry import bulk_json
+from audit.entry import bulk_json, recorded_json
 from audit.ledger import sealing
 from organizations import secret_forms
 
@@ -40,6 +40,8 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 "secret_pattern": redaction.PATTERN,
                 "secret_replacement": redaction.REPLACEMENT,
                 "like_any_secret": secret_forms.like_any(),
+                "deepest": str(recorded_json.DEEPEST),
+                "longest": str(recorded_json.LONGEST),
                 "ulid_pairs": json.dumps(organizations.ulid.TWO_DIGITS),
             }.items():
                 sql = sql.replace(f"{{{name}}}", value)

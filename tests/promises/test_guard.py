@@ -23,6 +23,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from psycopg import errors, sql
 
+from audit.entry.recorded_json import Unreadable, parsed_changes
 from audit.ledger import sealing
 from keys.levels import Level
 from organizations import clock, ulid
@@ -802,6 +803,60 @@ def test_every_change_is_recorded_correctly_or_refused(
         [*entry[:4], ANYTHING if entry[:4] in unseen else entry[4]] for entry in world.entries()
     ]
     assert sorted(map(by_text, found)) == sorted(map(by_text, expected))
+
+
+# -- What readers can take of what changed
+
+_ENVIRONMENTS = "UPDATE organizations_environment SET description ="
+LARGE = {
+    **{
+        f"JSON nested {depth} deep": (
+            f"UPDATE keys_apikey SET scopes = (repeat('[', {depth})"
+            f" || repeat(']', {depth}))::jsonb",
+            depth < 63,
+        )
+        for depth in (50, 60, 61, 62, 63, 64, 65, 300, 3000)
+    },
+    **{
+        f"{count} control characters, {'in one row' if one else 'in two'}": (
+            f"{_ENVIRONMENTS} repeat(chr(1), {count}){one}",
+            count < 175_000,
+        )
+        for one in (" WHERE id = '$staging'", "")
+        for count in (28_000, 100_000, 174_000, 175_000, 400_000)
+    },
+    **{
+        f"{count} secrets, {'in one row' if one else 'in two'}": (
+            f"{_ENVIRONMENTS} repeat('://a:b@ ', {count}){one}",
+            count == 1_000,
+        )
+        for one in (" WHERE id = '$staging'", "")
+        for count in (1_000, 140_000)
+    },
+    "a new row": (new_target("x").replace("''", "repeat(chr(1), 200000)"), False),
+    "a million letters": (f"{_ENVIRONMENTS} repeat('x', 1000000)", True),
+}
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_a_change_is_one_that_readers_can_take_or_refused(
+    world: World, application_connection: Connection, owner_connection: Connection, what: str
+) -> None:
+    """Else its entry would be shown as unreadable: nobody could see what changed."""
+    statement, is_taken = LARGE[what]
+    try:
+        application_connection.execute(world.sql(said(statement)))
+    except (errors.CheckViolation, errors.StatementTooComplex):
+        assert not is_taken
+        assert world.entries() == []
+        return
+    assert is_taken
+    texts = owner_connection.execute(
+        "SELECT changes::text FROM audit_inbox WHERE xid = (SELECT max(xid) FROM audit_inbox)"
+    ).fetchall()
+    assert texts
+    for (text,) in texts:
+        assert not isinstance(parsed_changes(text), Unreadable)
 
 
 # -- What more than one message, or another protocol, could do

@@ -157,11 +157,29 @@ BEGIN
         HINT = 'No entry could describe it: remove the row and add another.';
 END $$;
 
--- Refuse that a row changes by more than readers of its entry can take.
-CREATE FUNCTION audit_refuse_size() RETURNS jsonb
+-- What an entry says that changed, redacted. Refused: more than readers of the entry can take
+-- (audit/entry/recorded_json.py), who would be told no more than that something changed.
+CREATE FUNCTION audit_recorded(changes jsonb) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'audit: the entry of this change would be larger than 1 MiB'
-        USING ERRCODE = 'check_violation';
+    -- Before the rest, which may take long.
+    PERFORM audit_refuse_size(changes);
+    IF jsonb_path_exists(changes, 'strict $.**{{deepest}}') THEN
+        RAISE EXCEPTION 'audit: the entry of this change would be nested deeper than {deepest} levels'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    changes := audit_redacted_json(changes);
+    PERFORM audit_refuse_size(changes);
+    RETURN changes;
 END $$;
-REVOKE EXECUTE ON FUNCTION audit_refuse_size() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION audit_recorded(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION audit_refuse_size(changes jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF octet_length(changes::text) > {longest} THEN
+        RAISE EXCEPTION 'audit: the entry of this change would be larger than 1 MiB'
+            USING ERRCODE = 'check_violation';
+    END IF;
+END $$;
+REVOKE EXECUTE ON FUNCTION audit_refuse_size(jsonb) FROM PUBLIC;
