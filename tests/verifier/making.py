@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dotenv_cloud import verifier
 
+FILE = 65_536
+"""Entries of a file, at most."""
 HOST = "dotenv.example.com"
 ORIGIN = f"{HOST}/audit/01J5X1ABCDEFGHJKMNPQRSTVWX"
 NOVEMBER = 1_761_955_200_000  # 2025-11-01
@@ -377,7 +379,7 @@ class Log:
         files = {"checkpoint": self.checkpoint}
         start = first
         while start < end:
-            stop = min(end, (start // 65_536 + 1) * 65_536)
+            stop = min(end, (start // FILE + 1) * FILE)
             lines = [entry.line for entry in self.entries[start:stop]]
             files[f"entries/{start:012}.ndjson"] = joined(lines)
             start = stop
@@ -393,7 +395,7 @@ class Log:
         ]
         for name in [name for name in whole if name.startswith("entries/")]:
             first = int(name[8:20])
-            whole[name] = joined(lines[first : first + 65_536])
+            whole[name] = joined(lines[first : first + FILE])
         return whole
 
     def window(
@@ -405,7 +407,7 @@ class Log:
         here = [n for n, (low, high) in enumerate(times) if high >= since and low < until]
         files, known = {"checkpoint": self.checkpoint}, {*range(blocks * 256, len(self.entries))}
         for block in here:
-            if block - 1 not in here or block % 256 == 0:
+            if block - 1 not in here or block * 256 % FILE == 0:
                 name = f"entries/{block * 256:012}.ndjson"
                 files[name] = b""
             files[name] += joined([e.line for e in self.entries[block * 256 : block * 256 + 256]])

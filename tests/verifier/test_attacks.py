@@ -6,6 +6,7 @@ The numbers are those of the table there.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from dotenv_cloud import verifier
+from tests.verifier import making
 from tests.verifier.conftest import APP, FROM, SINCE, TO, UNTIL, Verify, holds, refused
 from tests.verifier.making import (
     DAY,
@@ -786,3 +788,24 @@ def test_two_checkpoints_of_one_size(log: Log, verify: Verify, tmp_path: Any) ->
     (directory / sha(ORIGIN.encode()).hex()).write_bytes(log.checkpoint)
     refused(verify(forged.range()), "the checkpoint seen before: it has another root")
     holds(verify(log.range()))
+
+
+def test_packs_of_several_files(log: Log, verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read by several processes, where there are several processors."""
+    monkeypatch.setattr(verifier, "FILE", 256)
+    monkeypatch.setattr(making, "FILE", 256)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    whole = log.range()
+    second = "entries/000000000256.ndjson"
+    assert [name for name in whole if name > second and name.startswith("entries/")]
+    holds(verify(whole, "--whole"), "Entries 1 to 700 are all here", "Every index is that of")
+    holds(verify(log.range(100, 600)), "Entries 101 to 600 are all here")
+    holds(verify(log.window(FROM, TO), *SINCE, *UNTIL, "--as-of"), "a time from 2025-11-02")
+    deleted = [n for n, entry in enumerate(log.entries, 1) if "action\ndelete" in entry.keys]
+    holds(verify(log.leaves(deleted), "--action", "delete"), "5 have the action delete")
+    tampered = changed(whole, second, lambda data: data.replace(b"jane@", b"joan@", 1))
+    refused(verify(tampered), f"{second}, entry 257: its parts are not those")
+    moved = whole | {second: whole[FIRST], FIRST: whole[second]}
+    refused(verify(moved), f"{FIRST}, entry 1: in its place stands entry 257")
+    del whole[second]
+    refused(verify(whole), f"{second}: it is missing")
