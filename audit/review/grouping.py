@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from audit.models import Entry
+from audit.questions.filters import VIEW
 
 FEWEST_ALIKE = 3
 """Entries of one kind about different things become one line from here on."""
@@ -27,6 +28,12 @@ class Group:
     @property
     def others(self) -> list[Entry]:
         return self.entries[1:]
+
+    @property
+    def asked(self) -> list[str]:
+        """What somebody asked the log who viewed it, each question once, the newest first."""
+        questions = (entry.context.get("filters") for entry in self.entries if entry.action == VIEW)
+        return list(dict.fromkeys(str(asked) for asked in questions if asked))
 
     @property
     def is_one_thing(self) -> bool:

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import parse_qsl
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
@@ -22,6 +23,9 @@ from audit.review import marks
 from audit.review.grouping import Group
 from organizations import icons, ulid
 from organizations.labels import isolated
+
+MOST_ASKED = 3
+"""Questions of a visit that are shown."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Rows:
         for place, entry in enumerate(group.entries):
             repeat = " repeat" if place else ""
             more = _more(others, group.is_one_thing) if others and not place else ""
+            more += _asked(group.asked) if not place else ""
             yield (
                 f'<tr class="opens {escape(entry.result)}{repeat}">'
                 f'<td class="when">{self._when(entry)}</td>'
@@ -94,6 +99,19 @@ class Rows:
         if entry.unreadable:
             said += f' <span class="badge failed">unreadable: {entry.ulid}</span>'
         return said
+
+
+def _asked(questions: list[str]) -> str:
+    """What was asked in a visit to the log."""
+    if not questions:
+        return ""
+    shown = "; ".join(
+        ", ".join(f"{name}: {text}" for name, text in parse_qsl(asked))
+        for asked in questions[:MOST_ASKED]
+    )
+    rest = len(questions) - MOST_ASKED
+    others = f" and {rest} more" if rest > 0 else ""
+    return f' <span class="small soft">asked {escape(isolated(shown))}{others}</span>'
 
 
 def path(name: str) -> str:

@@ -53,6 +53,16 @@ def test_neighbours_about_one_thing_are_one_line() -> None:
     assert group.is_one_thing
 
 
+def test_the_looks_of_a_visit_are_one_line_with_what_was_asked() -> None:
+    looks = [
+        entry(action="view", context={"filters": asked} if asked else {})
+        for asked in ("action=delete", "action=delete", "", "actor=jane&type=project")
+    ]
+    [group] = grouping.groups(looks)
+    assert group.asked == ["action=delete", "actor=jane&type=project"]
+    assert grouping.Group([entry(context={"filters": "x"})]).asked == []
+
+
 def test_what_one_request_did_to_many_things_is_one_line_from_three_on() -> None:
     assert sizes(others(2, request_id=REQUEST)) == [1, 1]
     assert sizes(others(3, request_id=REQUEST)) == [3]

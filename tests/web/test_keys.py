@@ -28,6 +28,29 @@ TOKEN = re.compile(r"dotenv_[0-9A-Z]{26}_[0-9A-Za-z]{40}")
 # -- Keys of projects
 
 
+def test_the_history_of_a_key_is_there_by_every_name_of_its_project(
+    acme: Organization, owner: User, browser: Browser
+) -> None:
+    project = ProjectFactory.create(organization=acme)
+    client = browser(owner)
+    client.post("/o/acme/projects/my-app/keys/rotate")
+    project.slug = "new-app"
+    project.save()
+    # Another one has the name now, and what happened to its key is not told as this one's.
+    ProjectFactory.create(organization=acme, name="My app")
+    page = client.get("/o/acme/projects/new-app/keys").content.decode()
+    assert "rotated the key of" in page
+    assert "version 2" in page
+    other = client.get("/o/acme/projects/my-app/keys").content.decode()
+    assert "rotated the key of" not in other
+    # Where nobody else has it, a former name leads on.
+    project.slug = "newest-app"
+    project.save()
+    answer = client.get("/o/acme/projects/new-app/keys")
+    assert (answer.status_code, answer["Location"]) == (302, "/o/acme/projects/newest-app/keys")
+    assert client.get("/o/acme/projects/no-app/keys").status_code == 404
+
+
 def test_rotations_of_an_organization_are_limited_and_the_refusal_entered(
     acme: Organization, owner: User, browser: Browser, entries: Entries, settings: Settings
 ) -> None:
