@@ -26,13 +26,20 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from psycopg import errors
 
-from audit.evidence import index, leaf, reading, writing
-from audit.export import formats
+from audit.context import command
+from audit.evidence import index, leaf, notes, reading, signing, writing
+from audit.export import formats, packs
 from audit.ledger import merging, partitions, sealing
 from audit.ledger.partitions import Lock
 from audit.models import Entry
 from audit.policy import action
+from audit.questions import reading as recordings
+from audit.questions import tenant_scope
+from audit.questions.asking import ask
+from audit.questions.provable import EVER, Provable
 from audit.retention import archive, holds, months
+from dotenv_cloud import verifier
+from dotenv_cloud.cli.evidence_verify import Trust
 from organizations import clock, ulid
 from organizations.models import Organization
 from tests import evidence
@@ -759,3 +766,72 @@ def test_what_left_before_there_was_evidence_is_a_removed_leaf(
     began = Entry.objects.using("owner").get(action="evidence_began", organization_id=acme.pk)
     assert began.seq is not None
     assert max(each.seq for each in removed) < began.seq
+
+
+def _verified(
+    acme: Organization, directory: Path, question: verifier.Question | None, proved: Provable | None
+) -> verifier.Report:
+    """What a pack of acme's log shows, made and verified."""
+    checkpoint = reading.newest(acme.pk, "owner")
+    assert checkpoint is not None
+    with command(["manage.py", "test"]), transaction.atomic():
+        asked = ask([acme], {"action": "create", "views": "true"}) if question else None
+        tenant_scope.enter([acme.pk])
+        pack = packs.Pack(acme, None if proved else asked, checkpoint, checkpoint.size, proved)
+    file = directory / "pack.zip"
+    file.write_bytes(b"".join(pack))
+    key = verifier.Key.parse(notes.vkey(signing.origin(acme.pk), signing.keys()[0].public))
+    return verifier.verify(file, Trust([key]), question, as_of=True)
+
+
+def _exported(acme: Organization) -> None:
+    """The entry that a request for a pack leaves, sealed and signed, as the last of the log."""
+    with command(["manage.py", "test"]), transaction.atomic():
+        recordings.record_export(acme, None, packs.FORMAT)
+    sealing.seal()
+    evidence.prove_all()
+
+
+CREATED = verifier.Question((frozenset({"action\ncreate"}),))
+BY_INDEX = Provable(("action\ncreate",), *EVER)
+
+
+def test_packs_of_a_log_that_lost_entries_before_there_was_evidence_hold(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    signing.keys.cache_clear()
+    retention(tmp_path, "--apply")
+    for _ in range(2):
+        sealing.seal()
+        evidence.prove_all()
+    _exported(acme)
+    rows = evidence.rows(owner_connection, acme.pk)
+    created = sorted(seq for seq, row in rows.items() if row.action == "create")
+    everything = _verified(acme, tmp_path, None, None)
+    assert len(everything.removed) > 10
+    assert _verified(acme, tmp_path, CREATED, None).matches == created
+    assert sorted(_verified(acme, tmp_path, CREATED, BY_INDEX).matches) == created
+
+
+def test_packs_of_a_log_that_lost_entries_since_hold_and_say_what_is_not_shown(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    signing.keys.cache_clear()
+    now = clock.now()
+    rows = seeding.Organization(acme.pk, 9).rows(300, now - timedelta(minutes=1), now)
+    seeding.receive(owner_connection, rows)
+    sealing.seal()
+    evidence.prove_all()
+    retention(tmp_path, "--apply")
+    sealing.seal()
+    evidence.prove_all()
+    _exported(acme)
+    there = evidence.rows(owner_connection, acme.pk)
+    whole = _verified(acme, tmp_path, None, None)
+    size = whole.checkpoint.size
+    assert whole.withheld == size - len(there) > 10
+    of_leaves = _verified(acme, tmp_path, CREATED, None)
+    assert "withheld entries match is not shown" in " ".join(of_leaves.missing)
+    by_index = _verified(acme, tmp_path, CREATED, BY_INDEX)
+    assert [gap[:2] for gap in by_index.gaps] == [(1, 256)]
+    assert "Not complete between " in " ".join(by_index.missing)
