@@ -79,6 +79,6 @@ def test_admin_access_is_given_and_withdrawn(monkeypatch: pytest.MonkeyPatch) ->
     assert not User.objects.get().is_staff
 
 
-def test_admin_access_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_admin_access_for_an_unknown_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandError, match="There is no user ghost@acme.example"):
         manage(monkeypatch, "admin_access", "ghost@acme.example")

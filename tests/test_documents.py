@@ -49,7 +49,7 @@ def shell_lines(page: Path) -> Iterator[str]:
 
 
 @pages
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     for link in LINK.findall(FENCE.sub("", text(page))):
         if re.match(r"[a-z]+:", link):
             continue

@@ -149,7 +149,7 @@ def test_a_number_that_another_program_got_does_not_block_the_start(
     assert runs(use(server))
 
 
-def test_an_interrupted_first_start_is_begun_anew(
+def test_an_interrupted_first_start_begins_again(
     server: Server, use: Callable[[Server], User]
 ) -> None:
     unfinished = server.directory / "unfinished"
@@ -188,7 +188,7 @@ def test_only_its_own_user_reaches_the_socket_and_nothing_listens_on_tcp(
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
 
 
-def test_the_application_is_no_superuser_and_owns_nothing(
+def test_the_application_is_not_a_superuser_and_owns_nothing(
     server: Server, use: Callable[[Server], User]
 ) -> None:
     assert runs(use(server))

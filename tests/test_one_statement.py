@@ -86,7 +86,7 @@ def test_preparing_can_be_switched_off_for_a_pooler(target: Target) -> None:
     assert len(entries(target.organization_id, "create")) == 1
 
 
-def test_it_goes_on_after_a_rollback_has_forgotten_what_was_prepared(target: Target) -> None:
+def test_it_works_after_a_rollback_has_dropped_prepared_statements(target: Target) -> None:
     new(target, 1).save()
     with pytest.raises(RuntimeError), transaction.atomic():
         new(target, 2).save()

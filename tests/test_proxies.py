@@ -51,7 +51,7 @@ def test_a_proxy_is_believed(peer: str) -> None:
 
 
 @pytest.mark.parametrize("peer", ["198.51.100.9", PROXY])
-def test_nothing_that_is_no_address_is_taken_for_one(peer: str) -> None:
+def test_only_addresses_are_taken_for_addresses(peer: str) -> None:
     assert seen(peer, x_forwarded_for="<script>").META["REMOTE_ADDR"] == peer
     assert seen("/run/socket", x_forwarded_for="192.0.2.1").META["REMOTE_ADDR"] == ""
 

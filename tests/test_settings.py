@@ -111,7 +111,7 @@ def test_a_limit_is_requests_in_seconds() -> None:
     assert environment.limit("30/900", "RATE_LIMIT_API") == (30, 900)
 
 
-def test_a_proxy_that_is_no_address_is_refused() -> None:
+def test_a_proxy_that_is_not_an_address_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="TRUSTED_PROXIES: 'proxy.internal' is not an"):
         environment.networks(["10.0.0.0/8", "proxy.internal"], "TRUSTED_PROXIES")
 

@@ -294,7 +294,7 @@ def test_a_list_takes_the_same_number_of_queries_whatever_its_length(world: Worl
     assert max(few.values()) <= 16
 
 
-def test_signing_in_goes_through_the_sites_own_page(world: World) -> None:
+def test_signing_in_uses_the_sites_own_page(world: World) -> None:
     response = Client().get(reverse("admin:index"))
     assert response.status_code == 302
     assert response["Location"].startswith(reverse("sign_in"))

@@ -138,7 +138,7 @@ def test_a_body_that_is_not_json_is_400(api: Api, body: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["[]", '"Shop"', "3", "null", "[{}]"])
-def test_json_that_is_no_object_is_422(api: Api, body: str) -> None:
+def test_json_that_is_not_an_object_is_422(api: Api, body: str) -> None:
     error = assert_error(api.post("/{o}/projects", body.encode()), 422, "validation_failed")
     assert "JSON object" in error["message"]
 

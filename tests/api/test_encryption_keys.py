@@ -89,7 +89,7 @@ def test_who_may_not_retrieve_the_key_gets_no_salt_either_from_a_rotation(
     assert described(api.get(key))["key"] not in answers[0].content.decode()
 
 
-def test_a_key_narrowed_to_another_project_gets_none_from_a_rotation(
+def test_a_key_restricted_to_another_project_gets_no_key_from_a_rotation(
     api_with: Callable[..., Api], acme: Organization, key: str
 ) -> None:
     other = ProjectFactory.create(organization=acme, name="Other")

@@ -174,7 +174,7 @@ def test_a_log_that_ends_before_the_number_says_so(auditor: Api, acme: Organizat
     assert "before 999999" in body["meta"]["notes"][0]
 
 
-def test_links_of_a_list_lead_the_way_they_say(auditor: Api, acme: Organization) -> None:
+def test_links_of_a_list_go_the_way_they_say(auditor: Api, acme: Organization) -> None:
     make(acme, 20)
     first = auditor.get(f"{ENTRIES}?type=project&per_page=5").json()
     assert first["links"]["prev"] is None
@@ -230,7 +230,7 @@ def test_an_answer_waits_until_something_is_sealed(
     assert "wait=20" in body["links"]["next"]
 
 
-def test_an_answer_that_nothing_comes_for_is_empty_after_its_time(auditor: Api) -> None:
+def test_a_wait_without_new_entries_ends_with_an_empty_answer(auditor: Api) -> None:
     started = time.monotonic()
     body = auditor.get(f"{ENTRIES}?after_seq=0&wait=1").json()
     assert body["data"] == []

@@ -75,7 +75,7 @@ def test_it_is_entered_in_the_key_s_organization_wherever_it_is_tried(
     assert not entries(other, action="access")
 
 
-def test_an_unknown_token_is_in_nobody_s_log(acme: Organization, entries: Any) -> None:
+def test_an_unknown_token_is_in_no_organization_s_log(acme: Organization, entries: Any) -> None:
     issued = ApiKeyFactory.create(organization=acme)
     assert Api(f"{issued.token[:-4]}0000", acme).get(PATH).status_code == 401
     assert not entries(acme, action="access")

@@ -239,7 +239,7 @@ def test_metadata_is_kept_as_it_is_or_refused(api: Api, acme: Organization) -> N
     assert api.get(path).json()["data"]["attributes"]["metadata"] == kept
 
 
-def test_deleting_takes_what_lies_below_along(
+def test_deleting_deletes_what_is_below(
     api: Api, acme: Organization, production: Environment
 ) -> None:
     base = f"/{acme.slug}/my-app"

@@ -84,7 +84,7 @@ def test_a_persons_token_is_entered_where_the_person_belongs(
     assert {entry.organization_id for entry in left} == {acme.pk, rival.pk}
 
 
-def test_a_refused_request_is_a_use_and_a_wrong_token_is_none(
+def test_a_refused_request_is_a_use_and_a_wrong_token_is_not(
     acme: Organization, left_by: LeftBy
 ) -> None:
     api = Api(ApiKeyFactory.create(organization=acme, abilities=["project:read"]).token, acme)

@@ -253,9 +253,7 @@ def test_the_list_begins_near_the_top_and_shows_a_dozen_entries(scene: Scene, wi
             assert in_view >= 12, question
 
 
-def test_a_row_opens_where_one_clicks_and_back_leads_to_the_list(
-    scene: Scene, window: Open
-) -> None:
+def test_a_row_opens_on_click_and_back_returns_to_the_list(scene: Scene, window: Open) -> None:
     with window(scene.auditor, viewport={"width": 1440, "height": 900}) as shown:
         page = shown.page
         shown.open("/o/acme/activity?type=environment")

@@ -272,7 +272,7 @@ def test_data_formats_hold_whole_entries(signed_in: Server, dotenv: Run) -> None
     assert json.loads(dotenv("audit", "list", "-f", "ndjson").out) == expected
 
 
-def test_the_period_is_said_in_exact_instants(signed_in: Server, dotenv: Run) -> None:
+def test_the_period_is_given_in_exact_instants(signed_in: Server, dotenv: Run) -> None:
     period = {"since": "2026-11-16T23:00:00.000Z", "until": "2026-11-17T23:00:00.000Z"}
     signed_in.answer("GET", ENTRIES, page(**period))
     result = dotenv("audit", "list", "--when", "last tuesday")
@@ -340,7 +340,7 @@ def test_show_does_without_what_an_entry_lacks(signed_in: Server, dotenv: Run) -
     assert "CONTEXT" not in result.out and "NOT RECORDED" not in result.out
 
 
-def test_show_refuses_what_is_no_id(signed_in: Server, dotenv: Run) -> None:
+def test_show_refuses_what_is_not_an_id(signed_in: Server, dotenv: Run) -> None:
     assert dotenv("audit", "show", "my-app").code == 2
     assert not signed_in.requests
     assert dotenv("audit", "show", ENTRY_ID).code == 4

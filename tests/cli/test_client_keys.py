@@ -193,7 +193,7 @@ def test_what_may_be_a_key_is_not_repeated(signed_in: Server, dotenv: Run, given
     assert "hunter2" not in result.err
 
 
-def test_a_file_that_holds_no_text_is_no_key(
+def test_a_file_that_is_not_text_is_not_a_key(
     signed_in: Server, dotenv: Run, tmp_path: Path
 ) -> None:
     hold(signed_in, "AAAA")

@@ -41,7 +41,7 @@ def asked(server: Server) -> list[dict[str, str]]:
     return [dict(request.query) for request in server.requests]
 
 
-def test_it_goes_on_where_it_was_stopped(signed_in: Server, dotenv: Run, tmp_path: Path) -> None:
+def test_it_continues_where_it_was_stopped(signed_in: Server, dotenv: Run, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     signed_in.answer("GET", PATH, answer(1, 2, sealed_to=3))
     signed_in.answer("GET", PATH, answer(3, sealed_to=3))
@@ -121,7 +121,7 @@ def test_failures_that_pass_are_waited_out(
     assert [query["wait"] for query in asked(signed_in)] == ["20"] * 4
 
 
-def test_a_list_comes_as_json(signed_in: Server, dotenv: Run) -> None:
+def test_a_list_is_printed_as_json(signed_in: Server, dotenv: Run) -> None:
     meta: dict[str, Any] = {"next_cursor": None, "notes": []}
     signed_in.answer("GET", PATH, {**answer(1, sealed_to=1), "meta": meta})
     assert dotenv("audit", "list", "--json").json == [{"id": f"{1:026}", "seq": 1}]

@@ -175,7 +175,7 @@ def test_without_a_server_nothing_is_guessed(dotenv: Run, monkeypatch: pytest.Mo
         "http://[",
     ],
 )
-def test_an_address_that_is_none_is_refused(
+def test_an_invalid_address_is_refused(
     dotenv: Run, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("DOTENV_API_KEY", TOKEN)

@@ -146,7 +146,7 @@ def test_a_file_that_is_there_is_kept_beside(dotenv: Run, tmp_path: Path) -> Non
     assert (tmp_path / ".env.backup").read_text() == "A=old\n"
 
 
-def test_an_empty_level_is_no_failure(dotenv: Run) -> None:
+def test_an_empty_level_is_not_an_error(dotenv: Run) -> None:
     result = dotenv("pull", "my-app/backend")
     assert (result.code, result.out) == (0, "")
     assert "holds no secrets" in result.err
@@ -271,7 +271,7 @@ def test_the_exit_code_of_a_command_is_passed_on(program: Run, command: str, cod
     assert program("run", "my-app", "--", sys.executable, "-c", command).code == code
 
 
-def test_a_command_that_is_not_there_is_said(dotenv: Run) -> None:
+def test_a_command_that_does_not_exist_is_named(dotenv: Run) -> None:
     missing = dotenv("run", "my-app", "--", "no-such-command")
     assert (missing.code, "Command not found: no-such-command" in missing.err) == (127, True)
     assert dotenv("run", "my-app").code == 2

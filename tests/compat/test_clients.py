@@ -93,7 +93,7 @@ def test_pushing_with_the_wrong_client_key_is_a_mismatch(
 
 
 @pytest.mark.parametrize("policy", ["keep", "re_encrypt"])
-def test_pulling_goes_on_after_a_rotation(place: Place, policy: str) -> None:
+def test_pulling_works_after_a_rotation(place: Place, policy: str) -> None:
     fill(place)
     assert place.sdk.rotate_key("my-app", {"history_policy": policy}) == "2"
     assert place.sdk.pull(PATH) == {name: f"A={name}\n".encode() for name in LEVELS}

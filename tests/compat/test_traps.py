@@ -40,7 +40,7 @@ def test_t1_a_client_key_of_32_bytes_is_found_out(place: Place, vault: Any) -> N
     assert "encryption_key" in explicit.message
 
 
-def test_t2_no_key_is_no_descriptor_and_plaintext_is_never_kept(
+def test_t2_without_a_key_there_is_no_descriptor_and_plaintext_is_never_kept(
     place: Place, vault: Any, owner_connection: Any
 ) -> None:
     place.sdk.store(project="my-app", content="TOKEN=hunter2")
@@ -118,7 +118,7 @@ def test_t9_empty_maps_are_objects(place: Place) -> None:
     assert re.search(r'"metadata":\s*\{\}', raw(place, "GET", "/api/v1/acme/projects").text)
 
 
-def test_t10_lists_without_paging_are_whole(place: Place) -> None:
+def test_t10_lists_without_paging_are_complete(place: Place) -> None:
     for number in range(27):
         place.sdk.create("my-app", "targets", name=f"Target {number}")
     assert len(place.sdk.children("my-app", "targets")) == 28

@@ -103,7 +103,7 @@ def test_the_api_key_has_full_access(demo: dict[str, Any]) -> None:
     assert api_key.organization.slug == demo["organization"]
 
 
-def test_history_spans_ninety_days_and_none_lies_ahead(entries: EntryQuerySet) -> None:
+def test_history_spans_ninety_days_and_is_never_in_the_future(entries: EntryQuerySet) -> None:
     times = [entry.time for entry in entries.order_by("-id")]
     assert 1_200 < len(times) < 3_000
     assert dt.timedelta(days=89) < times[0] - times[-1] < dt.timedelta(days=91)

@@ -47,7 +47,7 @@ def test_every_worker_is_counted(site: Site) -> None:
     assert site.metrics()[name] == before + 40
 
 
-def test_a_worker_that_takes_the_place_of_another_goes_on_counting(site: Site) -> None:
+def test_a_worker_that_replaces_another_continues_its_counts(site: Site) -> None:
     name = 'dotenv_http_requests_total{method="GET",route="api/v1/user",status="200"}'
     site.request("GET", "/api/v1/user")
     before = site.metrics()[name]

@@ -65,7 +65,7 @@ def run(server: Server, database: str, *command: str) -> str:
     return done.stdout
 
 
-def test_sealing_goes_on_while_a_subscriber_follows_every_table(server: Server) -> None:
+def test_sealing_continues_while_a_subscriber_follows_every_table(server: Server) -> None:
     execute(
         server,
         embedded.DATABASE,

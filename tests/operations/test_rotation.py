@@ -143,7 +143,7 @@ def test_of_two_rotations_one_succeeds_and_the_other_is_refused(thousand: Site, 
     assert contents(thousand, sdk.key(thousand.project)) == EVERYTHING
 
 
-def test_reading_goes_on_during_a_rotation(thousand: Site) -> None:
+def test_reading_continues_during_a_rotation(thousand: Site) -> None:
     path = f"{thousand.project}/backend/env-7"
     with rotating(thousand) as rotation, ThreadPoolExecutor(1) as pool:
         done = threading.Event()

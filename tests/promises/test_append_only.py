@@ -333,7 +333,7 @@ def test_the_sealer_calls_nothing_else_that_runs_as_the_owner(
 
 
 @pytest.mark.parametrize("why", ["'because'", "NULL", "''"])
-def test_the_sealer_cannot_choose_what_is_said_of_sealing(
+def test_the_sealer_cannot_choose_what_is_recorded_of_sealing(
     sealer_connection: Connection, why: str
 ) -> None:
     with pytest.raises(errors.CheckViolation):

@@ -82,7 +82,7 @@ def test_a_log_grown_in_random_steps_is_the_one_made_at_once(
         evidence.assert_made_at_once(owner_connection, each)
 
 
-def test_a_worker_that_fails_at_any_statement_goes_on_where_it_was(
+def test_a_worker_that_fails_at_any_statement_continues_where_it_was(
     owner_connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     organization = uuid.uuid4()

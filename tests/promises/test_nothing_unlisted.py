@@ -352,7 +352,7 @@ def test_tables_that_are_not_used_take_no_row_from_anybody(
             superuser_connection.execute(f"INSERT INTO {table} SELECT (t).* FROM {table} t")
 
 
-def test_people_and_groups_can_be_deleted_all_the_same(organization: Organization) -> None:
+def test_people_and_groups_can_still_be_deleted(organization: Organization) -> None:
     person: User = MembershipFactory.create(organization=organization).user
     group = Group.objects.create(name="reviewers")
     person.groups.add(group)

@@ -82,7 +82,7 @@ def test_who_was_removed_while_inactive_holds_nothing_when_active_again(
     assert permissions.abilities_of(person, organization) == frozenset()
 
 
-def test_an_owner_who_cannot_sign_in_does_not_let_the_last_one_go(
+def test_an_owner_who_cannot_sign_in_does_not_count_as_the_last_one(
     organization: Organization,
 ) -> None:
     inactive = MembershipFactory.create(

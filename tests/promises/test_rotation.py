@@ -147,7 +147,7 @@ def test_a_rotation_under_way_is_seen_and_not_waited_for(
     assert not rotation.is_under_way(project)
 
 
-def test_reading_goes_on_beside_a_rotation(
+def test_reading_continues_beside_a_rotation(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     level = Secret.objects.select_related("project", "target", "environment").first()
@@ -227,7 +227,7 @@ def test_a_deletion_beside_a_rotation_waits_and_is_kept(
     assert blobs.opened(retrieval.active(project), deleted.content) in EVERYTHING
 
 
-def test_a_connection_that_breaks_leaves_the_project_whole(
+def test_a_broken_connection_leaves_the_project_intact(
     project: Project, monkeypatch: pytest.MonkeyPatch, superuser_connection: psycopg.Connection[Any]
 ) -> None:
     with rotation_held_in_the_middle(project, monkeypatch) as outcome:
@@ -303,7 +303,9 @@ def _master_keys() -> str:
     )
 
 
-def test_a_killed_rotation_leaves_the_project_whole(project: Project, databases: Databases) -> None:
+def test_a_killed_rotation_leaves_the_project_intact(
+    project: Project, databases: Databases
+) -> None:
     kill_in_the_middle(databases, "rotate")
     assert KeyVersion.objects.count() == 1
     assert contents(project) == EVERYTHING
@@ -311,7 +313,7 @@ def test_a_killed_rotation_leaves_the_project_whole(project: Project, databases:
     assert contents(project) == EVERYTHING
 
 
-def test_a_killed_re_encryption_goes_on_where_it_stopped(
+def test_a_killed_re_encryption_continues_where_it_stopped(
     project: Project, databases: Databases
 ) -> None:
     rotation.rotate(project, history_policy="re_encrypt")

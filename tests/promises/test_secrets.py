@@ -250,7 +250,7 @@ def test_a_key_of_32_bytes_is_found_out(organization: Organization) -> None:
         secrets.store(Level(project), sealed_by(key, b"A=1"), author=ADA, key_proof=proof(key))
 
 
-def test_clients_rotate_their_key_whole_or_not_at_all(client_project: Project) -> None:
+def test_clients_rotate_their_key_completely_or_not_at_all(client_project: Project) -> None:
     target = TargetFactory.create(project=client_project)
     both = [Level(client_project), Level(client_project, target)]
     for each in both:
@@ -279,7 +279,7 @@ def test_clients_rotate_their_key_whole_or_not_at_all(client_project: Project) -
         reencryption.submit(client_project, submitted, proof(other, salt))
 
 
-def test_an_old_version_of_a_client_needs_its_content_anew(client_project: Project) -> None:
+def test_restoring_under_an_old_client_key_needs_new_content(client_project: Project) -> None:
     level = Level(client_project)
     secrets.store(level, sealed_by(CLIENT_KEY, b"A=1"), author=ADA, key_proof=proof(CLIENT_KEY))
     other = "the next key of the client"

@@ -138,7 +138,7 @@ def test_a_field_that_never_changed_reads_no_entry_that_is_sealed(
     assert "audit_ledger" not in plan
 
 
-def test_the_notes_of_another_organization_are_none_of_ours(
+def test_the_notes_of_another_organization_are_not_ours(
     acme: Organization, owner_connection: Connection
 ) -> None:
     other = OrganizationFactory.create(name="Other")

@@ -181,7 +181,7 @@ def test_an_id_finds_whatever_it_is_of(ask: Ask, log: Log) -> None:
     assert question.notes == [f"id: nothing in this log has the id '{'0' * 26}'."]
 
 
-def test_an_id_of_another_organization_leads_nowhere(ask: Ask, log: Log) -> None:
+def test_an_id_of_another_organization_finds_nothing(ask: Ask, log: Log) -> None:
     [actor, thing] = log.other.actors[0][1], log.other.resources[0][1]
     assert actor
     assert thing
@@ -244,7 +244,7 @@ def test_what_is_not_sealed_yet_is_found_by_its_name(
         assert found(ask(**data)) == naive.find(data) != set()
 
 
-def test_names_of_another_organization_lead_nowhere(ask: Ask, log: Log) -> None:
+def test_names_of_another_organization_find_nothing(ask: Ask, log: Log) -> None:
     stranger = log.other.actors[0][1]
     assert stranger is not None
     assert found(ask(actor=ulid.to_text(stranger))) == set()

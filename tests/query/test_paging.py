@@ -108,7 +108,7 @@ def test_no_page_holds_more_than_two_hundred(entries: QuerySet[Entry]) -> None:
     assert len(paging.page(entries, per_page=10_000).entries) == 200
 
 
-def test_a_cursor_that_is_no_id_is_refused(entries: QuerySet[Entry]) -> None:
+def test_a_cursor_that_is_not_an_id_is_refused(entries: QuerySet[Entry]) -> None:
     with pytest.raises(ValidationError, match="26 letters and digits"):
         paging.page(entries, "17")
 

@@ -78,7 +78,7 @@ def test_two_of_one_name_are_both_named(token: str) -> None:
     ]
 
 
-def test_names_of_strangers_lead_nowhere(token: str) -> None:
+def test_names_of_strangers_find_nothing(token: str) -> None:
     rival = OrganizationFactory.create(name="Rival")
     MembershipFactory.create(
         organization=rival, role="admin", user__email="x@example.org", user__name="Xaver Stranger"

@@ -240,7 +240,7 @@ def test_one_asks_for_what_someone_may_see(acme: Organization, owner: User) -> N
         assert not Entry.objects.visible_to(stranger)
 
 
-def test_a_reference_is_no_column_to_filter_by(acme: Organization, owner: User) -> None:
+def test_a_reference_cannot_be_filtered_by_as_a_column(acme: Organization, owner: User) -> None:
     """`by` and `about` are the way."""
     with pytest.raises(FieldError):
         Entry.objects.filter(actor=owner)  # type: ignore[misc]

@@ -300,7 +300,7 @@ def test_words_are_those_of_the_present_path_too(acme: Organization, seal: dict[
     assert not found(acme, q="new") & about(acme, *other.everything)
 
 
-def test_names_of_other_organizations_lead_nowhere(
+def test_names_of_other_organizations_find_nothing(
     acme: Organization, seal: dict[str, Seal]
 ) -> None:
     tree, other = Tree(acme, "old"), OrganizationFactory.create(name="Other")

@@ -554,7 +554,7 @@ def detached(connection: Connection) -> list[str]:
     return [name for (name,) in rows]
 
 
-def test_a_detached_partition_lies_there_until_it_is_dropped(
+def test_a_detached_partition_stays_until_it_is_dropped(
     sealed: None, owner_connection: Connection, tmp_path: Path
 ) -> None:
     retention(tmp_path, "--apply")

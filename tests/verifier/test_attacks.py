@@ -656,7 +656,7 @@ def test_blocks_with_removed_entries_are_always_opened(verify: Verify) -> None:
     refused(verify(walk_only, *question), "index.json: it does not lead to the index in entry 513")
 
 
-def test_a_gap_is_said(log: Log, verify: Verify) -> None:
+def test_a_gap_is_reported(log: Log, verify: Verify) -> None:
     pack = log.filter("action\ndelete")
     walk = json.loads(pack["index.json"])
     walk[1] = [b64(log.zone(0, 1)[0]), *log.zone(0, 1)[1:], "gap"]

@@ -76,7 +76,7 @@ def test_an_unknown_account_is_entered_without_what_was_typed(
     assert "my-secret-password" not in str(vars(entry))
 
 
-def test_signing_in_leads_nowhere_outside(
+def test_signing_in_never_redirects_to_another_site(
     acme: Organization, owner: User, browser: Browser
 ) -> None:
     values = {"username": owner.email, "password": PASSWORD, "next": "https://evil.example/"}
@@ -219,7 +219,7 @@ def test_a_password_too_easy_is_refused(acme: Organization, owner: User, browser
     assert owner.check_password(PASSWORD)
 
 
-def test_a_forgotten_password_is_chosen_anew_by_the_mailed_link_once(
+def test_a_mailed_link_resets_a_forgotten_password_once(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     client = browser()

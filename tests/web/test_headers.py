@@ -41,7 +41,7 @@ def test_a_static_file_may_be_kept(client: Client, db: None) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example.com", "localhost"])
-def test_links_in_mails_lead_to_the_configured_address(
+def test_links_in_mails_begin_with_the_configured_address(
     acme: Organization,
     owner: User,
     browser: Browser,

@@ -137,7 +137,7 @@ def test_a_thing_s_history_outlives_it(
     assert "Others with this name" not in gone
 
 
-def test_a_thing_s_history_leads_to_its_secret_and_to_others_of_its_name(
+def test_the_history_of_a_resource_links_its_secret_and_others_of_its_name(
     client_of_owner: Client, acme: Organization, shop: Project
 ) -> None:
     target = TargetFactory.create(project=shop, name="Web")

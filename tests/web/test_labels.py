@@ -86,7 +86,7 @@ DOORS = (
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_name_that_is_no_line_is_refused(acme: Organization, owner: User, door: str) -> None:
+def test_a_name_that_is_not_one_line_is_refused(acme: Organization, owner: User, door: str) -> None:
     give = doors(acme, owner)[door]
     for name in REFUSED:
         with pytest.raises(ValidationError) as refused, transaction.atomic():

@@ -62,7 +62,7 @@ def test_the_page_lists_the_keys_and_when_they_were_last_used(
     assert 'value="hand_over"' in page
 
 
-def test_nobody_goes_before_it_is_chosen(
+def test_nobody_is_removed_before_a_choice_about_their_keys(
     owner: User, leaver: Membership, keys: list[ApiKey], browser: Browser
 ) -> None:
     for values in ({}, {"api_keys": "forget"}):

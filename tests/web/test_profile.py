@@ -7,9 +7,7 @@ from tests.factories import MembershipFactory, OrganizationFactory
 from tests.web.conftest import Browser, Entries
 
 
-def test_the_header_leads_to_who_is_signed_in(
-    acme: Organization, owner: User, browser: Browser
-) -> None:
+def test_the_header_links_to_the_profile(acme: Organization, owner: User, browser: Browser) -> None:
     client = browser(owner)
     assert 'href="/profile"' in client.get("/o/acme/activity").content.decode()
     page = client.get("/profile").content.decode()
@@ -18,7 +16,7 @@ def test_the_header_leads_to_who_is_signed_in(
     assert browser().get("/profile").headers["Location"] == "/sign-in?next=/profile"
 
 
-def test_the_header_leads_to_admin_only_those_who_may_enter_it(
+def test_the_header_links_to_the_admin_only_for_those_who_may_enter_it(
     acme: Organization, browser: Browser
 ) -> None:
     link = 'href="/admin/"'

@@ -149,7 +149,7 @@ def test_settings_that_do_not_fit_are_refused_by_field(
     assert Project.objects.get().slug == "my-app"
 
 
-def test_a_project_goes_after_its_name_was_typed_and_takes_all_below_along(
+def test_a_project_is_deleted_with_all_below_after_its_name_was_typed(
     production: Environment, owner: User, browser: Browser, entries: Entries
 ) -> None:
     project = production.target.project

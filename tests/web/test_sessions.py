@@ -59,7 +59,7 @@ def test_a_session_is_of_no_use_under_the_name_of_another(
 
 
 @pytest.mark.parametrize("cookie", ['"abcdefgh\\000ijkl"', "x" * 5000, "ÿ" * 9, '"\\377\\377"'])
-def test_a_cookie_that_is_no_session_is_nobody(client: Client, cookie: str) -> None:
+def test_a_cookie_without_a_session_is_anonymous(client: Client, cookie: str) -> None:
     answer = client.get("/profile", headers={"cookie": f"sessionid={cookie}"})
     assert answer.status_code == 302
 

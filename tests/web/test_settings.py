@@ -91,7 +91,7 @@ def test_an_auditor_reads_the_settings_and_changes_none(
     assert refused.reason == "insufficient_permissions"
 
 
-def test_an_organization_goes_after_its_name_was_typed_and_its_log_stays(
+def test_an_organization_is_deleted_after_its_name_was_typed_and_its_log_stays(
     acme: Organization, owner: User, browser: Browser, entries: Entries
 ) -> None:
     ProjectFactory.create(organization=acme)

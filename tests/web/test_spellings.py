@@ -112,7 +112,7 @@ def test_what_depends_on_the_account_is_done_after_the_answer(
     assert all(done)
 
 
-def test_a_mail_that_cannot_be_sent_is_no_answer_either(
+def test_a_failure_to_send_mail_does_not_change_the_answer(
     iris: User, browser: Browser, settings: Any
 ) -> None:
     settings.EMAIL_BACKEND = "there.is.NoSuchBackend"
