@@ -197,7 +197,7 @@ BEGIN
         JOIN pg_depend d ON d.objid = c.oid AND d.deptype IN ('a', 'i')
         WHERE c.relkind = 'S' AND c.relnamespace = 'public'::regnamespace
         AND d.refclassid = 'pg_class'::regclass
-        -- Asked in a CASE, or the planner may ask it of what is no sequence.
+        -- Asked in a CASE, or the planner may ask it of what is not a sequence.
         AND CASE c.relkind WHEN 'S' THEN pg_sequence_last_value(c.oid) END IS NOT NULL
     LOOP
         PERFORM setval(s, 1, false);

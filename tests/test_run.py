@@ -1,4 +1,4 @@
-"""`make run` needs nothing, says how to get in, keeps its data and leaves no process behind."""
+"""`make run` needs nothing, says how to sign in, keeps its data and leaves no process behind."""
 
 from __future__ import annotations
 

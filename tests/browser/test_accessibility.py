@@ -1,4 +1,4 @@
-"""WCAG 2.2 AA, as far as a machine can see it, on every page, in every dress.
+"""WCAG 2.2 AA, as far as a machine can see it, on every page, in every style.
 
 Nothing may be complained of in the console either: a breach of the content security policy is.
 """

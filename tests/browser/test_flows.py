@@ -1,4 +1,4 @@
-"""From signing in to evidence in hand: by mouse, by keyboard alone, without JavaScript."""
+"""From signing in to a saved export: by mouse, by keyboard alone, without JavaScript."""
 
 from __future__ import annotations
 

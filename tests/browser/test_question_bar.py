@@ -1,4 +1,4 @@
-"""The question bar as a combobox: by keyboard, and for who hears it rather than sees it."""
+"""The question bar as a combobox: by keyboard, and with a screen reader."""
 
 from __future__ import annotations
 

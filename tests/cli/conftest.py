@@ -52,7 +52,7 @@ def dotenv(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
     def run(*arguments: str, stdin: str = "") -> Result:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        capfd.readouterr()  # what the test itself printed is no output of the command
+        capfd.readouterr()  # what the test itself printed is not output of the command
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         captured = capfd.readouterr()

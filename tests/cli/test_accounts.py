@@ -115,7 +115,7 @@ def test_login_warns_when_the_key_would_travel_in_the_clear(dotenv: Run) -> None
 def test_a_person_in_several_organizations_says_which(server: Server, dotenv: Run) -> None:
     both = organization(ACME, "Acme", "acme"), organization(OTHER, "Other", "other")
     server.answer("GET", "/api/v1/user", principal(*both, kind="users"))
-    # It looks like an API key, but what it names is no organization.
+    # It looks like an API key, but what it names is not an organization.
     login = ("login", "--api-key", TOKEN.replace(ACME, THIRD), "--url", server.url)
     result = dotenv(*login)
     assert result.code == 2

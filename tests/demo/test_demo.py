@@ -1,4 +1,4 @@
-"""The demo makes a history that one can ask, through the functions that everybody uses."""
+"""The demo makes a history to query, through the functions that pages and API use."""
 
 from __future__ import annotations
 

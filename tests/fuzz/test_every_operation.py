@@ -1,4 +1,4 @@
-"""Calls that nobody would think of, made from the API's own description, to each operation.
+"""Unexpected calls, generated from the API's own description, to each operation.
 
 No call crashes, none changes an audited row without an entry of that very request, and none that
 asks or is refused changes anything at all. The calls are the same in each run.

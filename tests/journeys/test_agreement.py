@@ -1,5 +1,6 @@
-"""Whatever is asked, everything that answers agrees, and with reading each entry in plain Python:
-the page, the API, both exports, the histogram, the facets and the command."""
+"""For every question all surfaces agree with each other and with reading each entry in plain
+Python: the page, the API, both exports, the histogram, the facets and the command.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ class Asker:
     """All that was seeded is older; reading leaves entries that are newer."""
 
     def page(self, params: Params) -> Ids:
-        """As the links of the page lead on, from the text that the question bar would show."""
+        """By following the links of the page, from the text that the question bar would show."""
         address = f"/o/{self.slug}/activity?{urlencode({**_in_words(params), 'per_page': 150})}"
         found: Ids = []
         while address:

@@ -1,5 +1,5 @@
-"""Through a pooler that lends sessions by transaction, a lock locks out nobody: what relies on one
-refuses to run. A pooler that keeps sessions apart is none of its business.
+"""Through a pooler that lends sessions by transaction, an advisory lock excludes nobody: what
+relies on one refuses to run. A pooler that keeps sessions apart makes no difference to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Health and metrics: right whichever worker answers, and telling strangers next to nothing."""
+"""Health and metrics: right whichever worker answers, and nearly silent to strangers."""
 
 from __future__ import annotations
 

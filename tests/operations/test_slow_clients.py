@@ -1,4 +1,4 @@
-"""No client's slowness holds what others need: real sockets against the real server."""
+"""Slow clients hold nothing that others need: real sockets against the real server."""
 
 from __future__ import annotations
 

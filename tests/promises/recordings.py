@@ -1,4 +1,4 @@
-"""The calls by which the code records what is no change of a row, and how to take one out.
+"""The calls by which the code records events that change no row, and how to take one out.
 
 A call is found in the source, and taken out while the program runs: what it would insert into the
 log, or announce as a refusal, is dropped.

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "seal
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
-# Whoever may sign in has a session, is counted, and leaves entries; a key remembers its last use.
+# Signing in makes a session, is counted, and leaves entries; a key remembers its last use.
 _UNCOMPARED = re.compile(
     r"audit_(?!savedview)|django_session$|organizations_limit$|django_migrations$"
 )
@@ -156,7 +156,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "invitation": invited.invitation.ulid,
         "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "version": str(SecretVersion.objects.order_by("number")[0].number),
-        # The link itself went out by mail, and whoever has it may join; an auditor has it not.
+        # The link itself went out by mail, and its holder may join; an auditor does not have it.
         "token": "a-token-that-somebody-guessed",
         "tile": "0/000.p/1",
         "uidb64": base64.urlsafe_b64encode(str(developer.user.pk).encode()).decode().rstrip("="),
@@ -289,7 +289,7 @@ def test_the_pages(scene: Scene, rows: Rows) -> None:
     # Anybody may make an organization of their own.
     walk = walk_the_pages(membership.user, scene.paths, leaving_out="/organizations/new")
     assert_nothing_revealed(scene, walk)
-    # Whoever may sign in may have access tokens, which open no more than they may themselves.
+    # Everyone who may sign in may have access tokens, which open no more than they may themselves.
     own = {("keys_accesstoken", str(membership.user_id))}
     found = differences(before, rows())
     assert [row for row in found if (row[0], row[1][0].get("user_id")) not in own] == []

@@ -1,4 +1,4 @@
-"""Writers of one project beside each other: they wait, and never for each other in a circle."""
+"""Concurrent writers of one project wait for each other without deadlock."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_deletion_holds_no_blob_while_it_waits_for_a_level(level: Level, above
     with transaction.atomic():
         list(Environment.objects.select_for_update(no_key=True).values_list("pk"))
         thread, outcome = waiting(lambda: deletion.delete_node(node))
-        # As whoever writes goes on, having locked the level.
+        # As a writer continues that has locked the level.
         assert Secret.objects.select_for_update(nowait=True).get()
         secrets.delete(level, author=authors.SYSTEM)
     thread.join(SECONDS)

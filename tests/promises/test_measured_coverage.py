@@ -1,4 +1,4 @@
-"""The page of what each route records is measured: each is walked, by somebody who may."""
+"""The page of what each route records is measured: someone who may requests every route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packing: a month that is over becomes smaller, says the same, and stays append-only."""
+"""Packing: a past month becomes smaller, keeps its content, and stays append-only."""
 
 from __future__ import annotations
 

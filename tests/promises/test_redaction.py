@@ -1,5 +1,5 @@
-"""Redaction: what has the form of a secret is recorded nowhere, whoever enters it, and the database
-and the application mean the same by it.
+"""Redaction: what has the form of a secret is recorded nowhere, no matter who enters it, and the
+database and the application mean the same by it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rotation under fire: two at once, writers and readers beside it, and an end in the middle."""
+"""Rotation under load: two at once, with writers and readers, and killed in the middle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets: what is stored opens again, what is replaced is kept, and the rules say no in time."""
+"""Secrets: what is stored opens again, what is replaced is kept, what breaks a rule is refused."""
 
 from __future__ import annotations
 

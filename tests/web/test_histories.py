@@ -1,5 +1,6 @@
-"""An entry in words and among others; what happened to a thing, also once it is gone; what an
-actor did, and from where."""
+"""An entry in words and among others; what happened to a resource, also after deletion; what an
+actor did, and from where.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who leaves, leaves no key behind that nobody decided about; who changes a password, no token."""
+"""A member who leaves leaves no undecided key, and one who changes a password no access token."""
 
 from __future__ import annotations
 

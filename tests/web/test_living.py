@@ -1,4 +1,6 @@
-"""From an entry to the thing as it is now: linked for who may open it, marked where it is gone."""
+"""From an entry to the resource as it is now: a link for those who may open it, or marked as
+gone.
+"""
 
 from __future__ import annotations
 

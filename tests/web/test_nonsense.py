@@ -1,4 +1,4 @@
-"""Whatever a form is sent, and whatever an entry says, the page answers; nothing crashes."""
+"""Whatever a form gets and an entry contains, the page answers; nothing crashes."""
 
 from __future__ import annotations
 
