@@ -75,8 +75,28 @@ def read(sentence: Sentence) -> Reading:
     _add_plain(reading, sentence)
     _add_names(reading, context)
     _add_types(reading, context)
+    _refuse_mixed(reading, sentence)
     _add_times(reading, sentence)
     return reading
+
+
+_ACTING = ("actor", "actor_role", "actor_type")
+
+
+def _refuse_mixed(reading: Reading, sentence: Sentence) -> None:
+    """by jane or the system: both are asked for at once by no parameter, and either would be less
+    than was asked."""
+    acting = sorted(
+        ((mark.start, mark.end, piece) for piece in reading.pieces for mark in piece.marks
+         if piece.parameter in _ACTING),
+        key=lambda each: each[:2],
+    )  # fmt: skip
+    for (_, _, first), (start, end, second) in zip(acting, acting[1:], strict=False):
+        is_joined = sentence.word(before_name(sentence, start)) in ("or", "and", "nor")
+        if first is not second and is_joined and second in reading.pieces:
+            reading.pieces.remove(second)
+            why = "Names, roles and kinds of actors cannot be alternatives: ask one at a time."
+            sentence.strike(start, end, why)
 
 
 # -- What the sentence is about as a whole
@@ -220,6 +240,8 @@ def _drop_light_verbs(sentence: Sentence, context: _Context) -> None:
                 continue
             mark.kind, mark.value = "type", ("invitation",)
             context.types.append(mark)
+    if any(mark.value.name == "switch_custody" for mark in context.deeds):
+        context.deeds = [mark for mark in context.deeds if mark.value.name != "change"]
     membering = {"remove", "add", "invite", "join", "leave"}
     if {mark.value.name for mark in context.deeds} & membering:
         for mark in [each for each in context.types if each.value == ("organization",)]:
@@ -278,9 +300,18 @@ def _add_role_changes(reading: Reading, context: _Context) -> None:
     """role changes; promoted to owner; was made an admin; changed the role of sam"""
     sentence = context.sentence
     verbs = {mark.value.name: mark for mark in context.deeds}
-    if context.permissions:
+    roles = [
+        mark
+        for mark in sentence.included("role")
+        if not _is_by(sentence, before_name(sentence, mark.start))
+    ]
+    is_right_of_role = any(
+        (following := sentence.at(mark.end)) is not None
+        and following.kind in ("permissions", "access")
+        for mark in roles
+    )
+    if context.permissions and not is_right_of_role:
         verbs.pop("grant", None)
-    roles = sentence.included("role")
     fields = [mark for mark in sentence.included("field") if "role" in mark.value]
     gives = next(
         (
@@ -301,6 +332,9 @@ def _add_role_changes(reading: Reading, context: _Context) -> None:
             for n in (1, 2)
         )
     )
+    is_given = is_given or (is_right_of_role and gives is not None)
+    if is_right_of_role and is_given:
+        context.permissions = []  # admin rights are a role
     is_made = gives is not None and gives.value.name == "create" and bool(context.types)
     if "promote" not in verbs and not fields and (not is_given or is_made):
         _add_joined_as(reading, context, roles)
@@ -314,7 +348,7 @@ def _add_role_changes(reading: Reading, context: _Context) -> None:
         reading.add("action", ["update"], used)
     context.deeds = [
         mark for mark in context.deeds
-        if mark.value.name not in ("promote", "create", "change", "update", "grant", "set")
+        if mark.value.name not in ("promote", "create", "change", "update", "grant", "set", "add")
     ]  # fmt: skip
     for mark in roles:
         before = sentence.word(mark.start - 1)
@@ -398,6 +432,10 @@ def _add_change(reading: Reading, context: _Context, mark: Mark, shown: str) -> 
     fields = context.sentence.included("field")
     if fields:
         mark.kind = "filler"
+        return
+    is_key = any(each.value.is_key and not each.value.is_person for each in context.objects)
+    if context.permissions and is_key:
+        reading.add("field", ["abilities"], [mark, *context.permissions])
         return
     if context.permissions:
         reading.add("action", ["grant", "revoke"], [mark], "permissions changed")
@@ -538,7 +576,8 @@ def _add_use(reading: Reading, context: _Context, mark: Mark, shown: str) -> Non
     if not context.names_as(ACTOR) and any("api_key" in each.value for each in context.types):
         reading.add("actor_type", ["api_key"], context.types)
     mark.kind = "filler"
-    context.dropped += context.types
+    keys = {*v.KEYS, "access_token"}
+    context.dropped += [each for each in context.types if set(each.value) <= keys]
 
 
 def _add_export(reading: Reading, context: _Context, mark: Mark, shown: str) -> None:
@@ -634,13 +673,12 @@ def _does_something(sentence: Sentence, mark: Mark) -> bool:
     """by admins, what did owners do, admin activity, owners' sign-ins"""
     before = before_name(sentence, mark.start)
     lead, following = sentence.word(before), sentence.word(mark.end)
-    if mark.kind == "qualifier" or lead in ("by", "did", "have", "has", "do", "of"):
+    if mark.kind == "qualifier" or lead in ("which", "by", "did", "have", "has", "do", "of"):
         return True
     if sentence.tokens[mark.start].name:
         return True
-    joined = sentence.at(before - 1) if lead in ("or", "and", "nor") else None
-    if joined is not None and joined.kind == mark.kind:
-        return _does_something(sentence, joined)
+    if lead in ("or", "and", "nor") and _is_by(sentence, before):
+        return True
     after = mark.end + (following == "'s")
     deed = deed_at(sentence, after)
     if deed is not None:
@@ -909,7 +947,23 @@ def _is_actor_kind(sentence: Sentence, mark: Mark) -> bool:
         sentence.word(mark.end) in ("do", "done")
         or (following is not None and following.kind == "deed")
     )
-    return (does or sentence.word(place) == "by") and bool(set(mark.value) & _KIND_OF.keys())
+    return (does or _is_by(sentence, place)) and bool(set(mark.value) & _KIND_OF.keys())
+
+
+_WHO = frozenset({"actor_kind", "role", "type", "person", "name"})
+
+
+def _is_by(sentence: Sentence, place: int) -> bool:
+    """Whether "by" leads here, past others who did it: by people or the system."""
+    while place >= 0 and sentence.word(place) != "by":
+        mark = sentence.at(place)
+        if mark is not None and mark.kind in _WHO:
+            place = mark.start - 1
+        elif sentence.word(place) in v.ARTICLES or sentence.word(place) in ("or", "and", "nor"):
+            place -= 1
+        else:
+            return mark is not None and mark.kind == "actor_kind"
+    return place >= 0
 
 
 def _add_people_who_act(reading: Reading, context: _Context, mark: Mark) -> None:

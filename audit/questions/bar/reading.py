@@ -583,6 +583,8 @@ def _counting(sentence: Sentence, reading: Reading) -> tuple[str, int | None]:
         results = reading.values("result")
         is_attack = set(results) & {"failed", "denied"} and "sign_in" in reading.values("action")
         by = _asked_for(sentence) or ("ip" if is_attack else "actor")
+        # Who fails to sign in is nobody yet: the account that was tried is the resource.
+        by = "resource" if by == "actor" and is_attack else by
     return by, at_least
 
 
@@ -591,6 +593,8 @@ def _asked_for(sentence: Sentence) -> str:
     for place in range(min(len(sentence), 4)):
         if sentence.word(place) in ("which", "what"):
             return v.COUNTED_BY.get(sentence.word(place + 1), "")
+        if sentence.word(place + 1) in ("with", "that", "who", "having"):
+            return v.COUNTED_BY.get(sentence.word(place), "")
     return ""
 
 

@@ -139,6 +139,9 @@ def _of_owner(seen: _Seen) -> str:
     if sentence.word(place) in ("last", "first", "latest", "recent", "most"):
         place += 1
     following = sentence.at(place)
+    deed = deed_at(sentence, place)
+    if deed is not None and deed.name in ("change_password", "reset_password"):
+        return OBJECT
     if following is not None and following.kind in ("result", "deed"):
         return OBJECT if _is_failed(sentence) else ACTOR
     return ACTOR if sentence.word(place) in DOINGS or following is None else OBJECT

@@ -85,18 +85,20 @@ STATES = (
         r"\bwho are the",
         r"\bstill (?:active|valid|a member|there|enabled|in the organi[sz]ation|employed)\b",
         r"\b(?:account|user|member)s? (?:still )?(?:active|inactive|dormant|disabled|enabled)\b",
+        r"\b(?:users?|members?|accounts?|people) (?:without|with no)\b",
         r"\b(?:inactive|dormant|disabled|stale) (?:accounts?|users?|members?)\b",
     ),
     _state(
         "api_keys",
         API_KEYS,
         rf"\b(?:keys?|tokens?)\b.*{_NEVER} (?:yet |been |be )*used\b",
+        r"\b(?:keys?|tokens?) (?:without|with no) (?:use|usage|activity)\b",
         r"\bunused (?:api )?(?:keys|tokens)\b",
         r"\b(?:keys|tokens) unused\b",
         r"\b(?:stale|expired|expiring|old) (?:api )?(?:keys?|tokens?)\b",
         rf"\b(?:keys?|tokens?) (?:are |is |that |which |will )*{_EXPIRES}\b",
         r"\b(?:api keys|keys|tokens) (?:were |was )?last used\b",
-        r"\bwhen do\b.*\bexpire\b",
+        r"\bwhen (?:do|does|will)\b.*\bexpire\b",
     ),
     _state(
         "keys",
@@ -165,7 +167,8 @@ def _text(sentence: Sentence) -> str:
 
 def _is_of_one_key(state: State, sentence: Sentence) -> bool:
     """When a key that is named was last used, its entries show."""
-    return state.page == "api_keys" and bool(sentence.of("name"))
+    is_of_use = any(sentence.word(place) == "used" for place in range(len(sentence)))
+    return state.page == "api_keys" and is_of_use and bool(sentence.of("name"))
 
 
 def _about(sentence: Sentence) -> str:

@@ -102,6 +102,11 @@ _RECURRING: dict[str, tuple[str, str]] = {
 
 
 def _find_recurring(sentence: Sentence) -> None:
+    for place in range(len(sentence)):
+        before = sentence.word(place - 1)
+        is_any = before not in ("last", "this", "the", "past", "that", "next", "previous", "a")
+        if sentence.word(place) == "weekend" and is_any and sentence.word(place + 1):
+            sentence.mark(place, place + 1, "days", ["weekend"])  # weekend sign-ins
     place = 0
     while place < len(sentence):
         for length in (4, 3, 2, 1):
@@ -164,6 +169,8 @@ def _take_at(sentence: Sentence, place: int) -> int:
     start = _after_small_words(sentence, place + 1) if word in _DURING else place
     if word == "as" and sentence.word(place + 1) == "of":
         start = _after_small_words(sentence, place + 2)
+    if sentence.word(start + 1) == "and" and (taken := _take_two_days(sentence, place, start)):
+        return taken
     length, text = length_of(sentence, "when", start)
     if not length or text == "now":
         return 0
@@ -177,10 +184,17 @@ def _take_at(sentence: Sentence, place: int) -> int:
     if is_doubtful and not is_year and word not in ("in", "during", "throughout"):
         return 0
     end = start + length
-    if sentence.word(end) == "'s" and sentence.is_free(end):
-        end += 1  # yesterday's
+    if _is_distance(sentence, text, end) and word not in _DURING:
+        return 0
+    end += sentence.word(end) == "'s" and sentence.is_free(end)  # yesterday's
     sentence.mark(place, end, "time", ("when", text))
     return end - place
+
+
+def _is_distance(sentence: Sentence, text: str, end: int) -> bool:
+    """5 minutes, before something happened"""
+    is_length = re.search(r"\b(?:minutes?|hours?|days?|weeks?|months?)$", text) is not None
+    return is_length and sentence.word(end) in ("before", "after")
 
 
 def _after_small_words(sentence: Sentence, place: int) -> int:
@@ -270,6 +284,14 @@ def _take_days(sentence: Sentence, place: int, start: int, joints: tuple[str, ..
             sentence.mark(place, month + length, "time", ("when", text))
             return month + length - place
     return 0
+
+
+def _take_two_days(sentence: Sentence, place: int, start: int) -> int:
+    """on 24 and 25 november: one after the other"""
+    first, last = (_DAY.fullmatch(sentence.word(n)) for n in (start, start + 2))
+    if first is None or last is None or int(last[1]) != int(first[1]) + 1:
+        return 0
+    return _take_days(sentence, place, start, ("and",))
 
 
 _AGES = re.compile(

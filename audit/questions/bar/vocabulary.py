@@ -252,7 +252,7 @@ def _groups() -> dict[str, str]:
             topic = group.label.removesuffix(" changes")
             for form in (f"changes of {topic}", f"changes to {topic}", f"changed {topic}"):
                 found[form] = group.name
-            found[f"{topic} events"] = group.name
+    found["security events"] = "security_changes"
     found |= {"permission changes": "access_changes", "permissions changes": "access_changes"}
     found |= {"access control changes": "access_changes", "changes in access": "access_changes"}
     found |= {"rights changes": "access_changes", "membership changes": "access_changes"}
@@ -315,6 +315,7 @@ def _fields() -> dict[str, tuple[str, ...]]:
     names = {name for spec in policy.RESOURCES for name in spec.recorded}
     found: dict[str, tuple[str, ...]] = {}
     for name in sorted(names):
+        found[name] = (name,)
         spoken = name.removesuffix("_id").replace("_", " ")
         if spoken not in TYPES:
             found[spoken] = (name,)
@@ -347,7 +348,7 @@ TYPE_OF_FIELD = {"role": ("membership",), "email": ("user",)}
 
 PERMISSIONS = word_set(
     """
-    permission permissions right rights privilege privileges abilities access
+    permission permissions rights privilege privileges abilities access
     """
 )
 
@@ -479,6 +480,8 @@ COUNTED_BY: dict[str, str] = {
     **dict.fromkeys(("browser", "browsers"), "user_agent"),
     **dict.fromkeys(("day", "days", "date"), "day"),
     **dict.fromkeys(("hour", "hours", "hour of the day"), "hour"),
+    **dict.fromkeys(("interface", "interfaces", "way"), "interface"),
+    **dict.fromkeys(("type", "types", "resource type", "type of resource"), "type"),
     **dict.fromkeys(("result", "results", "outcome", "outcomes"), "result"),
     **dict.fromkeys(("api key", "api keys", "key", "keys"), "actor"),
 }
@@ -526,6 +529,8 @@ BEING = word_set("was were is are been be being get got gets getting")
 
 FILLERS = word_set(
     """
+    date dates taken initiated including trend breakdown error errors resource resources
+    turned right
     a an all the any our this that these those there some every each please kindly can you
     could me us we i'd i've for to of in on at by with as from into and or also just only
     again ever was were is are am be been being get got gets getting had has have did do does

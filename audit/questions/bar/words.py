@@ -60,6 +60,7 @@ def find(sentence: Sentence) -> None:
     _find_limits(sentence)
     _find_ways(sentence)
     _find_phrases(sentence)
+    _drop_included(sentence)
     _find_addresses(sentence)
 
 
@@ -228,6 +229,16 @@ def _take_phrase(sentence: Sentence, place: int) -> int:
 def is_the_log(sentence: Sentence, place: int, phrase: str) -> bool:
     """Whether "log on" is the log, on a day, rather than logging on."""
     return phrase.startswith("log ") and sentence.word(place - 1) in (v.ARTICLES | {"audit"})
+
+
+def _drop_included(sentence: Sentence) -> None:
+    """Everything, including deletions: that narrows nothing."""
+    for place in range(len(sentence)):
+        following = sentence.at(place + 1)
+        if sentence.word(place) in ("including", "incl") and following in sentence.marks:
+            assert following is not None
+            sentence.drop(following)
+            sentence.fill(place, following.end)
 
 
 # -- By which way, with which program
@@ -406,7 +417,7 @@ def _take_grouping(sentence: Sentence, place: int) -> int:
     if sentence.phrase(place, 2) in ("over time", "day by day"):
         _set_by(sentence, place, place + 2, "day")
         return 2
-    if word in ("versus", "vs", "compared"):
+    if word in ("versus", "vs", "compared", "compare"):
         _set_by(sentence, place, place + 1, "action")
         sentence.settings["is_comparison"] = True
         return 1
@@ -564,6 +575,7 @@ def _take_most(sentence: Sentence) -> None:
             sentence.fill(place, end)
 
 
+_UNITS = frozenset({"day", "days", "week", "weeks", "month", "months", "quarter", "hour", "half"})
 _NEWEST = ("last", "latest", "newest", "recent")
 _OLDEST = ("first", "oldest", "earliest")
 
@@ -589,6 +601,8 @@ def _find_limits(sentence: Sentence) -> None:
             number = _number(sentence.word(place + 1)) if sentence.is_free(place + 1) else None
             if number:
                 _limit(sentence, place, place + 2, number, word)
+            elif word in _OLDEST and sentence.word(place + 1) in _UNITS:
+                continue  # the first week of november
             elif word in _OLDEST and sentence.phrase(place, 2) not in LEXICON:
                 sentence.mark(place, place + 1, "order", "oldest")
             elif word in _NEWEST:
@@ -644,7 +658,7 @@ def _find_ways_before_nouns(sentence: Sentence) -> None:
         if not sentence.is_free(place) or word not in (*v.INTERFACES, "system"):
             continue
         following = sentence.at(place + 1)
-        is_noun = following is not None and following.kind in ("deed", "group", "result")
+        is_noun = following is not None and following.kind in ("deed", "group", "result", "access")
         if is_noun or sentence.word(place + 1) in (
             "activity",
             "events",
