@@ -8,7 +8,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from organizations import members, permissions, roles
-from organizations.grants import EVERYTHING, Grant, refuse_more_than_held
+from organizations.grants import (
+    EVERYTHING,
+    TO_CHANGE_RETENTION,
+    TO_DELETE,
+    Grant,
+    refuse_more_than_held,
+)
 from organizations.models import Organization, User
 from organizations.roles import Role
 from organizations.slugs import RESERVED_ORGANIZATION, free_slug, slugify
@@ -44,13 +50,6 @@ def create_organization(name: str, *, owner: User, slug: str | None = None) -> O
     return organization
 
 
-LOCKED = frozenset({"secret:history", "secret:restore"})
-DELETED = frozenset(
-    {"project:delete", "target:delete", "environment:delete", "secret:write", "secret:purge"}
-)
-"""What acts on the whole organization, or on all of a node, do in each node that it has."""
-
-
 CHANGEABLE = frozenset({"name", "slug", "history_retention_days", "member_key_retrieve"})
 
 
@@ -80,8 +79,8 @@ def update_organization(
             switched = granter.held_at(roles.SWITCHED)
         refuse_more_than_held(granter, switched, "member_key_retrieve")
     if organization.history_retention_days != kept_days:
-        # It locks and unlocks versions everywhere.
-        refuse_more_than_held(granter, granter.held_at(LOCKED), "history_retention_days")
+        needed = granter.held_at(TO_CHANGE_RETENTION)
+        refuse_more_than_held(granter, needed, "history_retention_days")
     organization.save(force_update=True)
     if organization.member_key_retrieve != was_on:
         permissions.follow_switch(organization)
@@ -94,5 +93,5 @@ def delete_organization(organization: Organization, *, granter: Grant = EVERYTHI
     own, and the entries stay.
 
     Raises NotHeldError when the granter may delete, or write, in some of it only."""
-    refuse_more_than_held(granter, granter.held_at(DELETED), "organization")
+    refuse_more_than_held(granter, granter.held_at(TO_DELETE), "organization")
     organization.delete()

@@ -18,6 +18,14 @@ from organizations import roles, ulid
 
 LEVELS = ("project", "target", "environment")
 
+TO_CHANGE_RETENTION = frozenset({"secret:history", "secret:restore"})
+"""What a change of `history_retention_days` amounts to in each node: it locks and unlocks
+versions."""
+TO_DELETE = frozenset(
+    {"project:delete", "target:delete", "environment:delete", "secret:write", "secret:purge"}
+)
+"""What deleting an organization, or a node, amounts to in each node that goes with it."""
+
 
 class NotHeldError(ValidationError):
     """Someone tried to give, or to take, more than they hold themselves."""
@@ -102,11 +110,6 @@ class Grant:
     def shared_with(self, other: Grant) -> Grant:
         """This, of the abilities that the other has too: to compare their places alone."""
         return Grant(self.abilities & other.abilities, self.scopes, self.inherits)
-
-    @property
-    def everywhere(self) -> Grant:
-        """The same abilities for the whole organization."""
-        return Grant(self.abilities)
 
     def held_at(self, abilities: Iterable[str], **node: uuid.UUID) -> Grant:
         """Of these abilities those that are held, for all of one node, or, without one, for all of

@@ -14,8 +14,15 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 
 from organizations import ulid
-from organizations.creation import DELETED, LOCKED, SlugTakenError
-from organizations.grants import EVERYTHING, LEVELS, Grant, refuse_more_than_held
+from organizations.creation import SlugTakenError
+from organizations.grants import (
+    EVERYTHING,
+    LEVELS,
+    TO_CHANGE_RETENTION,
+    TO_DELETE,
+    Grant,
+    refuse_more_than_held,
+)
 from organizations.models import Environment, Project, Target
 from organizations.slugs import (
     PATTERN,
@@ -137,9 +144,8 @@ def update_locked_node(
     for name, value in changes.items():
         setattr(node, name, value)
     if getattr(node, "history_retention_days", None) != kept_days:
-        # It locks and unlocks versions in all of the project.
-        locked = granter.held_at(LOCKED, **_path(node))
-        refuse_more_than_held(granter, locked, "history_retention_days")
+        needed = granter.held_at(TO_CHANGE_RETENTION, **_path(node))
+        refuse_more_than_held(granter, needed, "history_retention_days")
     # What stays was valid; that parents exist and a slug is alone need not be asked again.
     fields = {field.name for field in model._meta.fields}
     node.full_clean(exclude=None if has_other_slug else fields - set(changes))
@@ -157,8 +163,8 @@ def delete_node(node: Project | Target | Environment, *, granter: Grant = EVERYT
     """
     path = _path(node)
     above = LEVELS[: len(path) - 1]
-    deleted = (ability for ability in DELETED if ability.partition(":")[0] not in above)
-    refuse_more_than_held(granter, granter.held_at(deleted, **path), type(node).__name__.lower())
+    needed = (ability for ability in TO_DELETE if ability.partition(":")[0] not in above)
+    refuse_more_than_held(granter, granter.held_at(needed, **path), type(node).__name__.lower())
     below: list[QuerySet[Any]] = []
     if isinstance(node, Project):
         below = [Environment.objects.filter(target__project=node), node.targets.all()]

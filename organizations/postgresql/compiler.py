@@ -64,6 +64,17 @@ def _carrying(words: Words, write: str, answer: str) -> str:
     return f"WITH {words.sql}, written AS ({write}) SELECT {answer} FROM written, {words.name}"
 
 
+def _count_written(
+    connection: Any, words: Words, sql: str, params: Sequence[Any], is_of_one_row: bool
+) -> int:
+    """Make an UPDATE or a DELETE with its words; returns the number of its rows."""
+    with _cursor(connection, is_of_one_row) as cursor:
+        cursor.execute(
+            _carrying(words, f"{sql} RETURNING 1", "count(*)"), (words.parameter, *params)
+        )
+        return int(cursor.fetchone()[0])
+
+
 class SQLInsertCompiler(compiler.SQLInsertCompiler):
     def execute_sql(  # type: ignore[override]  # as Django's own
         self, returning_fields: Sequence[Any] | None = None
@@ -103,11 +114,7 @@ class SQLUpdateCompiler(compiler.SQLUpdateCompiler):
             sql, params = "", ()
         if not sql:
             return 0 if result_type == ROW_COUNT else None
-        with _cursor(self.connection, self._is_of_one_row()) as cursor:
-            cursor.execute(
-                _carrying(words, f"{sql} RETURNING 1", "count(*)"), (words.parameter, *params)
-            )
-            return int(cursor.fetchone()[0])
+        return _count_written(self.connection, words, sql, params, self._is_of_one_row())
 
     def _is_of_one_row(self) -> bool:
         return _names_one_row(self.query.where) and all(
@@ -127,8 +134,5 @@ class SQLDeleteCompiler(compiler.SQLDeleteCompiler):
             sql, params = self.as_sql()
         except EmptyResultSet:
             return 0
-        with _cursor(self.connection, _names_one_row(self.query.where)) as cursor:
-            cursor.execute(
-                _carrying(words, f"{sql} RETURNING 1", "count(*)"), (words.parameter, *params)
-            )
-            return int(cursor.fetchone()[0])
+        is_of_one_row = _names_one_row(self.query.where)
+        return _count_written(self.connection, words, sql, params, is_of_one_row)
