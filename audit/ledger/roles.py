@@ -2,7 +2,7 @@
 
 Owner: made the tables. Application: reads and writes the domain, inserts named columns into the
 inbox, reads entries through row-level security. Sealer: calls the owner's functions that move
-entries from inbox to ledger, and has no right to any table.
+entries from inbox to ledger and those that keep their evidence, and has no right to any table.
 
 Rights are given to tables that the policy page lists, and to those of the log. Others, which other
 software may have in the same schema, are left as they are.
@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from audit import policy
 from audit.capture import inbox
@@ -31,6 +33,11 @@ _TABLES = """
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
     AND pg_has_role(relowner, 'USAGE') AND (relname = ANY (%s) OR relname ~ %s)
     ORDER BY relname
+"""
+_RUN_AS_OWNER = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND prosecdef AND proname ~ '^audit_'
+    AND pg_has_role(proowner, 'USAGE')
 """
 _SEQUENCES = """
     SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
@@ -75,11 +82,14 @@ _IS_DATABASE_OURS = """
 
 
 def grant(connection: BaseDatabaseWrapper) -> None:
-    """Give the application and sealer roles of the settings their rights, and no others."""
+    """Give the application and sealer roles of the settings their rights, and no others.
+
+    In one transaction: who works meanwhile is not without rights.
+    """
     application, sealer = (
         f'"{settings.DATABASES[alias]["USER"]}"' for alias in ("default", "sealer")
     )
-    with connection.cursor() as cursor:
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.execute("SELECT quote_ident(current_user)")
         [owner] = cursor.fetchone()
         rights = _rights()
@@ -94,14 +104,7 @@ def grant(connection: BaseDatabaseWrapper) -> None:
         for role in roles:
             cursor.execute(f"REVOKE ALL ON {_listed(tables)} FROM {role}")
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
-        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_flush_repeats() FROM PUBLIC")
-        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_enter_sealing(text) FROM PUBLIC")
-        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_seal(integer) FROM PUBLIC")
-        cursor.execute("REVOKE EXECUTE ON FUNCTION audit_state(integer) FROM PUBLIC")
-        cursor.execute(
-            "REVOKE EXECUTE ON FUNCTION audit_ensure_partitions(timestamptz, timestamptz)"
-            " FROM PUBLIC"
-        )
+        _revoke_functions(cursor, roles)
         # Neither role needs any, and what is in it shadows what a session finds by name.
         cursor.execute("SELECT quote_ident(current_database())")
         [database] = cursor.fetchone()
@@ -140,6 +143,14 @@ def excess(connection: BaseDatabaseWrapper) -> list[str]:
     return found
 
 
+def _revoke_functions(cursor: CursorWrapper, roles: Iterable[str]) -> None:
+    """Let nobody call what runs as the owner. The migration did too, but a dump may have been
+    restored without privileges, and then PostgreSQL lets everybody."""
+    cursor.execute(_RUN_AS_OWNER)
+    functions = ", ".join(function for (function,) in cursor.fetchall())
+    cursor.execute(f"REVOKE EXECUTE ON FUNCTION {functions} FROM {', '.join(('PUBLIC', *roles))}")
+
+
 def _rights() -> dict[str, Use]:
     """What the application does with each table that the policy page lists."""
     audited = (spec.model_class()._meta.db_table for spec in policy.AUDITED)
@@ -151,8 +162,8 @@ def _listed(tables: Iterable[str]) -> str:
     return ", ".join(f'"{table}"' for table in tables)
 
 
-def _grant_log(cursor: object, role: str) -> None:
-    execute = cursor.execute  # type: ignore[attr-defined]
+def _grant_log(cursor: CursorWrapper, role: str) -> None:
+    execute = cursor.execute
     execute(f"GRANT INSERT ({inbox.COLUMNS}) ON audit_inbox TO {role}")
     execute(
         "GRANT SELECT ON audit_inbox, audit_ledger, audit_label, audit_place, audit_log,"

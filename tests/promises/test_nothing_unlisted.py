@@ -238,6 +238,30 @@ def test_migrate_refuses_another_s_table_that_the_application_can_change(
 
 # -- What the other roles may do besides
 
+RUNS_AS_OWNER = "FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+
+
+def test_migrate_takes_what_a_dump_restored_without_privileges_gives_everybody(
+    superuser_connection: Connection,
+) -> None:
+    """Functions that run as the owner, such as the one that adds to the trees of evidence."""
+
+    def callable_by(role: str) -> set[str]:
+        rows = superuser_connection.execute(
+            f"SELECT oid::regprocedure::text {RUNS_AS_OWNER}"  # type: ignore[arg-type]
+            " AND has_function_privilege(%s, oid, 'EXECUTE')",
+            [role],
+        )
+        return {name for (name,) in rows}
+
+    named = callable_by(APPLICATION)
+    for function in callable_by(OWNER):
+        superuser_connection.execute(f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC")  # type: ignore[arg-type]
+    assert callable_by(APPLICATION) > named
+    migrate()
+    assert callable_by(APPLICATION) == named
+
+
 SPY = """
     CREATE FUNCTION public.concat_ws(text, text, text, text, text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'run by %', current_user; END $$
