@@ -142,6 +142,14 @@ def _wrong_in(spec: Resource | Part) -> Iterator[CheckMessage]:
     yield from _unrecordable(spec, model)
     yield from _missing(spec, columns, "silent", spec.silent)
     yield from _missing(spec, columns, "fixed", spec.fixed)
+    for name in spec.below:
+        field = columns.get(name)
+        if field is None or not {field.name, field.attname}.intersection(spec.recorded):
+            yield _error(
+                7,
+                f"{spec.model} in {PAGE}: below names {name!r}, whose values are not recorded.",
+                "Record it: its value is how entries say what the row lies below.",
+            )
     for named in spec.verbs:
         yield from _missing(spec, columns, f"the verb {str(named.verb)!r}", named.fields)
     yield from _missing(spec, columns, "label", ROW_COLUMN.findall(f"{spec.label} {spec.joins}"))

@@ -706,11 +706,6 @@ class ActionGroup:
         """Every action of which some entry may be in it."""
         return tuple(dict.fromkeys(name for deeds in self.deeds for name in deeds.actions))
 
-    @property
-    def is_of_types(self) -> bool:
-        """Whether some of its actions are in it on resources of some types only."""
-        return any(deeds.types for deeds in self.deeds)
-
 
 _ACCESS = (
     Deeds(("grant", "revoke", "invite", "join", "leave")),
@@ -922,19 +917,20 @@ def checked_context(action_name: str, facts: Mapping[str, object]) -> dict[str, 
     known = _ACTIONS.get(action_name)
     if known is None:
         raise ValueError(f"'{action_name}' is not an action of audit/policy.py")
-    _refuse_unknown(action_name, facts, known.context)
+    _refuse_unknown(action_name, facts, (*known.context, *ALWAYS_ALLOWED))
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def check_facts(verb: Verb, facts: Mapping[str, object]) -> None:
-    """Raise ValueError for a fact that no entry of an act of `verb` may carry. A verb that is no
-    action, such as `store`, is recorded as creates, updates and deletes."""
+    """Raise ValueError for a fact that no entry of an act of `verb` may carry: the triggers take
+    those of its action alone. A verb that is no action, such as `store`, is recorded as creates,
+    updates and deletes."""
     names = [verb.value] if verb.value in _ACTIONS else [operation.value for operation in Operation]
     _refuse_unknown(verb, facts, [fact for name in names for fact in _ACTIONS[name].context])
 
 
 def _refuse_unknown(of: str, facts: Mapping[str, object], allowed: Sequence[str]) -> None:
-    unknown = sorted(facts.keys() - {*allowed, *ALWAYS_ALLOWED})
+    unknown = sorted(facts.keys() - {*allowed})
     if unknown:
         raise ValueError(
             f"an entry of '{of}' cannot carry {', '.join(unknown)}; audit/policy.py lists what it"

@@ -123,6 +123,7 @@ def test_a_line_of_the_exempt_that_is_wrong(
         ({"organization": "tenant_id"}, "organization names 'tenant_id'"),
         ({"organization": "", "person": "whom"}, "person names 'whom'"),
         ({"fixed": ("colour",)}, "fixed names 'colour'"),
+        ({"below": ("created_by_id",)}, "below names 'created_by_id', whose values are not"),
         (
             {"verbs": (NamedChange(Verb.ROTATE, Operation.UPDATE, ("colour",)),)},
             "the verb 'rotate' names 'colour'",
