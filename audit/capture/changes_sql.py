@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import BigIntegerField as LargeIntegerField
 from django.db.models import (
+    BigIntegerField,
     BinaryField,
     BooleanField,
     CharField,
@@ -47,7 +47,7 @@ def value(field: Field[Any, Any], reference: str) -> str:
         )
     element = target.base_field if isinstance(target, ArrayField) else target
     is_plain = isinstance(element, CharField | TextField | BooleanField | IntegerField)
-    if is_plain and not isinstance(element, LargeIntegerField):
+    if is_plain and not isinstance(element, BigIntegerField):
         return f"to_jsonb({reference})"
     return f"audit_recordable(to_jsonb({reference}))"
 
@@ -81,13 +81,11 @@ def updated(
     return " || ".join(pairs)
 
 
-def texts(recorded: Iterable[str], fields: Fields, *references: str) -> list[str]:
-    """References to those of the recorded columns that hold text. references: templates, as `old`
-    and `new` elsewhere."""
+def texts(recorded: Iterable[str], fields: Fields, reference: str) -> list[str]:
+    """References to those of the recorded columns that hold text. reference: a template of one."""
     return [
         reference.format(column)
         for column in recorded
-        for reference in references
         if isinstance(_target(fields[column]), CharField | TextField | ArrayField | JSONField)
     ]
 

@@ -1,5 +1,5 @@
-"""Entries of events that change no row: the only place of the application that inserts
-into `audit_inbox`.
+"""Entries of events that change no row, as the application inserts them into `audit_inbox`. Other
+code records by `events`, which also inserts those whose repetitions are counted.
 
 The database makes `id` and `xid` itself; only the owner may name an id, which the shifted clock
 does. Entries of row changes are written by the triggers (`triggers`).
@@ -26,11 +26,11 @@ _COMMON = (
 )
 COLUMNS = f"{_COMMON}, organization_id, resource_id, resource_label"
 """The columns that the application may write. Only the database may say what changed in a row."""
-COMMON_VALUES = (
+_COMMON_VALUES = (
     "%s::text, %s::uuid, %s::text, %s::text, %s::text, %s::text, "
     "%s::inet, %s::text, %s::uuid, %s::text, %s::jsonb"
 )
-"""Of the columns that all entries of one write share, in the order of `common_values`."""
+"""Of the columns that all entries of one write share, in the order of `_common_values`."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,24 @@ def insert(
         return
     if len(drafts) == 1 and drafts[0].organization_id is not None and not clock.is_shifted():
         all_facts = {**facts, **drafts[0].facts}
-        common = common_values(action, resource_type, all_facts, result, actor)
+        common = _common_values(action, resource_type, all_facts, result, actor)
         sql, params = _insert_one(drafts[0], common)
     else:
-        common = common_values(action, resource_type, facts, result, actor)
+        common = _common_values(action, resource_type, facts, result, actor)
         own = [policy.checked_context(action, draft.facts) for draft in drafts]
         sql, params = _insert_many(drafts, common, own)
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
 
 
-def common_values(
+def _common_values(
     action: str,
     resource_type: str,
     facts: Mapping[str, Any],
     result: Result,
     actor: context.Actor | None = None,
 ) -> list[Any]:
-    """Parameters for COMMON_VALUES: who, from where, what.
+    """Parameters for _COMMON_VALUES: who, from where, what.
 
     Raises ValueError for an action, a type or a fact that the policy does not list.
     """
@@ -114,7 +114,7 @@ def as_json(
     resource_label: str,
 ) -> str:
     """An entry as a JSON object keyed by column, for `audit_as_row`. Equal entries, equal text."""
-    values = common_values(action, resource_type, facts, result, None)
+    values = _common_values(action, resource_type, facts, result, None)
     entry = dict(zip(_COMMON.split(", "), values, strict=True))
     # A request differs from its repetition by this alone.
     entry["request_id"] = None
@@ -134,7 +134,7 @@ def _json(value: Any) -> str:
 
 def _insert_one(draft: Draft, common: list[Any]) -> tuple[str, list[Any]]:
     return (
-        f"INSERT INTO audit_inbox ({COLUMNS}) VALUES ({COMMON_VALUES}, %s, %s::uuid, %s)",
+        f"INSERT INTO audit_inbox ({COLUMNS}) VALUES ({_COMMON_VALUES}, %s, %s::uuid, %s)",
         [*common, draft.organization_id, draft.resource_id, _label(draft)],
     )
 
@@ -163,7 +163,7 @@ def _insert_many(
         "person_id uuid": [draft.person_id or draft.resource_id for draft in drafts],
         "resource_label text": [_label(draft) for draft in drafts],
     }
-    values = COMMON_VALUES
+    values = _COMMON_VALUES
     if any(own):
         # The context is the last of the common values.
         values += " || r.facts::jsonb"

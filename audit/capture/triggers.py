@@ -2,9 +2,10 @@
 after each `migrate`.
 
 Each table has one trigger an operation, after the statement, with the rows as they were and as they
-are. It runs as the owner and writes an entry for each row that changed (for links: for each
-resource), with the words that the statement carries (`audit.capture.words`). A statement that
-changes a row and does not say who acts is refused, unless a reason is named first (`SET LOCAL
+are. It runs as the owner and writes an entry for each row that changed (of links, for each
+resource; of a person's rows, in each of their organizations), with the words that the statement
+carries (`audit.capture.words`); for a single row by a shorter way than for several. A statement
+that changes a row and does not say who acts is refused, unless a reason is named first (`SET LOCAL
 audit.reason = '…'`): then the database role is the actor. Beside these: what a row never changes
 (its id, whose it is) is refused, reason or not, as no entry could describe both of its lives; and
 so is TRUNCATE, which has no rows to show.
@@ -96,9 +97,7 @@ _LARGE_WITH_JSON = 400
 _LIKE_A_SECRET = secret_forms.like_any_roughly()
 
 # A single row is the most frequent case. It is entered step by step: preparing a statement as large
-# as the one above took as long as all of these steps do. FULL JOIN can only be hashed or merged,
-# and PL/pgSQL keeps the plan: one made for a single row would compare each of 10,000 rows with
-# each.
+# as the one above took as long as all of these steps do.
 _FIRST_ROW = """
     first_row record;"""
 _INSERT_ROW = """
@@ -128,6 +127,8 @@ _INSERT_ROW = """
     END;
     END IF;
 """
+# FULL JOIN can only be hashed or merged. PL/pgSQL keeps plans: one made for a single row would
+# compare each of 10,000 rows with each.
 _PAIRS = "audit_old AS was FULL JOIN audit_new AS r ON r.{key} = was.{key}"
 
 # A person's rows go to each organization the person belongs to and to those left in this

@@ -24,7 +24,7 @@ def as_json(entry: Entry) -> dict[str, Any]:
     """All that an entry says. `changes` are field → [before, after]; `changed_fields` are those
     that changed too but whose values are not recorded. `unreadable` is there only when something
     is."""
-    told = {
+    attributes = {
         "id": entry.ulid,
         "time": rfc3339(entry.time),
         "organization": ulid.to_text(entry.organization_id),
@@ -46,7 +46,9 @@ def as_json(entry: Entry) -> dict[str, Any]:
         "resource_seq": entry.resource_seq,
         "actor_seq": entry.actor_seq,
     }
-    return told | {"unreadable": entry.unreadable} if entry.unreadable else told
+    if entry.unreadable:
+        attributes["unreadable"] = entry.unreadable
+    return attributes
 
 
 def canonical_line(attributes: dict[str, Any] | list[str]) -> str:

@@ -110,10 +110,10 @@ CREATE INDEX audit_place_folded ON audit_place (organization_id, folded, parent_
 
 {places}
 
--- Which fields the entries of each block of a log changed, and between which ids: a block is 1024
--- numbers. The field '' is that of all its entries: it leads from numbers to ids, where an index by
--- number would take 40 bytes an entry (audit/questions/following.py). Asked by audit/questions/field_index.py. Retention leaves it alone: a range
--- may hold nothing any more.
+-- Which fields the entries of each block of {field_block} numbers of a log changed, and between which
+-- ids (audit/questions/field_index.py). The field '' is that of all its entries: it leads from numbers
+-- to ids, where an index by number would take 40 bytes an entry (audit/questions/following.py).
+-- Retention leaves it alone: a range may hold nothing any more.
 CREATE TABLE audit_field (
     organization_id uuid NOT NULL,
     field text NOT NULL,

@@ -1,6 +1,7 @@
 -- Sealing: entries move from the inbox to the ledger and get their numbers. The sealer's role may
--- call these functions and nothing else: it can neither write an entry, nor number, date or order
--- one, nor take one out, nor say that something is sealed that is not.
+-- call `audit_seal` and the functions that audit/ledger/roles.py lists with it, and nothing else: it
+-- can neither write an entry, nor number, date or order one, nor take one out, nor say that something
+-- is sealed that is not.
 
 -- Move the entries of transactions from `since` to below `past`; returns how many.
 CREATE FUNCTION audit_move(since xid8, past xid8) RETURNS bigint
