@@ -90,9 +90,7 @@ def proof(request: OrganizationRequest, entry: str) -> HttpResponse:
     try:
         [leaf] = evidence.leaves(organization.pk, found.seq - 1, found.seq)
     except evidence.MismatchError as error:
-        reading.record_mismatch(organization, error.seq)
-        said = f"The proof is refused: {error}. This was recorded; tell whoever runs the service.\n"
-        return HttpResponse(said, content_type="text/plain; charset=utf-8", status=500)
+        return _mismatch(organization, error)
     reading.record_view(organization, entry=found)
     answer = HttpResponse(
         evidence.proof_of(leaf, checkpoint), content_type="text/plain; charset=utf-8"
@@ -100,6 +98,13 @@ def proof(request: OrganizationRequest, entry: str) -> HttpResponse:
     name = f"{organization.slug}-{found.seq}.tlog-proof"
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+def _mismatch(organization: Organization, error: evidence.MismatchError) -> HttpResponse:
+    """What to answer, and to record, where an entry is not as it was sealed."""
+    reading.record_mismatch(organization, error.seq)
+    said = f"The proof is refused: {error}. This was recorded; tell whoever runs the service.\n"
+    return HttpResponse(said, content_type="text/plain; charset=utf-8", status=500)
 
 
 def _checkpoint(found: Entry) -> evidence.Checkpoint | None:

@@ -74,6 +74,10 @@ BY_OTHER_TESTS = {
     ("audit/export/packs.py", "record_mismatch"),
     ("audit/export/packs.py", "__next__"),
     ("dotenv_cloud/api/evidence.py", "mismatch"),
+    # The same, as pages answer it: tests/web/test_proofs.py.
+    ("audit/review/entry.py", "_mismatch"),
+    # A command: tests/promises/test_evidence.py.
+    ("audit/management/commands/audit_verify.py", "_record"),
     # Acts of which only the facts are recorded: tests/promises/test_secrets.py.
     ("keys/secrets.py", "store"),
     ("keys/secrets.py", "delete"),
