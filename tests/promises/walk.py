@@ -508,6 +508,7 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("PATCH", _API_PAGE): [Sent(_JSON)],
     ("PUT", _API_PAGE): [Sent(_JSON)],
     ("GET", f"{_API_PAGE}/audit/entries"): [Sent(), Sent(query="after_seq=0")],
+    ("GET", f"{_API_PAGE}/audit/counts"): [Sent(query="by=actor")],
     ("GET", f"{_API_PAGE}/audit/consistency"): [Sent(query="old=1")],
     ("GET", f"{_API_PAGE}/audit/tile/{{tile}}"): _TILES,
     ("GET", "/audit/{organization}/tile/{tile}"): _TILES,
