@@ -15,6 +15,10 @@ FEWEST_ALIKE = 3
 """Entries of one kind about different things become one line from here on."""
 
 
+LONGEST_PAUSE = dt.timedelta(minutes=30)
+"""Between two looks at the log of one visit."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Consecutive entries that describe the same thing, newest first."""
@@ -66,7 +70,20 @@ def groups(entries: Iterable[Entry]) -> Iterator[Group]:
             if together is not None and len(listed) >= FEWEST_ALIKE:
                 yield Group(listed)
             else:
-                yield from (Group(list(same)) for _, same in groupby(listed, _resource))
+                for _, same in groupby(listed, _resource):
+                    yield from _visits(list(same))
+
+
+def _visits(entries: list[Entry]) -> Iterator[Group]:
+    """One group, but of looks at the log one for each visit."""
+    begun: list[Entry] = []
+    for entry in entries:
+        if entry.action == VIEW and begun and begun[-1].time - entry.time > LONGEST_PAUSE:
+            yield Group(begun)
+            begun = []
+        begun.append(entry)
+    if begun:
+        yield Group(begun)
 
 
 def _kind(entry: Entry) -> tuple[Any, ...]:
@@ -78,7 +95,10 @@ def _kind(entry: Entry) -> tuple[Any, ...]:
 
 
 def _task(entry: Entry) -> object:
-    """What several changes may be parts of; None if nothing says that they belong together."""
+    """What several changes may be parts of; None if nothing says that they belong together. Each
+    look at the log is a request of its own, and they are parts of a visit."""
+    if entry.action == VIEW:
+        return None
     return entry.request_id or (entry.actor_type == "system" or None)
 
 

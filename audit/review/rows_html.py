@@ -103,13 +103,15 @@ class Rows:
 
 def _asked(questions: list[str]) -> str:
     """What was asked in a visit to the log."""
-    if not questions:
+    said = [
+        ", ".join(f"{name}: {text}" for name, text in parse_qsl(asked) if name != "tz")
+        for asked in questions
+    ]
+    each = list(dict.fromkeys(filter(None, said)))
+    if not each:
         return ""
-    shown = "; ".join(
-        ", ".join(f"{name}: {text}" for name, text in parse_qsl(asked))
-        for asked in questions[:MOST_ASKED]
-    )
-    rest = len(questions) - MOST_ASKED
+    shown = "; ".join(each[:MOST_ASKED])
+    rest = len(each) - MOST_ASKED
     others = f" and {rest} more" if rest > 0 else ""
     return f' <span class="small soft">asked {escape(isolated(shown))}{others}</span>'
 

@@ -401,7 +401,8 @@ def count(
         since = times.second(meta["counted_from"], times.zone(zone_name))
         output.warn(f"Only the newest {meta['counted']:,} entries were counted, back to {since}.")
     more = f" of {meta['groups']}" if meta["groups"] > len(rows) else ""
-    found = f"{len(rows)}{more} rows" if rows else "No entry matches"
+    word = "row" if len(rows) == 1 and not more else "rows"
+    found = f"{len(rows)}{more} {word}" if rows else "No entry matches"
     output.note(f"{found}, times in {zone_name}.{_said_of(meta.get('left_out') or [])}")
 
 

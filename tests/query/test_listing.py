@@ -55,11 +55,17 @@ def test_neighbours_about_one_thing_are_one_line() -> None:
 
 def test_the_looks_of_a_visit_are_one_line_with_what_was_asked() -> None:
     looks = [
-        entry(action="view", context={"filters": asked} if asked else {})
-        for asked in ("action=delete", "action=delete", "", "actor=jane&type=project")
+        entry(
+            NOON - dt.timedelta(minutes=10 * minute),
+            action="view",
+            request_id=uuid.UUID(int=200 + minute),
+            context={"filters": asked} if asked else {},
+        )
+        for minute, asked in enumerate(["type=user", "type=user", "", "actor=jane&type=project"])
     ]
     [group] = grouping.groups(looks)
-    assert group.asked == ["action=delete", "actor=jane&type=project"]
+    assert group.asked == ["type=user", "actor=jane&type=project"]
+    assert sizes([*looks, entry(NOON - dt.timedelta(hours=2), action="view")]) == [4, 1]
     assert grouping.Group([entry(context={"filters": "x"})]).asked == []
 
 
