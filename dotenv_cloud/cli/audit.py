@@ -209,6 +209,7 @@ def ask(
             entries = list(reader.entries(api))
             counts = _counted(api, query, reader.understood)
             if format_ == "table":
+                _print_number(api, query, reader.understood)
                 _print_counts(counts, reader.understood)
                 if not counts:
                     _print_table(entries, _zone(zone_name))
@@ -226,6 +227,17 @@ def _counted(
         return []
     rows: list[dict[str, Any]] = api.get(api.of_organization("audit", "counts"), query)["data"]
     return rows
+
+
+def _print_number(
+    api: Api, query: Sequence[tuple[str, str]], understood: Mapping[str, Any]
+) -> None:
+    """How many entries answer a question that asks how many."""
+    if not understood.get("is_count") or understood.get("by") or not understood["is_answerable"]:
+        return
+    meta = api.get(api.of_organization("audit", "counts"), [*query, ("by", "action")])["meta"]
+    number = f"{meta['counted']:,}{'' if meta['is_exact'] else ' or more'}"
+    click.echo("1 entry" if meta["counted"] == 1 else f"{number} entries")
 
 
 def _print_counts(rows: Sequence[Mapping[str, Any]], understood: Mapping[str, Any]) -> None:

@@ -86,6 +86,14 @@ def test_counts_are_a_table(signed_in: Server, dotenv: Run) -> None:
     ]
 
 
+def test_how_many_is_answered_by_the_number(signed_in: Server, dotenv: Run) -> None:
+    signed_in.answer("GET", ENTRIES, page(entry(), understood=understood(is_count=True)))
+    meta = {"by": "action", "counted": 1234, "is_exact": True}
+    signed_in.answer("GET", COUNTS, {"data": [], "meta": meta})
+    result = dotenv("audit", "ask", "how many deletions")
+    assert result.out.splitlines()[0] == "1,234 entries"
+
+
 def test_json_has_how_it_was_read(signed_in: Server, dotenv: Run) -> None:
     signed_in.answer("GET", ENTRIES, page(entry(), understood=understood()))
     result = dotenv("audit", "ask", "who deleted production", "--json")

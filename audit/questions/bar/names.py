@@ -183,7 +183,7 @@ class OfLog:
             found = classify(missing, [(a, b, c) for a, b, c in rows], [(a, b) for a, b in people])
             for text in missing:
                 known = found.get(text)
-                if known is None and "/" in text and self.is_path(text):
+                if known is None and "/" in text and " " not in text and self.is_path(text):
                     known = Known(text, text, types=frozenset({"path"}))
                 self._known[text] = known
         return {text: known for text in texts if (known := self._known.get(text))}
