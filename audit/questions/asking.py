@@ -137,7 +137,7 @@ def _with_moment(question: Question, moment: Moment, zone: dt.tzinfo) -> Questio
         moment.parameter,
         (text,),
         moment.parameter,
-        moment.words,
+        moment.words.partition(" ")[2],
         exact=bar.describe_instant(moment.at, zone),
         words=moment.words,
         without=moment.without,
