@@ -70,7 +70,8 @@ def test_a_page_is_one_query_or_two_whatever_its_length(
 ) -> None:
     """Two if the newest month does not fill it."""
     question = ask(actor="jane@example.org", type="environment", per_page=str(per_page))
-    with django_assert_num_queries(2):  # the name is looked up, and what it is called now
+    # The name is looked up among names and among people's own, and what it is called now.
+    with django_assert_num_queries(3):
         assert question.is_valid()
     size = question.qs.count()
     with django_assert_max_num_queries(2):
