@@ -109,6 +109,15 @@ else:
         " and never change it.",
     )
 AUDIT_ORIGIN = environment.origin(AUDIT_ORIGIN, "AUDIT_ORIGIN")
+# What was signed last of each log, where no restore of the database takes it back. Only the process
+# that signs needs it.
+if PRODUCTION and AUDIT_SIGNING_KEYS:
+    required(
+        "AUDIT_MEMORY",
+        "Set it to a file that is restored with no backup of the database, such as"
+        " /var/lib/dotenv-cloud/signed.",
+    )
+AUDIT_MEMORY = Path(env.str("AUDIT_MEMORY", default="") or DATA_DIR / "signed")
 # A log's head is signed so often at most.
 AUDIT_CHECKPOINT_SECONDS: float = env.float(
     "AUDIT_CHECKPOINT_SECONDS", default=0.0 if TESTING else 1.0

@@ -129,6 +129,8 @@ def databases(django_test_environment: None, django_db_blocker: Any) -> Iterator
         )
         with psycopg.connect(found.superuser, autocommit=True) as connection:
             _remember(connection)
+        settings.AUDIT_MEMORY.parent.mkdir(parents=True, exist_ok=True)
+        settings.AUDIT_MEMORY.unlink(missing_ok=True)
         yield found
 
         for alias in connections:
@@ -212,7 +214,9 @@ _GROWN = 400_000
 
 
 def empty(connection: psycopg.Connection) -> None:
-    """Bring the database back to what it was when it had just been migrated."""
+    """Bring the database back to what it was when it had just been migrated, and forget what was
+    signed."""
+    settings.AUDIT_MEMORY.unlink(missing_ok=True)
     with connection.transaction():
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("SET LOCAL lock_timeout = '20s'")

@@ -172,6 +172,15 @@ def test_signing_keys_that_cannot_be_used_are_refused(text: str, why: str) -> No
     assert KEY_1 not in result.stderr
 
 
+def test_who_signs_in_production_has_to_remember_what_was_signed() -> None:
+    result = manage("check", AUDIT_SIGNING_KEYS=f"1:{KEY_1}", **PRODUCTION)
+    assert result.returncode != 0
+    assert "AUDIT_MEMORY is not set. Set it to a file" in result.stderr
+    given = PRODUCTION | {"AUDIT_MEMORY": "/var/lib/dotenv-cloud/signed"}
+    result = manage("check", AUDIT_SIGNING_KEYS=f"1:{KEY_1}", **given)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("text", ["a b", "a+b", "tab\there", "x" * 201, "line\nbreak"])
 def test_an_origin_that_cannot_be_signed_is_refused(text: str) -> None:
     result = manage("check", **(PRODUCTION | {"AUDIT_ORIGIN": text}))

@@ -14,7 +14,8 @@ class State:
 
     worked_at: when the worker last looked; proved_to, signed_to: what was sealed before is in a
     tree, and under a signature; unproved_logs, unproved_entries, unsigned_logs: what is not;
-    bytes: of all of it on disk.
+    bytes: of all of it on disk; refused_logs: not signed, because the database or the worker's
+    memory went back; refusal: what the worker says of it, or of why it signs nothing.
     """
 
     now: dt.datetime
@@ -25,6 +26,8 @@ class State:
     unproved_entries: int
     unsigned_logs: int
     bytes: int
+    refused_logs: int
+    refusal: str
 
     @property
     def silence(self) -> dt.timedelta:

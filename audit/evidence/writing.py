@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import IntegrityError, connections
 
 from audit.entry.bulk_json import Row
-from audit.evidence import index, leaf, notes, signing, tiles, tree
+from audit.evidence import index, leaf, notes, recalling, signing, tiles, tree
 from audit.evidence.leaf import Leaf, Subjects
 from audit.ledger import partitions
 from audit.ledger.partitions import Lock
@@ -49,13 +49,15 @@ class MissingEntryError(RuntimeError):
 @dataclass(frozen=True)
 class Worked:
     """What a round did. is_behind: more waits for the next one; refused: logs that are left out,
-    with the reason; unsigned: why nothing was signed, if something is wrong with the key."""
+    with the reason; unsigned: why nothing was signed, if something is wrong with the key or the
+    memory; set_back: logs that are not signed, with the reason."""
 
     entries: int
     signed: int
     is_behind: bool
     refused: dict[uuid.UUID, str]
     unsigned: str = ""
+    set_back: dict[uuid.UUID, str] = field(default_factory=dict)
 
 
 class _Log(NamedTuple):
@@ -101,6 +103,7 @@ class Worker:
         self._refused: dict[uuid.UUID, tuple[float, str]] = {}
         """Logs that are left out until a moment: they would take the room of all others."""
         self._unsigned = ""
+        self._recall = recalling.Recall(settings.AUDIT_MEMORY, self._rows)
 
     def round(self, batch: int = BATCH) -> Worked:
         """Make leaves of what was sealed, one batch at most, and sign."""
@@ -130,15 +133,24 @@ class Worker:
         # What is refused stays behind, and the others go on.
         refused = {log.organization for log in logs} & self._refused.keys()
         is_proved = not is_behind and not refused
-        is_signed = is_proved and signed is not None and not self._due(0, 1)
-        self._call("audit_proved(%s, %s, %s)", [started, is_proved, is_signed])
+        set_back = self._recall.refused
+        is_signed = is_proved and signed is not None and not set_back and not self._due(0, 1)
+        why = self._unsigned or next(iter(set_back.values()), "")
+        self._call(
+            "audit_proved(%s, %s, %s, %s, %s)", [started, is_proved, is_signed, len(set_back), why]
+        )
         return Worked(
             writing.entries,
             signed or 0,
             is_behind and bool(writing.heads),
             {organization: self._refused[organization][1] for organization in refused},
             self._unsigned,
+            dict(set_back),
         )
+
+    def remember(self) -> int:
+        """Make the memory from the database (`recalling.remember`)."""
+        return recalling.remember(settings.AUDIT_MEMORY, self._rows, signing.keys())
 
     # -- Leaves
 
@@ -229,22 +241,31 @@ class Worker:
     # -- Signatures
 
     def _sign(self) -> int | None:
-        """Sign the heads that are due; how many. None without a key."""
-        keys = signing.keys()
-        if not keys:
+        """Sign the heads that are due; how many. None where nothing can be signed."""
+        if not signing.keys():
             return None
-        if not self._is_announced:
-            try:
-                self._announce_key(keys)
-            except IntegrityError as error:
-                # Of another key than was announced under its number nothing is signed.
-                self._unsigned = str(error).split("\n", 1)[0]
-                return None
+        self._unsigned = ""
+        try:
+            # Of another key than was announced under its number nothing is signed.
+            self._announce_key(signing.keys())
+            self._recall.look(signing.keys())
+            return self._sign_due()
+        except IntegrityError as error:
+            self._unsigned = str(error).split("\n", 1)[0]
+        except recalling.UnusableError as error:
+            self._recall.give_up(error)
+            self._unsigned = str(error)
+        return None
+
+    def _sign_due(self) -> int:
+        keys = signing.keys()
         signed = []
-        for organization, size, edge, former, began_late in self._due(
+        for organization, size, edge, last, former, began_late in self._due(
             settings.AUDIT_CHECKPOINT_SECONDS, LOGS
         ):
             root = tree.root(tree.split(bytes(edge)))
+            if not self._recall.may_sign(organization, size, root, last):
+                continue
             entry = None
             if began_late:
                 label = ulid.to_text(organization)
@@ -255,16 +276,23 @@ class Worker:
             note = signing.checkpoint(organization, size, root)
             signed.append([str(organization), size, note, keys[0].number, entry])
         if signed:
+            # On the disk before anybody can have them.
+            self._recall.add(
+                [recalling.of_note(uuid.UUID(key), note) for key, _, note, *_ in signed]
+            )
             self._call("audit_sign(%s)", [json.dumps(signed)])
         return len(signed)
 
     def _due(self, seconds: float, most: int) -> list[tuple[Any, ...]]:
         """Heads that were signed so long ago, and have grown or were signed by another key."""
         return self._rows(
-            "SELECT * FROM audit_unsigned(%s, %s, %s)", [seconds, signing.keys()[0].number, most]
+            "SELECT * FROM audit_unsigned(%s, %s, %s, %s::uuid[])",
+            [seconds, signing.keys()[0].number, most, list(self._recall.refused)],
         )
 
     def _announce_key(self, keys: Sequence[notes.Key]) -> None:
+        if self._is_announced:
+            return
         key = keys[0]
         self._call(
             "audit_announce_key(%s, %s, %s)", [key.number, key.public, signing.announcement(keys)]

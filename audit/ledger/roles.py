@@ -195,9 +195,13 @@ _SEALER = (
     " TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_removed_numbers(uuid, bigint, bigint) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_extend(jsonb, jsonb, jsonb, jsonb) TO {role}",
-    "GRANT EXECUTE ON FUNCTION audit_unsigned(double precision, integer, integer) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_unsigned(double precision, integer, integer, uuid[])"
+    " TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_signed_heads() TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_tile_hashes(uuid, smallint, bigint) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_sign(jsonb) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_announce_key(integer, bytea, text) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_signing_keys() TO {role}",
-    "GRANT EXECUTE ON FUNCTION audit_proved(timestamptz, boolean, boolean) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_proved(timestamptz, boolean, boolean, integer, text)"
+    " TO {role}",
 )

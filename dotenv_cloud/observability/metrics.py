@@ -163,6 +163,11 @@ def _of_evidence() -> Iterator[Metric]:
             found.unsigned_logs,
         )
         yield GaugeMetricFamily(
+            "dotenv_audit_refused_logs",
+            "Logs that are not signed, as they are not what was signed: see /health.",
+            found.refused_logs,
+        )
+        yield GaugeMetricFamily(
             "dotenv_audit_evidence_bytes",
             "Size of trees, salts, index and checkpoints on disk.",
             found.bytes,

@@ -126,6 +126,7 @@ def _figures_of_evidence(evidence: evidence_health.State) -> dict[str, Any]:
         "worker_silence_seconds": round(evidence.silence.total_seconds(), 1),
         "unproved_entries": evidence.unproved_entries,
         "unsigned_logs": evidence.unsigned_logs,
+        "refused_logs": evidence.refused_logs,
         "bytes": evidence.bytes,
     }
 
@@ -147,6 +148,9 @@ def _problems_of_evidence(evidence: evidence_health.State) -> dict[str, str]:
                 " output."
             )
         }
+    if evidence.refusal:
+        # At once, however long it has been: nobody else will say so.
+        return {"signatures": evidence.refusal}
     if evidence.signature_age > longest:
         return {
             "signatures": (

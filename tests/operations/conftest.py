@@ -112,6 +112,7 @@ class Site:
             "REPLICA_MAX_LAG_SECONDS": "2",
             "HEALTH_SEALING_SECONDS": "3",
             "METRICS_TOKEN": METRICS_TOKEN,
+            "AUDIT_MEMORY": str(self.directory / "signed"),
             "RATE_LIMIT_API": "100000/60",
             "DATABASE_POOL": "8",
             "WEB_CONCURRENCY": "2",

@@ -326,7 +326,9 @@ def test_the_sealer_calls_nothing_else_that_runs_as_the_owner(
         "audit_removed_numbers",
         "audit_seal",
         "audit_sign",
+        "audit_signed_heads",
         "audit_signing_keys",
+        "audit_tile_hashes",
         "audit_unproved",
         "audit_unsigned",
     ]

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
-from audit.evidence import writing
+from audit.evidence import recalling, signing, writing
 from audit.ledger import partitions
 from organizations import ulid
 
@@ -42,11 +42,19 @@ class Command(BaseCommand):
             action="store_true",
             help="wait while another worker is running, instead of exiting",
         )
+        parser.add_argument(
+            "--remember",
+            action="store_true",
+            help="after AUDIT_MEMORY was lost: write it anew from the checkpoints in the database,"
+            " and stop. Only if the database was never set back: what was signed since is"
+            " forgotten",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stopping = threading.Event()
         self.refused: dict[Any, str] = {}
         self.unsigned = ""
+        self.set_back: dict[Any, str] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self.stopping.set())
@@ -55,6 +63,9 @@ class Command(BaseCommand):
                 "AUDIT_SIGNING_KEYS is not set: trees are made, and nothing is signed. Set it to"
                 " 1:$(openssl rand -base64 32) and keep a copy."
             )
+        if options["remember"]:
+            self._remember()
+            return
         if options["once"]:
             self._lock(wait=False)
             made, signed = self._rounds(writing.Worker())
@@ -64,8 +75,24 @@ class Command(BaseCommand):
             )
             if self.refused:
                 raise CommandError("Some logs were left out; see above.")
+            if self.set_back or self.unsigned:
+                raise CommandError("Not everything was signed; see above.")
             return
         self._loop(options["interval"], options["wait"])
+
+    def _remember(self) -> None:
+        if not signing.keys():
+            raise CommandError("AUDIT_SIGNING_KEYS is not set: without a key nothing was signed.")
+        self._lock(wait=False)
+        worker = writing.Worker()
+        try:
+            count = worker.remember()
+        except recalling.UnusableError as error:
+            raise CommandError(f"{error}. Move the file away first.") from None
+        self.stdout.write(
+            f"{settings.AUDIT_MEMORY} now has the last checkpoints of {count:,} more"
+            f" {'log' if count == 1 else 'logs'}."
+        )
 
     def _loop(self, interval: float, wait: bool) -> None:
         self._lock(wait)
@@ -82,6 +109,8 @@ class Command(BaseCommand):
                 connections["sealer"].close()
                 self.stopping.wait(interval)
                 self._lock(wait=True)
+                # It may be another database, or this one as it was before.
+                worker = writing.Worker()
             self.stopping.wait(max(0.0, interval - (time.monotonic() - started)))
 
     def _lock(self, wait: bool) -> None:
@@ -111,6 +140,10 @@ class Command(BaseCommand):
             if worked.unsigned != self.unsigned:
                 self.stderr.write(f"Nothing is signed: {worked.unsigned}.")
                 self.unsigned = worked.unsigned
+            for organization, why in worked.set_back.items():
+                if organization not in self.set_back:
+                    self.stderr.write(f"{why}.")
+            self.set_back = worked.set_back
             if time.monotonic() - said_at > SAY_EVERY:
                 said_at = time.monotonic()
                 self.stdout.write(f"{made:,} entries so far.")

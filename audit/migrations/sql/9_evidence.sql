@@ -90,7 +90,11 @@ CREATE TABLE audit_proving (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     worked_at timestamptz NOT NULL DEFAULT now(),
     proved_to timestamptz NOT NULL DEFAULT now(),
-    signed_to timestamptz NOT NULL DEFAULT now()
+    signed_to timestamptz NOT NULL DEFAULT now(),
+    -- Logs that are not signed because the database, or the worker's memory, is not what was signed;
+    -- and why, or why nothing is.
+    refused_logs integer NOT NULL DEFAULT 0,
+    refusal text NOT NULL DEFAULT ''
 );
 INSERT INTO audit_proving DEFAULT VALUES;
 
@@ -279,12 +283,15 @@ BEGIN
 END $$;
 
 -- Heads to sign: those that grew since they were signed, `seconds` ago at least, and those that the
--- key before signed; those that waited longest first. `began_late`: it has no checkpoint yet, and its
--- first entry is older than an hour, or was removed.
-CREATE FUNCTION audit_unsigned(seconds double precision, key integer, most integer) RETURNS TABLE (
-    organization_id uuid, size bigint, edge bytea, signing_key integer, began_late boolean
+-- key before signed; those that waited longest first, and none of `refused`. `began_late`: it has no
+-- checkpoint yet, and its first entry is older than an hour, or was removed.
+CREATE FUNCTION audit_unsigned(
+    seconds double precision, key integer, most integer, refused uuid[]
+) RETURNS TABLE (
+    organization_id uuid, size bigint, edge bytea, signed bigint, signing_key integer,
+    began_late boolean
 ) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT h.organization_id, h.size, h.edge, h.signing_key,
+    SELECT h.organization_id, h.size, h.edge, h.signed, h.signing_key,
         h.signed = 0 AND (
             COALESCE((SELECT first_id FROM audit_field f WHERE f.organization_id = h.organization_id
                 AND f.field = '' AND f.block = 0) < audit_uuid7_floor(now() - interval '1 hour'), true)
@@ -292,7 +299,24 @@ CREATE FUNCTION audit_unsigned(seconds double precision, key integer, most integ
     FROM audit_head h
     WHERE (h.size > h.signed OR h.signing_key <> key)
         AND h.signed_at <= now() - make_interval(secs => seconds)
+        AND h.organization_id <> ALL (refused)
     ORDER BY h.signed_at, h.organization_id LIMIT most
+$$;
+
+-- The trees, and of each the size that was signed last and that checkpoint.
+CREATE FUNCTION audit_signed_heads() RETURNS TABLE (
+    organization_id uuid, size bigint, edge bytea, signed bigint, note text
+) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT h.organization_id, h.size, h.edge, h.signed, c.note
+    FROM audit_head h
+    LEFT JOIN audit_checkpoint c ON c.organization_id = h.organization_id AND c.size = h.signed
+$$;
+
+-- The hashes that are there of a tile.
+CREATE FUNCTION audit_tile_hashes(organization uuid, of_level smallint, number bigint) RETURNS bytea
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT string_agg(hashes, '' ORDER BY first) FROM audit_tile
+    WHERE organization_id = organization AND level = of_level AND n = number
 $$;
 
 -- Keep what was signed: [organization, size, note, key, entry or null], the entry being one about the
@@ -358,10 +382,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT number, public_key FROM audit_signing_key ORDER BY 1
 $$;
 
--- Note that all that was sealed before `moment` is in a tree, or signed.
-CREATE FUNCTION audit_proved(moment timestamptz, is_proved boolean, is_signed boolean) RETURNS void
+-- Note that all that was sealed before `moment` is in a tree, or signed, and what the worker refuses
+-- to sign.
+CREATE FUNCTION audit_proved(
+    moment timestamptz, is_proved boolean, is_signed boolean, refused integer, why text
+) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE audit_proving SET worked_at = now(),
+    UPDATE audit_proving SET worked_at = now(), refused_logs = refused, refusal = left(why, 1000),
         proved_to = CASE WHEN is_proved THEN greatest(proved_to, least(moment, now())) ELSE proved_to END,
         signed_to = CASE WHEN is_signed THEN greatest(signed_to, least(moment, now())) ELSE signed_to END
 $$;
@@ -378,7 +405,8 @@ $$;
 -- How far evidence is, in figures that name no organization.
 CREATE FUNCTION audit_evidence_state(OUT now timestamptz, OUT worked_at timestamptz,
     OUT proved_to timestamptz, OUT signed_to timestamptz, OUT unproved_logs bigint,
-    OUT unproved_entries bigint, OUT unsigned_logs bigint, OUT bytes bigint)
+    OUT unproved_entries bigint, OUT unsigned_logs bigint, OUT bytes bigint,
+    OUT refused_logs integer, OUT refusal text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT clock_timestamp(), p.worked_at, p.proved_to, p.signed_to,
         (SELECT count(*) FROM audit_log l LEFT JOIN audit_head h USING (organization_id)
@@ -388,13 +416,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         (SELECT count(*) FROM audit_head h WHERE h.size > h.signed),
         pg_total_relation_size('audit_tile') + pg_total_relation_size('audit_salt')
             + pg_total_relation_size('audit_block') + pg_total_relation_size('audit_head')
-            + pg_total_relation_size('audit_checkpoint')
+            + pg_total_relation_size('audit_checkpoint'),
+        p.refused_logs, p.refusal
     FROM audit_proving p
 $$;
 
 REVOKE EXECUTE ON FUNCTION audit_unproved(integer), audit_evidence_state(),
     audit_entries_to_prove(uuid[], bigint[], bigint[], uuid[]),
     audit_removed_numbers(uuid, bigint, bigint), audit_extend(jsonb, jsonb, jsonb, jsonb),
-    audit_unsigned(double precision, integer, integer), audit_sign(jsonb),
-    audit_announce_key(integer, bytea, text), audit_signing_keys(), audit_proved(timestamptz, boolean, boolean),
+    audit_unsigned(double precision, integer, integer, uuid[]), audit_signed_heads(),
+    audit_tile_hashes(uuid, smallint, bigint), audit_sign(jsonb),
+    audit_announce_key(integer, bytea, text), audit_signing_keys(),
+    audit_proved(timestamptz, boolean, boolean, integer, text),
     audit_keep_checkpoint(uuid, bigint) FROM PUBLIC;
