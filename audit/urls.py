@@ -18,5 +18,6 @@ urlpatterns = [
     path("activity/<str:entry>/proof", review.proof, name="proof"),
     path("history/resource/<str:resource>", review.resource_history, name="resource_history"),
     path("history/actor/<str:actor>", review.actor_history, name="actor_history"),
+    path("evidence", review.evidence, name="evidence"),
     path("projects/<str:project>/keys", review.key_history, name="key_history"),
 ]

@@ -54,3 +54,11 @@ def read(using: str = "default") -> State:
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT * FROM audit_evidence_state()")
         return State(*cursor.fetchone())
+
+
+def last_verified(using: str = "default") -> dt.datetime | None:
+    """When `audit_verify` last looked at trees, signatures and entries."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT audit_last_verified()")
+        found: dt.datetime | None = cursor.fetchone()[0]
+    return found

@@ -177,6 +177,7 @@ def _grant_log(cursor: CursorWrapper, role: str) -> None:
         f" audit_checkpoint, audit_signing_key TO {role}"
     )
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer), audit_evidence_state() TO {role}")
+    execute(f"GRANT EXECUTE ON FUNCTION audit_last_verified() TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_keep_checkpoint(uuid, bigint) TO {role}")
     # Not what is repeated: no tenant scope holds there.
     execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from audit.review.activity import activity, counts
 from audit.review.completing import complete
 from audit.review.entry import entry, proof
+from audit.review.evidence import evidence
 from audit.review.exports import export_entries
 from audit.review.histories import actor_history, resource_history
 from audit.review.key_history import key_history
@@ -17,6 +18,7 @@ __all__ = [
     "complete",
     "counts",
     "entry",
+    "evidence",
     "export_entries",
     "key_history",
     "new_entries",

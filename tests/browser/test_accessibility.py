@@ -38,6 +38,7 @@ PAGES = (
     "/o/acme/activity?action=create,rotate&exclude_type=secret_version",
     "/o/acme/activity/views?action=delete",
     "/o/acme/activity/views/{view}",
+    "/o/acme/evidence",
     "/o/acme/activity/{entry}",
     "/o/acme/history/resource/{project}",
     "/o/acme/history/actor/{owner}",

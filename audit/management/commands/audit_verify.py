@@ -29,6 +29,7 @@ class Command(BaseCommand):
         verified = verifying.verify("owner", part)
         with transaction.atomic():
             self._record(verified)
+        verifying.note("owner")
         self.stdout.write(
             f"Checked {verified.logs:,} {'tree' if verified.logs == 1 else 'trees'} and"
             f" {verified.entries:,} {'entry' if verified.entries == 1 else 'entries'}."

@@ -94,7 +94,9 @@ CREATE TABLE audit_proving (
     -- Logs that are not signed because the database, or the worker's memory, is not what was signed;
     -- and why, or why nothing is.
     refused_logs integer NOT NULL DEFAULT 0,
-    refusal text NOT NULL DEFAULT ''
+    refusal text NOT NULL DEFAULT '',
+    -- When `audit_verify` last looked.
+    verified_at timestamptz
 );
 INSERT INTO audit_proving DEFAULT VALUES;
 
@@ -402,6 +404,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WHERE organization_id = organization AND size = of_size AND NOT is_kept
 $$;
 
+-- When the service last verified its evidence itself; null: never.
+CREATE FUNCTION audit_last_verified() RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT verified_at FROM audit_proving
+$$;
+
 -- How far evidence is, in figures that name no organization.
 CREATE FUNCTION audit_evidence_state(OUT now timestamptz, OUT worked_at timestamptz,
     OUT proved_to timestamptz, OUT signed_to timestamptz, OUT unproved_logs bigint,
@@ -421,7 +429,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     FROM audit_proving p
 $$;
 
-REVOKE EXECUTE ON FUNCTION audit_unproved(integer), audit_evidence_state(),
+REVOKE EXECUTE ON FUNCTION audit_unproved(integer), audit_evidence_state(), audit_last_verified(),
     audit_entries_to_prove(uuid[], bigint[], bigint[], uuid[]),
     audit_removed_numbers(uuid, bigint, bigint), audit_extend(jsonb, jsonb, jsonb, jsonb),
     audit_unsigned(double precision, integer, integer, uuid[]), audit_signed_heads(),
