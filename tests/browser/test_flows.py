@@ -220,7 +220,7 @@ def test_a_list_on_paper_says_who_asked_what_and_that_there_is_more(
         shown.open("/o/acme/activity?ask=-action:delete&tz=Etc/UTC")
         page.emulate_media(media="print")
         expect(page.get_by_label("Ask the log")).to_have_value("-action:delete")
-        more = page.get_by_text("Older matching entries are on other pages.")
+        more = page.get_by_text("More matching entries are on other pages.")
         expect(more).to_be_visible()
         footer = page.locator("footer")
         expect(footer).to_contain_text(f"Acme: printed for {scene.auditor.email} on ")

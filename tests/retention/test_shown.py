@@ -97,7 +97,7 @@ def test_the_total_counts_what_is_left(
         " ON o.id = e.organization_id WHERE o.slug = 'acme'"
     ).fetchall()
     assert left < A_MONTH
-    assert f"<strong>{left}</strong> entries" in page(browser)
+    assert f"<strong>{left}</strong> entries" in page(browser, views="true")
 
 
 def test_the_api_shows_the_retention_boundary(removed: list[str], key: str) -> None:
