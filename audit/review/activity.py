@@ -12,11 +12,11 @@ from django.views.decorators.http import require_GET
 from audit import policy
 from audit.entry import references
 from audit.ledger import replica
-from audit.questions import bar, counting, paging, reading, retention_boundary
+from audit.questions import answering, bar, counting, paging, reading, retention_boundary
 from audit.questions.asking import ask, question_of
 from audit.questions.filters import EntryFilter
 from audit.retention import holds
-from audit.review import chart, chips, facets, saving, spoken, time_zones, watching
+from audit.review import chart, chips, count_table, facets, saving, spoken, time_zones, watching
 from organizations.membership_access import OrganizationRequest, organization_page
 
 RECENCIES = (
@@ -47,6 +47,7 @@ def activity(request: OrganizationRequest) -> HttpResponse:
         given["tz"] = remembered
     with_counts = COUNTS in request.GET
     given.pop(COUNTS, None)  # links lead to lists, which come sooner without
+    by = given.pop(count_table.BY, [""])[-1]
     asked = ask([organization], given, reader=request.user.email)
     question = question_of(asked)
     is_valid = asked.is_valid()
@@ -80,6 +81,7 @@ def activity(request: OrganizationRequest) -> HttpResponse:
         "besides_time": _besides_time(asked),
         "span": _span_in_words(asked),
         "narrowed": {name.removeprefix("exclude_") for name in asked.params},
+        "ways_to_count": count_table.WAYS,
     }
     context |= saving.listed(request, asked)
     if not is_valid:
@@ -89,6 +91,7 @@ def activity(request: OrganizationRequest) -> HttpResponse:
     page = paging.page_at(asked.qs, asked.form.cleaned_data)
     references.look_up(page.entries, [organization.pk])
     total = counting.total(organization)
+    with_counts = with_counts or (question is not None and question.is_count)
     context |= {
         "zone": asked.zone,
         "chips": chips.named(shown, page.entries),
@@ -98,7 +101,9 @@ def activity(request: OrganizationRequest) -> HttpResponse:
         "entries": page.entries,
         "total": total,
         "with_counts": with_counts,
-        "floor": retention_boundary.below(organization.pk, asked.period),
+        "answer": _answer_of(asked, page),
+        "table": count_table.of(request.path, given, asked, by),
+        "retention_boundary": retention_boundary.below(organization.pk, asked.period),
         "hold": holds.on(organization),
         "as_of": replica.as_of(),
         "watch": watching.address(
@@ -137,12 +142,19 @@ def _counts(
 ) -> dict[str, Any]:
     path = reverse("activity", args=[request.organization.slug])
     is_narrowed = chips.is_narrowed(asked)
+    # Without a filter, the log's size is the answer.
+    count = counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True)
+    counted = counting.facets(asked)
+    answer = ""
+    if chips.narrowing(asked):
+        answer = answering.line(asked, answering.of_facets(count, counted, asked))
     return {
-        # Without a filter, the log's size is the answer.
-        "count": counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True),
+        "question": question_of(asked),
+        "count": count,
+        "answer": answer,
         "is_narrowed": is_narrowed,
         "total": total,
-        "facets": facets.facets(path, given, asked, request.organization),
+        "facets": facets.facets(path, given, asked, request.organization, counted),
         "chart": chart.chart(path, given, asked),
     }
 
@@ -153,6 +165,17 @@ def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Coun
         return counting.Count(total, True)
     is_whole = page.next_cursor is None and page.previous_cursor is None
     return counting.Count(len(page.entries), True) if is_whole else None
+
+
+def _answer_of(asked: EntryFilter, page: paging.Page) -> str:
+    """The line that answers, as far as the page knows before anything is counted."""
+    if not chips.narrowing(asked):
+        return ""
+    if page.previous_cursor is not None:
+        return answering.not_asked(asked)
+    if page.next_cursor is not None:
+        return answering.more_than(asked, len(page.entries))
+    return answering.line(asked, answering.of_entries(page.entries))
 
 
 def _in_parameters(given: QueryDict, asked: EntryFilter) -> QueryDict:

@@ -65,10 +65,15 @@ class Facets:
         return {facet.name: facet for facet in self.shown}
 
 
-def facets(path: str, given: QueryDict, asked: EntryFilter, organization: Organization) -> Facets:
-    """The facets of a valid question. One that is narrowed is counted as if it were not, so that
-    there is something left to choose: one statement more for each."""
-    counted = counting.facets(asked)
+def facets(
+    path: str,
+    given: QueryDict,
+    asked: EntryFilter,
+    organization: Organization,
+    counted: counting.Facets,
+) -> Facets:
+    """The facets of a valid question, of which `counted` are. One that is narrowed is counted as if
+    it were not, so that there is something left to choose: one statement more for each."""
     by_name = dict(counted)
     looked_at, is_exact, said = counted.counted, counted.is_exact, counted.said
     for name in HEADINGS:

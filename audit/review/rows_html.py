@@ -73,14 +73,22 @@ class Rows:
 
     def _who(self, entry: Entry) -> str:
         label = escape(isolated(entry.actor_label))
-        name = label
+        called = escape(isolated(entry.actor_name)) if entry.actor_name else ""
+        name = called or label
         if entry.actor_id:
             address = f"{self.here}history/actor/{ulid.to_text(entry.actor_id)}"
-            name = f'<a {_thing(entry, "actor")} href="{address}">{label}</a>'
+            name = f'<a {_thing(entry, "actor")} href="{address}">{name}</a>'
         elif entry.actor_label == entry.actor_type:
             name = label.capitalize()
-        mark = marks.actor(entry.actor_type, entry.actor_id, entry.actor_label)
-        return f'<span class="actor">{mark}<bdi>{name}</bdi></span>'
+        mark = marks.actor(entry.actor_type, entry.actor_id, entry.actor_name or entry.actor_label)
+        # Anybody may call themselves anything: the address is there to see beside the name.
+        shown = f"<bdi>{name}</bdi>"
+        if called:
+            shown = (
+                f'<span class="called">{shown} <small title="{label}"><bdi>{label}</bdi></small>'
+                "</span>"
+            )
+        return f'<span class="actor">{mark}{shown}</span>'
 
     def _what(self, entry: Entry) -> str:
         described = sentences.phrase(entry)

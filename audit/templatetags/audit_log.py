@@ -174,7 +174,7 @@ def asked_in_words(query: str) -> str:
     return bar.as_text({name: params.getlist(name) for name in sorted(params)})
 
 
-_SAME_QUESTION = {"cursor", "before", "after", "counts", "format"}
+_SAME_QUESTION = {"cursor", "before", "after", "by", "counts", "format"}
 """Parameters that ask nothing else: with them a question in words keeps its words."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Any
 
 from django.test import Client
 
@@ -71,7 +72,7 @@ def test_a_second_list_is_one_click_away(client_of_owner: Client, history: None)
 
 def test_an_event_as_a_time_leads_to_its_entry(client_of_owner: Client, history: None) -> None:
     answer = client_of_owner.get(ACTIVITY, {"ask": "what changed since production was created"})
-    assert re.search(r'<a href="/o/acme/activity/\w{26}">this entry</a>', answer.content.decode())
+    assert re.search(r'<b><a class="wide" href="/o/acme/activity/\w{26}"', answer.content.decode())
     assert len(rows(answer)) == 3
 
 
@@ -79,3 +80,53 @@ def test_what_is_excluded_is_in_no_row(client_of_owner: Client, history: None) -
     listed = rows(client_of_owner.get(ACTIVITY, {"ask": "changes in shop except rotations"}))
     assert listed
     assert not [row for row in listed if "rotated the key" in row]
+
+
+def page(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def line(answer: Any) -> str:
+    """The line that answers."""
+    [found] = re.findall(r'<p id="answer"[^>]*>(.*?)</p>', page(answer))
+    return html.unescape(found)
+
+
+def test_a_line_above_the_list_answers(client_of_owner: Client, history: None) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": "what was created in shop"})
+    number = len(rows(answer))
+    assert line(answer) == f"{number} creations, {number} by system."
+    counted = client_of_owner.get(f"{ACTIVITY}/counts", {"ask": "what was created in shop"})
+    assert line(counted) == line(answer)
+
+
+def test_nothing_found_never_reads_as_if_all_had_been_asked(
+    client_of_owner: Client, history: None
+) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": "failed sign-ins frobnicate"})
+    assert "No entries match what was understood" in rows(answer)[0]
+    assert line(answer) == (
+        "No failed sign-ins match what was understood. Not asked: “frobnicate”."
+    )
+    assert re.search(r"<strong>0</strong> entries of \d+ match what was understood", page(answer))
+
+
+def test_a_question_that_counts_is_answered_by_a_table_whose_rows_are_questions(
+    client_of_owner: Client, history: None
+) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": "changes per action"})
+    table = answer.content.decode().partition('id="counted"')[2].partition("</table>")[0]
+    found = re.findall(
+        r'<a href="([^"]+)">(.*?)</a></bdi></th><td class="number">(\d+)</td>', table
+    )
+    assert len(found) > 1
+    for href, _, number in found:
+        assert len(rows(client_of_owner.get(html.unescape(href)))) == int(number)
+    by_control = client_of_owner.get(ACTIVITY, {"action": "changes", "by": "action"})
+    assert [each[1:] for each in found] == [
+        each[1:]
+        for each in re.findall(
+            r'<a href="([^"]+)">(.*?)</a></bdi></th><td class="number">(\d+)</td>',
+            by_control.content.decode(),
+        )
+    ]

@@ -253,10 +253,11 @@ def test_a_failure_does_not_read_as_if_it_had_happened(
         assert "signed in user" not in page
 
 
-@pytest.mark.parametrize(("repeats", "words"), [(1, "1 time more"), (1200, "1,200 times more")])
+@pytest.mark.parametrize(("repeats", "words"), [(1, "1 time more"), (1199, "1,199 times more")])
 def test_repeats_are_put_into_words(repeats: int, words: str) -> None:
     entry = Entry(result="success", context={"repeats": repeats})
-    assert f">{words}<" in render_to_string("audit/_result.html", {"entry": entry})
+    badge = render_to_string("audit/_result.html", {"entry": entry})
+    assert f'title="{words} in the same minute">× {repeats + 1:,}<' in badge
 
 
 def test_nothing_found_has_no_headings_of_nothing(
