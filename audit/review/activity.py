@@ -146,7 +146,7 @@ def _counts(
     count = counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True)
     counted = counting.facets(asked)
     answer = ""
-    if chips.narrowing(asked):
+    if question_of(asked) is not None and chips.narrowing(asked):
         answer = answering.line(asked, answering.of_facets(count, counted, asked))
     return {
         "question": question_of(asked),
@@ -168,8 +168,9 @@ def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Coun
 
 
 def _answer_of(asked: EntryFilter, page: paging.Page) -> str:
-    """The line that answers, as far as the page knows before anything is counted."""
-    if not chips.narrowing(asked):
+    """The line that answers a question in words, as far as the page knows before anything is
+    counted. Filters chosen by hand have the number in the head, and the list begins higher."""
+    if question_of(asked) is None or not chips.narrowing(asked):
         return ""
     if page.previous_cursor is not None:
         return answering.not_asked(asked)
