@@ -22,6 +22,7 @@ from django.test import TransactionTestCase
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from audit.export import download
 from dotenv_cloud.demo import embedded
 from keys import crypto
 
@@ -292,6 +293,15 @@ def quick_derivation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """A thousand rounds instead of a twelfth of a second for each project that a test makes."""
     if request.path.relative_to(settings.BASE_DIR / "tests").parts[0] in DERIVE_QUICKLY:
         monkeypatch.setattr(crypto, "ITERATIONS", 1_000)
+
+
+# -- Exports
+
+
+@pytest.fixture(autouse=True)
+def no_export_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that a test did not read holds its place until the garbage collector comes."""
+    monkeypatch.setattr(download, "_places", download._Places())
 
 
 # -- Order: random, by pytest-randomly, but workers take files as they come, so the long ones come
