@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
 from audit.evidence import recalling, signing, writing
-from audit.ledger import partitions
+from audit.management import locking
 from organizations import ulid
 
 SAY_EVERY = 5.0
@@ -114,19 +114,7 @@ class Command(BaseCommand):
             self.stopping.wait(max(0.0, interval - (time.monotonic() - started)))
 
     def _lock(self, wait: bool) -> None:
-        while not self.stopping.is_set():
-            try:
-                return writing.lock()
-            except writing.WorkerIsBusyError as error:
-                if not wait:
-                    raise CommandError(f"{error}; stop it first, or use --wait.") from None
-            except partitions.SessionIsSharedError as error:
-                raise CommandError(f"{error}.") from None
-            except OperationalError:
-                if not wait:
-                    raise
-                connections["sealer"].close()
-            self.stopping.wait(1.0)
+        locking.lock(writing.lock, writing.WorkerIsBusyError, self.stopping, wait=wait)
 
     def _rounds(self, worker: writing.Worker) -> tuple[int, int]:
         """Work until nothing waits; entries and checkpoints."""

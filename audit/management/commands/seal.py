@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
 from audit.ledger import partitions, sealing
+from audit.management import locking
 from organizations import clock
 
 
@@ -62,19 +63,7 @@ class Command(BaseCommand):
             self.stopping.wait(max(0.0, interval - (time.monotonic() - started)))
 
     def _lock(self, wait: bool) -> None:
-        while not self.stopping.is_set():
-            try:
-                return sealing.lock()
-            except sealing.SealerIsBusyError as error:
-                if not wait:
-                    raise CommandError(f"{error}; stop it first, or use --wait.") from None
-            except partitions.SessionIsSharedError as error:
-                raise CommandError(f"{error}.") from None
-            except OperationalError:
-                if not wait:
-                    raise
-                connections["sealer"].close()
-            self.stopping.wait(1.0)
+        locking.lock(sealing.lock, sealing.SealerIsBusyError, self.stopping, wait=wait)
 
     def _round(self) -> int:
         partitions.make_ahead(clock.now() - dt.timedelta(days=1))
