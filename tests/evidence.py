@@ -3,10 +3,15 @@ made in steps has to be the same."""
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from django.db import connections
 
 from audit.entry.bulk_json import COLUMNS, Row
 from audit.evidence import index, leaf, tree, writing
@@ -105,3 +110,26 @@ def assert_made_at_once(connection: Connection, organization: uuid.UUID) -> None
     for level, expected in levels.items():
         assert tiles(connection, organization, level) == expected
     assert len(salts(connection, organization)) == 16 * size
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """A sealer and a worker of evidence, in a thread, for as long as this lasts."""
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                seal_all()
+                prove_all()
+                time.sleep(0.05)
+        finally:
+            connections["sealer"].close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

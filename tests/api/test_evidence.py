@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
-import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from audit.evidence import leaf, notes, signing, tree
 from audit.models import Entry
@@ -51,22 +48,8 @@ def auditor(acme: Organization) -> Api:
 @pytest.fixture
 def at_work(acme: Organization) -> Iterator[None]:
     """A sealer and a worker of evidence, meanwhile."""
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                evidence.seal_all()
-                evidence.prove_all()
-                time.sleep(0.05)
-        finally:
-            connections["sealer"].close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with evidence.at_work():
+        yield
 
 
 def parsed(note: str) -> tuple[str, int, bytes]:

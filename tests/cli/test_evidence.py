@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from audit.evidence import signing
 from audit.models import Entry
@@ -39,22 +37,8 @@ def acme(transactional_db: None) -> Organization:
 @pytest.fixture
 def at_work(acme: Organization) -> Iterator[None]:
     """A sealer and a worker of evidence, meanwhile."""
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                evidence.seal_all()
-                evidence.prove_all()
-                time.sleep(0.05)
-        finally:
-            connections["sealer"].close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with evidence.at_work():
+        yield
 
 
 @pytest.fixture
