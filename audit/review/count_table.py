@@ -61,15 +61,7 @@ class Table:
         return self.groups > len(self.rows)
 
 
-def of(
-    path: str,
-    given: QueryDict,
-    asked: EntryFilter,
-    by: str = "",
-    *,
-    most: int | None = None,
-    search: str = "",
-) -> Table | None:
+def of(path: str, given: QueryDict, asked: EntryFilter, by: str = "") -> Table | None:
     """The table that a valid question asks for in words, or the reader by `by`; else None.
 
     given: the question in parameters, which the rows narrow."""
@@ -79,9 +71,7 @@ def of(
         by, limit, at_least = question.by, question.limit, question.at_least
     if by not in WAYS:
         return None
-    found = counting.counts(
-        asked, by, limit=most or limit or MOST_ROWS, at_least=at_least or 1, search=search
-    )
+    found = counting.counts(asked, by, limit=limit or MOST_ROWS, at_least=at_least or 1)
     heading, many = WAYS[by]
     rows = list(_rows(path, given, found))
     return Table(by, heading, rows, found.groups, many, found.said, at_least or 1)
