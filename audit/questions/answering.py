@@ -7,6 +7,7 @@ It never says more than was asked: words that were struck out are named as not a
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from audit.entry.actors import described
 from audit.ledger import replica
 from audit.models import Entry
 from audit.policy import ActorType, Result
-from audit.questions import counting
+from audit.questions import counting, paging
 from audit.questions.asking import question_of
 from audit.questions.filters import EntryFilter
 from organizations import ulid
@@ -58,13 +59,15 @@ _RESULTS: Mapping[str, str] = {
 @dataclass(frozen=True)
 class Tally:
     """What the line is made of. actors, addresses: the most frequent first, each with its number;
-    of_actors, of_addresses: how many there are."""
+    of_actors, of_addresses: how many there are; since: down to where entries were counted, if not
+    all were."""
 
     count: counting.Count
     actors: Sequence[tuple[str, int]]
     of_actors: int
     addresses: Sequence[tuple[str, int]]
     of_addresses: int
+    since: dt.datetime | None = None
 
 
 def of_entries(entries: Sequence[Entry]) -> Tally:
@@ -93,22 +96,58 @@ def of_facets(count: counting.Count, facets: counting.Facets, asked: EntryFilter
     ]
     addresses = [(row.label, row.count) for row in facets["ip"] if row.value]
     without = len(facets["ip"]) - len(addresses)
-    return Tally(count, actors, facets.groups["actor"], addresses, facets.groups["ip"] - without)
+    of_addresses = facets.groups["ip"] - without
+    since = None if facets.is_exact else facets.extent.since
+    return Tally(count, actors, facets.groups["actor"], addresses, of_addresses, since)
+
+
+def of_page(asked: EntryFilter, page: paging.Page) -> str:
+    """The line as far as a page of the answer knows it, before anything is counted; nothing for
+    what was not asked in words."""
+    if not _is_answered(asked):
+        return ""
+    if page.previous_cursor is not None:
+        return not_asked(asked).strip()
+    if page.reached is not None:
+        return _so_far(asked, page)
+    if page.next_cursor is not None:
+        return more_than(asked, len(page.entries))
+    return line(asked, of_entries(page.entries))
+
+
+def of_counts(asked: EntryFilter, count: counting.Count, facets: counting.Facets) -> str:
+    """The line once the answer was counted; nothing for what was not asked in words."""
+    return line(asked, of_facets(count, facets, asked)) if _is_answered(asked) else ""
+
+
+def _is_answered(asked: EntryFilter) -> bool:
+    """Whether it was asked in words, and for less than the log; of that, who wants to know how many
+    entries there are."""
+    question = question_of(asked)
+    if question is None or not question.is_answerable:
+        return False
+    return question.is_count or not asked.params.keys() <= _NOT_NARROWING
+
+
+_NOT_NARROWING = {"tz", "views", "order"}
 
 
 def line(asked: EntryFilter, tally: Tally) -> str:
     """The answer in one line."""
     value, is_exact = tally.count.value, tally.count.is_exact
-    one, many = noun(asked)
+    many = noun(asked)[1]
     question = question_of(asked)
     understood = " what was understood" if question and question.struck else ""
     if not value and is_exact:
         return f"No {many} match{understood}.{not_asked(asked)}"
+    said, among = _number_of(value, asked), ""
+    if not is_exact and value < counting.MOST_COUNTED and tally.since is not None:
+        # No index answers this, and so many of the log's entries were looked at.
+        said += f" back to {_minute(tally.since)}, and older ones were not counted"
+        return f"{said}.{not_asked(asked)}"
     if not is_exact:
         said = f"More than {value:,} {many}"
         among = f" of the newest {value:,}"
-    else:
-        said, among = f"{value:,} {one if value == 1 else many}", ""
     if understood:
         said += f" {'matches' if value == 1 and is_exact else 'match'}{understood}"
     if detail := _detail(asked, tally, among):
@@ -118,7 +157,25 @@ def line(asked: EntryFilter, tally: Tally) -> str:
 
 def more_than(asked: EntryFilter, shown: int) -> str:
     """The line while only the first entries are known."""
-    return f"More than {shown:,} {noun(asked)[1]}.{not_asked(asked)}"
+    return f"More than {shown:,} {noun(asked)[shown != 1]}.{not_asked(asked)}"
+
+
+def _so_far(asked: EntryFilter, page: paging.Page) -> str:
+    """The line of a page that ends where looking ended."""
+    assert page.reached is not None
+    found = _number_of(len(page.entries), asked)
+    way, rest = ("back", "older") if page.order == paging.NEWEST else ("up", "newer")
+    said = f"{found} {way} to {_minute(page.reached)}"
+    return f"{said}; {rest} ones were not searched yet.{not_asked(asked)}"
+
+
+def _number_of(value: int, asked: EntryFilter) -> str:
+    one, many = noun(asked)
+    return f"{value:,} {one if value == 1 else many}" if value else f"No {many}"
+
+
+def _minute(moment: dt.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def not_asked(asked: EntryFilter) -> str:

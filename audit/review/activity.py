@@ -101,7 +101,8 @@ def activity(request: OrganizationRequest) -> HttpResponse:
         "entries": page.entries,
         "total": total,
         "with_counts": with_counts,
-        "answer": _answer_of(asked, page),
+        # Of filters chosen by hand, the head has the number, and the list begins higher.
+        "answer": answering.of_page(asked, page),
         "table": count_table.of(request.path, given, asked, by),
         "retention_boundary": retention_boundary.below(organization.pk, asked.period),
         "hold": holds.on(organization),
@@ -145,13 +146,10 @@ def _counts(
     # Without a filter, the log's size is the answer.
     count = counting.bounded_count(asked.qs) if is_narrowed else counting.Count(total, True)
     counted = counting.facets(asked)
-    answer = ""
-    if question_of(asked) is not None and chips.narrowing(asked):
-        answer = answering.line(asked, answering.of_facets(count, counted, asked))
     return {
         "question": question_of(asked),
         "count": count,
-        "answer": answer,
+        "answer": answering.of_counts(asked, count, counted),
         "is_narrowed": is_narrowed,
         "total": total,
         "facets": facets.facets(path, given, asked, request.organization, counted),
@@ -165,18 +163,6 @@ def _count_of(page: paging.Page, total: int, is_narrowed: bool) -> counting.Coun
         return counting.Count(total, True)
     is_whole = page.next_cursor is None and page.previous_cursor is None
     return counting.Count(len(page.entries), True) if is_whole else None
-
-
-def _answer_of(asked: EntryFilter, page: paging.Page) -> str:
-    """The line that answers a question in words, as far as the page knows before anything is
-    counted. Filters chosen by hand have the number in the head, and the list begins higher."""
-    if question_of(asked) is None or not chips.narrowing(asked):
-        return ""
-    if page.previous_cursor is not None:
-        return answering.not_asked(asked)
-    if page.next_cursor is not None:
-        return answering.more_than(asked, len(page.entries))
-    return answering.line(asked, answering.of_entries(page.entries))
 
 
 def _in_parameters(given: QueryDict, asked: EntryFilter) -> QueryDict:

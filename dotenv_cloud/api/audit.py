@@ -16,7 +16,7 @@ from audit.entry import as_json, references
 from audit.export import download, formats
 from audit.ledger import replica
 from audit.models import Entry
-from audit.questions import counting, following, paging, reading, retention_boundary
+from audit.questions import answering, counting, following, paging, reading, retention_boundary
 from audit.questions.asking import ask, question_of
 from audit.questions.filters import ELSEWHERE, ONE_OF, EntryFilter
 from dotenv_cloud.api import errors, links, waiting
@@ -115,6 +115,12 @@ def _understood(asked: EntryFilter) -> dict[str, Any] | None:
     """What was read of a question in words; None where it was asked by parameters."""
     question = question_of(asked)
     return question.as_json() if question else None
+
+
+def _answer(asked: EntryFilter, facets: counting.Facets) -> str | None:
+    """The line that answers a question in words; None where it was asked by parameters."""
+    count = counting.Count(facets.counted, facets.is_exact)
+    return answering.of_counts(asked, count, facets) or None
 
 
 def _instant(moment: dt.datetime | None) -> str | None:
@@ -277,6 +283,7 @@ class Entries(LogView):
                     "as_of": None,
                     "left_out": list(asked.left_out),
                     "understood": _understood(asked),
+                    "answer": None,
                     "notes": notes,
                     "names": _names(asked),
                     "retention_boundary": missing.as_json() if missing else None,
@@ -311,6 +318,7 @@ class Entries(LogView):
                     "as_of": _instant(as_of),
                     "left_out": list(asked.left_out),
                     "understood": _understood(asked),
+                    "answer": answering.of_page(asked, page) or None,
                     "notes": [*asked.notes, *(text for text in said if text)],
                     "names": _names(asked),
                     "retention_boundary": found.as_json() if found else None,
@@ -444,6 +452,7 @@ class Counts(LogView):
             at_least=at_least or 1,
             search=request.query_params.get("search", ""),
         )
+        answer = _answer(asked, counting.facets(asked)) if question else None
         reading.record_view(self.organization, asked)
         return Response(
             {
@@ -455,6 +464,7 @@ class Counts(LogView):
                     "complete_to": _instant(log.complete_to),
                     "left_out": list(asked.left_out),
                     "understood": _understood(asked),
+                    "answer": answer,
                     "notes": asked.notes,
                 },
             }
@@ -491,6 +501,7 @@ class Facets(LogView):
                     "complete_to": _instant(log.complete_to),
                     "left_out": list(asked.left_out),
                     "understood": _understood(asked),
+                    "answer": _answer(asked, found),
                 },
             }
         )

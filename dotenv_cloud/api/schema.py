@@ -222,6 +222,10 @@ _ENTRY_NOW = {
     "required": [*_ENTRY["required"], "meta"],
 }
 """An entry, and whether what it refers to is still there; null if it refers to no row."""
+_MAYBE_ANSWER = {
+    **_MAYBE_TEXT,
+    "description": "The answer to a question in words, in a sentence, as far as it is known here.",
+}
 _COUNTED = _array(
     _object(
         value=_TEXT,
@@ -238,6 +242,7 @@ _COUNTED_OF = {
     "complete_to": _MAYBE_TIME,
     "left_out": _TEXTS,
     "understood": _UNDERSTOOD,
+    "answer": _MAYBE_ANSWER,
 }
 
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -346,6 +351,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
             as_of=_MAYBE_TIME,
             left_out=_TEXTS,
             understood=_UNDERSTOOD,
+            answer=_MAYBE_ANSWER,
             notes=_TEXTS,
             names=_array(
                 _object(

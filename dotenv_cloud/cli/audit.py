@@ -160,6 +160,7 @@ def list_entries(
             entries = list(reader.entries(api))
             count = len(entries)
             if format_ == "table":
+                _print_answer(_answer(api, query, reader))
                 _print_table(entries, _zone(zone_name))
             else:
                 output.as_data(format_, entries)
@@ -208,13 +209,18 @@ def ask(
         else:
             entries = list(reader.entries(api))
             counts = _counted(api, query, reader.understood)
+            answered = _answer(api, query, reader)
             if format_ == "table":
-                _print_number(api, query, reader.understood)
+                _print_answer(answered)
                 _print_counts(counts, reader.understood)
                 if not counts:
                     _print_table(entries, _zone(zone_name))
             else:
-                answer = {"understood": reader.understood, "entries": entries}
+                answer = {
+                    "understood": reader.understood,
+                    "answer": answered,
+                    "entries": entries,
+                }
                 output.as_data(format_, answer | ({"counts": counts} if counts else {}))
     _sum_up(reader.count, reader, zone_name)
 
@@ -229,15 +235,18 @@ def _counted(
     return rows
 
 
-def _print_number(
-    api: Api, query: Sequence[tuple[str, str]], understood: Mapping[str, Any]
-) -> None:
-    """How many entries answer a question that asks how many."""
-    if not understood.get("is_count") or understood.get("by") or not understood["is_answerable"]:
-        return
-    meta = api.get(api.of_organization("audit", "counts"), [*query, ("by", "action")])["meta"]
-    number = f"{meta['counted']:,}{'' if meta['is_exact'] else ' or more'}"
-    click.echo("1 entry" if meta["counted"] == 1 else f"{number} entries")
+def _answer(api: Api, query: Sequence[tuple[str, str]], reader: _Reader) -> str | None:
+    """The line that answers a question in words, as on the page; None for any other."""
+    if reader.answer is None or reader.is_answer_whole:
+        return reader.answer
+    # The page has the first entries only; the line is about all of them.
+    answer: str | None = api.get(api.of_organization("audit", "facets"), query)["meta"]["answer"]
+    return answer
+
+
+def _print_answer(answer: str | None) -> None:
+    if answer:
+        click.echo(output.safe(answer))
 
 
 def _print_counts(rows: Sequence[Mapping[str, Any]], understood: Mapping[str, Any]) -> None:
@@ -524,6 +533,9 @@ class _Reader:
         """Actions that the server left out although nothing said so."""
         self.understood: dict[str, Any] = {}
         """How the server read a question in words."""
+        self.answer: str | None = None
+        """Its answer in a line, which is whole if all entries came at once."""
+        self.is_answer_whole = False
 
     def entries(self, api: Api) -> Iterator[Entry]:
         address = api.of_organization("audit", "entries")
@@ -539,6 +551,8 @@ class _Reader:
             self.left_out = meta.get("left_out") or []
             self.understood = meta.get("understood") or {}
             following = meta["next_cursor"]
+            if self.next_cursor is None:
+                self.answer, self.is_answer_whole = meta.get("answer"), following is None
             if following and following == self.next_cursor:
                 raise Failure("The server sent the same page twice; the list is incomplete.")
             self.next_cursor = following

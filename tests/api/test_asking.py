@@ -47,7 +47,21 @@ def test_a_question_in_words_is_answered_and_says_how_it_was_read(
 
 
 def test_asked_by_parameters_nothing_was_read(api: Api, live: Environment) -> None:
-    assert api.get(f"{ENTRIES}?action=create").json()["meta"]["understood"] is None
+    meta = api.get(f"{ENTRIES}?action=create").json()["meta"]
+    assert (meta["understood"], meta["answer"]) == (None, None)
+
+
+def test_a_line_answers(api: Api, acme: Organization, live: Environment) -> None:
+    hierarchy.delete_node(live)
+    line = "1 deletion of environments, by system."
+    words = "who deleted environments"
+    assert ask(api, words).json()["meta"]["answer"] == line
+    for part in ("facets", "counts"):
+        by = {"by": "actor"} if part == "counts" else {}
+        answer = ask(api, words, f"/organizations/{{o}}/audit/{part}", **by).json()
+        assert answer["meta"]["answer"] == line
+    first = ask(api, "changes", per_page="1").json()["meta"]["answer"]
+    assert first == "More than 1 change."
 
 
 def test_what_is_not_understood_is_no_search_and_no_whole_log(api: Api, live: Environment) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.cli.recorder import Run, Server
 from tests.cli.test_audit import COUNTS, ENTRIES, entry, page
 
+FACETS = COUNTS.replace("counts", "facets")
+
 
 def understood(**more: Any) -> dict[str, Any]:
     return {
@@ -86,12 +88,24 @@ def test_counts_are_a_table(signed_in: Server, dotenv: Run) -> None:
     ]
 
 
-def test_how_many_is_answered_by_the_number(signed_in: Server, dotenv: Run) -> None:
-    signed_in.answer("GET", ENTRIES, page(entry(), understood=understood(is_count=True)))
-    meta = {"by": "action", "counted": 1234, "is_exact": True}
-    signed_in.answer("GET", COUNTS, {"data": [], "meta": meta})
-    result = dotenv("audit", "ask", "how many deletions")
-    assert result.out.splitlines()[0] == "1,234 entries"
+@pytest.mark.parametrize("command", ["ask", "list"])
+def test_the_answer_comes_first(signed_in: Server, dotenv: Run, command: str) -> None:
+    line = "1 deletion of environments, by jane@acme.example."
+    signed_in.answer("GET", ENTRIES, page(entry(), understood=understood(), answer=line))
+    result = dotenv("audit", command, "who deleted the production environment")
+    assert result.out.splitlines()[0] == line
+    assert "my-app/backend/production" in result.out
+    as_json = json.loads(dotenv("audit", "ask", "who deleted production", "--json").out)
+    assert as_json["answer"] == line
+
+
+def test_the_answer_is_of_all_entries_and_not_of_a_page(signed_in: Server, dotenv: Run) -> None:
+    more = {"following": "01JD5A0000000000000000000A", "answer": "More than 1 deletion."}
+    first = page(entry(), understood=understood(), **more)
+    signed_in.answer("GET", ENTRIES, first)
+    signed_in.answer("GET", FACETS, {"data": {}, "meta": {"answer": "1,234 deletions."}})
+    result = dotenv("audit", "ask", "--limit", "1", "how many deletions")
+    assert result.out.splitlines()[0] == "1,234 deletions."
 
 
 def test_json_has_how_it_was_read(signed_in: Server, dotenv: Run) -> None:
