@@ -163,7 +163,8 @@ _KNOWN_AS = """
         CASE WHEN o.is_former THEN COALESCE(
             audit_last_name(o.organization_id, '{type}', r.{person}),
             (SELECT l.label FROM audit_label l
-                WHERE l.organization_id = o.organization_id AND l.id = r.{person} LIMIT 1),
+                WHERE l.organization_id = o.organization_id AND l.id = r.{person}
+                AND l.kind <> 'person' LIMIT 1),
             (SELECT l.label FROM audit_place p JOIN audit_label l
                 ON l.organization_id = p.organization_id AND l.id = p.id
                 WHERE p.organization_id = o.organization_id AND p.parent_id = r.{person} LIMIT 1),

@@ -365,18 +365,27 @@ def notes_of_names(named: Sequence[name_index.Named]) -> list[str]:
     notes = []
     for asked in dict.fromkeys(one.asked for one in named):
         ones = [one for one in named if one.asked == asked]
-        people = [one.now for one in ones if one.is_person]
+        people = [one for one in ones if one.is_person]
         ones = [one for one in ones if not one.is_person]
         if len(people) == 1:
-            notes.append(f"{asked!r} is the name of {people[0]}.")
+            is_or_was = "was" if people[0].is_renamed else "is"
+            notes.append(f"{asked!r} {is_or_was} the name of {_person(people[0])}.")
         elif people:
-            notes.append(f"{asked!r} is the name of {len(people)} people: {', '.join(people)}.")
+            is_or_was = "is or was" if any(one.is_renamed for one in people) else "is"
+            each = ", ".join(map(_person, people))
+            notes.append(f"{asked!r} {is_or_was} the name of {len(people)} people: {each}.")
         if len(ones) == 1:
             notes.append(f"{asked!r} is now {ones[0].now!r}.")
         elif ones:
             each = "; ".join(_told_apart(one) for one in ones)
             notes.append(f"{asked!r} is or was the name of {len(ones)}: {each}.")
     return notes
+
+
+def _person(one: name_index.Named) -> str:
+    """The address, and of who had a name before, the name that took its place."""
+    address = one.now or ulid.to_text(one.id)
+    return f"{address}, now {one.called!r}" if one.is_renamed and one.called else address
 
 
 def _told_apart(one: name_index.Named) -> str:

@@ -7,7 +7,8 @@ a thing had then. So a path is followed by ids, from name to name: `new/web` lea
 and from there to all that is or was below it. Capitals do not count, nor does how an accent is
 encoded. Every look-up is bounded.
 
-People are also found by the names they have today, if this log knows them.
+People are also found by the names they have today, if this log knows them, and by those that they
+had when it did.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import re
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 
@@ -50,7 +51,8 @@ class TooManyNamesError(Exception):
 class Named:
     """A thing or an actor that was asked for as `asked`, and what it is called now.
 
-    is_person: the person has that name, and `now` is the address.
+    is_person: the person has or had that name, and `now` is the address; called: the name that the
+        person has today.
     """
 
     asked: str
@@ -59,6 +61,7 @@ class Named:
     now: str
     is_renamed: bool
     is_person: bool = False
+    called: str = ""
 
     @property
     def since(self) -> dt.datetime | None:
@@ -108,7 +111,7 @@ def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
     within = _Within(organizations)
     beginning = beginning_of(text)
     rows: list[tuple[Any, ...]] = []
-    people: list[tuple[uuid.UUID, str]] = []
+    people: list[_Person] = []
     for is_called in (_BEGINS_SO,) if beginning is not None else (_IS_WHOLE, _HAS_IT):
         values = {"text": text if beginning is None else beginning, "acting": _WITH_ID}
         rows = within.ask(
@@ -123,7 +126,7 @@ def actors(text: str, organizations: Collection[uuid.UUID] | None) -> Found:
     is_whole = is_called is _IS_WHOLE
     named = within.named(text, rows, is_whole=is_whole, is_of_one_type=False)
     return Found(
-        actors=frozenset([*(key for key, _ in rows), *(key for key, _ in people)]),
+        actors=frozenset([*(key for key, _ in rows), *(person.id for person in people)]),
         named=named + (_of_people(text, people) if is_whole else ()),
     )
 
@@ -313,13 +316,10 @@ class _Within:
             raise TooManyNamesError(f"More than {MOST} names match {text!r}.")
         return rows
 
-    def people(
-        self, is_called: str, values: dict[str, Any], text: str
-    ) -> list[tuple[uuid.UUID, str]]:
-        """The people of a name that this log knows, and their addresses."""
-        return self.ask(  # type: ignore[return-value]
-            _PEOPLE.format(within=self.condition, is_called=is_called), values, text
-        )
+    def people(self, is_called: str, values: dict[str, Any], text: str) -> list[_Person]:
+        """The people that this log knows who have or had a name."""
+        sql = _PEOPLE.format(within=self.condition, is_called=is_called)
+        return [_Person(*row) for row in self.ask(sql, values, text)]
 
     def below_people(self, text: str, types: Sequence[str]) -> Found:
         """The people who are called `text`, with their memberships."""
@@ -328,7 +328,7 @@ class _Within:
             return Found()
         rows = self.ask(
             _BELOW_IDS.format(within=self.condition, among=_among(types)),
-            {"keys": [key for key, _ in people], "types": list(types)},
+            {"keys": [person.id for person in people], "types": list(types)},
             text,
         )
         return Found(resources=frozenset(key for (key,) in rows), named=_of_people(text, people))
@@ -399,10 +399,27 @@ def _piece(text: str) -> str:
     return max(re.split("[/#@]", text), key=len)
 
 
-def _of_people(text: str, people: Sequence[tuple[uuid.UUID, str]]) -> tuple[Named, ...]:
+class _Person(NamedTuple):
+    """name: today's; empty of who has none or is gone."""
+
+    id: uuid.UUID
+    address: str
+    name: str
+    is_former: bool
+
+
+def _of_people(text: str, people: Sequence[_Person]) -> tuple[Named, ...]:
     return tuple(
-        Named(text, key, ActorType.USER, address, is_renamed=False, is_person=True)
-        for key, address in people[:MOST_NAMED]
+        Named(
+            text,
+            person.id,
+            ActorType.USER,
+            person.address,
+            is_renamed=person.is_former,
+            is_person=True,
+            called=person.name,
+        )
+        for person in people[:MOST_NAMED]
     )
 
 
@@ -432,10 +449,19 @@ _HAS_IT = f"strpos(folded, {_TEXT}) > 0"
 _BEGINS_SO = f"starts_with(folded, {_TEXT})"
 # Parts lie between slashes; so do those before and after the @ of an e-mail address.
 _PARTS = "'/' || translate(folded, '@#', '//') || '/'"
-_PEOPLES_NAMES = """SELECT u.id, u.email, audit_folded(u.name) COLLATE "C" AS folded
+# A name that somebody has is no former one, even if the log has it.
+_PEOPLES_NAMES = """SELECT u.id, u.email AS address, u.name, false AS is_former,
+        audit_folded(u.name) COLLATE "C" AS folded
     FROM organizations_user u WHERE u.name <> '' AND u.id IN (
-        SELECT id FROM audit_name WHERE {within} AND type = 'user')"""
-_PEOPLE = f"SELECT id, email FROM ({_PEOPLES_NAMES}) AS people WHERE {{is_called}} ORDER BY email"
+        SELECT id FROM audit_name WHERE {within} AND type = 'user')
+    UNION ALL
+    SELECT n.id, COALESCE(u.email, (SELECT max(label) FROM audit_name AS gone
+            WHERE {within} AND gone.kind = 'resource' AND gone.type = 'user' AND gone.id = n.id)),
+        COALESCE(u.name, ''), true, n.folded
+    FROM audit_name n LEFT JOIN organizations_user u ON u.id = n.id
+    WHERE {within} AND n.kind = 'person' AND n.folded IS DISTINCT FROM audit_folded(u.name)"""
+_PEOPLE = f"""SELECT id, COALESCE(address, ''), name, bool_and(is_former)
+    FROM ({_PEOPLES_NAMES}) AS people WHERE {{is_called}} GROUP BY 1, 2, 3 ORDER BY 2"""
 _NIL = f"'{ulid.NIL}'::uuid"
 _LAST = "U&'\\+10FFFF'"
 

@@ -169,6 +169,7 @@ def _names(asked: EntryFilter) -> list[dict[str, Any]]:
             "type": one.type,
             "id": ulid.to_text(one.id),
             "now": one.now,
+            "now_called": one.called or None,
             "created_at": _instant(one.since),
         }
         for parameter in asked.found

@@ -360,6 +360,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
                     type=_TEXT,
                     id=_TEXT,
                     now=_TEXT,
+                    now_called=_MAYBE_TEXT,
                     created_at=_MAYBE_TIME,
                 )
             ),

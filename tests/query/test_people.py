@@ -104,3 +104,45 @@ def test_names_are_shown_beside_addresses(token: str) -> None:
     User.objects.filter(email="jd@example.org").update(name="Jane Roe")
     [entry] = asked(token, actor="Jane Roe", type="project")["data"]
     assert entry["meta"]["actor_name"] == "Jane Roe"
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_a_person_is_found_by_a_former_name(token: str, is_sealed: bool) -> None:
+    for name in ("Jane Miller", "Jane Roe"):
+        person = User.objects.get(email="jd@example.org")
+        person.name = name
+        person.save()
+    if is_sealed:
+        sealing.seal()
+    for former in ("jane miller", "Jane Doe"):
+        answer = asked(token, actor=former, type="project")
+        assert actors(answer) == {"jd@example.org"}
+        assert answer["meta"]["notes"] == [
+            f"actor: {former!r} was the name of jd@example.org, now 'Jane Roe'."
+        ]
+        [named] = answer["meta"]["names"]
+        assert (named["now"], named["now_called"]) == ("jd@example.org", "Jane Roe")
+    assert actors(asked(token, q="miller jane", type="project")) == {"jd@example.org"}
+    assert actors(asked(token, ask="what did Jane Miller create")) == {"jd@example.org"}
+    assert asked(token, resource="Jane Miller")["data"]
+    assert asked(token, exclude_actor="Jane Miller", type="project")["data"]
+    # Nobody is called so in another log.
+    rival = OrganizationFactory.create(name="Rival")
+    other = ApiKeyFactory.create(organization=rival, auditor=True, name="asks").token
+    answer = Client().get(
+        "/api/v1/organizations/rival/audit/entries",
+        {"actor": "Jane Miller"},
+        headers={"Authorization": f"Bearer {other}"},
+    )
+    assert (answer.json()["data"], answer.json()["meta"]["names"]) == ([], [])
+
+
+def test_a_name_that_was_one_persons_and_is_anothers_is_both(token: str) -> None:
+    User.objects.filter(email="jd@example.org").update(name="Jane Roe")
+    User.objects.filter(email="zo@example.org").update(name="Jane Doe")
+    answer = asked(token, actor="Jane Doe", type="project")
+    assert actors(answer) == {"jd@example.org", "zo@example.org"}
+    assert answer["meta"]["notes"] == [
+        "actor: 'Jane Doe' is or was the name of 2 people: jd@example.org, now 'Jane Roe',"
+        " zo@example.org."
+    ]

@@ -331,6 +331,7 @@ def test_page_api_and_history_say_what_a_former_name_is_now(
     ).json()
     [named] = answer["meta"]["names"]
     assert named.pop("created_at")
+    assert named.pop("now_called") is None  # no person
     assert named == {
         "parameter": "resource",
         "asked": "old/web",

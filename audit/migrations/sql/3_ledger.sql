@@ -69,8 +69,17 @@ CREATE FUNCTION audit_folded(name text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN left(lower(normalize(name, NFC) COLLATE "default"), 500);
 
+-- What a person was called before and after a change of the person's row. Shorter than a key of an
+-- index may be.
+CREATE FUNCTION audit_names_of_person(type text, changes jsonb) RETURNS SETOF text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT left(name, 500) FROM unnest(ARRAY[changes #>> '{name,0}', changes #>> '{name,1}']) AS name
+    WHERE type = 'user' AND name <> ''
+$$;
+
 -- The dictionary of names: what each resource and actor was ever called. Free text is looked up
--- here, never in the log.
+-- here, never in the log. `kind` is 'resource', 'actor' or, for a name of a person whose label is an
+-- address, 'person'.
 CREATE TABLE audit_label (
     organization_id uuid NOT NULL,
     kind text NOT NULL,

@@ -23,7 +23,12 @@ UNION
 SELECT organization_id, 'actor', actor_label COLLATE "C", actor_type, actor_id,
     audit_folded(actor_label) COLLATE "C"
 FROM audit_inbox
-WHERE actor_id IS NOT NULL;
+WHERE actor_id IS NOT NULL
+UNION
+SELECT organization_id, 'person', name COLLATE "C", resource_type, resource_id,
+    audit_folded(name) COLLATE "C"
+FROM audit_inbox CROSS JOIN LATERAL audit_names_of_person(resource_type, changes) AS name
+WHERE resource_type = 'user' AND resource_id IS NOT NULL;
 
 -- What entries not sealed yet say of the places of things. The parent is NULL where the entry does
 -- not say it: one of a new name alone.

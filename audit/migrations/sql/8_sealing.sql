@@ -69,6 +69,10 @@ BEGIN
         UNION ALL
         SELECT DISTINCT organization_id, 'actor', actor_label, actor_type, actor_id
         FROM moved WHERE actor_id IS NOT NULL
+        UNION ALL
+        SELECT DISTINCT organization_id, 'person', name, resource_type, resource_id
+        FROM moved CROSS JOIN LATERAL audit_names_of_person(resource_type, changes) AS name
+        WHERE resource_id IS NOT NULL
         ON CONFLICT DO NOTHING
     ), sealed AS (
         INSERT INTO audit_ledger (id, organization_id, actor_id, resource_id, request_id, seq,

@@ -91,7 +91,7 @@ class Listed:
         return classify(
             texts,
             [("actor", *each) for each in self.actors] + [("thing", *each) for each in self.things],
-            list(self.people.items()),
+            [(name, email, False) for name, email in self.people.items()],
         )
 
     def is_path(self, path: str) -> bool:
@@ -120,10 +120,10 @@ def nearest(text: str, words: Iterable[str]) -> str:
 def classify(
     texts: Collection[str],
     rows: Sequence[tuple[str, str, str]],
-    people: Sequence[tuple[str, str]] = (),
+    people: Sequence[tuple[str, str, bool]] = (),
 ) -> dict[str, Known]:
     """What each of `texts` is the name of, by rows of kind (actor or thing), type and label, and
-    by people's names with their addresses."""
+    by people's names with their addresses, and whether they are former ones."""
     found: dict[str, Known] = {}
     split = [
         (kind, type_name, label, folded(label), parts_of(label)) for kind, type_name, label in rows
@@ -143,10 +143,12 @@ def classify(
                 else:
                     types.add(type_name)
         value = text
-        for name, email in people:
+        for name, email, is_former in people:
             words = folded(name).split()
             if sought == folded(name) or sought in words:
-                if sought not in parts_of(email) and sought != folded(email):
+                if is_former and sought == folded(name):
+                    pass  # asked by the name itself, the answer says whose it was
+                elif sought not in parts_of(email) and sought != folded(email):
                     value = email
                 actors[ActorType.USER.value, email] = None
         if actors or types:
@@ -180,7 +182,9 @@ class OfLog:
             sought = [text.strip("/").rstrip("*") for text in missing]
             rows = self._ask(_NAMES, {"texts": sought, "types": list(_PEOPLE)})
             people = self._ask(_PEOPLE_SQL, {"texts": sought})
-            found = classify(missing, [(a, b, c) for a, b, c in rows], [(a, b) for a, b in people])
+            found = classify(
+                missing, [(a, b, c) for a, b, c in rows], [(a, b, c) for a, b, c in people]
+            )
             for text in missing:
                 known = found.get(text)
                 if known is None and "/" in text and " " not in text and self.is_path(text):
@@ -222,7 +226,7 @@ _PARTS = "string_to_array(translate(folded, '@', '/'), '/')"
 _NAMES = f"""
 SELECT CASE kind WHEN 'actor' THEN 'actor' ELSE 'thing' END, type, label FROM (
     SELECT DISTINCT kind, type, label FROM audit_name
-    WHERE {{within}} AND folded = ANY({_FOLDED})
+    WHERE {{within}} AND kind <> 'person' AND folded = ANY({_FOLDED})
     UNION
     SELECT DISTINCT kind, type, label FROM audit_name
     WHERE {{within}} AND kind = 'actor' AND {_PARTS} && {_FOLDED}::text[]
@@ -238,15 +242,20 @@ SELECT CASE kind WHEN 'actor' THEN 'actor' ELSE 'thing' END, type, label FROM (
     WHERE {{within}} AND folded = ANY({_OWN})
 ) AS found LIMIT 1000
 """
+_IS_CALLED = f"""(
+    {{folded}} = ANY({_FOLDED}::text[]) OR string_to_array({{folded}}, ' ') && {_FOLDED}::text[]
+)"""
 _PEOPLE_SQL = f"""
-SELECT name, email FROM organizations_user
-WHERE name <> '' AND (
-    audit_folded(name) = ANY({_FOLDED}::text[])
-    OR string_to_array(audit_folded(name), ' ') && {_FOLDED}::text[]
-) AND id IN (
+SELECT name, email, false FROM organizations_user
+WHERE name <> '' AND {_IS_CALLED.format(folded="audit_folded(name)")} AND id IN (
     SELECT user_id FROM organizations_membership WHERE {{within}}
     UNION SELECT id FROM audit_name WHERE {{within}} AND type = 'user'
-) LIMIT 100
+)
+UNION ALL
+SELECT n.label, u.email, true FROM audit_name n JOIN organizations_user u ON u.id = n.id
+WHERE {{within}} AND n.kind = 'person' AND n.folded <> audit_folded(u.name)
+    AND {_IS_CALLED.format(folded="n.folded")}
+LIMIT 100
 """
 _PROGRAMS = """
 SELECT 1 FROM (
