@@ -15,6 +15,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring as _string
 from typing import NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
 
@@ -97,7 +98,10 @@ _UNREADABLE = "unreadable"
 
 def read(queryset: QuerySet[Entry]) -> list[Row]:
     """The entries of `queryset`, which is ordered by id, as rows."""
-    sql, parameters = queryset.values_list(*COLUMNS).query.sql_with_params()
+    try:
+        sql, parameters = queryset.values_list(*COLUMNS).query.sql_with_params()
+    except EmptyResultSet:
+        return []
     texts = ", ".join(COLUMNS.values())
     with connections[queryset.db].cursor() as cursor:
         cursor.execute(f"SELECT {texts} FROM ({sql}) AS e ORDER BY id", parameters)

@@ -23,6 +23,7 @@ from audit.export import ocsf
 from audit.export.extent import Extent
 from audit.models import Entry
 from audit.questions import retention_boundary, tenant_scope
+from audit.questions.querysets import EntryQuerySet, any_of
 
 FIRST_CHUNK = 200  # so that the first bytes leave at once
 CHUNK = 2_000
@@ -130,20 +131,20 @@ def _chunks(
 ) -> Iterator[list[Row]]:
     """The rows of `queryset`, oldest first. removals: how often retention had removed something;
     people: whose names are looked up with them."""
-    organizations = queryset.visible_organizations  # type: ignore[attr-defined]
-    last = position = None
+    assert isinstance(queryset, EntryQuerySet)
+    organizations = queryset.visible_organizations
+    last: uuid.UUID | None = None
+    position: uuid.UUID | None = None
     size = FIRST_CHUNK
     while True:
         with transaction.atomic(using=queryset.db):
             tenant_scope.enter(organizations, queryset.db)
             if last is None:
-                last = queryset.order_by("-id").values_list("id", flat=True).first()
+                last = _newest(queryset)
                 if last is None:
                     return
-            rest = queryset.filter(id__lte=last)
-            if position is not None:
-                rest = rest.filter(id__gt=position)
-            rows = bulk_json.read(rest.order_by("id")[:size])
+            part, reached = queryset.next_part(position)
+            rows = bulk_json.read(part.filter(id__lte=last).order_by("id")[:size])
             if people is not None:
                 people.look_up(rows)
             now = retention_boundary.removals(organizations, queryset.db)
@@ -153,7 +154,19 @@ def _chunks(
         removals = now
         if rows:
             yield rows
-            position = rows[-1].id
-        if len(rows) < size:
+        if len(rows) == size:
+            position = uuid.UUID(rows[-1].id)
+        elif reached is None or reached >= last:
             return
+        else:
+            position = reached
         size = CHUNK
+
+
+def _newest(queryset: EntryQuerySet) -> uuid.UUID | None:
+    """The newest entry of the logs that are exported, whether it is one that is asked for or not:
+    to find such a one may take long."""
+    entries = queryset.model.objects.using(queryset.db)
+    of_logs = entries.filter(any_of("organization_id", [*queryset.visible_organizations]))
+    found: uuid.UUID | None = of_logs.order_by("-id").values_list("id", flat=True).first()
+    return found

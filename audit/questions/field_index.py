@@ -22,62 +22,88 @@ MOST = 60
 MOST_RANGES = 12
 """Ranges of ids that a question is made of: each takes some 0.7 ms to plan."""
 MOST_ROUNDS = 6
-"""How often a page asks for older notes before it reads the log instead."""
+"""How often a page asks for further notes before it ends where looking ended."""
 
 Range = tuple[uuid.UUID, uuid.UUID]
-_LAST = uuid.UUID(int=2**128 - 1)
+_FIRST, _LAST = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
+
+NEWEST_FIRST, OLDEST_FIRST = "-id", "id"
+"""Orders of entries."""
 
 
 @dataclass(frozen=True)
 class ChangedRanges:
-    """Where the newest changes of some fields are.
+    """Where the first changes of some fields are, by an order.
 
-    condition: what an entry above `edge` fulfils if it changed one of the fields. edge: down to
+    condition: what an entry before `edge` fulfils if it changed one of the fields. edge: up to
     where that is known; None if it is for all of the log.
     """
 
     organization: uuid.UUID
     fields: Sequence[str]
     using: str
+    order: str
     condition: Q
     edge: uuid.UUID | None
-    from_here: Q = Q()
-    """All that this and older ones are among."""
     reaching: tuple[Range, ...] = ()
-    """Those that go on below the edge."""
+    """Those that go on beyond the edge."""
 
-    def below(self, start: uuid.UUID) -> ChangedRanges:
-        return of_fields(self.organization, self.fields, self.using, start)
+    @property
+    def reached(self) -> uuid.UUID | None:
+        """The last id by the order that the condition is about; None for all of the log."""
+        if self.edge is None:
+            return None
+        return uuid.UUID(int=self.edge.int + (1 if self.order == NEWEST_FIRST else -1))
 
-    def older(self) -> ChangedRanges:
-        """Where those from the edge down are."""
+    def going(self, order: str, start: uuid.UUID | None) -> ChangedRanges:
+        """Where the first by `order` from `start` on are; these, if that is the same."""
+        if order == self.order and start is None:
+            return self
+        return of_fields(self.organization, self.fields, self.using, order=order, start=start)
+
+    def further(self) -> ChangedRanges:
+        """Where those from the edge on are."""
         assert self.edge is not None
-        return of_fields(self.organization, self.fields, self.using, self.edge, self.reaching)
+        return of_fields(
+            self.organization,
+            self.fields,
+            self.using,
+            order=self.order,
+            start=self.edge,
+            reaching=self.reaching,
+        )
 
 
 def of_fields(
     organization: uuid.UUID,
     fields: Sequence[str],
     using: str,
+    *,
+    order: str = NEWEST_FIRST,
     start: uuid.UUID | None = None,
     reaching: Sequence[Range] = (),
 ) -> ChangedRanges:
     """Where `organization`'s entries changed one of `fields`, as of now.
 
-    start: no newer ones are asked for. reaching: what an earlier answer had of it.
+    start: none that comes before it by `order` is asked for. reaching: what an earlier answer had
+    of it.
     """
     # The entries themselves are asked for the whole name.
     names = [field[:LONGEST_FIELD_NAME] for field in fields]
     is_one = "field = %s" if len(names) == 1 else "field = ANY(%s)"
-    upper = "last_id <= %s" if reaching else "first_id <= %s"
+    is_down = order == NEWEST_FIRST
+    # A block that lies on both sides of the start is among those that an earlier answer had.
+    near, far = ("last_id", "first_id") if is_down else ("first_id", "last_id")
+    within = f"{near if reaching else far} {'<=' if is_down else '>='} %s"
+    by = f"{near} {'DESC' if is_down else 'ASC'}"
     with connections[using].cursor() as cursor:
         cursor.execute(
-            _NOTES.format(is_one=is_one, upper=upper, most=MOST),
+            _NOTES.format(is_one=is_one, within=within, by=by, most=MOST),
             [
                 organization,
                 organization,
                 names[0] if len(names) == 1 else names,
-                start or _LAST,
+                start or (_LAST if is_down else _FIRST),
             ],
         )
         rows = cursor.fetchall()
@@ -87,17 +113,20 @@ def of_fields(
     taken = _few(notes)
     edge = None
     if len(taken) < len(notes) or len(notes) == MOST:
-        edge = taken[-1][1]
+        edge = taken[-1][1] if is_down else taken[-1][0]
     ranges = _joined([*unsealed, *reaching], taken)
     condition = Q(is_sealed=False)
     for first, last in ranges:
         condition |= Q(id__gte=first) if last == _LAST else Q(id__range=(first, last))
-    from_here = Q() if start is None else Q(id__lte=start)
-    condition &= from_here
+    if start is not None:
+        condition &= Q(id__lte=start) if is_down else Q(id__gte=start)
+    goes_on: tuple[Range, ...] = ()
     if edge is not None:
-        condition &= Q(id__gt=edge)
-    goes_on = tuple((first, last) for first, last in ranges if edge is not None and first <= edge)
-    return ChangedRanges(organization, fields, using, condition, edge, from_here, goes_on)
+        condition &= Q(id__gt=edge) if is_down else Q(id__lt=edge)
+        goes_on = tuple(
+            (first, last) for first, last in ranges if (first <= edge if is_down else last >= edge)
+        )
+    return ChangedRanges(organization, fields, using, order, condition, edge, goes_on)
 
 
 Note = tuple[uuid.UUID, uuid.UUID, int]
@@ -137,5 +166,5 @@ _NOTES = """
  ORDER BY id LIMIT 1)
 UNION ALL
 (SELECT first_id, last_id, block FROM audit_field
- WHERE organization_id = %s AND {is_one} AND {upper} ORDER BY last_id DESC LIMIT {most})
+ WHERE organization_id = %s AND {is_one} AND {within} ORDER BY {by} LIMIT {most})
 """

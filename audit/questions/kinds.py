@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from django.db import connections
-from django.db.models import Q
+from django.db.models import BooleanField, Q
+from django.db.models.expressions import RawSQL
 
 from audit import policy
 from audit.policy import Deeds, Result, Severity
 from audit.questions.querysets import Branch, EntryQuerySet, any_of
+
+VIEW = "view"
+"""Looking at the log."""
 
 
 def _deeds(names: Sequence[str]) -> Iterator[Deeds]:
@@ -39,6 +43,15 @@ def of_actions(names: Sequence[str]) -> Q:
         if deeds.types:
             found |= Q(action__in=deeds.actions, resource_type__in=deeds.types)
     return found
+
+
+def without_actions(names: Sequence[str]) -> Q:
+    """None of those. That nothing is a view of the log is said as the index has it that leads past
+    them, in so many words: a plan that serves any value cannot know it of a parameter."""
+    if VIEW not in _of_any_type(names):
+        return ~of_actions(names)
+    is_no_view = Q(RawSQL(f"action <> '{VIEW}'", [], output_field=BooleanField()))  # noqa: S611
+    return is_no_view if list(names) == [VIEW] else is_no_view & ~of_actions(names)
 
 
 def keys_of_actions(names: Sequence[str]) -> Q:

@@ -17,7 +17,7 @@ from django.db.models.expressions import RawSQL
 
 from audit.ledger import replica
 from audit.questions import tenant_scope
-from audit.questions.field_index import MOST_ROUNDS, ChangedRanges
+from audit.questions.field_index import MOST_ROUNDS, NEWEST_FIRST, ChangedRanges
 from organizations import clock, permissions, ulid
 from organizations.models import User
 
@@ -193,7 +193,7 @@ class EntryQuerySet(models.QuerySet[Any]):
     streams would not know what it adds."""
 
     changed_ranges: ChangedRanges | None = None
-    """Where the newest of just this queryset are, if that is known."""
+    """Where the newest of just this queryset are, if it is about changed fields."""
 
     has_one_plan = False
     """Just this queryset is read in the order of an index that leads with the columns which it
@@ -266,12 +266,13 @@ class EntryQuerySet(models.QuerySet[Any]):
         start: none of them comes before it in that order, if that is known.
         """
         reached = None
-        if self.candidates is None:
+        if self._is_in_rounds:
+            with self._planned():
+                found, reached = self._first_in_ranges(bound, order, limit, start)
+        elif self.candidates is None:
             found = self._read(bound, order, limit, start)
         else:
-            # Rounds of looking for a changed field are as long as they are.
-            is_in_rounds = self.changed_ranges is not None and order == "-id"
-            for most in (FEW_LOOKED_AT, MOST_LOOKED_AT)[is_in_rounds:]:
+            for most in (FEW_LOOKED_AT, MOST_LOOKED_AT):
                 reached = self.candidates.reach(bound, order, most, start)
                 within = bound if reached is None else bound & _up_to(reached, order)
                 found = self._read(within, order, limit, start)
@@ -286,12 +287,7 @@ class EntryQuerySet(models.QuerySet[Any]):
         self, bound: models.Q, order: str, most: int, start: uuid.UUID | None = None
     ) -> uuid.UUID | None:
         """Up to which id, by `order`, there are `most` entries within `bound`; None if there are no
-        more. Of a question about changed fields: how far some rounds of looking get."""
-        if order == "-id" and self.changed_ranges is not None and self.changed_ranges.edge:
-            ranges = self.changed_ranges if start is None else self.changed_ranges.below(start)
-            for _ in range(MOST_ROUNDS_LOOKED_AT - 1):
-                ranges = ranges.older() if ranges.edge else ranges
-            return ranges.edge
+        more."""
         with self._planned():
             if self.streams is not None:
                 return self.streams.number(most, bound, order)
@@ -300,13 +296,38 @@ class EntryQuerySet(models.QuerySet[Any]):
 
     def within_reach(self) -> tuple[EntryQuerySet, bool]:
         """The same entries, or of a question that no index answers alone those among the newest
-        MOST_LOOKED_AT candidates; and whether these are all."""
-        edge = self.candidates.reach(models.Q(), "-id", MOST_LOOKED_AT) if self.candidates else None
+        MOST_LOOKED_AT candidates, or in the newest parts of the log that changed a field; and
+        whether these are all."""
+        if self._is_in_rounds and self.changed_ranges is not None:
+            edge, condition = self.changed_ranges.edge, self.changed_ranges.condition
+        else:
+            of_all = self.candidates
+            edge = of_all.reach(models.Q(), NEWEST_FIRST, MOST_LOOKED_AT) if of_all else None
+            condition = models.Q(id__gt=edge)
         if edge is None:
             return self.from_newest(), True
-        within = self.filter(id__gt=edge)
+        within = self.filter(condition)
         within.reached_at = ulid.time_of(edge)
         return within, False
+
+    def next_part(self, after: uuid.UUID | None) -> tuple[EntryQuerySet, uuid.UUID | None]:
+        """The entries after `after`, oldest first, as far as is looked at once; and up to where
+        that is, or None if it is to the end."""
+        bound = models.Q() if after is None else models.Q(id__gt=after)
+        if self._is_in_rounds and self.changed_ranges is not None:
+            ranges = self.changed_ranges.going("id", after)
+            return self.filter(bound & ranges.condition), ranges.reached
+        reached = None
+        if self.candidates is not None:
+            reached = self.candidates.reach(bound, "id", MOST_LOOKED_AT, after)
+        within = bound if reached is None else bound & _up_to(reached, "id")
+        return self.filter(within), reached
+
+    @property
+    def _is_in_rounds(self) -> bool:
+        """Whether it is about changed fields, and more parts of the log changed one of them than
+        are asked for at once."""
+        return self.changed_ranges is not None and self.changed_ranges.edge is not None
 
     def _read(self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None) -> list[Any]:
         with self._planned():
@@ -323,8 +344,6 @@ class EntryQuerySet(models.QuerySet[Any]):
         self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None
     ) -> list[Any]:
         is_descending = order.startswith("-")
-        if is_descending and self.changed_ranges and self.changed_ranges.edge:
-            return self._first_in_ranges(bound, limit, start)
         edge = _edge(start, is_descending=is_descending)
         if edge is None:
             return self._first(bound, order, limit)
@@ -336,20 +355,20 @@ class EntryQuerySet(models.QuerySet[Any]):
         # A statement that differs in its limit would be prepared for each.
         return found + self._first(bound & far, order, limit)[: limit - len(found)]
 
-    def _first_in_ranges(self, bound: models.Q, limit: int, start: uuid.UUID | None) -> list[Any]:
+    def _first_in_ranges(
+        self, bound: models.Q, order: str, limit: int, start: uuid.UUID | None
+    ) -> tuple[list[Any], uuid.UUID | None]:
+        """The first entries, and up to which id all that changed a field was looked at, as of
+        Part."""
         assert self.changed_ranges is not None
-        ranges = self.changed_ranges if start is None else self.changed_ranges.below(start)
+        ranges = self.changed_ranges.going(order, start)
         found: list[Any] = []
-        is_bounded = self.candidates is not None
-        for _ in range(MOST_ROUNDS_LOOKED_AT if is_bounded else MOST_ROUNDS):
-            found += self._first(bound & ranges.condition, "-id", limit - len(found))
+        for turn in range(MOST_ROUNDS_LOOKED_AT if self.candidates else MOST_ROUNDS):
+            ranges = ranges.further() if turn else ranges
+            found += self._first(bound & ranges.condition, order, limit - len(found))
             if len(found) == limit or ranges.edge is None:
-                return found
-            ranges = ranges.older()
-        if is_bounded:
-            return found
-        rest = bound & ranges.from_here
-        return found + self._first(rest, "-id", limit - len(found))
+                return found, None
+        return found, ranges.reached
 
     def _first(self, bound: models.Q, order: str, limit: int) -> list[Any]:
         if self.streams is not None:

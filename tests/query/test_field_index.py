@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from audit.export import formats
 from audit.ledger import sealing
 from audit.models import Entry
 from audit.questions import field_index, paging, querysets
@@ -62,18 +64,27 @@ def changed(
     return [ulid.to_text(row.id) for row in reversed(rows) if field in row.changes]
 
 
-def pages(organization: Organization, params: dict[str, str], **position: Any) -> list[str]:
+def pages(organization: Organization, params: dict[str, str]) -> list[str]:
     """The ids of all pages of five, one after the other."""
     found: list[str] = []
     cursor = None
     while True:
         with transaction.atomic():
             asked = EntryFilter(params, Entry.objects.visible([organization.pk]))
-            page = paging.page(asked.qs, cursor, 5)
+            page = paging.page(asked.qs, cursor, 5, order=asked.order)
         found += [entry.ulid for entry in page.entries]
         cursor = page.next_cursor
         if cursor is None:
             return found
+
+
+def exported(organization: Organization, params: dict[str, str]) -> list[str]:
+    with transaction.atomic():
+        asked = EntryFilter(params, Entry.objects.visible([organization.pk]))
+        asked.is_valid()
+        entries = asked.qs
+    lines = "".join(formats.written("ndjson", entries)).splitlines()
+    return [json.loads(line)["id"] for line in lines]
 
 
 @pytest.mark.parametrize("every", [2, 7, 20, 50, 600])
@@ -88,12 +99,20 @@ def test_pages_hold_every_change_of_a_field_newest_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(querysets, "MOST_ROUNDS", rounds)
-    expected = changed(owner_connection, acme, "rare", every)
+    expected = changed(owner_connection, acme, "description", every)
     assert expected
     if is_sealed:
         while sealing.seal(batch=100).is_behind:
             pass
-    assert pages(acme, {"field": "rare"}) == expected
+    assert pages(acme, {"field": "description"}) == expected
+    assert pages(acme, {"field": "description", "order": "oldest"}) == expected[::-1]
+    assert pages(acme, {"became": "description:2"}) == expected
+    assert pages(acme, {"became": "description:2", "order": "oldest"}) == expected[::-1]
+    assert exported(acme, {"field": "description"}) == expected[::-1]
+    assert exported(acme, {"became": "description:2"}) == expected[::-1]
+    if rounds == 6:  # else looking ends before three are found, which is said
+        few = pages(acme, {"field": "description", "order": "oldest", "limit": "3"})
+        assert few == expected[::-1][:3]
 
 
 def test_a_field_is_found_with_whatever_else_is_asked(
