@@ -72,7 +72,8 @@ def bounded_count(queryset: QuerySet[Entry], limit: int = MOST_COUNTED) -> Count
     """How many entries match, looked at no further than `limit`."""
     within, is_all = _within_reach(queryset)
     # In the order of a page, so that it reads the same index.
-    value = within.order_by("-id")[: limit + 1].count()
+    with within.planned_to_count():
+        value = within.order_by("-id")[: limit + 1].count()
     return Count(min(value, limit), is_all and value <= limit)
 
 
@@ -108,12 +109,13 @@ def histogram(
     end = min(until or clock.now(), clock.now() + _AHEAD)
     since = since and max(since, _EARLIEST)
     within, is_all = _within_reach(queryset)
-    if since is None:
-        since = _oldest_counted(within)
-    if since is None or since >= end:
-        return []
-    edges = _edges(since, end, tz)
-    counts, oldest_counted = _count_between(within, edges)
+    with within.planned_to_count():
+        if since is None:
+            since = _oldest_counted(within)
+        if since is None or since >= end:
+            return []
+        edges = _edges(since, end, tz)
+        counts, oldest_counted = _count_between(within, edges)
     if not is_all and oldest_counted is None:
         oldest_counted = within.reached_at
     return [
@@ -386,7 +388,7 @@ def _grouped(
     numbers = ", ".join(str(3 + number) for number in range(_width_of(by)))
     sql = f"SELECT {label}, count(*), {_key_of(by)} FROM ({made.sql}) AS newest GROUP BY {numbers}"
     zones = [str(zone)] if by in ("day", "hour") else []
-    with connections[queryset.db].cursor() as cursor:
+    with made.within.planned_to_count(), connections[queryset.db].cursor() as cursor:
         cursor.execute(sql, [*zones, *made.values])
         rows = cursor.fetchall()
     groups = [_Group(tuple(key), label or "", count) for label, count, *key in rows]
@@ -408,7 +410,7 @@ def _grouped_by_each(
         f" {', '.join(keys)}"
         f" FROM ({made.sql}) AS newest GROUP BY GROUPING SETS (({'), ('.join(keys)}))"
     )
-    with connections[queryset.db].cursor() as cursor:
+    with made.within.planned_to_count(), connections[queryset.db].cursor() as cursor:
         cursor.execute(sql, made.values)
         rows = cursor.fetchall()
     place, width = 0, sum(map(_width_of, names))

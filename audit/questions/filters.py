@@ -491,8 +491,12 @@ class EntryFilter(django_filters.FilterSet):
     ) -> EntryQuerySet:
         """The entries that satisfy all conditions, and how to read them."""
         found = self._led(queryset, indexed, unindexed, changed_ranges)
-        if unindexed:
-            found.candidates = self._led(queryset, indexed, {}, changed_ranges)
+        kept = indexed
+        if not indexed.keys() & _WITH_AN_INDEX:
+            # What is left out may be nearly all of the log, and no index leads past it.
+            kept = {name: q for name, q in indexed.items() if not name.startswith("exclude_")}
+        if unindexed or len(kept) < len(indexed):
+            found.candidates = self._led(queryset, kept, {}, changed_ranges)
         return found
 
     def _led(
@@ -521,7 +525,7 @@ class EntryFilter(django_filters.FilterSet):
             found.streams = Streams(rest, conditions[leading], branches, has_one_plan)
         found.since, found.until = map(_floor, self.period)
         found.changed_ranges = changed_ranges
-        is_by_time = not indexed.keys() & _WITH_AN_INDEX
+        found.is_of_all_by_time = is_by_time = not indexed.keys() & _WITH_AN_INDEX
         found.is_by_time = is_by_time and (changed_ranges is not None or bool(unindexed))
         if len(queryset.visible_organizations) == 1:
             found.has_one_plan = has_one_plan and keys == (1 if leading else 0)
@@ -571,8 +575,11 @@ class EntryFilter(django_filters.FilterSet):
                 conditions[f"exclude_{name}"] = ~any_of(column, values[f"exclude_{name}"])
         if values["action"]:
             conditions["action"] = kinds.keys_of_actions(values["action"])
-        if left_out := [*values["exclude_action"], *self.left_out]:
-            conditions["exclude_action"] = kinds.without_actions(left_out)
+        without = [*values["exclude_action"], *self.left_out]
+        if kinds.has_view(without):
+            conditions["no view"] = kinds.NO_VIEW
+        if without and without != [VIEW]:
+            conditions["exclude_action"] = ~kinds.of_actions(without)
         if values["severity"]:
             conditions["severity"] = kinds.of_severities(values["severity"])
         conditions |= self._named(values)

@@ -45,13 +45,14 @@ def of_actions(names: Sequence[str]) -> Q:
     return found
 
 
-def without_actions(names: Sequence[str]) -> Q:
-    """None of those. That nothing is a view of the log is said as the index has it that leads past
-    them, in so many words: a plan that serves any value cannot know it of a parameter."""
-    if VIEW not in _of_any_type(names):
-        return ~of_actions(names)
-    is_no_view = Q(RawSQL(f"action <> '{VIEW}'", [], output_field=BooleanField()))  # noqa: S611
-    return is_no_view if list(names) == [VIEW] else is_no_view & ~of_actions(names)
+def has_view(names: Sequence[str]) -> bool:
+    """Whether looking at the log is among those, whatever it was done to."""
+    return VIEW in _of_any_type(names)
+
+
+NO_VIEW = Q(RawSQL(f"action <> '{VIEW}'", [], output_field=BooleanField()))  # noqa: S611
+"""In the words of the index that leads past views of the log: a plan that serves any value would
+not know that a parameter is this one."""
 
 
 def keys_of_actions(names: Sequence[str]) -> Q:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from audit.models import Entry
-from audit.questions import paging
+from audit.questions import counting, paging, querysets
 from audit.questions.filters import EntryFilter
 from organizations import ulid
 from tests.query.conftest import Log
@@ -129,3 +129,28 @@ def test_the_sql_of_a_page_sorts_by_id_alone(entries: QuerySet[Entry]) -> None:
         paging.page(entries)
     [query] = queries
     assert query["sql"].endswith('ORDER BY "audit_entry"."id" DESC LIMIT 51')
+
+
+@pytest.mark.parametrize("order", paging.ORDERS)
+def test_where_nearly_all_is_left_out_pages_look_at_so_many_and_say_so(
+    ask: Callable[..., EntryFilter], log: Log, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(querysets, "MOST_LOOKED_AT", 200)
+    monkeypatch.setattr(querysets, "FEW_LOOKED_AT", 20)
+    expected = sorted(
+        (row.id for row in log.shown if row.result == "failed"), reverse=order == paging.NEWEST
+    )
+    asked = ask(exclude_result="success,denied", order=order)
+    assert asked.is_valid()
+    assert not counting.bounded_count(asked.qs).is_exact
+    seen, notes, cursor = [], [], None
+    while True:
+        page = paging.page(asked.qs, cursor, 100, order=order)
+        seen += [entry.id for entry in page.entries]
+        notes.append(page.note)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == expected
+    assert len(notes) > 5
+    assert all("only a part of the log was searched" in note for note in notes[:-1])

@@ -184,7 +184,6 @@ def test_the_first_page_is_read_by_index_and_never_sorted_whole(
         {"interface": "cli"},
         {"ip": "10.0.0.0/8"},
         {"q": "production"},
-        {"exclude_action": "retrieve"},
     ],
     ids=str,
 )

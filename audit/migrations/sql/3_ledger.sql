@@ -26,7 +26,7 @@ CREATE TABLE audit_ledger (
 
 CREATE INDEX audit_ledger_page ON audit_ledger (organization_id, id DESC);
 -- The page that everybody opens leaves out who looked at the log. Where hardly anything else happens
--- it would read past all of that. `kinds.without_actions` says the condition in the same words.
+-- it would read past all of that. `kinds.NO_VIEW` says the condition in the same words.
 CREATE INDEX audit_ledger_shown ON audit_ledger (organization_id, id DESC) WHERE action <> 'view';
 CREATE INDEX audit_ledger_actor
     ON audit_ledger (organization_id, actor_id, id DESC, action, resource_type);
