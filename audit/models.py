@@ -199,3 +199,29 @@ class SavedView(Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Witness(Timestamped):
+    """Somebody whose cosignatures on the organization's checkpoints are kept and shown.
+
+    name: as in the key; url: where checkpoints are sent to (C2SP tlog-witness), which only the
+    operator sets; empty where the witness comes by itself.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="witnesses"
+    )
+    name = models.CharField(max_length=200)
+    vkey = models.CharField(max_length=300)
+    url = models.URLField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ("name", "id")
+        db_table = "audit_witness"
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("organization", "vkey"), name="audit_witness_vkey"),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -502,6 +502,16 @@ RESOURCES: tuple[Resource, ...] = (
         label="r.name",
         fixed=("user_id",),
     ),
+    Resource(
+        "witness",
+        "audit.Witness",
+        sentences=(
+            Sentence("create", "added the witness [] of the log"),
+            Sentence("delete", "removed the witness [] of the log"),
+        ),
+        recorded=("name", "vkey", "url"),
+        label="r.name",
+    ),
 )
 
 OTHERS: tuple[Other, ...] = (

@@ -141,6 +141,24 @@ def origin(text: str, variable: str) -> str:
     return text.strip("/")
 
 
+def witnesses(text: str, variable: str) -> tuple[tuple[str, str], ...]:
+    """`vkey url, vkey url`: keys of witnesses, and where checkpoints are sent to."""
+    found = []
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        vkey, _, url = pair.partition(" ")
+        parts = urlsplit(url.strip())
+        if not re.fullmatch(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+", vkey) or (
+            parts.scheme not in ("http", "https") or not parts.hostname
+        ):
+            raise ImproperlyConfigured(
+                f"{variable} has {pair[:200]!r}. Write the witness's public key, a blank and the"
+                " address to which checkpoints are sent, such as"
+                " witness.example.org/w1+19e72444+BAbL7K… https://witness.example.org."
+            )
+        found.append((vkey, url.strip().rstrip("/")))
+    return tuple(found)
+
+
 def limit(text: str, variable: str) -> Limit:
     """`100/60`: a hundred requests in sixty seconds."""
     requests, separator, seconds = text.partition("/")

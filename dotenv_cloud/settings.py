@@ -122,6 +122,10 @@ AUDIT_MEMORY = Path(env.str("AUDIT_MEMORY", default="") or DATA_DIR / "signed")
 AUDIT_CHECKPOINT_SECONDS: float = env.float(
     "AUDIT_CHECKPOINT_SECONDS", default=0.0 if TESTING else 1.0
 )
+# The log of all heads gets a leaf so often; 0: never.
+AUDIT_HEADS_SECONDS: float = env.float("AUDIT_HEADS_SECONDS", default=0.0 if TESTING else 60.0)
+# Who witnesses it: "key url" pairs, the url being that of C2SP tlog-witness.
+AUDIT_WITNESSES = environment.witnesses(env.str("AUDIT_WITNESSES", default=""), "AUDIT_WITNESSES")
 
 # -- Database: one, through three roles (docs/installation.md, "The three database roles")
 

@@ -84,6 +84,7 @@ _DELETE_ORGANIZATION = records(
     "delete invitation",
     "delete api_key",
     "delete saved_view",
+    "delete witness",
     *_DELETE_PROJECT.pairs,
 )
 
@@ -371,6 +372,21 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_ORGANIZATION}/audit/tile/{{tile}}": {"GET": _TILES},
     f"{_ORGANIZATION}/audit/consistency": {"GET": _HASHES},
     f"{_ORGANIZATION}/audit/keys": {"GET": nothing("public keys")},
+    f"{_ORGANIZATION}/audit/seen": {
+        "POST": records("verify audit_log", note="if the log does not continue the checkpoint")
+    },
+    f"{_ORGANIZATION}/audit/cosignatures": {
+        "POST": nothing("a signature on hashes, kept beside the checkpoint")
+    },
+    f"{_ORGANIZATION}/audit/witnesses": {
+        "GET": nothing("names and public keys of witnesses"),
+        "POST": records("create witness"),
+    },
+    f"{_ORGANIZATION}/audit/witnesses/{{witness}}": {"DELETE": records("delete witness")},
+    f"{_ORGANIZATION}/audit/heads": {"GET": _HASHES},
+    f"{_ORGANIZATION}/audit/heads/checkpoint": {"GET": _HASHES},
+    f"{_ORGANIZATION}/audit/heads/consistency": {"GET": _HASHES},
+    f"{_ORGANIZATION}/audit/heads/tile/{{tile}}": {"GET": _HASHES},
     f"{_ORGANIZATION}/audit/evidence": {"GET": _EXPORT},
     "/audit/{organization}/checkpoint": {"GET": _HASHES},
     "/audit/{organization}/tile/{tile}": {"GET": _TILES},

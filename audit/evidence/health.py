@@ -15,7 +15,10 @@ class State:
     worked_at: when the worker last looked; proved_to, signed_to: what was sealed before is in a
     tree, and under a signature; unproved_logs, unproved_entries, unsigned_logs: what is not;
     bytes: of all of it on disk; refused_logs: not signed, because the database or the worker's
-    memory went back; refusal: what the worker says of it, or of why it signs nothing.
+    memory went back; refusal: what the worker says of it, or of why it signs nothing;
+    stopped_logs: not signed, because somebody has a checkpoint that they do not continue;
+    newest_round: of `heads`; oldest_witness: when the one of its witnesses that was not heard of
+    for longest cosigned.
     """
 
     now: dt.datetime
@@ -28,6 +31,9 @@ class State:
     bytes: int
     refused_logs: int
     refusal: str
+    stopped_logs: int
+    newest_round: dt.datetime | None
+    oldest_witness: dt.datetime | None
 
     @property
     def silence(self) -> dt.timedelta:
@@ -44,6 +50,14 @@ class State:
         """How long the oldest sealed entry waits to be under a signature, at most."""
         waits = self.unproved_entries or self.unsigned_logs
         return self._since(self.signed_to) if waits else dt.timedelta()
+
+    @property
+    def round_age(self) -> dt.timedelta | None:
+        return self._since(self.newest_round) if self.newest_round else None
+
+    @property
+    def witness_age(self) -> dt.timedelta | None:
+        return self._since(self.oldest_witness) if self.oldest_witness else None
 
     def _since(self, moment: dt.datetime) -> dt.timedelta:
         return max(dt.timedelta(), self.now - moment)

@@ -89,15 +89,27 @@ class SigningKey(NamedTuple):
     since: Any
 
 
+_CHECKPOINT = """
+    SELECT c.size, c.note || COALESCE(w.lines, '') AS note, c.signed_at
+    FROM audit_checkpoint c
+    LEFT JOIN LATERAL (
+        SELECT string_agg(line || E'\\n' || CASE WHEN first_line = line THEN ''
+            ELSE first_line || E'\\n' END, '' ORDER BY first_at, vkey) AS lines
+        FROM audit_cosignature
+        WHERE organization_id = c.organization_id AND size = c.size
+    ) AS w ON true
+    WHERE c.organization_id = %s AND c.size >= %s
+"""
+"""A checkpoint with its cosignatures: of each witness the last, and the first if that differs."""
+
+
 def newest(
     organization: uuid.UUID, using: str = "default", *, at_least: int = 0
 ) -> Checkpoint | None:
     """The checkpoint that was signed last; None if there is none, or none of this size."""
     found = _rows(
         using,
-        "SELECT size, note, signed_at FROM audit_checkpoint"
-        " WHERE organization_id = %s AND size >= %s"
-        " ORDER BY size DESC LIMIT 1",
+        f"{_CHECKPOINT} ORDER BY c.size DESC LIMIT 1",
         [organization, at_least],
     )
     return Checkpoint(organization, *found[0]) if found else None
@@ -107,12 +119,25 @@ def first(organization: uuid.UUID, *, at_least: int, using: str = "default") -> 
     """The smallest checkpoint of this size or a larger one."""
     found = _rows(
         using,
-        "SELECT size, note, signed_at FROM audit_checkpoint"
-        " WHERE organization_id = %s AND size >= %s"
-        " ORDER BY size LIMIT 1",
+        f"{_CHECKPOINT} ORDER BY c.size LIMIT 1",
         [organization, at_least],
     )
     return Checkpoint(organization, *found[0]) if found else None
+
+
+def of_size(organization: uuid.UUID, size: int, using: str = "default") -> Checkpoint | None:
+    """The checkpoint of exactly this size."""
+    found = first(organization, at_least=size, using=using)
+    return found if found and found.size == size else None
+
+
+def continues(organization: uuid.UUID, old: int, root: bytes, using: str = "default") -> bool:
+    """Whether the log's tree had this root when it had this size."""
+    if not old:
+        return root == tree.EMPTY
+    if old > size(organization, using):
+        return False
+    return tree.subtree(Tree(organization, using), 0, old) == root
 
 
 def keep(checkpoint: Checkpoint, using: str = "default") -> None:

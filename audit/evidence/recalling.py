@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit.evidence import notes, reading, tree
+from audit.evidence import notes, reading, signing, tree
 from audit.evidence.memory import Memory, Signed, UnusableError, of_note
 from organizations import ulid
 
@@ -41,6 +41,7 @@ class Recall:
         if self._looked_at is not None and (
             not self.refused or time.monotonic() < self._looked_at + AGAIN
         ):
+            self._refuse_stopped()
             return
         if self._unusable and time.monotonic() < self._unusable[0] + AGAIN:
             raise UnusableError(self._unusable[1])
@@ -55,6 +56,18 @@ class Recall:
             if not self._is_continued(last, head.size, head.root, head.signed, head.signed_root):
                 self._refuse(last, head.size)
         self._looked_at, self._unusable = time.monotonic(), None
+        self._refuse_stopped()
+
+    def _refuse_stopped(self) -> None:
+        """Refuse the logs of which somebody has a checkpoint that they do not continue."""
+        for organization, origin, size in self._rows("SELECT * FROM audit_stops()", []):
+            if origin == signing.origin(organization):
+                self.refused[organization] = (
+                    f"Log {ulid.to_text(organization)} is not signed: a client has a checkpoint of"
+                    f" {size:,} entries with this service's signature, and the log does not"
+                    " continue it. The database and AUDIT_MEMORY were both set back, or somebody"
+                    " else signs with the key; see docs/operations.md"
+                )
 
     def give_up(self, error: UnusableError) -> None:
         """Sign nothing for a while, then look at everything again."""

@@ -29,6 +29,8 @@ def keys() -> tuple[notes.Key, ...]:
 
 def origin(organization: uuid.UUID) -> str:
     """What the log of an organization is called, in checkpoints and by its key."""
+    if organization == notes.HEADS:
+        return f"{settings.AUDIT_ORIGIN}/audit/heads"
     return f"{settings.AUDIT_ORIGIN}/audit/{ulid.to_text(organization)}"
 
 

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import IntegrityError, connections
 
 from audit.entry.bulk_json import Row
-from audit.evidence import index, leaf, notes, recalling, signing, tiles, tree
+from audit.evidence import heads, index, leaf, notes, recalling, signing, tiles, tree
 from audit.evidence.leaf import Leaf, Subjects
 from audit.ledger import partitions
 from audit.ledger.partitions import Lock
@@ -104,6 +104,7 @@ class Worker:
         """Logs that are left out until a moment: they would take the room of all others."""
         self._unsigned = ""
         self._recall = recalling.Recall(settings.AUDIT_MEMORY, self._rows)
+        self._rounds = heads.Rounds(self._rows)
 
     def round(self, batch: int = BATCH) -> Worked:
         """Make leaves of what was sealed, one batch at most, and sign."""
@@ -249,7 +250,10 @@ class Worker:
             # Of another key than was announced under its number nothing is signed.
             self._announce_key(signing.keys())
             self._recall.look(signing.keys())
-            return self._sign_due()
+            signed = self._sign_due()
+            if self._rounds.add_if_due(self._now(), self._recall.refused):
+                signed += self._sign_due()
+            return signed
         except IntegrityError as error:
             self._unsigned = str(error).split("\n", 1)[0]
         except recalling.UnusableError as error:
@@ -267,7 +271,9 @@ class Worker:
             if not self._recall.may_sign(organization, size, root, last):
                 continue
             entry = None
-            if began_late:
+            if organization == notes.HEADS:
+                pass  # It has no entries, and none about it.
+            elif began_late:
                 label = ulid.to_text(organization)
                 context = {"size": size, "root": notes.in_base64(root)}
                 entry = ["evidence_began", "audit_log", label, context]

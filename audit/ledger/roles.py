@@ -22,8 +22,9 @@ from audit.capture import inbox
 from audit.policy import Use
 
 OF_THE_LOG = (
-    "^audit_((archive|block|checkpoint|count|field|head|hold|inbox|label|leaf_kept|ledger|left|log|name"
-    "|naming|place|proving|removal|repeat|salt|sealing|signing_key|subject|tile|unsealed_place)$"
+    "^audit_((archive|block|checkpoint|cosignature|count|field|head|hold|inbox|label|leaf_kept|ledger"
+    "|left|log|name|naming|place|proving|removal|repeat|round|round_place|salt|sealing|signing_key"
+    "|stop|subject|tile|unsealed_place)$"
     "|ledger_|merging_|kept_|removed_)"
 )
 """The names of the log's own tables: what entries lie in, and what is known of them."""
@@ -176,6 +177,13 @@ def _grant_log(cursor: CursorWrapper, role: str) -> None:
         "GRANT SELECT ON audit_tile, audit_salt, audit_block, audit_head, audit_leaf_kept,"
         f" audit_checkpoint, audit_signing_key TO {role}"
     )
+    execute(
+        f"GRANT SELECT ON audit_cosignature, audit_stop, audit_round, audit_round_place TO {role}"
+    )
+    execute(
+        "GRANT EXECUTE ON FUNCTION audit_cosign(uuid, bigint, text, text, timestamptz),"
+        f" audit_stop_signing(uuid, text, bigint, text) TO {role}"
+    )
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer), audit_evidence_state() TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_last_verified() TO {role}")
     execute(f"GRANT EXECUTE ON FUNCTION audit_keep_checkpoint(uuid, bigint) TO {role}")
@@ -203,6 +211,9 @@ _SEALER = (
     "GRANT EXECUTE ON FUNCTION audit_sign(jsonb) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_announce_key(integer, bytea, text) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_signing_keys() TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_stops(), audit_last_round() TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_add_round(bigint, timestamptz, text, jsonb, jsonb, jsonb)"
+    " TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_proved(timestamptz, boolean, boolean, integer, text)"
     " TO {role}",
 )

@@ -16,6 +16,7 @@ import organizations.ulid
 from audit import redaction
 from audit.capture import places_sql, triggers
 from audit.entry import bulk_json, recorded_json
+from audit.evidence import notes
 from audit.ledger import sealing
 from organizations import secret_forms
 
@@ -34,6 +35,7 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 "sealer": sealer,
                 "row_actions": triggers.row_actions(),
                 "places": places_sql.functions(),
+                "heads": str(notes.HEADS),
                 "field_block": str(sealing.FIELD_BLOCK),
                 "columns_as_text": ", ".join(bulk_json.COLUMNS.values()),
                 "longest_field_name": str(sealing.LONGEST_FIELD_NAME),
@@ -115,6 +117,50 @@ class Migration(migrations.Migration):
                 models.F("user"),
                 django.db.models.functions.text.Lower("name"),
                 name="audit_savedview_name",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Witness",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=organizations.ulid.new,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=organizations.clock.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=organizations.clock.now, editable=False),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("vkey", models.CharField(max_length=300)),
+                ("url", models.URLField(blank=True, max_length=500)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="witnesses",
+                        to="organizations.organization",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ("name", "id"),
+                "default_permissions": (),
+                "db_table": "audit_witness",
+            },
+        ),
+        migrations.AddConstraint(
+            model_name="witness",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "vkey"), name="audit_witness_vkey"
             ),
         ),
     ]

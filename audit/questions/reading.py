@@ -97,6 +97,18 @@ def record_mismatch(organization: Organization, number: int) -> None:
     )
 
 
+def record_fork(organization: Organization, size: int) -> None:
+    """Record that somebody has a signed checkpoint which the log does not continue."""
+    record(
+        "verify",
+        resource_type="audit_log",
+        resource_label=organization.slug,
+        organization_id=organization.pk,
+        result=Result.FAILED,
+        found=f"a checkpoint of {size} entries was signed that it does not continue",
+    )
+
+
 def describe(filters: Any) -> str:
     """A query as its entry records it: its query string, without what is FREE_TEXT.
 

@@ -414,3 +414,15 @@ class ResubmittedBody(serializers.Serializer):
 class ResubmissionBody(serializers.Serializer):
     versions = BoundedList(ResubmittedBody(), 100, allow_empty=False)
     key_proof = TextField(required=False, allow_null=True, allow_blank=True, max_length=200)
+
+
+class CheckpointBody(serializers.Serializer):
+    """A signed note: its text, an empty line, and signatures."""
+
+    checkpoint = TextField(max_length=20_000)
+
+
+class WitnessBody(serializers.Serializer):
+    """The public key of a witness, `<name>+<key id>+<base64>`."""
+
+    vkey = serializers.CharField(max_length=300)

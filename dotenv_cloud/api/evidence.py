@@ -43,7 +43,7 @@ SEALED_IN = 15
 """Seconds that a request for a pack waits until its own entry is sealed and signed."""
 
 
-class _EvidenceView(LogView):
+class EvidenceView(LogView):
     is_conditional = False
 
     def enter(self) -> uuid.UUID:
@@ -73,14 +73,14 @@ class _EvidenceView(LogView):
         return Response({"error": "evidence_mismatch", "message": said}, status=500)
 
 
-class CurrentCheckpoint(_EvidenceView):
+class CurrentCheckpoint(EvidenceView):
     @described("Show the log's newest signed checkpoint", answer=None)
     def get(self, request: Request, organization: str) -> HttpResponse:
         self.enter()
         return HttpResponse(self.newest().note, content_type=NOTE)
 
 
-class OneTile(_EvidenceView):
+class OneTile(EvidenceView):
     """Hashes, which never change, or a bundle of entries' leaf data, which is recorded as read."""
 
     is_unlimited = True
@@ -96,7 +96,7 @@ class OneTile(_EvidenceView):
             raise errors.not_found("tile")
         if wanted.level is not None:
             content = reading.Tree(key).tile(wanted.level, wanted.number)
-            response = self._unless_known_bytes(request, content[: wanted.width * tree.HASH])
+            response = self.unless_known_bytes(request, content[: wanted.width * tree.HASH])
             response["Cache-Control"] = FOR_EVER
             return response
         first = wanted.number * tiles.WIDTH
@@ -112,10 +112,10 @@ class OneTile(_EvidenceView):
                 "Entries of this bundle were removed under retention. The tile has their hashes.",
             )
         recordings.record_view(self.organization)
-        return self._unless_known_bytes(request, tiles.bundle(data))
+        return self.unless_known_bytes(request, tiles.bundle(data))
 
     @staticmethod
-    def _unless_known_bytes(request: Request, content: bytes) -> HttpResponse:
+    def unless_known_bytes(request: Request, content: bytes) -> HttpResponse:
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         known = parse_etags(request.headers.get("If-None-Match", ""))
         if "*" in known or tag in (each.removeprefix("W/") for each in known):
@@ -133,7 +133,7 @@ class OneTile(_EvidenceView):
         return finished
 
 
-class Proof(_EvidenceView):
+class Proof(EvidenceView):
     @described("Prove that an entry is in the log", answer=None)
     def get(self, request: Request, organization: str, entry: str) -> HttpResponse | Response:
         log = self.enter()
@@ -154,17 +154,14 @@ class Proof(_EvidenceView):
         return HttpResponse(reading.proof_of(leaf, checkpoint), content_type=NOTE)
 
 
-class Consistency(_EvidenceView):
+class Consistency(EvidenceView):
     @described(
         "Prove that the log only grew since it had a size",
         answer=None,
         parameters=[OpenApiParameter("old", int, required=True, description="That size.")],
     )
     def get(self, request: Request, organization: str) -> HttpResponse:
-        given = request.query_params.getlist("old")
-        if len(given) != 1 or not re.fullmatch("0|[1-9][0-9]{0,15}", given[0]):
-            raise errors.invalid({"old": ["Give the size that the log had, a whole number."]})
-        old = int(given[0])
+        old = number_in(request, "old", "Give the size that the log had, a whole number.")
         self.enter()
         checkpoint = self.newest()
         if old > checkpoint.size:
@@ -179,7 +176,7 @@ class Consistency(_EvidenceView):
         return HttpResponse(reading.consistency(old, checkpoint), content_type=NOTE)
 
 
-class Keys(_EvidenceView):
+class Keys(EvidenceView):
     @described("List the public keys that the log's checkpoints were signed with", answer=None)
     def get(self, request: Request, organization: str) -> HttpResponse:
         name = signing.origin(self.organization.pk)
@@ -187,7 +184,7 @@ class Keys(_EvidenceView):
         return HttpResponse("".join(lines), content_type=NOTE)
 
 
-class Evidence(_EvidenceView):
+class Evidence(EvidenceView):
     abilities: ClassVar = {"GET": "audit:export"}
     is_atomic = False
     known = ("kind",)
@@ -287,6 +284,16 @@ class Evidence(_EvidenceView):
         if found is None:
             raise _not_sealed_yet("The request for this pack is recorded, but not sealed")
         return found
+
+
+def number_in(request: Request, name: str, otherwise: str, *, is_needed: bool = True) -> int:
+    """A number in the query string; 0 where it is not given and not needed."""
+    given = request.query_params.getlist(name)
+    if not given and not is_needed:
+        return 0
+    if len(given) != 1 or not re.fullmatch("0|[1-9][0-9]{0,15}", given[0]):
+        raise errors.invalid({name: [otherwise]})
+    return int(given[0])
 
 
 def _not_sealed_yet(what: str) -> errors.ApiError:

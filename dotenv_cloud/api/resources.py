@@ -343,6 +343,17 @@ class ApiKeyItem(Shape):
 api_key = ApiKeyItem.show
 
 
+class WitnessItem(Shape):
+    """Flat. last_size, last_seen_at: of the largest checkpoint that it cosigned."""
+
+    id = serializers.CharField(source="ulid")
+    name = serializers.CharField()
+    vkey = serializers.CharField()
+    last_size = serializers.IntegerField()
+    last_seen_at = Instant(allow_null=True)
+    created_at = Instant()
+
+
 def level(opened: Opened) -> dict[str, Any]:
     """A level's blob, or its plaintext where the server opened it."""
     is_open = opened.plaintext is not None

@@ -181,6 +181,7 @@ _SECRET_VERSION = shape_of(resources.SecretVersionResource)
 _PLACE: dict[str, Any] = {"path": _TEXT, "path_ids": _TEXTS}
 _VERSION = shape_of(resources.KeyVersionItem)
 _API_KEY = shape_of(resources.ApiKeyItem)
+_WITNESS = shape_of(resources.WitnessItem)
 _WHO = _object(type=_TEXT, id=_MAYBE_TEXT, label=_TEXT)
 _ENTRY = _resource(
     id=_TEXT,
@@ -315,6 +316,14 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ),
     "Restored": _one(_object(type=_TEXT, secret_id=_NUMBER, restored_from=_TEXT, **_PLACE)),
     "Purged": _one(_object(purged_count=_NUMBER)),
+    "Seen": _one(_object(outcome={"type": "string", "enum": ["continued"]}, size=_NUMBER)),
+    "Cosigned": _one(_object(kept=_NUMBER)),
+    "Witness": _one(_WITNESS),
+    "WitnessList": _object(data=_array(_WITNESS)),
+    "Rounds": _object(
+        data=_array(_object(round=_NUMBER, size=_NUMBER, checkpoint=_TEXT, proof=_TEXT)),
+        meta=_object(rounds=_NUMBER),
+    ),
     "ClientRotation": _object(
         success=_FLAG, message=_TEXT, data=_object(count=_NUMBER, message=_TEXT)
     ),

@@ -21,6 +21,7 @@ from dotenv_cloud.api import (
     organizations,
     secret_versions,
     secrets,
+    witnessing,
 )
 from dotenv_cloud.api.base import AlwaysJson
 
@@ -101,6 +102,14 @@ _v1: list[URLPattern] = [
     path(f"{_log}/tile/<path:tile>", evidence.OneTile.as_view()),
     path(f"{_log}/consistency", evidence.Consistency.as_view()),
     path(f"{_log}/keys", evidence.Keys.as_view()),
+    path(f"{_log}/seen", witnessing.SeenCheckpoint.as_view()),
+    path(f"{_log}/cosignatures", witnessing.Cosignatures.as_view()),
+    path(f"{_log}/witnesses", witnessing.Witnesses.as_view()),
+    path(f"{_log}/witnesses/<str:witness>", witnessing.OneWitness.as_view()),
+    path(f"{_log}/heads", witnessing.Rounds.as_view()),
+    path(f"{_log}/heads/checkpoint", witnessing.HeadsCheckpoint.as_view()),
+    path(f"{_log}/heads/consistency", witnessing.HeadsConsistency.as_view()),
+    path(f"{_log}/heads/tile/<path:tile>", witnessing.HeadsTile.as_view()),
     path(f"{_log}/evidence", evidence.Evidence.as_view()),
     path(f"{_log}/histogram", audit.Histogram.as_view()),
     path(f"{_log}/facets", audit.Facets.as_view()),

@@ -11,7 +11,16 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from dotenv_cloud.cli import evidence, evidence_verify, files, following, output, session, times
+from dotenv_cloud.cli import (
+    checkpoints,
+    evidence,
+    evidence_verify,
+    files,
+    following,
+    output,
+    times,
+    witness,
+)
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.options import Group, format_option
@@ -107,6 +116,7 @@ def audit() -> None:
 audit.add_command(evidence_verify.verify)
 audit.add_command(evidence.proof)
 audit.add_command(evidence.keys)
+audit.add_command(witness.witness)
 
 
 @audit.command("list")
@@ -151,7 +161,7 @@ def list_entries(
     query = _query(path, filters, zone_name)
     query += [("order", order)] if order != "newest" else []
     reader = _Reader(query, None if everything else limit, cursor)
-    with session.connect() as api:
+    with checkpoints.connect() as api:
         if format_ == "ndjson":
             for entry in reader.entries(api):
                 output.as_json_line(entry)
@@ -202,7 +212,7 @@ def ask(
     # A word that begins with a minus leaves something out, and is no option here.
     query = [("ask", " ".join(words)), ("tz", zone_name)]
     reader = _Reader(query, None if everything else limit, None)
-    with session.connect() as api:
+    with checkpoints.connect() as api:
         if format_ == "ndjson":
             for entry in reader.entries(api):
                 output.as_json_line(entry)
@@ -286,7 +296,7 @@ def follow(
     may be printed again, with the same `seq`.
     """
     query = _query(path, filters, filters["tz"] or times.local_zone())
-    with session.connect() as api:
+    with checkpoints.connect() as api:
         following.follow(api, query, state_path, after_seq, once=once)
 
 
@@ -300,7 +310,7 @@ def show(entry_id: str, tz: str | None, format_: str) -> None:
         raise Failure(
             f"{entry_id!r} is not the id of an entry (26 letters and digits).", Exit.USAGE
         )
-    with session.connect() as api:
+    with checkpoints.connect() as api:
         answer = api.get(api.of_organization("audit", "entries", entry_id.upper()))
     entry = _entry(answer["data"])
     if format_ == "table":
@@ -340,7 +350,7 @@ def export(
     ]
     if filters["when"] or filters["until"]:
         query.append(("wait", "20"))  # until nothing more can be added to that period
-    with session.connect() as api:
+    with checkpoints.connect() as api:
         address = api.of_organization("audit", "entries", "export")
         if target is None or str(target) == "-":
             with api.stream(address, query) as response:
@@ -408,7 +418,7 @@ def count(
     zone_name = filters["tz"] or times.local_zone()
     query = [("by", by), ("limit", str(limit)), *_query(path, filters, zone_name)]
     query += [("at_least", str(at_least))] if at_least else []
-    with session.connect() as api:
+    with checkpoints.connect() as api:
         answer = api.get(api.of_organization("audit", "counts"), query)
     rows, meta = answer["data"], answer["meta"]
     if as_json or format_ != "table":

@@ -1,19 +1,13 @@
 """`dotenv audit proof`, `evidence` and `keys`: fetched from the server, and verified before they
 are said to be there.
-
-The keys of a log are pinned when it is first asked for; from then on a key counts only if one that
-is pinned announced it.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import datetime as dt
-import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +15,22 @@ from typing import Any
 import click
 
 from dotenv_cloud import verifier
-from dotenv_cloud.cli import accounts, evidence_verify, files, output, session, times
+from dotenv_cloud.cli import (
+    checkpoints,
+    evidence_verify,
+    files,
+    log_keys,
+    output,
+    session,
+    times,
+)
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.evidence_verify import Trust
 from dotenv_cloud.cli.options import Command
-from dotenv_cloud.verifier import Entry, Key, Question, Refused
+from dotenv_cloud.verifier import Entry, Question
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
-_MOST_TEXT = 1 << 20
 _PROVABLE = ("action", "type", "result", "interface")
 """Filters that are members of leaf data as they are."""
 
@@ -67,12 +68,15 @@ def proof(entry_id: str, target: Path | None, force: bool, keys: Sequence[str]) 
             f"{entry_id!r} is not the id of an entry (26 letters and digits).", Exit.USAGE
         )
     with session.connect() as api:
-        trusted = _trusted(api, keys)
-        data = _text(api, api.of_organization("audit", "entries", entry_id.upper(), "proof"))
-    with _refusals("The proof"):
-        report = verifier.verify_proof(data, None, Trust(trusted))
-        shown = _leaf_in(data).get("id")
-        verifier.require(shown == entry_id.upper(), f"it is of the entry {shown}")
+        trust = Trust(log_keys.trusted(api, keys))
+        data = log_keys.text(
+            api, api.of_organization("audit", "entries", entry_id.upper(), "proof")
+        )
+        with log_keys.refusals("The proof"):
+            report = verifier.verify_proof(data, None, trust)
+            shown = _leaf_in(data).get("id")
+            verifier.require(shown == entry_id.upper(), f"it is of the entry {shown}")
+        checkpoints.check(api, [report.checkpoint])
     if target is not None:
         with files.output(target, overwrite=force) as file:
             file.write(data)
@@ -95,7 +99,7 @@ def evidence(
     """Fetch a pack of what `query` finds, or of the whole log, and verify it."""
     filters = [(name, value) for name, value in query if name != "tz"]
     with session.connect() as api:
-        trusted = _trusted(api, keys)
+        trust = Trust(log_keys.trusted(api, keys))
         address = api.of_organization("audit", "evidence")
         groups = _groups(api) if any(name == "action" for name, _ in filters) else frozenset()
         with (
@@ -110,16 +114,17 @@ def evidence(
             asked = _asked(filters, response.headers, groups)
             until = asked.question.until if asked else verifier.END_OF_TIME
             is_over = until <= dt.datetime.now(dt.UTC).timestamp() * 1000
-            with _refusals("The pack"):
+            with log_keys.refusals("The pack"):
                 report = verifier.verify(
                     Path(file.name),
-                    Trust(trusted),
+                    trust,
                     asked.question if asked else None,
                     as_of=not is_over,
                     processes=os.cpu_count() or 1,
                 )
             if report.missing:
                 raise Failure(" ".join(map(output.safe, report.missing)), Exit.UNVERIFIED)
+            checkpoints.check(api, [report.checkpoint])
     by_the_server = asked.by_the_server if asked else ()
     sentences = evidence_verify.sentences(report)
     if by_the_server:
@@ -212,114 +217,12 @@ def keys(pin: bool) -> None:
     announced it.
     """
     with session.connect() as api:
-        listed = _listed(api)
+        listed = log_keys.listed(api)
         if pin:
-            path = _pin(listed)
+            path = log_keys.pin(listed)
+            checkpoints.Log(api).remember(listed[0].name)
             output.success(f"Pinned in {path}.")
         else:
-            _check(api, listed)
+            log_keys.check(api, listed)
     for key in listed:
-        click.echo(output.safe(_vkey(key)))
-
-
-# --- the keys that are trusted --------------------------------------------------------------------
-
-
-def _trusted(api: Api, given: Sequence[str]) -> list[Key]:
-    """Those given, or those pinned; on first use, those that the server lists."""
-    if given:
-        return [evidence_verify._key(each) for each in given]
-    return _check(api, _listed(api))
-
-
-def _listed(api: Api) -> list[Key]:
-    text = _text(api, api.of_organization("audit", "keys")).decode(errors="replace")
-    with _refusals("The server's list of keys"):
-        found = [Key.parse(line) for line in text.splitlines()]
-        verifier.require(found, "it is empty: nothing was signed yet")
-        verifier.require(len({key.name for key in found}) == 1, "its keys are of several logs")
-    return found
-
-
-def _check(api: Api, listed: Sequence[Key]) -> list[Key]:
-    """The pinned keys of the log, with those that they announced, which are pinned then."""
-    path = _file_of(listed[0].name)
-    if not path.exists():
-        _pin(listed)
-        output.warn("This log is asked for the first time here: its keys are trusted from now on.")
-        for key in listed:
-            output.note(output.safe(_vkey(key)))
-        output.note("Compare them with somebody who knows them.")
-        return list(listed)
-    pinned = [Key.parse(line) for line in path.read_text().splitlines()]
-    unknown = [key for key in listed if key not in pinned]
-    if not unknown:
-        return pinned
-    with _refusals("The announcement of keys"):
-        chain = evidence_verify.follow_rotations(_announcements(api), pinned[-1])
-    strange = [key for key in unknown if key not in chain]
-    if strange:
-        raise Failure(
-            f"The server lists a key of this log that none of the pinned ones announced:"
-            f" {output.safe(_vkey(strange[0]))}.",
-            Exit.UNVERIFIED,
-            f"The pinned ones are in {path}. Ask whoever runs the service; `dotenv audit keys"
-            " --pin` trusts the new one.",
-        )
-    _pin([*pinned, *unknown])
-    output.note("A new key of this log was announced by the one before it, and is pinned now.")
-    return [*pinned, *unknown]
-
-
-def _announcements(api: Api) -> list[bytes]:
-    """The notes in which keys are announced, the oldest first."""
-    parts = _text(api, "/.well-known/dotenv-audit-keys").rstrip(b"\n").split(b"\n\n")
-    return [
-        text + b"\n\n" + signatures + b"\n"
-        for text, signatures in zip(parts[::2], parts[1::2], strict=False)
-    ]
-
-
-def _file_of(origin: str) -> Path:
-    directory = accounts.default_file().parent / "audit"
-    return directory / f"{hashlib.sha256(origin.encode()).hexdigest()}.keys"
-
-
-def _pin(trusted: Sequence[Key]) -> Path:
-    path = _file_of(trusted[0].name)
-    try:
-        files.make_private_directory(path.parent)
-        with files.replacing(path) as file:
-            file.write("".join(f"{_vkey(key)}\n" for key in trusted).encode())
-    except OSError as error:
-        raise Failure(f"Cannot write {path}: {error.strerror}.") from None
-    return path
-
-
-def _vkey(key: Key) -> str:
-    encoded = base64.b64encode(bytes([key.type]) + key.public).decode()
-    return f"{key.name}+{key.id.hex()}+{encoded}"
-
-
-# --- the server -----------------------------------------------------------------------------------
-
-
-def _text(api: Api, address: str) -> bytes:
-    with api.stream(address) as response:
-        data = b""
-        for part in response.iter_bytes():
-            data += part
-            if len(data) > _MOST_TEXT:
-                raise Failure("The server sent more than a proof can be.", Exit.UNVERIFIED)
-    return data
-
-
-@contextlib.contextmanager
-def _refusals(what: str) -> Iterator[None]:
-    """What the verifier refuses inside ends the command."""
-    try:
-        yield
-    except Refused as error:
-        raise Failure(
-            f"{what} does not hold: {output.safe(str(error))}.", Exit.UNVERIFIED
-        ) from None
+        click.echo(output.safe(log_keys.vkey(key)))

@@ -168,6 +168,23 @@ def _of_evidence() -> Iterator[Metric]:
             found.refused_logs,
         )
         yield GaugeMetricFamily(
+            "dotenv_audit_stopped_logs",
+            "Logs that are not signed, as somebody has a checkpoint that they do not continue.",
+            found.stopped_logs,
+        )
+        if found.round_age is not None:
+            yield GaugeMetricFamily(
+                "dotenv_audit_round_age_seconds",
+                "Time since the last round of the log of heads.",
+                found.round_age.total_seconds(),
+            )
+        if found.witness_age is not None:
+            yield GaugeMetricFamily(
+                "dotenv_audit_witness_age_seconds",
+                "Time since the witness of heads that was not heard of for longest cosigned.",
+                found.witness_age.total_seconds(),
+            )
+        yield GaugeMetricFamily(
             "dotenv_audit_evidence_bytes",
             "Size of trees, salts, index and checkpoints on disk.",
             found.bytes,

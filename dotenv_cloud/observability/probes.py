@@ -127,8 +127,15 @@ def _figures_of_evidence(evidence: evidence_health.State) -> dict[str, Any]:
         "unproved_entries": evidence.unproved_entries,
         "unsigned_logs": evidence.unsigned_logs,
         "refused_logs": evidence.refused_logs,
+        "stopped_logs": evidence.stopped_logs,
+        "round_age_seconds": _seconds(evidence.round_age),
+        "witness_age_seconds": _seconds(evidence.witness_age),
         "bytes": evidence.bytes,
     }
+
+
+def _seconds(age: dt.timedelta | None) -> float | None:
+    return None if age is None else round(age.total_seconds(), 1)
 
 
 def _problems_of_evidence(evidence: evidence_health.State) -> dict[str, str]:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from audit.coverage.routes import all_routes
+from audit.evidence.notes import WitnessKey
+from audit.models import Witness
 from keys import secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
@@ -43,6 +45,9 @@ ABOUT_AN_ORGANIZATION = [route for route in ROUTES if "{organization}" in route[
 def references(environment: Environment) -> dict[str, str]:
     """Names of what is really there in the environment's organization."""
     organization = environment.organization
+    witness = Witness.objects.create(
+        organization=organization, name="w", vkey=WitnessKey("w", b"w" * 32).vkey
+    )
     return {
         "organization": organization.slug,
         "project": environment.target.project.slug,
@@ -52,6 +57,7 @@ def references(environment: Environment) -> dict[str, str]:
         "member": organization.memberships.get().ulid,
         "entry": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "tile": "0/000.p/1",
+        "witness": witness.ulid,
         "version": str(version_of(environment)),
     }
 
@@ -116,8 +122,9 @@ def test_another_organization_is_as_good_as_none(
 
 
 def test_nothing_of_another_organization_is_reached_through_ones_own(
-    api: Api, acme: Organization, foreign: Environment, no_limits: None
+    api_with: ApiWith, acme: Organization, foreign: Environment, no_limits: None
 ) -> None:
+    api = api_with("*", "audit:manage")
     target = foreign.target
     theirs = {
         **references(foreign),

@@ -12,7 +12,8 @@ import pytest
 from django.db import transaction
 
 from audit import policy
-from audit.models import Entry
+from audit.evidence.notes import WitnessKey
+from audit.models import Entry, Witness
 from audit.policy import Resource
 from dotenv_cloud.environment import Limit
 from keys import access_tokens, client_keys, crypto
@@ -78,6 +79,8 @@ class World:
             "email": "new@example.org",
             "role": "admin",
             "abilities": ["project:read"],
+            "witness": _witness(acme).ulid,
+            "vkey": WitnessKey("another", b"a" * 32).vkey,
         }
 
 
@@ -96,6 +99,12 @@ def _member(acme: Organization) -> Membership:
     user = User.objects.filter(email=MEMBER).first() or UserFactory.create(email=MEMBER)
     found = Membership.objects.filter(organization=acme, user=user).first()
     return found or MembershipFactory.create(organization=acme, user=user)
+
+
+def _witness(acme: Organization) -> Witness:
+    found = Witness.objects.filter(organization=acme, name="auditor").first()
+    vkey = WitnessKey("auditor", b"w" * 32).vkey
+    return found or Witness.objects.create(organization=acme, name="auditor", vkey=vkey)
 
 
 def _version(level: Level) -> int:

@@ -18,6 +18,8 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from audit.coverage.routes import all_routes
+from audit.evidence.notes import WitnessKey
+from audit.models import Witness
 from audit.questions import saved_views
 from dotenv_cloud.environment import Limit
 from keys import access_tokens, retrieval, rotation, secrets
@@ -141,6 +143,9 @@ def scene(transactional_db: None, settings: Any) -> Scene:
     view = saved_views.save(
         organization, developer.user, "Deletions", "action=delete", is_shared=True
     )
+    witness = Witness.objects.create(
+        organization=organization, name="w", vkey=WitnessKey("w", b"w" * 32).vkey
+    )
     paths = {
         "organization": organization.slug,
         "project": project.slug,
@@ -151,6 +156,7 @@ def scene(transactional_db: None, settings: Any) -> Scene:
         "member": developer.ulid,
         "resource": project.ulid,
         "view": view.ulid,
+        "witness": witness.ulid,
         "actor": developer.user.ulid,
         "membership": developer.ulid,
         "invitation": invited.invitation.ulid,

@@ -22,12 +22,13 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
-from django.test import Client
+from django.test import Client, override_settings
 from guardian.shortcuts import assign_perm
 
-from audit.evidence import reading
+from audit.evidence import reading, signing
+from audit.evidence.notes import WitnessKey
 from audit.export import download, packs
-from audit.models import Entry
+from audit.models import Entry, Witness
 from audit.questions import saved_views, tenant_scope
 from dotenv_cloud.api import waiting
 from keys import access_tokens, client_keys, crypto, retrieval, rotation, secrets
@@ -153,8 +154,12 @@ def make_scene() -> Scene:
     _store_twice(cellar)
     _rotate_client_key(cellar)
     newest = SecretVersion.objects.filter(environment=environment).order_by("-number")[0]
-    seal_all()
-    prove_all()
+    witness = Witness.objects.create(
+        organization=organization, name="auditor", vkey=WitnessKey("auditor", b"w" * 32).vkey
+    )
+    with override_settings(AUDIT_HEADS_SECONDS=0.01):
+        seal_all()
+        prove_all()
     with transaction.atomic():
         entry = Entry.objects.visible([organization.pk]).order_by("id")[0]  # type: ignore[attr-defined]
     paths = {
@@ -170,6 +175,7 @@ def make_scene() -> Scene:
         "resource": project.ulid,
         "actor": owner.ulid,
         "view": view.ulid,
+        "witness": witness.ulid,
         "entry": entry.ulid,
         "tile": "0/000.p/1",
         "version": str(newest.number),
@@ -290,6 +296,12 @@ def _given(scene: Scene, method: str, sent: Sent, *, is_api: bool) -> dict[str, 
 
 
 # -- What the routes need
+
+
+def _another_checkpoint(scene: Scene) -> dict[str, str]:
+    """One that this installation signed, and that the log does not continue."""
+    log = scene.organization.pk
+    return {"checkpoint": signing.checkpoint(log, 10**6, b"r" * 32)}
 
 
 def _level(**more: Any) -> dict[str, Any]:
@@ -510,6 +522,13 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("GET", f"{_API_PAGE}/audit/entries"): [Sent(), Sent(query="after_seq=0")],
     ("GET", f"{_API_PAGE}/audit/counts"): [Sent(query="by=actor")],
     ("GET", f"{_API_PAGE}/audit/consistency"): [Sent(query="old=1")],
+    ("GET", f"{_API_PAGE}/audit/heads/consistency"): [Sent(query="old=1")],
+    ("POST", f"{_API_PAGE}/audit/witnesses"): [
+        Sent({"vkey": WitnessKey("another", b"a" * 32).vkey}, by="laptop")
+    ],
+    ("DELETE", f"{_API_PAGE}/audit/witnesses/{{witness}}"): [Sent(by="laptop")],
+    ("POST", f"{_API_PAGE}/audit/seen"): [Sent(_another_checkpoint)],
+    ("POST", f"{_API_PAGE}/audit/cosignatures"): [Sent(_another_checkpoint)],
     ("GET", f"{_API_PAGE}/audit/tile/{{tile}}"): _TILES,
     ("GET", "/audit/{organization}/tile/{tile}"): _TILES,
     ("GET", f"{_API_PAGE}/audit/evidence"): [

@@ -75,6 +75,51 @@ CREATE TABLE audit_checkpoint (
     PRIMARY KEY (organization_id, size)
 ) WITH (fillfactor = 90);
 
+-- Who saw a checkpoint, and when: of each witness the first and the last cosignature, as lines of the
+-- note (C2SP tlog-cosignature), verified before they are kept.
+CREATE TABLE audit_cosignature (
+    organization_id uuid NOT NULL,
+    size bigint NOT NULL,
+    vkey text NOT NULL,
+    first_line text NOT NULL,
+    first_at timestamptz NOT NULL,
+    line text NOT NULL,
+    seen_at timestamptz NOT NULL CHECK (seen_at >= first_at),
+    PRIMARY KEY (organization_id, size, vkey)
+);
+
+-- Logs that are not signed any more under this origin: somebody has a checkpoint (note) which this
+-- installation signed and which the log does not continue.
+CREATE TABLE audit_stop (
+    organization_id uuid NOT NULL,
+    origin text NOT NULL,
+    size bigint NOT NULL,
+    note text NOT NULL,
+    stopped_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (organization_id, origin)
+);
+
+-- The log `heads`: a leaf a round. Its tree is among the others, under the id {heads}.
+CREATE TABLE audit_round (
+    number bigint PRIMARY KEY CHECK (number > 0),
+    at timestamptz NOT NULL,
+    leaf text NOT NULL
+);
+
+-- Where a log's head is in the tree of a round: the checkpoint's size, the salt of its leaf, and the
+-- hashes from there to the root. Kept for an hour; for thirty days where the log has a witness.
+CREATE TABLE audit_round_place (
+    organization_id uuid NOT NULL,
+    round bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    size bigint NOT NULL,
+    salt bytea NOT NULL CHECK (octet_length(salt) = 16),
+    path bytea NOT NULL CHECK (octet_length(path) >= 768 AND octet_length(path) % 32 = 0),
+    PRIMARY KEY (organization_id, round)
+);
+ALTER TABLE audit_round_place ALTER path SET STORAGE EXTERNAL;
+CREATE INDEX audit_round_place_at ON audit_round_place (at);
+
 -- The keys that checkpoints were signed with: the public ones. announcement: a note that names the key,
 -- signed by the key before and by itself. No tenant's, so for everybody.
 CREATE TABLE audit_signing_key (
@@ -125,10 +170,23 @@ CREATE TRIGGER audit_kept BEFORE DELETE OR UPDATE ON audit_checkpoint
     FOR EACH ROW WHEN (OLD.is_kept) EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_signing_key
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE DELETE OR TRUNCATE ON audit_cosignature
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_only_later BEFORE UPDATE ON audit_cosignature
+    FOR EACH ROW WHEN (NEW.seen_at <= OLD.seen_at OR (NEW.organization_id, NEW.size, NEW.vkey,
+        NEW.first_line, NEW.first_at) <> (OLD.organization_id, OLD.size, OLD.vkey, OLD.first_line,
+        OLD.first_at))
+    EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_stop
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_round
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_round_place
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 
 ALTER TABLE audit_tile ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_tile FOR SELECT
-    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+    USING (organization_id = '{heads}' OR audit_may_read(organization_id, (SELECT audit_readable())));
 ALTER TABLE audit_salt ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_salt FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
@@ -137,12 +195,22 @@ CREATE POLICY audit_tenant_scope ON audit_block FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 ALTER TABLE audit_head ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_head FOR SELECT
-    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+    USING (organization_id = '{heads}' OR audit_may_read(organization_id, (SELECT audit_readable())));
 ALTER TABLE audit_leaf_kept ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_leaf_kept FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 ALTER TABLE audit_checkpoint ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_checkpoint FOR SELECT
+    USING (organization_id = '{heads}' OR audit_may_read(organization_id, (SELECT audit_readable())));
+
+ALTER TABLE audit_cosignature ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_cosignature FOR SELECT
+    USING (organization_id = '{heads}' OR audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_stop ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_stop FOR SELECT
+    USING (audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_round_place ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_round_place FOR SELECT
     USING (audit_may_read(organization_id, (SELECT audit_readable())));
 
 -- -- What the worker calls
@@ -221,15 +289,15 @@ BEGIN
     ), advanced AS (
         UPDATE audit_head AS a SET size = g.size, edge = g.edge, index_edge = g.index_edge,
             advanced_at = now()
-        FROM given g JOIN audit_log l USING (organization_id)
+        FROM given g LEFT JOIN audit_log l USING (organization_id)
         WHERE a.organization_id = g.organization_id AND a.size = g.before
-            AND g.size > g.before AND g.size <= l.size
+            AND g.size > g.before AND (g.size <= l.size OR g.organization_id = '{heads}')
         RETURNING 1
     ), begun AS (
         INSERT INTO audit_head (organization_id, size, edge, index_edge)
         SELECT organization_id, g.size, g.edge, g.index_edge
-        FROM given g JOIN audit_log l USING (organization_id)
-        WHERE g.before = 0 AND g.size <= l.size
+        FROM given g LEFT JOIN audit_log l USING (organization_id)
+        WHERE g.before = 0 AND (g.size <= l.size OR g.organization_id = '{heads}')
         ON CONFLICT DO NOTHING
         RETURNING 1
     )
@@ -358,6 +426,42 @@ BEGIN
         AND (e ->> 0, e ->> 1) IN (('evidence_began', 'audit_log'), ('rotate', 'signing_key'));
 END $$;
 
+-- Logs that are not signed under an origin, and the size of what somebody has.
+CREATE FUNCTION audit_stops() RETURNS TABLE (organization_id uuid, origin text, size bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT organization_id, origin, size FROM audit_stop
+$$;
+
+-- When the last round was.
+CREATE FUNCTION audit_last_round(OUT number bigint, OUT at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT number, at FROM audit_round ORDER BY number DESC LIMIT 1
+$$;
+
+-- Add a round to `heads`: its leaf, the tree as `audit_extend` takes it, and where each head is in it:
+-- [organization, size, salt, path].
+CREATE FUNCTION audit_add_round(
+    number bigint, moment timestamptz, leaf text, heads jsonb, tiles jsonb, places jsonb
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM audit_extend(heads, tiles, '[]', '[]');
+    INSERT INTO audit_round (number, at, leaf) VALUES (number, moment, leaf);
+    DELETE FROM audit_round_place p WHERE p.at < now() - interval '1 hour'
+        AND (p.at < now() - interval '30 days' OR NOT EXISTS (
+            SELECT FROM audit_witness w WHERE w.organization_id = p.organization_id));
+    WITH given AS MATERIALIZED (
+        SELECT (p ->> 0)::uuid AS organization_id, (p ->> 1)::bigint AS size,
+            decode(p ->> 2, 'base64') AS salt, decode(p ->> 3, 'base64') AS path
+        FROM jsonb_array_elements(places) AS p
+    ), kept AS (
+        UPDATE audit_checkpoint c SET is_kept = true FROM given g
+        WHERE c.organization_id = g.organization_id AND c.size = g.size AND NOT c.is_kept
+    )
+    INSERT INTO audit_round_place (organization_id, round, size, salt, path)
+    SELECT g.organization_id, audit_add_round.number, g.size, g.salt, g.path FROM given g;
+END $$;
+
 -- Announce a key; false if it was announced before. Refused if another one has its number.
 CREATE FUNCTION audit_announce_key(key integer, public bytea, note text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -404,6 +508,45 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WHERE organization_id = organization AND size = of_size AND NOT is_kept
 $$;
 
+-- Keep a cosignature, which was verified, of a checkpoint that is there, by a witness of the log; false
+-- if there is no such checkpoint or witness. For `heads` the settings say who its witnesses are.
+CREATE FUNCTION audit_cosign(
+    organization uuid, of_size bigint, by_vkey text, given_line text, at timestamptz
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF organization <> '{heads}' AND NOT EXISTS (
+        SELECT FROM audit_witness w WHERE w.organization_id = organization AND w.vkey = by_vkey
+    ) THEN
+        RETURN false;
+    END IF;
+    -- Held, so that it is not removed meanwhile.
+    PERFORM FROM audit_checkpoint WHERE organization_id = organization AND size = of_size FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE audit_checkpoint SET is_kept = true
+    WHERE organization_id = organization AND size = of_size AND NOT is_kept;
+    INSERT INTO audit_cosignature AS c
+        (organization_id, size, vkey, first_line, first_at, line, seen_at)
+    VALUES (organization, of_size, by_vkey, given_line, at, given_line, at)
+    ON CONFLICT (organization_id, size, vkey)
+    DO UPDATE SET line = excluded.line, seen_at = excluded.seen_at
+    WHERE excluded.seen_at > c.seen_at;
+    RETURN true;
+END $$;
+
+-- Sign this log no more under this origin; false if that was so before.
+CREATE FUNCTION audit_stop_signing(
+    organization uuid, of_origin text, of_size bigint, of_note text
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO audit_stop (organization_id, origin, size, note)
+    VALUES (organization, of_origin, of_size, of_note) ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END $$;
+
 -- When the service last verified its evidence itself; null: never.
 CREATE FUNCTION audit_last_verified() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -414,7 +557,8 @@ $$;
 CREATE FUNCTION audit_evidence_state(OUT now timestamptz, OUT worked_at timestamptz,
     OUT proved_to timestamptz, OUT signed_to timestamptz, OUT unproved_logs bigint,
     OUT unproved_entries bigint, OUT unsigned_logs bigint, OUT bytes bigint,
-    OUT refused_logs integer, OUT refusal text)
+    OUT refused_logs integer, OUT refusal text, OUT stopped_logs bigint,
+    OUT newest_round timestamptz, OUT oldest_witness timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT clock_timestamp(), p.worked_at, p.proved_to, p.signed_to,
         (SELECT count(*) FROM audit_log l LEFT JOIN audit_head h USING (organization_id)
@@ -425,7 +569,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         pg_total_relation_size('audit_tile') + pg_total_relation_size('audit_salt')
             + pg_total_relation_size('audit_block') + pg_total_relation_size('audit_head')
             + pg_total_relation_size('audit_checkpoint'),
-        p.refused_logs, p.refusal
+        p.refused_logs, p.refusal, (SELECT count(*) FROM audit_stop),
+        (SELECT at FROM audit_round ORDER BY number DESC LIMIT 1),
+        -- Of the witnesses of `heads`, the one that was not heard of for longest.
+        (SELECT min(last) FROM (SELECT max(seen_at) AS last FROM audit_cosignature
+            WHERE organization_id = '{heads}' GROUP BY vkey) AS w)
     FROM audit_proving p
 $$;
 
@@ -436,4 +584,7 @@ REVOKE EXECUTE ON FUNCTION audit_unproved(integer), audit_evidence_state(), audi
     audit_tile_hashes(uuid, smallint, bigint), audit_sign(jsonb),
     audit_announce_key(integer, bytea, text), audit_signing_keys(),
     audit_proved(timestamptz, boolean, boolean, integer, text),
-    audit_keep_checkpoint(uuid, bigint) FROM PUBLIC;
+    audit_keep_checkpoint(uuid, bigint), audit_stops(), audit_last_round(),
+    audit_add_round(bigint, timestamptz, text, jsonb, jsonb, jsonb),
+    audit_cosign(uuid, bigint, text, text, timestamptz),
+    audit_stop_signing(uuid, text, bigint, text) FROM PUBLIC;

@@ -1,0 +1,147 @@
+"""Witnesses: whose cosignatures are kept, and what they saw.
+
+An organization's witnesses are those that it lists; those of `heads` are in the settings. A
+cosignature is verified before it is kept, and counts for the one checkpoint that it is on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from django.conf import settings
+from django.db import IntegrityError, connections, transaction
+
+from audit.evidence import notes, reading
+from audit.evidence.notes import HEADS, WitnessKey
+from audit.evidence.reading import Checkpoint
+from audit.models import Witness
+from organizations import clock
+from organizations.models import Organization
+
+MOST = 16
+"""Witnesses of one organization."""
+CLOCKS_DIFFER = 300
+"""Seconds by which a witness's clock may be ahead of this one."""
+
+
+class RefusedError(ValueError):
+    """What was sent is not kept; the message says why."""
+
+
+class Shown(NamedTuple):
+    """A witness, and when it saw the checkpoint last; None: it has not seen this one."""
+
+    name: str
+    vkey: str
+    seen_at: dt.datetime | None
+
+
+def add(organization: Organization, vkey: str, url: str = "") -> Witness:
+    """Raises RefusedError."""
+    try:
+        key = WitnessKey.parse(vkey)
+    except notes.InvalidKeyError as error:
+        raise RefusedError(str(error)) from None
+    if len(key.vkey) > 300:
+        raise RefusedError("The name of the key is too long.")
+    # One after the other, so that there are never more.
+    Organization.objects.select_for_update().get(pk=organization.pk)
+    if Witness.objects.filter(organization=organization).count() >= MOST:
+        raise RefusedError(f"There are {MOST} witnesses, which is the most. Remove one first.")
+    try:
+        with transaction.atomic():
+            return Witness.objects.create(
+                organization=organization, name=key.name, vkey=key.vkey, url=url
+            )
+    except IntegrityError:
+        raise RefusedError("This key is that of a witness already.") from None
+
+
+def remove(witness: Witness) -> None:
+    """Its cosignatures stay."""
+    witness.delete()
+
+
+def keys_of(log: uuid.UUID) -> list[WitnessKey]:
+    """The keys whose cosignatures on this log's checkpoints are kept."""
+    if log == HEADS:
+        return [WitnessKey.parse(vkey) for vkey, _ in settings.AUDIT_WITNESSES]
+    found = Witness.objects.filter(organization_id=log).values_list("vkey", flat=True)
+    return [WitnessKey.parse(vkey) for vkey in found]
+
+
+def cosign(log: uuid.UUID, text: str, lines: Sequence[str]) -> int:
+    """Keep the cosignatures, on the checkpoint with this text, that are by witnesses of the log;
+    how many these were. Within the tenant scope. Raises RefusedError."""
+    found = notes.checkpoint_in(text)
+    checkpoint = reading.of_size(log, found[1]) if found else None
+    if checkpoint is None or notes.text_of(checkpoint.note) != text:
+        raise RefusedError("This is not a checkpoint of the log that is stored here.")
+    latest = clock.now().timestamp() + CLOCKS_DIFFER
+    known = keys_of(log)
+    kept = 0
+    for line in lines:
+        for key in known:
+            try:
+                at = key.seen_at(text, line)
+            except InvalidSignature:
+                raise RefusedError(f"The cosignature of {key.name} is wrong.") from None
+            if at is None:
+                continue
+            if not 0 < at <= latest:
+                raise RefusedError(
+                    f"The cosignature of {key.name} is of the future, or of no time."
+                )
+            kept += _keep(log, checkpoint.size, key, line, at)
+    if not kept:
+        raise RefusedError("None of the signatures is by a witness of this log.")
+    return kept
+
+
+def _keep(log: uuid.UUID, size: int, key: WitnessKey, line: str, at: int) -> bool:
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT audit_cosign(%s, %s, %s, %s, %s)",
+            [log, size, key.vkey, line, dt.datetime.fromtimestamp(at, dt.UTC)],
+        )
+        [is_kept] = cursor.fetchone()
+    return bool(is_kept)
+
+
+def shown(checkpoint: Checkpoint) -> list[Shown]:
+    """The witnesses of the log, and whoever saw this checkpoint: those that saw it first."""
+    log = checkpoint.organization
+    seen = _seen(log, checkpoint.size)
+    vkeys = dict.fromkeys([*seen, *(key.vkey for key in keys_of(log))])
+    return [Shown(vkey.split("+", 1)[0], vkey, seen.get(vkey)) for vkey in vkeys]
+
+
+def last_seen(log: uuid.UUID) -> list[tuple[Shown, int]]:
+    """Each witness of the log with the largest checkpoint that it saw, and its size; 0: none."""
+    rows: dict[str, tuple[int, dt.datetime]] = {}
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT ON (vkey) vkey, size, seen_at FROM audit_cosignature"
+            " WHERE organization_id = %s ORDER BY vkey, size DESC",
+            [log],
+        )
+        rows = {vkey: (size, at) for vkey, size, at in cursor.fetchall()}
+    found = []
+    for key in keys_of(log):
+        size, at = rows.get(key.vkey, (0, None))
+        found.append((Shown(key.name, key.vkey, at), size))
+    return found
+
+
+def _seen(log: uuid.UUID, size: int) -> dict[str, dt.datetime]:
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT vkey, seen_at FROM audit_cosignature WHERE organization_id = %s AND size = %s"
+            " ORDER BY first_at, vkey",
+            [log, size],
+        )
+        return dict(cursor.fetchall())
