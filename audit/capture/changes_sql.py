@@ -29,14 +29,15 @@ NOTHING = "'{}'::jsonb"
 
 
 def value(field: Field[Any, Any], reference: str) -> str:
-    """JSON of the column that `reference` names; NULL when it is."""
+    """What `jsonb_build_array` makes the column's JSON of, which `reference` names: NULL when it
+    is, and else jsonb, or what has one form as JSON."""
     target = _target(field)
     if isinstance(target, BinaryField):
         raise TypeError(
             f"{field} is binary and cannot be recorded; remove it from the policy's list"
         )
     if isinstance(target, UUIDField):
-        return f"to_jsonb(audit_ulid({reference}))"
+        return f"audit_ulid({reference})"
     if isinstance(target, DateTimeField):
         utc = f"{reference} AT TIME ZONE 'UTC'"
         # to_char makes NULL of infinity, and the year 44 of 44 BC.
@@ -48,7 +49,7 @@ def value(field: Field[Any, Any], reference: str) -> str:
     element = target.base_field if isinstance(target, ArrayField) else target
     is_plain = isinstance(element, CharField | TextField | BooleanField | IntegerField)
     if is_plain and not isinstance(element, BigIntegerField):
-        return f"to_jsonb({reference})"
+        return reference
     return f"audit_recordable(to_jsonb({reference}))"
 
 

@@ -41,9 +41,7 @@ CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $audit$
 DECLARE
     words audit_words := audit_said();
-    covered text[];
-    plain jsonb;
-    named jsonb;
+    plain jsonb;{named_variables}
     id_head text;
     id_tail bigint;{variables}
 BEGIN
@@ -56,12 +54,9 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    plain := words.context;
-    named := words.context;
-    {covered}
+    plain := words.context;{named}
     IF words.facts IS NOT NULL THEN
-        plain := audit_context(plain, words.facts, {plain_facts});
-        named := audit_context(named, words.facts, {named_facts});
+        plain := audit_context(plain, words.facts, {plain_facts});{named_with_facts}
     END IF;
     {insert}
     RETURN NULL;
@@ -121,7 +116,7 @@ _INSERT_ROW = """
             audit_label := COALESCE(audit_last_name({organization}, '{type}', r.{key}), '');
         END IF;
         INSERT INTO audit_inbox ({columns}) VALUES (
-            CASE WHEN words.at IS NULL THEN audit_uuid7() ELSE audit_uuid7(words.at) END, {said},
+            audit_uuid7(COALESCE(words.at, clock_timestamp())), {said},
             {organization}, '{type}', r.{key}, left(audit_label, 500), {action}, {context},
             audit_changes);
     END;
@@ -254,7 +249,6 @@ def _stays(table: str, fixed: Sequence[str], called: str) -> str:
 
 def _row_function(spec: Resource, model: type[Model], operation: Operation, function: str) -> str:
     fields = policy.columns(model)
-    verbs = [named for named in spec.verbs if named.operation is operation]
     rows = "audit_old" if operation is Operation.DELETE else "audit_new"
     changed = f"SELECT FROM {rows}"
     if operation is Operation.UPDATE:
@@ -266,16 +260,36 @@ def _row_function(spec: Resource, model: type[Model], operation: Operation, func
         insert, variables = _insert_row(spec, model, operation), _FIRST_ROW
     else:
         insert, variables = _insert_rows(spec, model, operation), ""
+    return _function(function, operation.value, _verbs(spec, operation), variables, changed, insert)
+
+
+def _function(
+    function: str,
+    action: str,
+    verbs: Sequence[policy.NamedChange],
+    variables: str,
+    changed: str,
+    insert: str,
+) -> str:
+    """The trigger's function. verbs: those that the statement may use instead of `action`."""
+    named = {"named_variables": "", "named": "", "named_with_facts": ""}
+    if verbs:
+        # `covered`: the columns that the statement's verb covers here; NULL for a verb that does
+        # not belong to the table and operation.
+        covered = _by_verb((n.verb.value, _array(n.fields)) for n in verbs)
+        facts = _by_verb((n.verb.value, _array(_facts(n.verb.value))) for n in verbs)
+        named = {
+            "named_variables": "\n    named jsonb;\n    covered text[];",
+            "named": f"\n    named := words.context;\n    covered := {covered};",
+            "named_with_facts": f"\n        named := audit_context(named, words.facts, {facts});",
+        }
     return _FUNCTION.format(
         function=function,
         variables=variables,
         changed=changed,
-        covered=_covered(verbs),
-        plain_facts=_array(_facts(operation.value)),
-        named_facts=_by_verb(
-            (named.verb.value, _array(_facts(named.verb.value))) for named in verbs
-        ),
+        plain_facts=_array(_facts(action)),
         insert=insert,
+        **named,
     )
 
 
@@ -293,7 +307,7 @@ def _insert_rows(spec: Resource, model: type[Model], operation: Operation) -> st
         Operation.UPDATE: _PAIRS.format(key=key),
         Operation.DELETE: "audit_old AS r",
     }
-    action, context = _named(operation)
+    action, context = _named(spec, operation)
     return _INSERT.format(
         columns=_COLUMNS,
         said=_SAID,
@@ -323,7 +337,7 @@ def _insert_row(spec: Resource, model: type[Model], operation: Operation) -> str
         was = (f"was.{column} AS was_{column}" for column in policy.columns(model))
         columns_read = ", ".join(("r.*", *was))
         rows_read = f"(SELECT * FROM audit_old LIMIT 1) AS was CROSS JOIN {rows_read}"
-    action, context = _named(operation)
+    action, context = _named(spec, operation)
     return _INSERT_ROW.format(
         columns_read=columns_read,
         rows=rows,
@@ -396,8 +410,14 @@ def _is_suspicious(text: str, *more: str) -> str:
     return f"{joined} {_LIKE_A_SECRET}"
 
 
-def _named(operation: Operation) -> tuple[str, str]:
+def _verbs(spec: Resource, operation: Operation) -> list[policy.NamedChange]:
+    return [named for named in spec.verbs if named.operation is operation]
+
+
+def _named(spec: Resource, operation: Operation) -> tuple[str, str]:
     """Action and context: those of the statement's verb if it covers all that changed."""
+    if not _verbs(spec, operation):
+        return f"'{operation}'", "plain"
     is_named = "covered IS NOT NULL"
     if operation is Operation.UPDATE:
         is_named = "audit_changes - covered = '{}'"
@@ -449,28 +469,12 @@ def _link_function(spec: Part, operation: Operation, function: str) -> str:
         large=_LARGE,
         where="",
     )
-    return _FUNCTION.format(
-        function=function,
-        variables="",
-        changed=f"SELECT FROM {rows}",
-        covered="",
-        plain_facts=_array(_facts(action)),
-        named_facts=_array(()),
-        insert=insert,
-    )
-
-
-def _covered(verbs: list[policy.NamedChange]) -> str:
-    """PL/pgSQL that sets `covered` to the columns that the statement's verb covers here; it stays
-    NULL for a verb that does not belong to the table and operation."""
-    if not verbs:
-        return ""
-    return f"covered := {_by_verb((n.verb.value, _array(n.fields)) for n in verbs)};"
+    return _function(function, action, (), "", f"SELECT FROM {rows}", insert)
 
 
 def _by_verb(results: Iterable[tuple[str, str]]) -> str:
     cases = "".join(f" WHEN '{verb}' THEN {result}" for verb, result in results)
-    return f"CASE words.verb{cases} END" if cases else "NULL"
+    return f"CASE words.verb{cases} END"
 
 
 def _facts(action: str) -> tuple[str, ...]:

@@ -60,11 +60,11 @@ DECLARE
     said text := current_setting('audit.act', true);
     reason text;
     words audit_words;
-    nobody CONSTANT audit_words := ROW(NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, '{}',
-                                       NULL);
 BEGIN
     IF starts_with(said, extract(epoch FROM statement_timestamp())::text) THEN
-        words := jsonb_populate_record(nobody, substr(said, 18)::jsonb);
+        words := jsonb_populate_record(
+            ROW(NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, '{}', NULL)::audit_words,
+            substr(said, 18)::jsonb);
         -- Asked here: the triggers run as the owner, whom no policy of the inbox keeps from it. What
         -- most statements say passes one condition of few functions, as each costs a save a
         -- microsecond.
@@ -100,7 +100,7 @@ CREATE FUNCTION audit_first_id(at timestamptz, OUT head text, OUT tail bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
     made CONSTANT text := translate(
-        (CASE WHEN at IS NULL THEN audit_uuid7() ELSE audit_uuid7(at) END)::text, '-', '');
+        audit_uuid7(COALESCE(at, clock_timestamp()))::text, '-', '');
 BEGIN
     head := left(made, 16);
     tail := ('x' || substr(made, 17))::bit(64)::bigint & (-2305843009213693953);
