@@ -10,6 +10,7 @@ urlpatterns = [
     path("activity", review.activity, name="activity"),
     path("activity/export", review.export_entries, name="export"),
     path("activity/counts", review.counts, name="counts"),
+    path("activity/facet", review.facet, name="facet"),
     path("activity/views", review.views_page, name="saved_views"),
     path("activity/views/<str:view>", review.view_page, name="saved_view"),
     path("activity/new", review.new_entries, name="new_entries"),

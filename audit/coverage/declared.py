@@ -172,6 +172,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/": {"GET": nothing("redirects to the first page of the role")},
     f"{_PAGE}/activity": {"GET": _VIEW},
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
+    f"{_PAGE}/activity/facet": {"GET": _VIEW},
     f"{_PAGE}/activity/complete": {"GET": _VIEW},
     f"{_PAGE}/activity/new": {"GET": _VIEW},
     f"{_PAGE}/activity/views": {

@@ -22,7 +22,7 @@ from audit.entry.actors import described
 from audit.entry.as_json import rfc3339
 from audit.ledger import replica
 from audit.models import Entry
-from audit.questions import name_index
+from audit.questions import kinds, name_index
 from audit.questions.fields import MOST_VALUES, join, split
 from audit.questions.filters import EntryFilter
 from audit.questions.periods import start_of_day
@@ -55,12 +55,15 @@ class Count:
 @dataclass(frozen=True)
 class Bucket:
     """Entries from `start` to before `end`. Not exact: at least so many, as counting stopped at
-    the newest MOST_COUNTED entries."""
+    the newest MOST_COUNTED entries. warnings: those of them that succeeded and are of that
+    severity; refusals: those that were denied or failed."""
 
     start: dt.datetime
     end: dt.datetime
     count: int
     is_exact: bool = True
+    warnings: int = 0
+    refusals: int = 0
 
 
 def _within_reach(queryset: QuerySet[Entry]) -> tuple[EntryQuerySet, bool]:
@@ -115,13 +118,15 @@ def histogram(
         if since is None or since >= end:
             return []
         edges = _edges(since, end, tz)
-        counts, oldest_counted = _count_between(within, edges)
+        parts, oldest_counted = _count_between(within, edges)
     if not is_all and oldest_counted is None:
         oldest_counted = within.reached_at
-    return [
-        Bucket(start, stop, counts.get(number, 0), oldest_counted is None or start > oldest_counted)
-        for number, (start, stop) in enumerate(pairwise(edges), start=1)
-    ]
+    buckets = []
+    for number, (start, stop) in enumerate(pairwise(edges), start=1):
+        part = parts.get(number, _Part())
+        is_exact = oldest_counted is None or start > oldest_counted
+        buckets.append(Bucket(start, stop, part.count, is_exact, part.warnings, part.refusals))
+    return buckets
 
 
 _EARLIEST = dt.datetime(1971, 1, 1, tzinfo=dt.UTC)
@@ -190,15 +195,22 @@ def _edges(since: dt.datetime, end: dt.datetime, tz: dt.tzinfo) -> list[dt.datet
     return edges
 
 
+@dataclass(frozen=True)
+class _Part:
+    count: int = 0
+    warnings: int = 0
+    refusals: int = 0
+
+
 def _count_between(
     queryset: QuerySet[Entry], edges: list[dt.datetime]
-) -> tuple[dict[int, int], dt.datetime | None]:
+) -> tuple[dict[int, _Part], dt.datetime | None]:
     """Entries by number of part, and the time of the oldest one counted if there are more."""
     keys = [ulid.floor(edge) for edge in edges]
     newest = (
         queryset.filter(id__gte=keys[0], id__lt=keys[-1])
         .order_by("-id")
-        .values("id")[: MOST_COUNTED + 1]
+        .values("id", "action", "result")[: MOST_COUNTED + 1]
     )
     try:
         sql, params = newest.query.sql_with_params()
@@ -206,25 +218,27 @@ def _count_between(
         return {}, None
     with connections[queryset.db].cursor() as cursor:
         cursor.execute(
-            f"SELECT width_bucket(id, %s::uuid[]), count(*), (array_agg(id))[count(*)]"
+            f"SELECT width_bucket(id, %s::uuid[]), (array_agg(id))[count(*)], count(*),"
+            f" count(*) FILTER (WHERE result = 'success' AND {kinds.SEVERITY_SQL} = 'warning'),"
+            f" count(*) FILTER (WHERE result <> 'success')"
             f" FROM ({sql}) AS newest GROUP BY 1",
             [keys, *params],
         )
         rows = cursor.fetchall()
-    counts = {number: count for number, count, _ in rows}
-    if sum(counts.values()) <= MOST_COUNTED:
-        return counts, None
-    return counts, ulid.time_of(min(rows)[2])
+    parts = {number: _Part(*counts) for number, _, *counts in rows}
+    if sum(part.count for part in parts.values()) <= MOST_COUNTED:
+        return parts, None
+    return parts, ulid.time_of(min(rows)[1])
 
 
 # -- Of what
 
 BY = (
-    *("actor", "resource", "project", "action", "type", "result"),
+    *("actor", "resource", "project", "action", "type", "result", "severity"),
     *("interface", "ip", "user_agent", "day", "hour"),
 )
 """What entries can be counted by."""
-FACETS = ("actor", "action", "type", "result", "interface", "ip", "user_agent")
+FACETS = ("actor", "action", "type", "result", "severity", "interface", "ip", "user_agent")
 
 
 @dataclass(frozen=True)
@@ -308,6 +322,7 @@ _NEEDED = {
     "resource": ("resource_type", "resource_id", "resource_label"),
     "project": ("resource_type", "resource_id", "resource_label"),
     "type": ("resource_type",),
+    "severity": ("action", "result"),
     "day": ("id",),
     "hour": ("id",),
 }
@@ -322,6 +337,8 @@ def _key_of(by: str) -> str:
         return _LOCAL.format(by)
     if by == "ip":
         return "host(ip)"
+    if by == "severity":
+        return kinds.SEVERITY_SQL
     if by == "actor":
         return "actor_type, actor_id"
     if by in ("resource", "project"):
@@ -342,14 +359,20 @@ class _Group:
 
 
 def counts(
-    asked: EntryFilter, by: str, *, limit: int = 10, at_least: int = 1, search: str = ""
+    asked: EntryFilter,
+    by: str,
+    *,
+    limit: int = 10,
+    at_least: int = 1,
+    search: str = "",
+    most: int | None = None,
 ) -> Counts:
     """How many entries of the answer have the same actor, resource … or day: the `limit` most
     frequent values, of those that at least so many have, and whose label has `search` in it.
 
-    asked: a valid question. Looks at the newest MOST_BROKEN_DOWN that match.
+    asked: a valid question. most: looks at so many of the newest that match; MOST_BROKEN_DOWN.
     """
-    groups, extent = _grouped(asked.qs, by, asked.zone, MOST_BROKEN_DOWN)
+    groups, extent = _grouped(asked.qs, by, asked.zone, most or MOST_BROKEN_DOWN)
     rows = _by_project(groups, asked) if by == "project" else _rows(groups, by, asked)
     rows = [row for row in rows if row.count >= at_least]
     rows.sort(key=lambda row: (-row.count, row.value))

@@ -90,6 +90,24 @@ def _with(severity: str) -> list[str]:
 _KNOWN = [action.name for action in policy.ACTIONS]
 
 
+def _sql() -> str:
+    """Written out, not bound: what a query is grouped by has to be the same text twice."""
+    quoted = {
+        severity: ", ".join(f"'{name}'" for name in names)
+        for severity in (Severity.INFO, Severity.NOTICE)
+        if (names := _with(severity))
+    }
+    cases = " ".join(
+        f"WHEN result = '{Result.SUCCESS}' AND action IN ({names}) THEN '{severity}'"
+        for severity, names in quoted.items()
+    )
+    return f"CASE {cases} ELSE '{Severity.WARNING}' END"
+
+
+SEVERITY_SQL = _sql()
+"""The severity of an entry from its columns `action` and `result`."""
+
+
 def of_severities(severities: Collection[str]) -> Q:
     found = Q(pk__in=[])
     for severity in severities:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit.review.activity import activity, counts
+from audit.review.activity import activity, counts, facet
 from audit.review.completing import complete
 from audit.review.entry import entry, proof
 from audit.review.evidence import evidence
@@ -20,6 +20,7 @@ __all__ = [
     "entry",
     "evidence",
     "export_entries",
+    "facet",
     "key_history",
     "new_entries",
     "proof",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -29,6 +29,9 @@ RECENCIES = (
     ("this month", "This month"),
     ("last month", "Last month"),
 )
+
+COUNTED_LATER = ("count", "answer", "chart", "facets", "show")
+"""Parts of the page that come after the list, besides the menus of the columns."""
 
 COUNTS = "counts"
 """The parameter of a page that comes with its chart and facets at once, for who has no script."""
@@ -82,6 +85,9 @@ def activity(request: OrganizationRequest) -> HttpResponse:
         "span": _span_in_words(asked),
         "narrowed": {name.removeprefix("exclude_") for name in asked.params},
         "ways_to_count": count_table.WAYS,
+        "counted_later": ",".join(
+            f"#{part}" for part in (*COUNTED_LATER, *(f"facet-{name}" for name in facets.HEADINGS))
+        ),
     }
     context |= saving.listed(request, asked)
     if not is_valid:
@@ -136,6 +142,29 @@ def counts(request: OrganizationRequest) -> HttpResponse:
     context |= _counts(request, given, asked, counting.total(organization))
     reading.record_view(organization, asked, is_part=True)
     return render(request, "audit/counts.html", context)
+
+
+@require_GET
+@organization_page("audit:read")
+def facet(request: OrganizationRequest) -> HttpResponse:
+    """The values of one facet, to find one among more than its menu shows."""
+    organization = request.organization
+    given: QueryDict = request.GET.copy()
+    name, search = given.pop("of", [""])[-1], given.pop("search", [""])[-1].strip()
+    if name not in facets.HEADINGS:
+        raise Http404("There is no such facet.")
+    asked = ask([organization], given, reader=request.user.email)
+    if not asked.is_valid():
+        return HttpResponse("This query is not valid.\n", "text/plain", status=422)
+    path = reverse("activity", args=[organization.slug])
+    context = {
+        "section": "activity",
+        "facet": facets.facet(path, given, asked, organization, name, search),
+        "search": search,
+        "list": f"{path}?{given.urlencode()}",
+    }
+    reading.record_view(organization, asked, is_part=True)
+    return render(request, "audit/facet.html", context)
 
 
 def _counts(

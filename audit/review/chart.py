@@ -22,13 +22,13 @@ class Bar:
     """A column of the chart, in a box of 1000 × 100; numbers as the drawing has them.
 
     since, until: its exact instants, out of which a brushed span is made; is_cut: it is higher than
-    the scale.
+    the scale; parts: what is drawn of it, ordinary entries on warnings on refusals, as what, y and
+    height.
     """
 
     x: str
-    y: str
     width: str
-    height: str
+    parts: list[tuple[str, str, str]]
     label: str
     href: str
     since: str
@@ -41,7 +41,8 @@ class Bar:
 @dataclass(frozen=True)
 class Chart:
     """start, end: the first and the last moment; most: the entries of the busiest column; cut: the
-    end of the scale where that is lower, else 0; step: what a column is, in words."""
+    end of the scale where that is lower, else 0; step: what a column is, in words; warnings,
+    refusals: in all of it."""
 
     bars: list[Bar]
     start: str
@@ -49,6 +50,8 @@ class Chart:
     most: int
     cut: int
     step: str
+    warnings: int
+    refusals: int
 
 
 def chart(path: str, given: QueryDict, asked: EntryFilter) -> Chart | None:
@@ -67,15 +70,12 @@ def chart(path: str, given: QueryDict, asked: EntryFilter) -> Chart | None:
     for number, bucket in enumerate(buckets):
         since, until = rfc3339(bucket.start), rfc3339(bucket.end)
         narrowed = urlencode({"since": since, "until": until})
-        height = min(100 * bucket.count / top, 100)
-        shown = f"{bucket.count:,}{'' if bucket.is_exact else '+'}"
         bars.append(
             Bar(
                 x=f"{number * width:.2f}",
-                y=f"{100 - height:.2f}",
                 width=f"{max(width - 1, width * 0.8):.2f}",
-                height=f"{height:.2f}",
-                label=f"{_span(bucket.start, bucket.end, asked.zone)}: {shown}",
+                parts=_parts(bucket, top),
+                label=f"{_span(bucket.start, bucket.end, asked.zone)}: {_counted(bucket)}",
                 href=f"{path}?{others}{narrowed}",
                 since=since,
                 until=until,
@@ -86,12 +86,44 @@ def chart(path: str, given: QueryDict, asked: EntryFilter) -> Chart | None:
         )
     return Chart(
         bars,
-        start=f"{buckets[0].start.astimezone(asked.zone):%Y-%m-%d %H:%M}",
-        end=f"{buckets[-1].end.astimezone(asked.zone):%Y-%m-%d %H:%M}",
+        start=_edge(buckets[0].start, buckets, asked.zone),
+        end=_edge(buckets[-1].end, buckets, asked.zone),
         most=most,
         cut=top if top < most else 0,
         step=_step(buckets[0].end - buckets[0].start),
+        warnings=sum(bucket.warnings for bucket in buckets),
+        refusals=sum(bucket.refusals for bucket in buckets),
     )
+
+
+LEAST_DRAWN = 5
+"""What a warning or a refusal is high at least, of 100: one among hundreds is seen as well."""
+
+
+def _parts(bucket: counting.Bucket, top: int) -> list[tuple[str, str, str]]:
+    """From the foot up: refusals, warnings, and the rest."""
+    whole = min(100 * bucket.count / top, 100)
+    ordinary = bucket.count - bucket.warnings - bucket.refusals
+    parts, foot = [], 100.0
+    for what, count in (("s", bucket.refusals), ("w", bucket.warnings)):
+        if count:
+            height = min(max(100 * count / top, LEAST_DRAWN), foot)
+            foot -= height
+            parts.append((what, f"{foot:.2f}", f"{height:.2f}"))
+    if ordinary:
+        height = max(whole - (100 - foot), 0)
+        parts.append(("" if bucket.is_exact else "rough", f"{foot - height:.2f}", f"{height:.2f}"))
+    return parts
+
+
+def _counted(bucket: counting.Bucket) -> str:
+    more = "" if bucket.is_exact else "+"
+    said = [f"{bucket.count:,}{more}"]
+    if bucket.warnings:
+        said.append(f"{bucket.warnings:,}{more} warning{'' if bucket.warnings == 1 else 's'}")
+    if bucket.refusals:
+        said.append(f"{bucket.refusals:,}{more} denied or failed")
+    return ", ".join(said)
 
 
 def _top(counts: Sequence[int]) -> int:
@@ -102,6 +134,13 @@ def _top(counts: Sequence[int]) -> int:
     ordered = sorted(counts)
     usual = ordered[max(len(ordered) - 2 - len(ordered) // 50, 0)]
     return usual if ordered[-1] > 2 * usual else ordered[-1]
+
+
+def _edge(moment: dt.datetime, buckets: Sequence[counting.Bucket], zone: dt.tzinfo) -> str:
+    """A moment below the chart, with the time of the day unless columns are whole days."""
+    local = moment.astimezone(zone)
+    is_of_days = all(bucket.start.astimezone(zone).time() == dt.time() for bucket in buckets)
+    return f"{local:%Y-%m-%d}" if is_of_days else f"{local:%Y-%m-%d %H:%M}"
 
 
 def _step(length: dt.timedelta) -> str:

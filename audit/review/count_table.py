@@ -25,6 +25,7 @@ WAYS = {
     "user_agent": ("Program", "programs"),
     "interface": ("Interface", "interfaces"),
     "result": ("Result", "results"),
+    "severity": ("Severity", "severities"),
     "day": ("Day", "days"),
     "hour": ("Hour", "hours"),
 }

@@ -1,9 +1,11 @@
-"""Who, what and on what, beside the list: each value with its count, to choose or to leave out."""
+"""Who, what, from where: each value with its count, to choose or to leave out. The menus of the
+columns and the sheet of filters have the most frequent ones; a page of its own finds the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.utils.safestring import SafeString, mark_safe
@@ -21,12 +23,14 @@ HEADINGS = {
     "actor": "Who",
     "action": "What",
     "type": "On what",
+    "severity": "Severity",
     "result": "Result",
-    "ip": "From where",
-    "user_agent": "Program",
+    "ip": "Address",
     "interface": "Interface",
+    "user_agent": "Program",
 }
 MOST = 8  # of one facet, and whatever else was chosen
+MOST_FOUND = 50  # of one on its page
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,20 @@ class Value:
 
 @dataclass(frozen=True)
 class Facet:
+    """groups: how many values there are; page: where all of them are found; given: the question,
+    which a form carries along; said: which entries were counted, if not all."""
+
     name: str
     heading: str
     values: list[Value]
+    groups: int
+    page: str
+    given: list[tuple[str, str]]
+    said: str = ""
+
+    @property
+    def is_cut(self) -> bool:
+        return self.groups > MOST
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,8 @@ def facets(
 ) -> Facets:
     """The facets of a valid question, of which `counted` are. One that is narrowed is counted as if
     it were not, so that there is something left to choose: one statement more for each."""
-    by_name = dict(counted)
+    by_name, groups = dict(counted), dict(counted.groups)
+    parts_said = dict.fromkeys(HEADINGS, counted.said)
     looked_at, is_exact, said = counted.counted, counted.is_exact, counted.said
     for name in HEADINGS:
         if not {name, f"exclude_{name}"} & asked.params.keys():
@@ -82,15 +98,54 @@ def facets(
         wider = _without(given, asked, name, organization)
         if wider.is_valid():
             found = counting.facets(wider)
-            by_name[name] = found[name]
+            by_name[name], groups[name] = found[name], found.groups[name]
+            parts_said[name] = found.said
             looked_at, is_exact = max(looked_at, found.counted), is_exact and found.is_exact
             said = said or found.said
+    carried = _carried(given)
     shown = [
-        Facet(name, heading, list(_values(path, given, asked, name, by_name[name])))
+        Facet(
+            name,
+            heading,
+            list(_values(path, given, asked, name, by_name[name])),
+            groups[name],
+            f"{path}/facet?{urlencode([*carried, ('of', name)])}",
+            carried,
+            parts_said[name],
+        )
         for name, heading in HEADINGS.items()
-        if by_name[name]
     ]
     return Facets(shown, looked_at, is_exact, said)
+
+
+def facet(
+    path: str,
+    given: QueryDict,
+    asked: EntryFilter,
+    organization: Organization,
+    name: str,
+    search: str = "",
+) -> Facet:
+    """One facet of a valid question, with MOST_FOUND of the values that have `search` in their
+    label. Counts as many entries as `facets` does, so that the figures agree."""
+    is_narrowed = bool({name, f"exclude_{name}"} & asked.params.keys())
+    wider = _without(given, asked, name, organization) if is_narrowed else asked
+    found = counting.counts(
+        wider if wider.is_valid() else asked,
+        name,
+        limit=MOST_FOUND + 1,  # one of them may be that there is none, which cannot be asked for
+        search=search,
+        most=counting.MOST_COUNTED,
+    )
+    values = list(_values(path, given, asked, name, found.rows, MOST_FOUND))
+    carried = _carried(given)
+    page = f"{path}/facet?{urlencode([*carried, ('of', name)])}"
+    return Facet(name, HEADINGS[name], values, found.groups, page, carried, found.said)
+
+
+def _carried(given: QueryDict) -> list[tuple[str, str]]:
+    dropped = (*POSITION, "ask", "of", "search")
+    return [(name, text) for name, texts in given.lists() if name not in dropped for text in texts]
 
 
 def _without(
@@ -105,13 +160,18 @@ def _without(
 
 
 def _values(
-    path: str, given: QueryDict, asked: EntryFilter, name: str, found: list[counting.Counted]
+    path: str,
+    given: QueryDict,
+    asked: EntryFilter,
+    name: str,
+    found: list[counting.Counted],
+    most: int = MOST,
 ) -> Iterator[Value]:
     chosen, left_out = _named(asked, name), _named(asked, f"exclude_{name}")
-    for number, value in enumerate(found):
-        own = split(value.params.get(name, ""))
+    for number, value in enumerate(value for value in found if value.params.get(name)):
+        own = split(value.params[name])
         is_chosen, is_left_out = bool(own) and chosen >= {*own}, bool(own) and left_out >= {*own}
-        if (number >= MOST and not is_chosen and not is_left_out) or not own:
+        if number >= most and not is_chosen and not is_left_out:
             continue
         texts, others = _texts(asked, name), _texts(asked, f"exclude_{name}")
         fewer = _less(texts, own, name)
@@ -134,11 +194,20 @@ def _drawn(name: str, value: counting.Counted) -> SafeString:
     if name == "actor":
         key = ulid.parse_or_none(value.value)
         drawn = marks.actor(value.kind, key, value.label)
+    elif name == "severity":
+        drawn = marks.severity(value.value)
     else:
-        known, other = (marks.ACTIONS, "help") if name == "action" else (marks.TYPES, "tag")
-        drawn = icons.icon(known.get(value.value, other)) if name in ("action", "type") else ""
+        known, other = _ICONS.get(name, ({}, ""))
+        drawn = icons.icon(known.get(value.value, other)) if known else ""
     return mark_safe(drawn)  # noqa: S308  # names and marks are made of escaped text
 
+
+_ICONS: dict[str, tuple[Mapping[str, str], str]] = {
+    "action": (marks.ACTIONS, "help"),
+    "type": (marks.TYPES, "tag"),
+    "result": (marks.RESULTS, "help"),
+    "interface": (marks.INTERFACES, "help"),
+}
 
 AS_TYPED = ("actor", "ip", "user_agent")
 """Facets whose values are texts of any kind; the others' are words of a catalogue."""

@@ -76,6 +76,12 @@ TYPES = {
 }
 """The icons of types; a type without one has a tag."""
 
+RESULTS: dict[str, str] = {
+    Result.SUCCESS: "check",
+    Result.DENIED: "refused",
+    Result.FAILED: "failed",
+}
+
 _SEVERITIES: dict[str, tuple[str, str]] = {
     Severity.NOTICE: ("notice", "Notice: "),
     Severity.WARNING: ("warn", "Warning: "),
@@ -109,6 +115,13 @@ def shaped(name: str, result: str, severity: str, more: str = "") -> str:
     classes = " ".join(filter(None, ("act", shape, more)))
     unseen = f'<span class="unseen">{said}</span>' if said else ""
     return f'<span class="{classes}">{icons.icon(drawn)}{unseen}</span>'
+
+
+def severity(name: str) -> str:
+    """The shape of a severity, without an action."""
+    shape = _SEVERITIES.get(name, ("", ""))[0]
+    drawn = "warn" if shape == "warn" else "info"
+    return f'<span class="act {shape}">{icons.icon(drawn)}</span>'
 
 
 def actor(actor_type: str, key: uuid.UUID | None, name: str) -> str:

@@ -487,7 +487,7 @@ def _extent(extent: counting.Extent) -> dict[str, Any]:
 
 
 class Facets(LogView):
-    @asks_the_log("Count the most frequent values of seven columns", answer="Facets")
+    @asks_the_log("Count the most frequent values of eight columns", answer="Facets")
     def get(self, request: Request, organization: str) -> Response:
         asked = self.question(request)
         log = self._standing(asked)

@@ -378,7 +378,7 @@ def export(
     "--by",
     type=click.Choice(
         [
-            *("actor", "resource", "project", "action", "type", "result"),
+            *("actor", "resource", "project", "action", "type", "result", "severity"),
             *("interface", "ip", "user_agent", "day", "hour"),
         ]
     ),

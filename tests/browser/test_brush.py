@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from audit.questions import counting
 from tests.browser.conftest import Open, Scene
 
 TWO_HOURS = "/o/acme/activity?when=2h"
@@ -63,6 +66,27 @@ def test_a_span_is_chosen_by_arrow_keys(scene: Scene, window: Open) -> None:
         page.wait_for_url(re.compile("since="))
         assert span(page) == (every[number - 2], every[number + 1])
         assert not shown.complaints
+
+
+def test_the_chart_is_one_stop_of_the_tab_key(
+    scene: Scene, window: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The scene takes a second or two: bars of less than that, so that there are several.
+    monkeypatch.setattr(counting, "_STEPS", ((dt.timedelta(milliseconds=50), "time"),))
+    with window(scene.auditor) as shown:
+        page = shown.page
+        shown.open("/o/acme/activity")
+        bars = page.locator("svg.chart a[data-bar]")
+        assert bars.count() > 1
+        bars.last.focus()
+        page.keyboard.press("ArrowLeft")
+        expect(bars.nth(bars.count() - 2)).to_be_focused()
+        page.keyboard.press("Home")
+        expect(bars.first).to_be_focused()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('svg.chart')") is None
+        page.keyboard.press("Shift+Tab")
+        expect(bars.first).to_be_focused()
 
 
 def test_a_bar_is_a_link_to_its_span_without_script(scene: Scene, window: Open) -> None:

@@ -169,6 +169,7 @@ VALUES: dict[str, Callable[[Row], str]] = {
     "action": lambda row: row.action,
     "type": lambda row: row.resource_type,
     "result": lambda row: row.result,
+    "severity": lambda row: Entry(action=row.action, result=row.result).severity,
     "interface": lambda row: row.interface,
     "ip": lambda row: row.ip or "",
     "user_agent": lambda row: row.user_agent,

@@ -8,6 +8,9 @@ from typing import Any
 
 from django.test import Client
 
+from organizations.models import User
+from tests.web.conftest import Browser
+from tests.web.test_accounts import sign_in
 from tests.web.test_activity import ACTIVITY, client_of_owner, history, rows
 
 __all__ = ["client_of_owner", "history"]
@@ -98,6 +101,48 @@ def test_a_line_above_the_list_answers(client_of_owner: Client, history: None) -
     assert line(answer) == f"{number} creations, {number} by system."
     counted = client_of_owner.get(f"{ACTIVITY}/counts", {"ask": "what was created in shop"})
     assert line(counted) == line(answer)
+
+
+def test_what_came_from_where_is_said_of_one_actor_and_of_refusals(
+    client_of_owner: Client, owner: User, browser: Browser
+) -> None:
+    for ip, times in (("192.0.2.7", 2), ("192.0.2.9", 1)):
+        for _ in range(times):
+            sign_in(Client(REMOTE_ADDR=ip), owner.email, "wrong")
+    assert line(client_of_owner.get(ACTIVITY, {"ask": "failed sign-ins"})) == (
+        "3 failed sign-ins, 2 from 192.0.2.7 and 1 from 192.0.2.9."
+    )
+    once = client_of_owner.get(ACTIVITY, {"ask": "failed sign-ins from 192.0.2.9"})
+    assert line(once) == "1 failed sign-in, from 192.0.2.9."
+
+
+def test_while_only_a_page_is_known_the_line_says_more_than(
+    client_of_owner: Client, history: None
+) -> None:
+    asked = {"ask": "what was created in shop", "per_page": "2"}
+    first = client_of_owner.get(ACTIVITY, asked)
+    assert line(first) == "More than 2 creations."
+    [older] = re.findall(r'href="([^"]*)"[^>]* rel="next"', page(first))
+    assert line(client_of_owner.get(html.unescape(older))) == ""
+    assert line(client_of_owner.get(f"{ACTIVITY}/counts", asked)).startswith("4 creations")
+
+
+def test_a_table_keeps_to_what_enough_entries_have(client_of_owner: Client, history: None) -> None:
+    shown = client_of_owner.get(ACTIVITY, {"ask": "changes per action"})
+    sizes = table(shown)
+    asked = f"actions with more than {min(sizes.values())} changes"
+    most = client_of_owner.get(ACTIVITY, {"ask": asked})
+    assert table(most) == {k: n for k, n in sizes.items() if n > min(sizes.values())}
+    assert f"each with at least {min(sizes.values()) + 1} entries" in page(most)
+    none = client_of_owner.get(ACTIVITY, {"ask": "actions with more than 4000 changes"})
+    assert "No actions with at least 4,001 entries." in page(none)
+
+
+def table(answer: Any) -> dict[str, int]:
+    rows = re.findall(
+        r'<bdi>(?:<a [^>]*>)?([^<]*)(?:</a>)?</bdi></th><td class="number">(\d+)', page(answer)
+    )
+    return {html.unescape(label): int(number) for label, number in rows}
 
 
 def test_nothing_found_never_reads_as_if_all_had_been_asked(
