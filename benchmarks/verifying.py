@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.report import Report
 from dotenv_cloud import verifier
+from dotenv_cloud.cli import evidence_verify
 
 BUDGET = 10
 """Seconds for a million entries."""
@@ -91,7 +92,9 @@ def verifying(entries: int, report: Report) -> None:
         for processes in sorted({1, os.cpu_count() or 1}):
             started, before = time.perf_counter(), _processor()
             found = verifier.verify(
-                path, lambda note: verifier.read_checkpoint(note, [key]), processes=processes
+                path,
+                lambda note: verifier.read_checkpoint(note, [key]),
+                run=evidence_verify.parallel if processes > 1 else map,
             )
             seconds = time.perf_counter() - started
             assert len(found.matches) == entries and not found.missing

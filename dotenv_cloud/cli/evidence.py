@@ -5,7 +5,6 @@ are said to be there.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -120,7 +119,7 @@ def evidence(
                     trust,
                     asked.question if asked else None,
                     as_of=not is_over,
-                    processes=os.cpu_count() or 1,
+                    run=evidence_verify.parallel,
                 )
             if report.missing:
                 raise Failure(" ".join(map(output.safe, report.missing)), Exit.UNVERIFIED)

@@ -10,7 +10,8 @@ import datetime as dt
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def verify(
             as_of=as_of,
             witnesses=cosigners,
             at_least=at_least,
-            processes=os.cpu_count() or 1,
+            run=parallel,
         )
         for note in (*seen, *kept(report.checkpoint.origin)):
             compare(report.checkpoint, _small(note), trusted)
@@ -136,6 +137,16 @@ def verify(
     if report.missing:
         raise Failure(" ".join(output.safe(each) for each in report.missing), Exit.UNVERIFIED)
     click.echo("OK")
+
+
+def parallel(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+    """As `map`, by as many processes as there are processors."""
+    workers = min(os.cpu_count() or 1, len(tasks))
+    if workers < 2:
+        yield from map(function, tasks)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(function, tasks)
 
 
 def _small(path: Path, most: int = _MOST_NOTE) -> bytes:
@@ -501,9 +512,10 @@ def _aside(report: Report) -> list[str]:
     """What is in the log and not shown."""
     said = []
     if report.undecided:
-        said.append(f"cannot be told: {report.undecided:,}, as a part of each is redacted.")
+        many = len(report.undecided)
+        said.append(f"cannot be told: {many:,}, as a part of each is redacted.")
     if report.withheld:
-        said.append(f"{report.withheld:,} withheld: proved to be there, not shown.")
+        said.append(f"{len(report.withheld):,} withheld: proved to be there, not shown.")
     if report.removed:
         began = min(each.seq for each in report.special if each.kind == b"evidence_began")
         many = len(report.removed)

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from dotenv_cloud import verifier
+from dotenv_cloud.verifier import packs
 from tests.verifier import making
 from tests.verifier.conftest import APP, FROM, SINCE, TO, UNTIL, Verify, holds, refused
 from tests.verifier.making import (
@@ -792,7 +793,7 @@ def test_two_checkpoints_of_one_size(log: Log, verify: Verify, tmp_path: Any) ->
 
 def test_packs_of_several_files(log: Log, verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read by several processes, where there are several processors."""
-    monkeypatch.setattr(verifier, "FILE", 256)
+    monkeypatch.setattr(packs, "FILE", 256)
     monkeypatch.setattr(making, "FILE", 256)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     whole = log.range()
