@@ -19,6 +19,9 @@ from organizations.labels import LabelField
 from organizations.models import Organization
 from organizations.models.base import Timestamped
 
+WITHHELD = 16
+"""In `Entry.erased_parts`: the leaf itself is not shown any more."""
+
 
 class ContextField(models.JSONField):
     """Facts. What cannot be read is Unreadable, so that the list that holds it can be."""
@@ -62,6 +65,7 @@ class Entry(models.Model):
     seq = models.BigIntegerField(null=True)
     resource_seq = models.BigIntegerField(null=True)
     actor_seq = models.BigIntegerField(null=True)
+    erased_parts = models.SmallIntegerField(null=True)
     is_sealed = models.BooleanField()
 
     actor = Reference("actor_type", "actor_id")
@@ -136,6 +140,11 @@ class Entry(models.Model):
         return recorded_json.unreadable(self.changes, self.context)
 
     @property
+    def erased(self) -> list[str]:
+        """The parts that were erased; empty where they are shown."""
+        return erased_in(self.erased_parts)
+
+    @property
     def recorded_changes(self) -> dict[str, tuple[Any, Any]]:
         """Field → (before, after), for the fields whose values are recorded."""
         return recorded(self.changes)
@@ -155,6 +164,15 @@ def repeats_in(context: dict[str, Any]) -> int:
     """See Entry.repeats."""
     found = context.get("repeats")
     return found if type(found) is int and found > 0 else 0
+
+
+def erased_in(parts: int | None) -> list[str]:
+    """See Entry.erased. parts: the sum of 1 << part; of a leaf that is withheld, all are erased."""
+    if not parts:
+        return []
+    if parts & WITHHELD:
+        return [*policy.PART_NAMES, "leaf"]
+    return [name for number, name in enumerate(policy.PART_NAMES) if parts >> number & 1]
 
 
 def recorded(changes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

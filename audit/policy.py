@@ -523,6 +523,7 @@ OTHERS: tuple[Other, ...] = (
             Sentence("verify", "found entry {number} of the log of [] altered", "failed"),
             Sentence("verify", "found the evidence of [] damaged: {found}", "failed"),
             Sentence("verify", "checked {count:entry} against their evidence"),
+            Sentence("erase", "erased {parts} of {count:entry} of the log of []"),
             Sentence("evidence_began", "began the evidence of a log of {size:entry}"),
             Sentence("export", "exported the log of [] as {format}"),
             Sentence("export", "exported the log of []"),
@@ -680,6 +681,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("verify", "verified", context=("number", "count", "found")),
     Action("seal", "sealed"),
     Action("evidence_began", "began evidence of", Severity.NOTICE, ("size", "root")),
+    Action(
+        "erase", "erased parts of", Severity.WARNING, ("parts", "numbers", "count", "requested_by")
+    ),
     Action("hold", "placed a legal hold on", Severity.NOTICE, ("requested_by",)),
     Action("lift_hold", "lifted the legal hold on", Severity.WARNING, ("requested_by",)),
     Action(
@@ -743,6 +747,7 @@ ACTION_GROUPS: tuple[ActionGroup, ...] = (
                     *("rotate", "rewrap", "re_encrypt", "switch_custody", "change_password"),
                     *("reset_password", "invite", "join", "leave"),
                     *("hold", "lift_hold", "remove", "drop", "seal", "evidence_began"),
+                    "erase",
                 )
             ),
         ),
@@ -780,7 +785,7 @@ ACTION_GROUPS: tuple[ActionGroup, ...] = (
         (
             *_ACCESS,
             *_CREDENTIALS,
-            Deeds(("hold", "lift_hold", "remove", "drop")),
+            Deeds(("hold", "lift_hold", "remove", "drop", "erase")),
             Deeds(("create", "update", "delete"), ("organization", "user")),
         ),
     ),
@@ -816,6 +821,19 @@ PATH_TYPES = frozenset(
 )
 """Types whose label is a path: it is in the leaves of the evidence and never erased, where the
 labels of all other types can be. Fixed: another list is another version of the leaf."""
+
+PART_NAMES = ("actor", "origin", "resource", "detail")
+"""The parts of an entry that can be erased, or withheld in a pack: who acted by name, from where,
+what it is about by name, and what changed. Fixed, as PATH_TYPES."""
+
+KEPT_DETAILS = frozenset({"erase", "evidence_began", "fork", "export", "remove"})
+"""Actions whose detail cannot be erased or withheld, and besides them rotations of signing keys:
+without it, nobody could tell what is missing elsewhere, and why."""
+
+
+def keeps_detail(action_name: str, resource_type: str) -> bool:
+    return action_name in KEPT_DETAILS or (action_name, resource_type) == ("rotate", "signing_key")
+
 
 RESOURCE_TYPES: dict[str, str] = {
     name: spec.called.name or name.replace("_", " ") for name, spec in TYPES.items()

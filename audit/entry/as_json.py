@@ -22,8 +22,8 @@ _encode = json.JSONEncoder(
 
 def as_json(entry: Entry) -> dict[str, Any]:
     """All that an entry says. `changes` are field → [before, after]; `changed_fields` are those
-    that changed too but whose values are not recorded. `unreadable` is there only when something
-    is."""
+    that changed too but whose values are not recorded. `unreadable` and `erased` are there only
+    when something is."""
     attributes = {
         "id": entry.ulid,
         "time": rfc3339(entry.time),
@@ -46,6 +46,8 @@ def as_json(entry: Entry) -> dict[str, Any]:
         "resource_seq": entry.resource_seq,
         "actor_seq": entry.actor_seq,
     }
+    if entry.erased_parts:
+        attributes["erased"] = entry.erased
     if entry.unreadable:
         attributes["unreadable"] = entry.unreadable
     return attributes

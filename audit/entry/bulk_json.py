@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 
 from audit.entry import as_json
 from audit.entry.recorded_json import Unreadable, parsed, parsed_changes, unreadable_texts
-from audit.models import Entry, reason_in, recorded, unrecorded
+from audit.models import Entry, erased_in, reason_in, recorded, unrecorded
 from organizations import ulid
 from organizations.labels import isolated
 
@@ -49,6 +49,7 @@ class Row(NamedTuple):
     seq: str | None
     resource_seq: str | None
     actor_seq: str | None
+    erased_parts: str | None = None
 
 
 _AS_TEXT = {
@@ -58,7 +59,8 @@ _AS_TEXT = {
     },
     "ip": "host(ip)",
     **{
-        name: f"{name}::text" for name in ("changes", "context", "seq", "resource_seq", "actor_seq")
+        name: f"{name}::text"
+        for name in ("changes", "context", "seq", "resource_seq", "actor_seq", "erased_parts")
     },
 }
 COLUMNS = {name: _AS_TEXT.get(name, name) for name in Row._fields}
@@ -86,6 +88,7 @@ CELLS = (
     "changes",
     "changed_fields",
     "context",
+    "erased",
 )
 """Of a table, always these in this order."""
 
@@ -121,7 +124,8 @@ def canonical(rows: Sequence[Row]) -> list[str]:
             f'"actor":{{"id":{_quoted(actor) if row.actor_id else "null"},'
             f'"label":{_string(row.actor_label)},"type":{_string(row.actor_type)}}},'
             f'"actor_seq":{row.actor_seq or "null"},{changes_of(row.changes)},"context":{context},'
-            f'"id":"{key}",{_origin(row.interface, row.ip, row.organization_id)},'
+            f'{erased(row.erased_parts)}"id":"{key}",'
+            f"{_origin(row.interface, row.ip, row.organization_id)},"
             f'"reason":{_string(reason)},'
             f'"request_id":{_quoted(request) if row.request_id else "null"},'
             f'"resource":{{"id":{_quoted(resource) if row.resource_id else "null"},'
@@ -195,6 +199,11 @@ def unreadable(changes: str, context: str) -> str:
     return f'"unreadable":{as_json.canonical_line(found)},' if found else ""
 
 
+def erased(parts: str | None) -> str:
+    """Which of its parts were erased, as a member of an object; empty where none was."""
+    return f'"erased":{as_json.canonical_line(erased_in(int(parts)))},' if parts else ""
+
+
 def _time(digits: str) -> str:
     """Of an id, as `as_json.rfc3339`."""
     seconds, milliseconds = divmod(int(digits[:12], 16), 1000)
@@ -242,6 +251,7 @@ def cells(rows: Sequence[Row], names: Mapping[str, str] = NOBODY) -> list[tuple[
                 _harmless(row.interface),
                 *_changes_cells(row.changes),
                 context,
+                " ".join(erased_in(int(row.erased_parts))) if row.erased_parts else "",
             )
         )
     return table

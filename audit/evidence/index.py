@@ -93,7 +93,10 @@ def _hashed(texts: list[str]) -> tuple[bytes, ...]:
     return tuple(hashlib.sha256(text.encode()).digest() for text in texts)
 
 
-def _hashes(entry: Subjects) -> tuple[bytes, ...]:
+def hashes(entry: Subjects) -> tuple[bytes, ...]:
+    """The hashes of its keys."""
+    if entry.hashes is not None:
+        return entry.hashes
     rest = _hashes_of_the_rest(entry.was, entry.result, entry.interface)
     found = (
         _hashes_of_actor(entry.actor_type, entry.actor_id, entry.action)
@@ -115,7 +118,7 @@ def table(block: Sequence[Subjects | None]) -> Table:
         if entry is None:
             continue
         at = _PLACES[place]
-        for key in _hashes(entry):
+        for key in hashes(entry):
             known = found.get(key)
             if known is None:
                 found[key] = bytearray(at)
@@ -155,6 +158,23 @@ class Block:
 
     def zone(self) -> Zone:
         return Zone(self.record(), self.since, self.until)
+
+
+def written_table(keys_of_block: Table) -> bytes:
+    """A table as it is kept once the leaves are gone."""
+    return b"".join(
+        key + struct.pack(">H", len(postings) // 2) + postings for key, postings in keys_of_block
+    )
+
+
+def read_table(data: bytes) -> Table:
+    found, at = [], 0
+    while at < len(data):
+        [count] = struct.unpack_from(">H", data, at + 32)
+        past = at + 34 + 2 * count
+        found.append((data[at : at + 32], data[at + 34 : past]))
+        at = past
+    return found
 
 
 def block(number: int, times: Sequence[int], subjects: Sequence[Subjects | None]) -> Block:

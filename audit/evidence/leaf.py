@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring as string
 from typing import Any, NamedTuple
@@ -30,7 +30,10 @@ PARTS = b"\x06"
 SALTS = b"dotenv-audit-salts/v1\n"
 SALT = 16
 """Bytes of one."""
-PART_NAMES = ("actor", "origin", "resource", "detail")
+PART_NAMES = policy.PART_NAMES
+DETAIL = PART_NAMES.index("detail")
+WITHHELD = len(PART_NAMES)
+"""In place of a part: the leaf itself."""
 LONGEST_DETAIL = 1_048_576
 """Bytes of `changes`, and of `context`."""
 LONGEST_LABEL = 2_000
@@ -85,7 +88,8 @@ class Leaf(NamedTuple):
 
 
 class Subjects(NamedTuple):
-    """What the index keys of an entry are made of: texts of its leaf data."""
+    """What the index keys of an entry are made of: texts of its leaf data. hashes: of the keys, all
+    that is left once the leaf is withheld."""
 
     actor_type: str
     actor_id: str
@@ -96,6 +100,7 @@ class Subjects(NamedTuple):
     was: str | None
     result: str
     interface: str
+    hashes: tuple[bytes, ...] | None = None
 
 
 def from_rows(rows: Sequence[Row]) -> Iterator[Leaf]:
@@ -157,6 +162,11 @@ def is_removed(data: bytes) -> bool:
     return b'"removed":true' in data and "removed" in json.loads(data)
 
 
+def withheld_subjects(hashes: Iterable[bytes]) -> Subjects:
+    """Of a leaf of which only the hashes of its keys are left."""
+    return Subjects("", "", "", "", "", None, None, "", "", tuple(hashes))
+
+
 def subjects_of(data: bytes) -> tuple[int, Subjects]:
     """The time of an entry, in milliseconds, and what the index finds it by, of its leaf data."""
     shown = json.loads(data)
@@ -186,6 +196,16 @@ def part_salts(salt: bytes) -> bytes:
     return hashlib.sha512(SALTS + salt).digest()
 
 
+def salt_of_each(salt: bytes) -> list[bytes]:
+    salts = part_salts(salt)
+    return [salts[SALT * number : SALT * (number + 1)] for number in range(4)]
+
+
+def digest_of(commitments: Iterable[bytes]) -> bytes:
+    """What the leaf has of its parts, by what it commits to of each."""
+    return hashlib.sha256(PARTS + b"".join(commitments)).digest()
+
+
 def commitment(number: int, salt: bytes, part: bytes) -> bytes:
     return hashlib.sha256(PART + bytes((number,)) + salt + part).digest()
 
@@ -209,22 +229,37 @@ def digest(salt: bytes, parts: tuple[bytes, bytes, bytes, bytes]) -> bytes:
 def line(data: bytes, parts: Sequence[bytes], salt: bytes, redacted: Iterable[int] = ()) -> bytes:
     """Leaf data and parts, as packs have them, without the end of the line. Of `redacted` parts
     only what the leaf commits to is given."""
-    hidden = frozenset(redacted)
-    pieces = [b'{"leaf":' + data]
-    salts = part_salts(salt)
-    each_salt = [salts[SALT * number : SALT * (number + 1)] for number in range(4)]
-    for number, (name, part) in enumerate(zip(PART_NAMES, parts, strict=True)):
-        if number in hidden:
-            part = f'"sha256:{commitment(number, each_salt[number], part).hex()}"'.encode()
-        pieces.append(f'\t"{name}":'.encode() + part)
+    salts = salt_of_each(salt)
+    hidden = {number: commitment(number, salts[number], parts[number]) for number in redacted}
     if hidden:
-        given = (
-            "null" if number in hidden else f'"{one.hex()}"' for number, one in enumerate(each_salt)
-        )
-        pieces.append(f'\t"salts":[{",".join(given)}]'.encode() + b"}")
-    else:
-        pieces.append(f'\t"salt":"{salt.hex()}"}}'.encode())
+        return redacted_line(data, parts, salts, hidden)
+    pieces = [b'{"leaf":' + data, *_named_parts(parts), f'\t"salt":"{salt.hex()}"}}'.encode()]
     return b",".join(pieces)
+
+
+def redacted_line(
+    data: bytes,
+    parts: Sequence[bytes],
+    salts: Sequence[bytes | None],
+    hidden: Mapping[int, bytes],
+) -> bytes:
+    """A line in which the `hidden` parts are given by their commitments; salts: of each part, none
+    of a hidden one."""
+    shown = [
+        f'"sha256:{hidden[number].hex()}"'.encode() if number in hidden else part
+        for number, part in enumerate(parts)
+    ]
+    given = (
+        "null" if number in hidden or salt is None else f'"{salt.hex()}"'
+        for number, salt in enumerate(salts)
+    )
+    ending = f'\t"salts":[{",".join(given)}]}}'.encode()
+    return b",".join([b'{"leaf":' + data, *_named_parts(shown), ending])
+
+
+def _named_parts(parts: Sequence[bytes]) -> list[bytes]:
+    named = zip(PART_NAMES, parts, strict=True)
+    return [f'\t"{name}":'.encode() + part for name, part in named]
 
 
 def bare(data: bytes) -> bytes:

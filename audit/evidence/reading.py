@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connections
@@ -20,7 +20,9 @@ from audit.evidence import index, leaf, notes, tiles, tree
 from audit.evidence.leaf import Subjects
 from audit.ledger.sealing import FIELD_BLOCK
 from audit.models import Entry
+from audit.policy import keeps_detail
 
+NOTHING: Mapping[int, bytes] = {}
 CHUNK = 2_048
 """Entries that are read at once, at most; a multiple of a tile."""
 
@@ -54,14 +56,21 @@ class Checkpoint(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """A leaf of a log's tree. data: None if its entry left under retention, and its hash alone is
-    known; parts and salt: None of one that was removed before evidence began, too."""
+    """A leaf of a log's tree. data: None if its entry left under retention, or it is withheld, and
+    its hash alone is known; parts: None of one that was removed before evidence began, too.
+
+    salt: None where a part was erased; then salts has those of the parts that stay, and erased what
+    the leaf commits to of the others. keeps_detail: see `policy.keeps_detail`.
+    """
 
     seq: int
     hash: bytes
     data: bytes | None
     parts: tuple[bytes, bytes, bytes, bytes] | None
     salt: bytes | None
+    salts: Mapping[int, bytes] = NOTHING
+    erased: Mapping[int, bytes] = NOTHING
+    keeps_detail: bool = False
 
     def subjects(self) -> Subjects | None:
         """What the index finds it by; None of one that was removed before evidence began."""
@@ -73,13 +82,30 @@ class Leaf(NamedTuple):
     def is_removed(self) -> bool:
         return self.parts is None and self.data is not None and leaf.is_removed(self.data)
 
-    def line(self) -> bytes:
-        """As packs have it, without the end of the line."""
+    def line(self, redacted: Collection[int] = ()) -> bytes:
+        """As packs have it, without the end of the line. redacted: parts of which only what the
+        leaf commits to is given; what was erased is so in any case."""
         if self.is_removed and self.data is not None:
             return leaf.bare(self.data)
-        if self.data is None or self.parts is None or self.salt is None:
+        if self.data is None or self.parts is None:
             return leaf.withheld(self.hash)
-        return leaf.line(self.data, self.parts, self.salt)
+        if self.keeps_detail:
+            redacted = [number for number in redacted if number != leaf.DETAIL]
+        if self.salt is not None:
+            return leaf.line(self.data, self.parts, self.salt, redacted)
+        hidden = {number: self.commitment(number) for number in {*self.erased, *redacted}}
+        salts = [self.salts.get(number) for number in range(4)]
+        return leaf.redacted_line(self.data, self.parts, salts, hidden)
+
+    def part_salts(self) -> Mapping[int, bytes]:
+        """The salts of its parts, those that were erased aside."""
+        return dict(enumerate(leaf.salt_of_each(self.salt))) if self.salt else self.salts
+
+    def commitment(self, number: int) -> bytes:
+        """What the leaf commits to of a part."""
+        assert self.parts is not None
+        known = self.erased.get(number)
+        return known or leaf.commitment(number, self.part_salts()[number], self.parts[number])
 
 
 class SigningKey(NamedTuple):
@@ -208,19 +234,57 @@ def leaves(
         after = past
 
 
+class _Erased(NamedTuple):
+    """What was erased of an entry, and the salts of what was not."""
+
+    commitments: dict[int, bytes]
+    salts: dict[int, bytes]
+
+    @property
+    def is_withheld(self) -> bool:
+        return leaf.WITHHELD in self.commitments
+
+    def digest(self, parts: Sequence[bytes]) -> bytes:
+        return leaf.digest_of(
+            self.commitments.get(number) or leaf.commitment(number, self.salts[number], part)
+            for number, part in enumerate(parts)
+        )
+
+
+def _erased(organization: uuid.UUID, after: int, upto: int, using: str) -> dict[int, _Erased]:
+    found: dict[int, _Erased] = {}
+    for seq, part, commitment, salt in _rows(
+        using,
+        "SELECT seq, part, commitment, NULL::bytea FROM audit_erasure"
+        " WHERE organization_id = %(log)s AND seq > %(after)s AND seq <= %(upto)s"
+        " UNION ALL SELECT seq, part, NULL, salt FROM audit_salt_kept"
+        " WHERE organization_id = %(log)s AND seq > %(after)s AND seq <= %(upto)s",
+        {"log": organization, "after": after, "upto": upto},
+    ):
+        of_entry = found.setdefault(seq, _Erased({}, {}))
+        if salt is None:
+            of_entry.commitments[part] = bytes(commitment)
+        else:
+            of_entry.salts[part] = bytes(salt)
+    return found
+
+
 def _chunk(organization: uuid.UUID, after: int, upto: int, using: str) -> Iterator[Leaf]:
     hashes = _spread(organization, after, upto, using, "audit_tile", "hashes", tree.HASH)
     salts = _spread(organization, after, upto, using, "audit_salt", "salts", leaf.SALT)
     commits = _commitments(organization, after, upto, using)
-    made = {each.seq: each for each in leaf.from_rows(_entries(organization, after, upto, using))}
+    rows = _entries(organization, after, upto, using)
+    made = {each.seq: each for each in leaf.from_rows(rows)}
+    keeping = {int(row.seq or 0) for row in rows if keeps_detail(row.action, row.resource_type)}
+    erased = _erased(organization, after, upto, using)
     kept: dict[int, bytes] = {}
-    if len(made) < upto - after:
+    if len(made) < upto - after or erased:
         kept = {
             seq: bytes(data)
             for seq, data in _rows(
                 using,
                 "SELECT seq, leaf FROM audit_leaf_kept WHERE organization_id = %s"
-                " AND seq > %s AND seq <= %s",
+                " AND seq > %s AND seq <= %s AND leaf IS NOT NULL",
                 [organization, after, upto],
             )
         }
@@ -228,16 +292,45 @@ def _chunk(organization: uuid.UUID, after: int, upto: int, using: str) -> Iterat
         seq = after + place + 1
         entry, commit = made.get(seq), commits.get(seq)
         parts = entry.parts if entry else None
-        if entry is not None:
+        gone = erased.get(seq) if entry else None
+        if gone is not None and gone.is_withheld:
+            if gone.commitments[leaf.WITHHELD] != known:
+                raise MismatchError(organization, seq)
+            yield Leaf(seq, known, None, None, None)
+            continue
+        if gone is not None and entry is not None:
+            digest = gone.digest(entry.parts)
+            data = kept.get(seq) or entry.data(digest, commit)
+        elif entry is not None:
             data = entry.data(leaf.digest(salt, entry.parts), commit)
         else:
             data = kept.get(seq) or leaf.removed(seq, commit)
         if tree.leaf_hash(data) == known:
-            yield Leaf(seq, known, data, parts, salt if parts else None)
+            yield Leaf(
+                seq,
+                known,
+                data,
+                parts,
+                salt if parts and gone is None else None,
+                gone.salts if gone else NOTHING,
+                gone.commitments if gone else NOTHING,
+                seq in keeping,
+            )
         elif entry is None and seq not in kept:
             yield Leaf(seq, known, None, None, None)
         else:
             raise MismatchError(organization, seq)
+
+
+def kept_keys(organization: uuid.UUID, number: int, using: str = "default") -> index.Table | None:
+    """The keys of a block not all of whose leaves are known any more, if they were kept."""
+    found = _rows(
+        using,
+        "SELECT keys_kept FROM audit_block WHERE organization_id = %s AND n = %s"
+        " AND keys_kept IS NOT NULL",
+        [organization, number],
+    )
+    return index.read_table(bytes(found[0][0])) if found else None
 
 
 def ids_between(
@@ -308,7 +401,9 @@ def _commitments(
     }
 
 
-def _rows(using: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _rows(
+    using: str, sql: str, parameters: Sequence[Any] | Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
     with connections[using].cursor() as cursor:
         cursor.execute(sql, parameters)
         found: list[tuple[Any, ...]] = cursor.fetchall()

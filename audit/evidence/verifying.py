@@ -169,8 +169,10 @@ def _wrong_with_entries(
         return [Finding(organization, error.seq, str(error))]
     except reading.MissingHashesError as error:
         return [Finding(organization, 0, str(error))]
-    if past - first < index.BLOCK or any(each.data is None for each in leaves):
+    if past - first < index.BLOCK:
         return []
+    if any(each.data is None for each in leaves):
+        return _wrong_with_kept_keys(organization, first // index.BLOCK, using)
     entries = [
         None if each.data is None or leaf.is_removed(each.data) else leaf.subjects_of(each.data)
         for each in leaves
@@ -184,6 +186,16 @@ def _wrong_with_entries(
         found = (made.entries, made.since, made.until, made.keys, made.root)
         if (*known, bytes(root)) != found:
             return [Finding(organization, 0, f"block {number} is not the index of its entries")]
+    return []
+
+
+def _wrong_with_kept_keys(organization: uuid.UUID, number: int, using: str) -> list[Finding]:
+    """Of a block whose leaves are not all known any more, keys that are not those that it had."""
+    kept = reading.kept_keys(organization, number, using)
+    for *_, root, _index_root in _blocks(organization, number, number + 1, using):
+        if kept is not None and tree.root_of(index.key_leaves(kept)) != bytes(root):
+            what = f"the keys that were kept of block {number} are not those that it had"
+            return [Finding(organization, 0, what)]
     return []
 
 

@@ -187,10 +187,12 @@ def table_of(organization: uuid.UUID, block: index.Block, using: str) -> index.T
     if known is not None:
         return known
     first = block.number * index.BLOCK
-    leaves = list(reading.leaves(organization, first, first + index.BLOCK, using))
-    if any(each.data is None for each in leaves):
-        return None
-    made = index.table([each.subjects() for each in leaves])
+    made = reading.kept_keys(organization, block.number, using)
+    if made is None:
+        leaves = list(reading.leaves(organization, first, first + index.BLOCK, using))
+        if any(each.data is None for each in leaves):
+            return None
+        made = index.table([each.subjects() for each in leaves])
     if tree.root_of(index.key_leaves(made)) != block.root:
         raise reading.MismatchError(organization, first + 1)
     while len(_kept) >= _TABLES:

@@ -13,7 +13,7 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -175,10 +175,11 @@ class Worker:
         if incomplete:
             # Some are older than was looked, or retention removed them.
             found |= self._read(incomplete, {})
+        kept = self._kept(chosen)
         for log, upto in chosen:
             rows = found.get(log.organization, [])
             try:
-                leaves = self._leaves(log, upto, rows)
+                leaves = self._leaves(log, upto, rows, kept.get(log.organization, {}))
                 part = _extend(log, leaves, upto)
             except MissingEntryError as error:
                 self._refused[log.organization] = (time.monotonic() + LEFT_OUT, str(error))
@@ -212,27 +213,45 @@ class Worker:
         found = itertools.groupby(map(Row._make, rows), key=lambda row: row.organization_id)
         return {uuid.UUID(key): list(group) for key, group in found}
 
-    def _leaves(self, log: _Log, upto: int, rows: Sequence[Row]) -> Iterator[Leaf | None]:
+    def _kept(self, chosen: Sequence[tuple[_Log, int]]) -> dict[uuid.UUID, dict[int, Leaf]]:
+        """The leaves that the ledger cannot give any more, of blocks that become full."""
+        again = [(log, _after(log, upto)) for log, upto in chosen if _after(log, upto) < log.size]
+        if not again:
+            return {}
+        found: dict[uuid.UUID, dict[int, Leaf]] = {}
+        for organization, number, *kept in self._rows(
+            "SELECT * FROM audit_kept_leaves(%s, %s, %s)",
+            [
+                [log.organization for log, _ in again],
+                [after for _, after in again],
+                [log.size for log, _ in again],
+            ],
+        ):
+            found.setdefault(organization, {})[number] = _from_kept(number, *kept)
+        return found
+
+    def _leaves(
+        self, log: _Log, upto: int, rows: Sequence[Row], kept: Mapping[int, Leaf]
+    ) -> Iterator[Leaf | None]:
         """The leaves from the number after `_after(log, upto)` to `upto`; None for an entry that
-        retention removed."""
+        retention removed. kept: those that the ledger cannot give any more."""
         first = _after(log, upto) + 1
         made = leaf.from_rows(rows)
-        if len(rows) == upto - first + 1 and int(rows[-1].seq or 0) == upto:
+        if not kept and len(rows) == upto - first + 1 and int(rows[-1].seq or 0) == upto:
             yield from made
             return
-        kept = dict(
-            self._rows(
+        removed = {
+            number
+            for (number,) in self._rows(
                 "SELECT * FROM audit_removed_numbers(%s, %s, %s)",
                 [log.organization, first - 1, upto],
             )
-        )
-        present = {each.seq: each for each in made}
+        }
+        present = {each.seq: each for each in made} | {**kept}
         for number in range(first, upto + 1):
             if number in present:
                 yield present[number]
-            elif number <= log.size and kept.get(number) is not None:
-                yield _from_kept(number, bytes(kept[number]))
-            elif number in kept:
+            elif number in removed:
                 yield None
             else:
                 raise MissingEntryError(
@@ -339,9 +358,14 @@ def _least_id(milliseconds: int) -> uuid.UUID | None:
     return uuid.UUID(int=max(0, milliseconds - SLACK) << 80) if milliseconds else None
 
 
-def _from_kept(number: int, data: bytes) -> Leaf:
-    """A leaf of which only the data is left, as its block's index needs it."""
-    at, subjects = leaf.subjects_of(data)
+def _from_kept(number: int, data: bytes | None, at: int | None, keys: bytes | None) -> Leaf:
+    """A leaf of which only the data is left, or its time and the hashes of its keys, as its block's
+    index needs it."""
+    if data is None:
+        subjects = leaf.withheld_subjects(tree.split(bytes(keys or b"")))
+    else:
+        at, subjects = leaf.subjects_of(bytes(data))
+    assert at is not None
     return Leaf(number, "", "", "", (b"", b"", b"", b""), subjects, at)
 
 
@@ -396,7 +420,9 @@ def _extend(log: _Log, leaves: Iterator[Leaf | None], upto: int) -> _Writing:
                 block = index.block(number // index.BLOCK - 1, times, subjects)
                 index.append(zones, block.number, block.zone())
                 commits = leaf.Index(index.root(zones), block.number + 1)
-                blocks.append(_written_block(organization, block, commits.root))
+                is_withheld = any(each and each.hashes is not None for each in subjects)
+                keys = index.written_table(index.table(subjects)) if is_withheld else None
+                blocks.append(_written_block(organization, block, commits.root, keys))
                 subjects, times = [], []
     return _Writing(
         heads=[
@@ -415,7 +441,10 @@ def _extend(log: _Log, leaves: Iterator[Leaf | None], upto: int) -> _Writing:
     )
 
 
-def _written_block(organization: str, block: index.Block, index_root: bytes) -> list[Any]:
+def _written_block(
+    organization: str, block: index.Block, index_root: bytes, keys: bytes | None
+) -> list[Any]:
+    """keys: to be kept, where a leaf is withheld and they cannot be made anew."""
     return [
         organization,
         block.number,
@@ -425,6 +454,7 @@ def _written_block(organization: str, block: index.Block, index_root: bytes) -> 
         block.keys,
         notes.in_base64(block.root),
         notes.in_base64(index_root),
+        None if keys is None else notes.in_base64(keys),
     ]
 
 

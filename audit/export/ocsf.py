@@ -166,6 +166,7 @@ def _event(row: bulk_json.Row, key: str, actor: str, resource: str, request: str
             row.resource_seq,
             row.actor_seq,
             resource if row.resource_type in ("membership", "endpoint") else "",
+            row.erased_parts,
         ),
     )
     return "{" + ",".join(part for part in parts if part) + "}"
@@ -359,6 +360,7 @@ def _unmapped(
     resource_seq: str | None,
     actor_seq: str | None,
     resource_id: str,
+    erased_parts: str | None,
 ) -> str:
     """All that has no place of its own, by the names that it has in the log."""
     numbers = "".join(
@@ -370,7 +372,8 @@ def _unmapped(
     key = f',"resource_id":"{resource_id}"' if resource_id else ""
     changed = bulk_json.changes_of(changes)
     unreadable = bulk_json.unreadable(changes, context)
-    return f'"unmapped":{{{changed},{_context(context)},{unreadable}{words}{numbers}{key}}}'
+    erased = bulk_json.erased(erased_parts)
+    return f'"unmapped":{{{changed},{_context(context)},{erased}{unreadable}{words}{numbers}{key}}}'
 
 
 @lru_cache(_KEPT)

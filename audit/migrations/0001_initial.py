@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import django.db.models.deletion
@@ -13,7 +14,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 import organizations.clock
 import organizations.ulid
-from audit import redaction
+from audit import policy, redaction
 from audit.capture import places_sql, triggers
 from audit.entry import bulk_json, recorded_json
 from audit.evidence import notes
@@ -39,6 +40,8 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 "field_block": str(sealing.FIELD_BLOCK),
                 "columns_as_text": ", ".join(bulk_json.COLUMNS.values()),
                 "longest_field_name": str(sealing.LONGEST_FIELD_NAME),
+                "path_types": _listed(policy.PATH_TYPES),
+                "kept_actions": _listed(policy.KEPT_DETAILS),
                 "secret_pattern": redaction.PATTERN,
                 "secret_replacement": redaction.REPLACEMENT,
                 "like_any_secret": secret_forms.like_any(),
@@ -48,6 +51,10 @@ def install(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
             }.items():
                 sql = sql.replace(f"{{{name}}}", value)
             cursor.execute(sql)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in sorted(words))
 
 
 class Migration(migrations.Migration):

@@ -1,17 +1,20 @@
-"""What the evidence still needs of entries that leave: the leaves of blocks that are not full yet.
+"""What the evidence still needs of entries that leave, or whose leaf is withheld: the leaves of
+blocks that are not full yet, and the keys of blocks that are. And what it must not keep: salts.
 
 The tree keeps the hash of every leaf. The index of a block is made when the block is full, of leaf
-data, which the ledger no longer has once the entry has left.
+data, which the ledger no longer has once the entry has left; and an answer by the index shows keys
+of the block, which are made of the same.
 """
 
 from __future__ import annotations
 
+import itertools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.db import connections
 
-from audit.evidence import index, reading
+from audit.evidence import index, leaf, reading, tiles
 from audit.retention import BusyError
 from audit.retention.months import OWNER
 from organizations import ulid
@@ -51,4 +54,54 @@ def keep(leaving: Mapping[uuid.UUID, str]) -> None:
                         "INSERT INTO audit_leaf_kept (organization_id, seq, leaf)"
                         " SELECT %s, %s, %s WHERE %s::bigint <@ %s::int8multirange",
                         [organization, each.seq, each.data, each.seq, leaves_with],
+                    )
+
+
+def keep_keys(organization: uuid.UUID, block: int) -> None:
+    """Keep the key table of a block that is full, if it can be made and was not kept before."""
+    first = block * index.BLOCK
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM audit_block WHERE organization_id = %s AND n = %s AND keys_kept IS NULL",
+            [organization, block],
+        )
+        if cursor.fetchone() is None:
+            return
+        leaves = list(reading.leaves(organization, first, first + index.BLOCK, OWNER))
+        if any(each.data is None for each in leaves):
+            return
+        cursor.execute(
+            "UPDATE audit_block SET keys_kept = %s WHERE organization_id = %s AND n = %s",
+            [
+                index.written_table(index.table([each.subjects() for each in leaves])),
+                organization,
+                block,
+            ],
+        )
+
+
+def zero_salts(organization: uuid.UUID, numbers: Iterable[int]) -> None:
+    """Zero the salts of these numbers, which were erased or have left. In a transaction in which
+    the worker cannot write them anew."""
+    with connections[OWNER].cursor() as cursor:
+        for tile, some in itertools.groupby(
+            sorted(numbers), key=lambda number: (number - 1) // tiles.WIDTH
+        ):
+            places = [(number - 1) % tiles.WIDTH for number in some]
+            cursor.execute(
+                "SELECT first, salts FROM audit_salt WHERE organization_id = %s AND n = %s"
+                " ORDER BY first FOR UPDATE",
+                [organization, tile],
+            )
+            for first, salts in cursor.fetchall():
+                zeroed = bytearray(salts)
+                for place in places:
+                    at = leaf.SALT * (place - first)
+                    if 0 <= at < len(zeroed):
+                        zeroed[at : at + leaf.SALT] = bytes(leaf.SALT)
+                if zeroed != bytes(salts):
+                    cursor.execute(
+                        "UPDATE audit_salt SET salts = %s"
+                        " WHERE organization_id = %s AND n = %s AND first = %s",
+                        [bytes(zeroed), organization, tile, first],
                     )

@@ -104,6 +104,8 @@ class Rows:
         )
         if entry.result != Result.SUCCESS or entry.repeats:
             said += f" {render_to_string('audit/_result.html', {'entry': entry})}"
+        if entry.erased:
+            said += f' <span class="badge">erased: {", ".join(entry.erased)}</span>'
         if entry.unreadable:
             said += f' <span class="badge failed">unreadable: {entry.ulid}</span>'
         return said

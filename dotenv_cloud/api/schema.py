@@ -209,6 +209,11 @@ _ENTRY = _resource(
     resource_seq=_MAYBE_NUMBER,
     actor_seq=_MAYBE_NUMBER,
 )
+_ENTRY["properties"]["attributes"]["properties"]["erased"] = {
+    "type": "array",
+    "items": {"type": "string", "enum": ["actor", "origin", "resource", "detail", "leaf"]},
+    "description": "Parts that were erased, which are empty for this reason; absent otherwise.",
+}
 _ENTRY["properties"]["attributes"]["properties"]["unreadable"] = {
     "type": "array",
     "items": {"type": "string", "enum": ["changes", "context"]},

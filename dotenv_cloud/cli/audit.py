@@ -723,6 +723,8 @@ def _print_entry(entry: Entry, zone: dt.tzinfo) -> None:
         ("SEQUENCE", _sequence(entry)),
     ]
     output.facts([(name, value) for name, value in pairs if value not in (None, "")])
+    if erased := entry.get("erased"):
+        click.echo(f"\nERASED\n  {output.safe(', '.join(erased))}")
     if unreadable := entry.get("unreadable"):
         click.echo(f"\nUNREADABLE\n  {output.safe(', '.join(unreadable))}")
     context = entry.get("context") or {}

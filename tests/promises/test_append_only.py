@@ -316,18 +316,22 @@ def test_the_sealer_calls_nothing_else_that_runs_as_the_owner(
         " AND has_function_privilege('dotenv_sealer', oid, 'EXECUTE') ORDER BY proname"
     ).fetchall()
     assert [name for (name,) in callable_by_it] == [
+        "audit_add_round",
         "audit_announce_key",
         "audit_ensure_partitions",
         "audit_enter_sealing",
         "audit_entries_to_prove",
         "audit_extend",
         "audit_flush_repeats",
+        "audit_kept_leaves",
+        "audit_last_round",
         "audit_proved",
         "audit_removed_numbers",
         "audit_seal",
         "audit_sign",
         "audit_signed_heads",
         "audit_signing_keys",
+        "audit_stops",
         "audit_tile_hashes",
         "audit_unproved",
         "audit_unsigned",

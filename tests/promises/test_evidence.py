@@ -573,7 +573,7 @@ def test_the_sealer_role_cannot(sealer_connection: Connection, statement: str) -
         "UPDATE audit_tile SET hashes = hashes",
         "DELETE FROM audit_tile WHERE octet_length(hashes) = 8192",
         "TRUNCATE audit_tile",
-        "UPDATE audit_salt SET salts = salts",
+        "UPDATE audit_salt SET salts = decode(repeat('00', octet_length(salts)), 'hex')",
         "DELETE FROM audit_salt WHERE octet_length(salts) = 4096",
         "DELETE FROM audit_block",
         "UPDATE audit_head SET size = size - 1",

@@ -201,7 +201,8 @@ def test_csv_says_what_the_api_answers(entries: QuerySet[Entry]) -> None:
         for part in ("actor", "resource"):
             said |= {f"{part}_{name}": value for name, value in said[part].items()}
         said["actor_name"] = ""  # nobody of these is there
-        said["changed_fields"] = " ".join(said["changed_fields"])
+        for name in ("changed_fields", "erased"):
+            said[name] = " ".join(said.get(name, []))
         for name in ("changes", "context"):
             said[name] = as_json.canonical_line(said[name]) if said[name] else ""
         assert row == {

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit.management import naming
 from audit.retention import holds
 from organizations import ulid
 from organizations.models import Organization
@@ -34,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["does"] == "list":
             return self._list()
-        organization = _organization(options["organization"])
+        organization = naming.organization(options["organization"])
         change = holds.place if options["does"] == "place" else holds.lift
         try:
             hold = change(organization, options["reason"], options["by"])
@@ -60,15 +61,3 @@ class Command(BaseCommand):
             )
         if not found:
             self.stdout.write("No organization is under legal hold.")
-
-
-def _organization(reference: str) -> Organization:
-    key = ulid.parse_or_none(reference)
-    named = {"pk": key} if key else {"slug": reference.lower()}
-    found = Organization.objects.using("owner").filter(**named).first()
-    if found is None and key and holds.has_log(key):
-        # The organization is deleted, but its log can be held by id.
-        found = Organization(pk=key, slug=ulid.to_text(key))
-    if found is None:
-        raise CommandError(f"There is no organization {reference!r}. Give its slug or id.")
-    return found

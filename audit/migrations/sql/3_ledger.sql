@@ -21,6 +21,8 @@ CREATE TABLE audit_ledger (
     user_agent text NOT NULL,
     changes jsonb NOT NULL,
     context jsonb NOT NULL,
+    -- Which parts were erased, as the sum of 1 << part (a_erasure.sql); null: none.
+    erased_parts smallint,
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 
@@ -174,8 +176,43 @@ CREATE TRIGGER audit_only_sealing BEFORE DELETE ON audit_inbox
 -- A count of repetitions goes up, one by one.
 CREATE TRIGGER audit_only_counting BEFORE UPDATE OF repeats ON audit_repeat
     FOR EACH ROW WHEN (NEW.repeats <> OLD.repeats + 1) EXECUTE FUNCTION audit_refuse();
-CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit_ledger
+CREATE TRIGGER audit_append_only BEFORE DELETE ON audit_ledger
     FOR EACH ROW EXECUTE FUNCTION audit_refuse();
+
+-- An entry changes in one way: what `audit_erasure` says was erased of it is emptied.
+CREATE FUNCTION audit_refuse_unless_erased() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    parts CONSTANT integer := (SELECT bit_or(1 << part) FROM audit_erasure
+        WHERE organization_id = OLD.organization_id AND seq = OLD.seq);
+    expected record := OLD;
+BEGIN
+    IF parts IS NOT NULL THEN
+        expected.erased_parts := parts;
+        IF parts & (1 | 16) > 0 THEN
+            expected.actor_label := '';
+        END IF;
+        IF parts & (2 | 16) > 0 THEN
+            expected.ip := NULL;
+            expected.request_id := NULL;
+            expected.user_agent := '';
+        END IF;
+        IF parts & (4 | 16) > 0 THEN
+            expected.resource_label := '';
+        END IF;
+        IF parts & (8 | 16) > 0 THEN
+            expected.changes := '{}';
+            expected.context := '{}';
+        END IF;
+        IF NEW IS NOT DISTINCT FROM expected THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'audit: UPDATE on % is refused: entries are never changed or removed',
+        TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER audit_only_erasing BEFORE UPDATE ON audit_ledger
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse_unless_erased();
 CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_ledger_default

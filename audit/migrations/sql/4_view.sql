@@ -3,12 +3,13 @@
 CREATE VIEW audit_entry WITH (security_invoker = true) AS
 SELECT id, organization_id, actor_type, actor_id, actor_label, action, resource_type, resource_id,
     resource_label, result, ip, user_agent, request_id, interface, changes, context,
-    NULL::bigint AS seq, NULL::bigint AS resource_seq, NULL::bigint AS actor_seq, false AS is_sealed
+    NULL::bigint AS seq, NULL::bigint AS resource_seq, NULL::bigint AS actor_seq, NULL::smallint AS erased_parts,
+    false AS is_sealed
 FROM audit_inbox
 UNION ALL
 SELECT id, organization_id, actor_type, actor_id, actor_label, action, resource_type, resource_id,
     resource_label, result, ip, user_agent, request_id, interface, changes, context,
-    seq, resource_seq, actor_seq, true
+    seq, resource_seq, actor_seq, erased_parts, true
 FROM audit_ledger;
 
 -- The dictionary of names, with those of entries not sealed yet.

@@ -39,8 +39,12 @@ CREATE TABLE audit_block (
     keys integer NOT NULL,
     root bytea NOT NULL CHECK (octet_length(root) = 32),
     index_root bytea NOT NULL CHECK (octet_length(index_root) = 32),
+    -- Its keys, once not all of its leaves are known any more: of each the hash, the number of
+    -- postings in 16 bits, and the postings.
+    keys_kept bytea,
     PRIMARY KEY (organization_id, n)
 );
+ALTER TABLE audit_block ALTER keys_kept SET STORAGE EXTERNAL;
 
 -- How far the tree of each log is. edge, index_edge: the roots of its full subtrees, left to right.
 CREATE TABLE audit_head (
@@ -56,13 +60,17 @@ CREATE TABLE audit_head (
     CHECK (signed <= size)
 ) WITH (fillfactor = 50);
 
--- Leaf data that the ledger cannot give any more, as the entry left before its block was full: the
--- block's index needs it.
+-- Leaf data that the ledger cannot give any more: the entry left before its block was full, whose
+-- index needs it, or what changed was erased, which the leaf may have a part of. Of a leaf that is
+-- withheld before its block is full, its time and the hashes of its keys.
 CREATE TABLE audit_leaf_kept (
     organization_id uuid NOT NULL,
     seq bigint NOT NULL,
-    leaf bytea NOT NULL,
-    PRIMARY KEY (organization_id, seq)
+    leaf bytea,
+    time bigint,
+    keys bytea CHECK (octet_length(keys) % 32 = 0),
+    PRIMARY KEY (organization_id, seq),
+    CHECK (num_nonnulls(leaf, keys) = 1 AND (keys IS NULL) = (time IS NULL))
 );
 
 -- Checkpoints that were signed. Kept are the first of each minute, and each that was given to somebody.
@@ -150,19 +158,22 @@ CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_tile
 -- Runs go when their tile has become full, which is one row from then on.
 CREATE TRIGGER audit_full_tile BEFORE DELETE ON audit_tile
     FOR EACH ROW WHEN (octet_length(OLD.hashes) = 8192) EXECUTE FUNCTION audit_refuse();
-CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_salt
+CREATE TRIGGER audit_append_only BEFORE TRUNCATE ON audit_salt
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_full_tile BEFORE DELETE ON audit_salt
     FOR EACH ROW WHEN (octet_length(OLD.salts) = 4096) EXECUTE FUNCTION audit_refuse();
-CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_block
+CREATE TRIGGER audit_append_only BEFORE DELETE OR TRUNCATE
+    OR UPDATE OF organization_id, n, entries, since, until, keys, root, index_root ON audit_block
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_kept BEFORE UPDATE OF keys_kept ON audit_block
+    FOR EACH ROW WHEN (OLD.keys_kept IS NOT NULL) EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_append_only BEFORE DELETE OR TRUNCATE ON audit_head
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_only_growing BEFORE UPDATE ON audit_head
     FOR EACH ROW WHEN (NEW.size < OLD.size OR NEW.signed < OLD.signed
         OR (NEW.size = OLD.size AND (NEW.edge, NEW.index_edge) <> (OLD.edge, OLD.index_edge)))
     EXECUTE FUNCTION audit_refuse();
-CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_leaf_kept
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR TRUNCATE ON audit_leaf_kept
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_append_only BEFORE UPDATE OF organization_id, size, note, signed_at OR TRUNCATE
     ON audit_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
@@ -235,7 +246,7 @@ CREATE FUNCTION audit_entries_to_prove(
     id text, organization_id text, actor_type text, actor_id text, actor_label text, action text,
     resource_type text, resource_id text, resource_label text, result text, ip text,
     user_agent text, request_id text, interface text, changes text, context text, seq text,
-    resource_seq text, actor_seq text
+    resource_seq text, actor_seq text, erased_parts text
 ) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 SET work_mem = '64MB' AS $$
@@ -259,18 +270,27 @@ SET work_mem = '64MB' AS $$
     ORDER BY e.organization_id, e.seq
 $$;
 
--- Numbers that retention removed, and the leaves that were kept of those whose block was not full.
+-- Numbers that retention removed.
 CREATE FUNCTION audit_removed_numbers(organization uuid, after bigint, upto bigint)
-RETURNS TABLE (seq bigint, leaf bytea)
+RETURNS TABLE (seq bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT number, k.leaf
+    SELECT number
     FROM (
         SELECT unnest(numbers * int8multirange(int8range(after, upto, '(]'))) AS range
         FROM audit_removal WHERE organization_id = organization
     ) AS removed
     CROSS JOIN LATERAL generate_series(lower(range), upper(range) - 1) AS number
-    LEFT JOIN audit_leaf_kept k ON k.organization_id = organization AND k.seq = number
     ORDER BY 1
+$$;
+
+-- What is kept, in each log, of leaves after one number up to another that the ledger cannot give.
+CREATE FUNCTION audit_kept_leaves(organizations uuid[], afters bigint[], uptos bigint[])
+RETURNS TABLE (organization_id uuid, seq bigint, leaf bytea, "time" bigint, keys bytea)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT k.organization_id, k.seq, k.leaf, k.time, k.keys
+    FROM unnest(organizations, afters, uptos) AS w (organization_id, after, upto)
+    JOIN audit_leaf_kept k ON k.organization_id = w.organization_id
+        AND k.seq > w.after AND k.seq <= w.upto
 $$;
 
 -- Add to trees: the runs of hashes and salts, the blocks that became full, and the heads. All of it or
@@ -346,9 +366,11 @@ BEGIN
     SELECT * FROM filled UNION ALL
     SELECT * FROM given g WHERE first = 0 OR first + octet_length(g.salts) / 16 < 256;
 
-    INSERT INTO audit_block (organization_id, n, entries, since, until, keys, root, index_root)
+    INSERT INTO audit_block (organization_id, n, entries, since, until, keys, root, index_root,
+        keys_kept)
     SELECT (b ->> 0)::uuid, (b ->> 1)::bigint, (b ->> 2)::integer, (b ->> 3)::bigint,
-        (b ->> 4)::bigint, (b ->> 5)::integer, decode(b ->> 6, 'base64'), decode(b ->> 7, 'base64')
+        (b ->> 4)::bigint, (b ->> 5)::integer, decode(b ->> 6, 'base64'), decode(b ->> 7, 'base64'),
+        decode(b ->> 8, 'base64')
     FROM jsonb_array_elements(blocks) AS b;
 END $$;
 
@@ -579,7 +601,8 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION audit_unproved(integer), audit_evidence_state(), audit_last_verified(),
     audit_entries_to_prove(uuid[], bigint[], bigint[], uuid[]),
-    audit_removed_numbers(uuid, bigint, bigint), audit_extend(jsonb, jsonb, jsonb, jsonb),
+    audit_removed_numbers(uuid, bigint, bigint),
+    audit_kept_leaves(uuid[], bigint[], bigint[]), audit_extend(jsonb, jsonb, jsonb, jsonb),
     audit_unsigned(double precision, integer, integer, uuid[]), audit_signed_heads(),
     audit_tile_hashes(uuid, smallint, bigint), audit_sign(jsonb),
     audit_announce_key(integer, bytea, text), audit_signing_keys(),
