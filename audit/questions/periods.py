@@ -179,6 +179,7 @@ _NUMBERS = {
     "ninety": "90",
 }
 _FIRST = {"first": "1", "second": "2", "third": "3", "fourth": "4"}
+_DAY_ALONE = re.compile(r"(?:the )?(\d{1,2})(?:st|nd|rd|th)")
 _ORDINAL = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th)\b")
 _OF = re.compile(r"\b(\d{1,2}|q[1-4]|quarter) of (?=[a-z0-9])")
 
@@ -187,6 +188,8 @@ def _plain(text: str) -> str:
     """`text` as the readers below take it: in lower case, numbers in digits, `1 october` for
     "the 1st of October", `last` for "the previous"."""
     words = " ".join(text.lower().replace(",", " ").split())
+    if alone := _DAY_ALONE.fullmatch(words):
+        return f"day {alone[1]}"
     if not words or words[0].isdigit() and words.replace("-", "").isdigit():
         return words
     words = re.sub(r"^(?:the|in the|during the) (?=\D|\d{1,2}(?:st|nd|rd|th)\b)", "", words)
@@ -283,12 +286,77 @@ def _first_of(unit: str, day: dt.date) -> dt.date:
     return day.replace(day=1) if unit == "month" else day.replace(month=1, day=1)
 
 
+_PART = re.compile(
+    r"(?P<which>first|1st|second|third|fourth|last|final) (?P<unit>day|week) (?:of|in) (?P<of>.+)"
+    r"|(?P<side>beginning|start|middle|end) of (?P<of2>.+)"
+    r"|(?P<side2>early|mid|late)[ -](?P<of3>.+)"
+    r"|week (?:of|starting|beginning) (?P<day>.+)"
+)
+_WHICH = {"first": 0, "1st": 0, "second": 1, "third": 2, "fourth": 3}
+_THIRDS = {"beginning": 0, "start": 0, "early": 0, "middle": 1, "mid": 1, "end": 2, "late": 2}
+
+
+def _read_part(words: str, now: dt.datetime) -> Closed | None:
+    """first week of november, last day of the month, end of october, early 2026, week of 9
+    november. A beginning, a middle and an end are thirds."""
+    match = _PART.fullmatch(words)
+    if match is None:
+        return None
+    if match["day"]:
+        found = next((each for read in _DAYS_OF if (each := read(match["day"], now))), None)
+        if found is None:
+            return None
+        first = _first_of("week", found.since.astimezone(now.tzinfo).date())
+        return _days(first, first + _DAY * 7, now)
+    whole = re.sub("^(?:the|this) ", "", match["of"] or match["of2"] or match["of3"])
+    whole = f"this {whole}" if whole in ("week", "month", "quarter", "year") else whole
+    readers = (_read_span, _read_month, _read_numbered, _read_date)
+    found = next((each for read in readers if (each := read(whole, now)) is not None), None)
+    if found is None:
+        return None
+    start, after = (end.astimezone(now.tzinfo).date() for end in (found.since, found.until))
+    if match["unit"]:
+        length = _DAY * (7 if match["unit"] == "week" else 1)
+        if match["which"] in ("last", "final"):
+            return _days(max(start, after - length), after, now)
+        first = start + length * _WHICH[match["which"]]
+        return _days(first, min(first + length, after), now) if first < after else None
+    third, number = (after - start) // 3, _THIRDS[match["side"] or match["side2"]]
+    if third < _DAY:
+        return None
+    start += third * number
+    return _days(start, after if number == 2 else start + third, now)
+
+
+def _read_day_alone(words: str, now: dt.datetime) -> Closed | None:
+    """the 24th: the latest"""
+    match = re.fullmatch(r"day (\d{1,2})", words)
+    if match is None:
+        return None
+    first = now.date().replace(day=1)
+    for _ in range(3):
+        try:
+            day = first.replace(day=int(match[1]))
+        except ValueError:
+            day = dt.date.max
+        if day <= now.date():
+            return _days(day, day + _DAY, now)
+        first = (first - _DAY).replace(day=1)
+    return None
+
+
 _QUARTER = re.compile(r"q([1-4])(?: ?(\d{4}))?|(\d{4})[- ]?q([1-4])")
 _WEEK = re.compile(r"(?:calendar )?week (\d{1,2})(?: (\d{4}))?|(\d{4})-?w(\d{2})")
 
 
 def _read_numbered(words: str, now: dt.datetime) -> Closed | None:
-    """Q3, Q3 2026, 2026-Q3, week 47, 2026-W47; without a year the latest that has begun."""
+    """Q3, Q3 2026, 2026-Q3, H1, week 47, 2026-W47; without a year the latest that has begun."""
+    if match := re.fullmatch(r"h([12])(?: (\d{4}))?", words):
+        year = int(match[2] or now.year)
+        first = dt.date(year, int(match[1]) * 6 - 5, 1)
+        if not match[2] and first > now.date():
+            first = first.replace(year=year - 1)
+        return _days(first, _after(_after(first, "quarter"), "quarter"), now)
     if match := _QUARTER.fullmatch(words):
         month = int(match[1] or match[4]) * 3 - 2
         year = int(match[2] or match[3] or now.year)
@@ -474,14 +542,22 @@ def _read_days_of_month(words: str, now: dt.datetime) -> Closed | None:
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})?")
 _SLASHED = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
+_EITHER_WAY = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
 
 def _read_date(words: str, now: dt.datetime) -> Closed | None:
-    """2026, 2026-11, 2026-11-01, 2026/11/01, 24.11.2026; 24.11. is the latest."""
+    """2026, 2026-11, 2026-11-01, 2026/11/01, 24.11.2026, 24/11/2026 and 11/24/2026, which can be
+    but one day; 24.11. is the latest."""
     if match := _DOTTED.fullmatch(words):
         that_day = dt.date(int(match[3] or now.year), int(match[2]), int(match[1]))
         if not match[3] and that_day > now.date():
             that_day = that_day.replace(year=that_day.year - 1)
+        return _days(that_day, that_day + _DAY, now)
+    if match := _EITHER_WAY.fullmatch(words):
+        one, other = int(match[1]), int(match[2])
+        if one <= 12 and other <= 12 and one != other:
+            return None  # 1/11/2026 reads differently from place to place
+        that_day = dt.date(int(match[3]), min(one, other), max(one, other))
         return _days(that_day, that_day + _DAY, now)
     match = _DATE.fullmatch(words) or _SLASHED.fullmatch(words)
     if match is None:
@@ -527,6 +603,8 @@ def _read_datetime(words: str, now: dt.datetime) -> Closed | None:
 
 _READERS: tuple[Callable[[str, dt.datetime], Closed | None], ...] = (
     _read_day,
+    _read_day_alone,
+    _read_part,
     _read_span,
     _read_numbered,
     _read_weekend,

@@ -674,6 +674,8 @@ def _say_what_was_understood(understood: Mapping[str, Any]) -> None:
         output.warn(output.safe(page["why"]))
     for note in understood.get("notes", ()):
         output.note(output.safe(note))
+    if then := understood.get("then"):
+        output.note(output.safe(f"The second list: dotenv audit ask '{then['text']}'"))
     for offer in understood.get("offers", ()):
         output.note(output.safe(offer["label"]))
 

@@ -143,6 +143,19 @@ class _Context:
         found = []
         for mark in self.people:
             before, after = mark.start - 1, mark.end
+            added = deed_at(self.sentence, after)
+            is_listed = self.sentence.word(before) == "list"
+            if (
+                is_listed
+                and added is not None
+                and added.form == "past"
+                and added.name in ("add", "remove", "invite", "delete", "create")
+            ):
+                found.append(mark)  # list users added
+                continue
+            if added is not None and added.form == "noun" and added.name == "remove":
+                found.append(mark)  # of all user terminations
+                continue
             while self.sentence.word(before) in (v.ARTICLES | {"new"}):
                 before -= 1
             lead, following = deed_at(self.sentence, before), deed_at(self.sentence, after)
@@ -190,6 +203,7 @@ def _add_deeds(reading: Reading, context: _Context) -> None:
         name = "exclude_action" if mark.excluded else "action"
         reading.add(name, [mark.value], [mark], policy.action_group(mark.value).label)  # type: ignore[union-attr]
     _add_values(reading, context)
+    _add_role_held(reading, context)
     _add_role_changes(reading, context)
     _add_passwords(reading, context)
     _add_new(reading, context)
@@ -206,6 +220,9 @@ def _add_deeds(reading: Reading, context: _Context) -> None:
             reading.add("exclude_action", v.LOOKS, [mark], "access")
         elif _is_looking(context):
             reading.add("action", v.LOOKS, [mark], "access")
+        elif context.has_log and not context.results and not context.deeds:
+            reading.add("action", ["view"], [mark], "access")
+            reading.add("type", ["audit_log"], sentence.included("log"))
     if sentence.of("tried"):
         reading.add("result", ["denied", "failed"], sentence.of("tried"))
     for mark in sentence.of("reason"):
@@ -357,6 +374,21 @@ def _add_role_changes(reading: Reading, context: _Context) -> None:
             continue
         name = "was" if before == "from" else "became"
         reading.add(name, [f"role:{mark.value}"], [mark], mark.value.replace("_", " "))
+        mark.kind = "used_role"
+
+
+def _add_role_held(reading: Reading, context: _Context) -> None:
+    """was lena ever an admin"""
+    sentence = context.sentence
+    said = {sentence.word(place) for place in range(len(sentence))}
+    if context.deeds or "ever" not in said or not said & v.BEING:
+        return
+    for mark in sentence.included("role"):
+        if _is_by(sentence, before_name(sentence, mark.start)):
+            continue
+        reading.add("type", ["membership"], [mark])
+        reading.add("field", ["role"], [mark], "role")
+        reading.add("became", [f"role:{mark.value}"], [mark], mark.value.replace("_", " "))
         mark.kind = "used_role"
 
 
@@ -906,21 +938,13 @@ def _add_types(reading: Reading, context: _Context) -> None:
         if mark.excluded:
             reading.add("exclude_type", mark.value, [mark])
     actors = bool(context.names_as(ACTOR))
+    if any(mark.value == "project" for mark in sentence.of("by")):
+        # which project has the most changes: in it, not to it
+        context.dropped += [mark for mark in context.types if mark.value == ("project",)]
     if sentence.of("id"):
         context.dropped += context.types  # the key with this fingerprint
     for mark in context.types:
-        if mark in context.dropped or (
-            mark.value == ("organization",) and not reading.has("action")
-        ):
-            continue
-        if _is_actor_kind(sentence, mark):
-            kinds = [kind for name in mark.value if (kind := _KIND_OF.get(name))]
-            reading.add("actor_type", kinds, [mark])
-            continue
-        types = list(mark.value)
-        if set(types) == {"secret_version", "key_version"}:
-            types = ["secret_version"]
-        reading.add("type", types, [mark])
+        _add_type(reading, context, mark)
     for mark in context.object_people:
         if mark not in context.dropped and not reading.has("type"):
             word = sentence.word(mark.start)
@@ -934,15 +958,30 @@ def _add_types(reading: Reading, context: _Context) -> None:
         _add_people_who_act(reading, context, mark)
 
 
+def _add_type(reading: Reading, context: _Context, mark: Mark) -> None:
+    if mark in context.dropped or (mark.value == ("organization",) and not reading.has("action")):
+        return
+    if _is_actor_kind(context.sentence, mark):
+        kinds = [kind for name in mark.value if (kind := _KIND_OF.get(name))]
+        reading.add("actor_type", kinds, [mark])
+        return
+    types = list(mark.value)
+    if set(types) == {"secret_version", "key_version"}:
+        types = ["secret_version"]
+    reading.add("type", types, [mark])
+
+
 _KIND_OF = {"api_key": "api_key", "user": "user"}
 
 
 def _is_actor_kind(sentence: Sentence, mark: Mark) -> bool:
-    """deletions by API keys, what did API keys do"""
+    """deletions by API keys, what did API keys do, by one key, API key requests"""
     place = mark.start - 1
-    while sentence.word(place) in v.ARTICLES:
+    while sentence.word(place) in v.ARTICLES or sentence.word(place) in ("one", "single", "same"):
         place -= 1
     following = sentence.at(mark.end)
+    if mark.value == ("api_key",) and sentence.word(mark.end) in ("requests", "calls", "usage"):
+        return True
     does = sentence.word(place) in v.AUXILIARIES and (
         sentence.word(mark.end) in ("do", "done")
         or (following is not None and following.kind == "deed")

@@ -114,7 +114,22 @@ def nearest(text: str, words: Iterable[str]) -> str:
     sought = folded(text)
     alike = [word for word in words if abs(len(word) - len(sought)) <= 2]
     close = difflib.get_close_matches(sought, alike, n=1, cutoff=0.82)
-    return close[0] if close else ""
+    if close:
+        return close[0]
+    # Two letters that changed places weigh much in a short word: jnae.
+    turned = [word for word in alike if _is_turned(word, sought)]
+    return turned[0] if len(turned) == 1 else ""
+
+
+def _is_turned(one: str, other: str) -> bool:
+    differing = [n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
+    return (
+        len(one) == len(other)
+        and len(differing) == 2
+        and differing[1] == differing[0] + 1
+        and one[differing[0]] == other[differing[1]]
+        and one[differing[1]] == other[differing[0]]
+    )
 
 
 def classify(

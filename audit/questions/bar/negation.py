@@ -84,6 +84,8 @@ def _apply_at(sentence: Sentence, place: int, length: int) -> int:
         return _strike(sentence, place, end)
     if phrase in _NOTHING:
         return _strike(sentence, place, end)
+    if phrase in ("not", *_WITHOUT_VERB):
+        end = _past_making(sentence, end)
     target, at = _next(sentence, end)
     if target is None or target.excluded:
         return _strike(sentence, place, end)
@@ -114,6 +116,22 @@ def _apply_at(sentence: Sentence, place: int, length: int) -> int:
     sentence.settings.setdefault("negators", []).append((place, end, last.end))
     chain[0].others.append((place, at))
     return last.end
+
+
+def _past_making(sentence: Sentence, place: int) -> int:
+    """Past "made" and the like in "not made by jane", which is not by jane."""
+    past = place + (sentence.word(place) in v.BEING)
+    if sentence.word(past) not in _MADE or sentence.word(past + 1) not in _MAKING_WAYS:
+        return place
+    mark = sentence.at(past)
+    if mark is not None and mark in sentence.marks:
+        sentence.drop(mark)
+    sentence.fill(place, past + 1)
+    return past + 1
+
+
+_MADE = word_set("made done performed initiated caused triggered issued executed coming sent")
+_MAKING_WAYS = word_set("by via through from using")
 
 
 def _is_doubled(sentence: Sentence, place: int) -> bool:

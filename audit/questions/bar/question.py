@@ -82,7 +82,7 @@ class Question:
     """params: what `EntryFilter` takes. order: newest or oldest, which come first; limit: how
     many; by, at_least: what to count by, and from which number on; is_count: a number was asked
     for. then, joint: a second question that cannot be matched with the first, and how they were
-    joined: `then` or `not`. is_everything: the whole log was asked for in so many words.
+    joined: `then`, `not` or `and`. is_everything: the whole log was asked for in so many words.
     """
 
     text: str

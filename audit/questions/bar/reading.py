@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ from audit.questions.bar.names import Log
 from audit.questions.bar.question import Moment, Offer, Part, Question, Struck
 from audit.questions.bar.roles import DOINGS
 from audit.questions.bar.sentence import Sentence
-from audit.questions.bar.tokens import Token, quoted, word_set
+from audit.questions.bar.tokens import Token, quoted, with_equations, word_set
 from audit.questions.bar.tokens import read as read_tokens
 from audit.questions.fields import join, suggest
 from audit.questions.filters import EntryFilter
@@ -34,6 +34,9 @@ TWO_LISTS = (
     " is for you to see."
 )
 SAY_MORE = "Nothing in this narrows the log. Say who, did what, to what or when."
+TWO_KINDS = (
+    "Two lists: each of the two that you ask for has what belongs to it, which one list would mix."
+)
 ONE_LIST = "Entries of what happened are listed; whether something did not happen since, is not."
 
 
@@ -47,7 +50,7 @@ class Reader:
         self.reader = reader
 
     def read(self, text: str) -> Question:
-        return self._read(text, list(read_tokens(text)), depth=0)
+        return self._read(text, with_equations(list(read_tokens(text))), depth=0)
 
     def with_ways_back(self, question: Question) -> Question:
         """The question with what each chip leaves when it is removed: the sentence without its
@@ -77,6 +80,8 @@ class Reader:
             return self._foreign(text, tokens, foreign)
         if depth == 0 and (split := _sequence(tokens)):
             return self._sequence(text, tokens, *split)
+        if depth == 0 and (both := self._two_kinds(text, tokens)):
+            return both
         sentence = Sentence(text, tokens, self.now, self.zone, self.log, self.reader)
         reading = Reading()
         self._take_qualifiers(sentence, reading)
@@ -135,11 +140,44 @@ class Reader:
         return replace(
             main,
             text=text,
-            then=then if then.is_answerable else None,
+            then=replace(then, text=as_text(then.params)) if then.is_answerable else None,
             joint=joint,
             notes=notes,
             struck=tuple(struck),
         )
+
+    def _two_kinds(self, text: str, tokens: Sequence[Token]) -> Question | None:
+        """jane's reads and sam's deletions: two questions, where one would ask for jane's deletions
+        as well. What was done when holds for both."""
+        said = [token.word for token in tokens]
+        for place in range(1, len(tokens) - 1):
+            is_joiner = said[place] in ("and", "or")
+            if not (is_joiner or tokens[place - 1].ends):
+                continue
+            parts = tokens[:place], tokens[place + is_joiner :]
+            if not all(_has_deed([token.word for token in part]) for part in parts):
+                continue
+            first, second = (self._read(text, part, depth=1) for part in parts)
+            if not _are_apart(first, second):
+                continue
+            times = {
+                name: values
+                for each in (first, second)
+                for name, values in each.params.items()
+                if name in (*TIMES, *_CLOCK)
+            }
+            then = {**times, **second.params}
+            return replace(
+                first,
+                text=text,
+                params={**times, **first.params},
+                parts=(*first.parts, *(p for p in second.parts if p.parameter in times)),
+                struck=(*first.struck, *second.struck),
+                notes=(*first.notes, *second.notes, TWO_KINDS),
+                then=replace(second, text=as_text(then), params=then, struck=(), notes=()),
+                joint="and",
+            )
+        return None
 
     def _foreign(self, text: str, tokens: Sequence[Token], language: str) -> Question:
         offers = tuple(
@@ -291,8 +329,23 @@ class Reader:
                 for t in clause
             ]
         found = self._read(sentence.text, clause, depth=1)
+        if not {"actor", "actor_type", "actor_role"} & found.params.keys():
+            found = self._done_by_same(sentence, clause, place, found)
         has_deed = bool(found.params.keys() & {"action", "field", "result"})
         return found if has_deed and not found.struck else None
+
+    def _done_by_same(
+        self, sentence: Sentence, clause: Sequence[Token], place: int, found: Question
+    ) -> Question:
+        """what did olivia do after signing in: she, not anybody"""
+        first = words.LEXICON.get(" ".join(token.word for token in clause[:2])) or (
+            words.LEXICON.get(clause[0].word)
+        )
+        if first is None or first[0] != "deed" or getattr(first[1], "form", "") != "ing":
+            return found
+        known = self.log.known([token.value for token in sentence.tokens[:place] if token.word])
+        who = next((name.value for name in known.values() if name.acts), "")
+        return replace(found, params={**found.params, "actor": [who]}) if who else found
 
     # -- "I"
 
@@ -510,6 +563,38 @@ def _sequence(tokens: Sequence[Token]) -> tuple[slice, slice, str, slice] | None
     return None
 
 
+_CLOCK = ("tz", "hours", "exclude_hours", "days", "exclude_days")
+_WHOSE = ("type", "resource", "actor", "actor_type", "actor_role", "interface", "result", "ip", "q")
+
+
+_PERSONAL = ("invite", "join", "leave", "sign_in", "sign_out", "change_password", "reset_password")
+"""What is done to people whatever else is said."""
+
+
+def _with_own_kind(params: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    if "type" in params or not set(params.get("action", ())) & set(_PERSONAL):
+        return dict(params)
+    return {**params, "type": params["action"]}
+
+
+def _are_apart(first: Question, second: Question) -> bool:
+    """Whether what was done differs, and each says something else of whom or what."""
+    if first.struck or second.struck:
+        return False
+    asked = [_with_own_kind(each.params) for each in (first, second)]
+    if any("action" not in params for params in asked) or asked[0]["action"] == asked[1]["action"]:
+        return False
+    if any(name.startswith("exclude_") or name in ("order", "limit", "id")
+           for params in asked for name in params):  # fmt: skip
+        return False
+    if any(each.by or each.is_count or each.moments or each.page for each in (first, second)):
+        return False
+    own, others = ({name for name in _WHOSE if name in params} for params in asked)
+    if any(asked[0][name] != asked[1][name] for name in own & others):
+        return True
+    return bool(own - others and others - own)
+
+
 def _has_deed(said: Sequence[str], *, only_verbs: bool = False) -> bool:
     for place in range(len(said)):
         for length in (2, 1):
@@ -579,13 +664,12 @@ def _counting(sentence: Sentence, reading: Reading) -> tuple[str, int | None]:
         for n in range(len(sentence))
     )
     is_list = bool(sentence.settings.get("is_ranked")) or at_least is not None or many
+    results = reading.values("result")
+    is_attack = set(results) & {"failed", "denied"} and "sign_in" in reading.values("action")
     if is_list and not by:
-        results = reading.values("result")
-        is_attack = set(results) & {"failed", "denied"} and "sign_in" in reading.values("action")
         by = _asked_for(sentence) or ("ip" if is_attack else "actor")
-        # Who fails to sign in is nobody yet: the account that was tried is the resource.
-        by = "resource" if by == "actor" and is_attack else by
-    return by, at_least
+    # Who fails to sign in is nobody yet: the account that was tried is the resource.
+    return "resource" if by == "actor" and is_attack else by, at_least
 
 
 def _asked_for(sentence: Sentence) -> str:

@@ -30,7 +30,7 @@ _EVERYBODY = word_set(
 )
 
 
-_SMALL = frozenset({"named", "called", "new", "individual", "source", "user"})
+_SMALL = frozenset({"named", "called", "new", "individual", "source", "user", "actor"})
 
 
 def before_name(sentence: Sentence, place: int) -> int:
@@ -52,12 +52,26 @@ def after_name(sentence: Sentence, place: int) -> int:
     """The word after a name and what belongs to it."""
     while place < len(sentence):
         mark = sentence.at(place)
+        if other := _next_joined(sentence, place):
+            place = other.end  # did sam or priya delete
+            continue
         is_small = sentence.word(place) in ("last", "ever", "just", "also", "first", "recently")
         if (mark is not None and mark.kind in ("type", "person", "order")) or is_small:
             place += 1
             continue
         return place
     return len(sentence)
+
+
+def _next_joined(sentence: Sentence, place: int) -> Mark | None:
+    """The name that "and" or "or" at `place` adds to the one before it."""
+    if place == 0 or sentence.word(place) not in ("and", "or", "nor"):
+        return None
+    before, mark = sentence.at(place - 1), sentence.at(place + 1)
+    is_owner = sentence.word(place - 1) == "'s"
+    if mark is None or mark.kind != "name" or not (is_owner or (before and before.kind == "name")):
+        return None
+    return mark
 
 
 def deed_at(sentence: Sentence, place: int) -> v.Deed | None:
@@ -118,7 +132,8 @@ def _of_auxiliary(seen: _Seen) -> str:
             is_active = following == "been" and sentence.word(seen.after + 1) in ("doing", "up")
             return ACTOR if is_active else OBJECT
         mark = sentence.at(seen.after)
-        acts = seen.deed is not None or (mark is not None and mark.kind == "access")
+        # did ci fail to read secrets
+        acts = seen.deed is not None or (mark is not None and mark.kind in ("access", "result"))
         if acts or following in ("do", "done", "doing", "log", "sign", "have"):
             return ACTOR
         return OBJECT if seen.deeds else ACTOR
@@ -126,17 +141,27 @@ def _of_auxiliary(seen: _Seen) -> str:
     if seen.lead in (*v.BEING, "to") and is_denied and not seen.deeds:
         return ACTOR  # what was ci denied, actions denied to ci
     if seen.lead in v.BEING:
-        return OBJECT if seen.deeds or sentence.included("result") else ACTOR
+        # was lena ever an admin
+        return OBJECT if seen.deeds or sentence.included("result", "role") else ACTOR
     return ""
 
 
 def _of_owner(seen: _Seen) -> str:
     """jane's sign-ins, jane's role"""
     sentence, end = seen.sentence, seen.mark.end
-    if sentence.word(end) != "'s":
+    while True:
+        # jane and sam's changes, jane's and sam's changes
+        is_owner = sentence.word(end) == "'s"
+        other = _next_joined(sentence, end + is_owner)
+        if other is None:
+            break
+        end = other.end
+    if not is_owner:
         return ""
     place = end + 1
-    if sentence.word(place) in ("last", "first", "latest", "recent", "most"):
+    while sentence.word(place) in ("last", "first", "latest", "recent", "most") or (
+        (cut := sentence.at(place)) is not None and cut.kind in ("limit", "order")
+    ):
         place += 1
     following = sentence.at(place)
     deed = deed_at(sentence, place)
@@ -167,7 +192,12 @@ def _of_deeds(seen: _Seen) -> str:
     acts = seen.following in ("did", "does", "has", "have", "had", "do")
     if acts and seen.lead_deed is None:
         return ACTOR
+    if seen.before < 0 and seen.following == "and" and deed_at(sentence, seen.after + 1):
+        return ACTOR  # jane and delete
     is_verb = deed is not None and deed.form in ("past", "base", "ing")
+    typed = sentence.at(seen.mark.end)
+    if is_verb and typed is not None and typed.kind == "type" and seen.after + 1 >= len(sentence):
+        return OBJECT  # ci key created
     if is_verb and seen.lead_deed is None and seen.lead not in v.PREPOSITIONS:
         return ACTOR
     return OBJECT if seen.lead_deed is not None and seen.lead_deed.form != "noun" else ""

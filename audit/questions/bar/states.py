@@ -52,6 +52,9 @@ STATES = (
         r"\bintegrity\b",
         r"\b(?:log|entries|trail) (?:complete|altered|modified|changed|manipulated|falsified)\b",
         r"\bverif(?:y|ied) the (?:audit )?(?:log|trail)\b",
+        r"\b(?:can|could) (?:the |our )?(?:audit )?(?:log|logs|trail|entries) be\b",
+        r"\b(?:can|could) (?:anyone|somebody|someone|anybody|an admin|admins|we|i) \w+"
+        r" (?:the |our )?(?:audit )?(?:log|logs|trail|entries)\b",
     ),
     _state(
         "",
@@ -65,13 +68,21 @@ STATES = (
         "access",
         ACCESS,
         rf"{_CAN} (?:\S+ ){{0,2}}?{_DO}",
+        r"\bwhat (?:can|could|may) (?:\S+ ){1,2}do\b",
         r"\b(?:with|has|have|had|having|without) (?:\S+ )?(?:access|permissions?|rights?)\b"
         r"(?! (?:denied|changes))",
         rf"\bwhat (?:permissions?|rights|access|abilities) {_HAS}",
     ),
     _state(
+        "api_keys",
+        API_KEYS,
+        r"\b(?:keys?|tokens?) (?:are |is )?(?:still |currently )+(?:active|valid|enabled|in use)\b",
+    ),
+    _state(
         "members",
         MEMBERS,
+        r"\b(?:pending|outstanding|unaccepted) (?:invitations?|invites?)\b",
+        r"\b(?:not|never|yet to) (?:yet )?accept(?:ed)? (?:the|their|an?|our) invit(?:ation|e)\b",
         r"^what(?: is|'s) (?:\S+ ){0,3}roles?$",
         r"^what role\b",
         rf"\bwhat roles? {_HAS}",
@@ -79,7 +90,8 @@ STATES = (
         r"\bwho (?:has|have|had|holds|is|are|was the|owns|'s)(?: the| an?| our)?"
         rf" (?:{_ROLE})\b(?! by)",
         rf"\b(?<!by )(?:{_WHO}) {_ASSIGNED} (?:{_ROLE})\b",
-        rf"^(?:is|are|was|were) (?:\S+ ){{1,3}}(?:still )?(?:an?|the) (?:{_ROLE})\b",
+        r"^(?:is|are|was|were) (?!.*\bever\b)(?:\S+ ){1,3}(?:still )?(?:an?|the)"
+        rf" (?:{_ROLE})\b",
         rf"\b(?:list|show)(?: me)?(?: all)?(?: the| our)? (?:{_ROLE})s?$",
         r"\bwho owns\b",
         r"\bwho are the",
@@ -110,6 +122,8 @@ STATES = (
         r"\bold(?:est)? encryption keys?\b",
         r"\bnot rotated\b.*\bkeys?\b",
         r"\bhow old (?:is|are) (?:the |our )?\S* ?keys?\b",
+        r"\b(?:current|active|latest) (?:encryption )?key(?: version)? (?:of|for)\b",
+        r"\bkey version is (?:current|active|in use)\b",
     ),
     _state(
         "exports",
@@ -128,9 +142,12 @@ _PAGE_OF = {
     "environment": "projects",
     "key_version": "keys",
     "invitation": "members",
+    "secret": "projects",
 }
 _THERE_IS = re.compile(
     r"\b(?:are there|do we have|there are|exist|exists|is there|does \S+ have|do we use)\b"
+    r"|^(?:please |can you )?(?:list|show|show me)(?: all)?(?: the| our)? (?:\w+ )?\w+s"
+    r"(?: (?:in|of) \S+)?$"
 )
 
 

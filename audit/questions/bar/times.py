@@ -30,7 +30,8 @@ _BEGINS = re.compile(
     r"\d|today|yesterday|tonight|now|noon|midnight|mon|tue|wed|thu|fri|sat|sun|last|past|this|day|"
     r"previous|current|the|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|q[1-4]|week|quarter|"
     r"first|second|third|fourth|a|an|one|two|three|four|five|six|seven|eight|nine|ten|eleven|"
-    r"twelve|fourteen|thirty|ninety|sixty|year|month|ytd|mtd|early|calendar"
+    r"twelve|fourteen|thirty|ninety|sixty|year|month|ytd|mtd|early|calendar|mid|late|beginning|"
+    r"start|middle|end|final|h[12]$"
 )
 _SHORT_MONTHS = word_set("jan feb mar apr jun jul aug sep sept oct nov dec")
 _LONG = {month[:3]: month for month in periods.MONTHS} | {"sept": "september"}
@@ -146,26 +147,10 @@ def _take_at(sentence: Sentence, place: int) -> int:
         return 0  # signed in yesterday
     if word in ("between", "from", "since") and (taken := _take_range(sentence, place)):
         return taken
-    if taken := _take_age(sentence, place):
+    if taken := _take_age(sentence, place) or _strike_nearness(sentence, place):
         return taken
     if word in STARTS or word in ("until", "till", "before"):
-        name = "since" if word in STARTS else "until"
-        start = _after_small_words(sentence, place + 1)
-        length, text = length_of(sentence, name, start)
-        if length and not (word == "from" and text in _DOUBTFUL):
-            is_beyond = (STARTS | ENDS)[word]
-            if word == "from":
-                # Changes from yesterday are yesterday's; from yesterday on, they go on.
-                after = sentence.word(start + length)
-                if after not in ("on", "onwards", "onward"):
-                    sentence.mark(place, start + length, "time", ("when", text))
-                    return start + length - place
-                length += 1
-            sentence.mark(
-                place, start + length, "time", (name, beyond(sentence, name, text, is_beyond))
-            )
-            return start + length - place
-        return 0
+        return _take_end(sentence, place)
     start = _after_small_words(sentence, place + 1) if word in _DURING else place
     if word == "as" and sentence.word(place + 1) == "of":
         start = _after_small_words(sentence, place + 2)
@@ -180,15 +165,68 @@ def _take_at(sentence: Sentence, place: int) -> int:
     is_doubtful = (
         text.isdigit() or text in _DOUBTFUL or "." in text and not re.search(r"\.\d{4}|\.$", text)
     )
-    is_year = bool(re.fullmatch(r"(?:19|20)\d{2}", text)) and word in ("of", "for", "from")
-    if is_doubtful and not is_year and word not in ("in", "during", "throughout"):
+    if is_doubtful and not _is_year(sentence, place, text):
         return 0
     end = start + length
     if _is_distance(sentence, text, end) and word not in _DURING:
         return 0
+    if taken := _take_until(sentence, place, end, text):
+        return taken
     end += sentence.word(end) == "'s" and sentence.is_free(end)  # yesterday's
     sentence.mark(place, end, "time", ("when", text))
     return end - place
+
+
+def _take_end(sentence: Sentence, place: int) -> int:
+    """since monday, before november, from yesterday on"""
+    word = sentence.word(place)
+    name = "since" if word in STARTS else "until"
+    start = _after_small_words(sentence, place + 1)
+    length, text = length_of(sentence, name, start)
+    if not length or (word == "from" and text in _DOUBTFUL):
+        return 0
+    if word == "from":
+        # Changes from yesterday are yesterday's; from yesterday on, they go on.
+        if sentence.word(start + length) not in ("on", "onwards", "onward"):
+            sentence.mark(place, start + length, "time", ("when", text))
+            return start + length - place
+        length += 1
+    written = beyond(sentence, name, text, (STARTS | ENDS)[word])
+    sentence.mark(place, start + length, "time", (name, written))
+    return start + length - place
+
+
+def _is_year(sentence: Sentence, place: int, text: str) -> bool:
+    """of 2026; or apart from other words: key rotations, 2026. In anything, it is."""
+    if sentence.word(place) in ("in", "during", "throughout"):
+        return True
+    if not re.fullmatch(r"(?:19|20)\d{2}", text):
+        return False
+    if sentence.word(place) in ("of", "for", "from"):
+        return True
+    is_apart = place == 0 or sentence.tokens[place - 1].ends
+    return is_apart and not sentence.log.known([text])
+
+
+def _take_until(sentence: Sentence, place: int, joint: int, text: str) -> int:
+    """2 november to 9 november; 2026-11-01 - 2026-11-15"""
+    gap = (
+        sentence.text[sentence.tokens[joint - 1].end : sentence.tokens[joint].start]
+        if joint < len(sentence)
+        else ""
+    )
+    is_dash = gap.strip() in ("-", "–", "—")
+    if not is_dash and sentence.word(joint) not in ("to", "until", "till", "through"):
+        return 0
+    if not is_dash and not sentence.is_free(joint):
+        return 0
+    end = _after_small_words(sentence, joint + (not is_dash))
+    last, until = length_of(sentence, "until", end)
+    if not last or sentence.resolve("when", until) is None:
+        return 0
+    sentence.mark(place, joint, "time", ("since", text))
+    sentence.mark(joint, end + last, "time", ("until", until))
+    return end + last - place
 
 
 def _is_distance(sentence: Sentence, text: str, end: int) -> bool:
@@ -239,9 +277,9 @@ def _take_range(sentence: Sentence, place: int) -> int:
         "since": ("to", "until", "till", "through"),
     }[sentence.word(place)]
     start = _after_small_words(sentence, place + 1)
-    first, since = length_of(sentence, "since", start)
-    if not first and (days := _take_days(sentence, place, start, joints)):
+    if days := _take_days(sentence, place, start, joints):
         return days
+    first, since = length_of(sentence, "since", start)
     if first and re.search(r"[a-z].*\d ?- ?\d{1,2}( |$)", since):
         # between October 1-15
         sentence.mark(place, start + first, "time", ("when", since))
@@ -321,6 +359,20 @@ def _take_age(sentence: Sentence, place: int) -> int:
     return start + length - place
 
 
+def _strike_nearness(sentence: Sentence, place: int) -> int:
+    """within 5 minutes of 11:42: not the last five minutes"""
+    if sentence.word(place) not in ("within", "in", "about", "around"):
+        return 0
+    length, text = length_of(sentence, "when", place + 1)
+    end = place + 1 + length
+    if not length or sentence.word(end) != "of" or not text[:1].isdigit():
+        return 0
+    if not re.search(r"\b(?:minutes?|hours?|days?|weeks?)$", text):
+        return 0
+    sentence.strike(place, end + 1, "Say from when to when, such as between 11:40 and 11:45.")
+    return end + 1 - place
+
+
 def beyond(sentence: Sentence, name: str, text: str, is_beyond: bool) -> str:
     """`text` as `since` and `until` read it; before or after a day means without that day."""
     if not is_beyond:
@@ -368,6 +420,8 @@ def _take_hours(sentence: Sentence, place: int) -> int:
         length, clock = _clock_at(sentence, place + 1)
         if clock and clock.is_sure:
             span = (clock.at, 86400) if word in ("after", "since") else (0, clock.at)
+            if sentence.word(place + 1) == "midnight" and word == "after":
+                span = (0, 21600)  # until the night is over
             sentence.mark(place, place + 1 + length, "clock", span)
             return length + 1
         return 0
@@ -432,6 +486,8 @@ def _span(first: str, last: str) -> tuple[int, int] | None:
         if number % 12 > limit % 12:
             half = "a" if half == "p" else "p"
         begins = periods.read_clock(first, half) or begins
+    if _are_hours(first, last) and 0 < ends.at <= begins.at < 43200:
+        ends = periods.read_clock(last, "p") or ends  # from 9 to 5
     return begins.at, ends.at
 
 

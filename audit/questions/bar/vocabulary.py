@@ -92,9 +92,9 @@ _VERBS: tuple[tuple[str, str, str], ...] = (
     ("update", "update, edit, modify, alter, amend", "update, edit, modification, alteration"),
     ("change", "change", "change, mutation, write"),
     ("delete", "delete, destroy, erase, wipe, drop/dropped", "deletion, destruction"),
-    ("remove", "remove, kick out/kicked out", "removal"),
+    ("remove", "remove, kick out/kicked out, offboard, terminate", "removal, termination"),
     ("rename", "rename", "renaming, rename"),
-    ("grant", "grant, give/gave/given", "grant"),
+    ("grant", "grant, give/gave/given, assign", "grant, assignment"),
     ("revoke", "revoke, withdraw/withdrew/withdrawn, take away/took away", "revocation"),
     ("rotate", "rotate, roll over/rolled over", "rotation, rollover"),
     ("re_encrypt", "re-encrypt/re-encrypted, reencrypt", "re-encryption, reencryption"),
@@ -132,7 +132,7 @@ _VERBS: tuple[tuple[str, str, str], ...] = (
     ("touch", "touch, handle, work on/worked on, deal with/dealt with", ""),
     ("hold", "", "legal hold"),
     ("retention", "", "retention removal, retention run, removal under retention"),
-    ("lift_hold", "lift", ""),
+    ("lift_hold", "lift, release", ""),
     (
         "switch_custody",
         "switch custody/switched custody",
@@ -253,6 +253,7 @@ def _groups() -> dict[str, str]:
             for form in (f"changes of {topic}", f"changes to {topic}", f"changed {topic}"):
                 found[form] = group.name
     found["security events"] = "security_changes"
+    found["organization membership changes"] = "access_changes"
     found |= {"permission changes": "access_changes", "permissions changes": "access_changes"}
     found |= {"access control changes": "access_changes", "changes in access": "access_changes"}
     found |= {"rights changes": "access_changes", "membership changes": "access_changes"}
@@ -375,6 +376,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("denied", "refused", "rejected", "forbidden", "blocked", "denial", "denials", "refusal")
         + ("refusals", "unauthorized", "unauthorised", "access denied", "permission denied")
+        + ("401", "401s", "403", "403s", "429", "429s")
         + ("turned away", "not allowed", "not authorized", "not permitted", "disallowed"),
         ("denied",),
     ),
@@ -496,19 +498,25 @@ NEGATORS = word_set(
     not except excluding excludes exclude without besides ignoring minus outside never nobody
     none neither nor no nothing noone nowhere didn't wasn't weren't isn't aren't hasn't
     haven't hadn't doesn't don't couldn't can't cannot wouldn't omitting skipping skip ignore
-    omit
+    omit hide hiding suppress suppressing barring sans w/o excl
     """
 )
 NEGATING_PHRASES = frozenset(
     {"other than", "apart from", "but not", "but for", "aside from", "rather than", "instead of"}
     | {"no one", "leaving out", "leave out", "and not", "everything but", "everyone but"}
     | {"anyone but", "anything but", "all but", "anybody but", "everybody but"}
-    | {"with the exception of", "filter out", "filtering out", "as opposed to"}
+    | {"with the exception of", "filter out", "filtering out", "as opposed to", "save for"}
+    | {"not including", "not counting", "not considering", "not showing", "get rid of"}
+    | {
+        f"{do} {show}"
+        for do in ("don't", "do not")
+        for show in ("show", "include", "list", "count")
+    }
 )
 EXCLUDING = word_set(
     """
     except excluding excludes exclude without besides ignoring minus outside omitting skipping
-    skip ignore omit
+    skip ignore omit hide hiding suppress suppressing barring sans w/o excl
     """
 ) | (NEGATING_PHRASES - {"no one"})
 """Those after which any filter is left out; after `not` some are, and a verb never."""
@@ -552,7 +560,8 @@ FILLERS = word_set(
     completely accidentally actually exactly same file files system logging result results
     individual someone's anyone's own production's etc while via through using over between
     versus vs per sent placed but else bot robot job pipeline script fingerprint ulid id ids
-    team company active sum caused cause causes holds hold
+    team company active sum caused cause causes holds hold provide supply evidence stuff lately
+    rn requested filter actor ordered
     """
 )
 """Words that say nothing to a filter where no other rule took them. In quotes they are names."""
@@ -603,7 +612,8 @@ FOREIGN: Mapping[str, frozenset[str]] = {
     "German": word_set(
         """
     wer hat haben wann welche welcher welches wurde wurden gelöscht geändert gestern heute
-    letzte letzten woche alle zeige und oder nicht von der das den dem ein eine wie viele
+    letzte letzten woche alle zeige und oder nicht von der das den dem ein eine wie viele sich
+    war ist im alles löschungen änderungen geheimnisse anmeldung gelesen zugriff
     angemeldet erstellt umgebung schlüssel anmeldungen fehlgeschlagene projekt
     """
     ),
@@ -611,7 +621,8 @@ FOREIGN: Mapping[str, frozenset[str]] = {
         """
     qui quand quel quelle quels quelles est les des une dans hier aujourd'hui supprimé modifié
     créé montre montrez combien pour avec sur cette semaine connexions échouées dernier
-    dernière depuis par tous toutes l'environnement
+    dernière depuis par tous toutes l'environnement combien ont été lus lu lue supprimés
+    supprimée suppressions par-qui montre-moi affiche clé clés
     """
     ),
     "Spanish": word_set(
@@ -643,6 +654,11 @@ FOREIGN: Mapping[str, frozenset[str]] = {
     kto kiedy usunął zmienił wczoraj dzisiaj pokaż wszystkie jest
     """
     ),
+    "Danish": word_set("hvem hvad hvornår slettet ændret projektet miljøet vis alle har er"),
+    "Norwegian": word_set("hvem hva når slettet endret prosjektet prosjekt miljøet vis alle har"),
+    "Czech": word_set("kdo kdy smazal změnil včera dnes projekt všechny ukaž"),
+    "Turkish": word_set("kim ne zaman sildi değiştirdi dün bugün tüm göster projeyi"),
+    "Finnish": word_set("kuka milloin poisti muutti eilen tänään näytä kaikki projektin"),
     "Swedish": word_set("vem har när vilka raderade ändrade igår idag visa alla inte"),
 }
 """Words that say in which other language a question is."""
@@ -665,7 +681,7 @@ _TIME_WORDS = word_set(
     today yesterday monday tuesday wednesday thursday friday saturday sunday january february
     march april june july august september october november december week weeks weekend month
     months quarter year years since until before after between night morning afternoon evening
-    office hours outside weekends
+    office hours outside weekends minute minutes second seconds hour days
     """
 )
 

@@ -4,6 +4,7 @@ not to be in the answer. Each is marked wherever it stands; `meaning` puts them 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping
 
 from audit.questions.bar import vocabulary as v
@@ -23,7 +24,8 @@ Kinds = Mapping[str, tuple[str, object]]
 def _lexicon() -> dict[str, tuple[str, object]]:
     """What each phrase is, the surest last."""
     found: dict[str, tuple[str, object]] = {}
-    found |= {word: ("field", fields) for word, fields in v.FIELDS.items()}
+    # Of an action, the column of entries is meant.
+    found |= {word: ("field", fields) for word, fields in v.FIELDS.items() if word != "action"}
     found |= {word: ("severity", value) for word, value in v.SEVERITIES.items()}
     found |= {word: ("role", role) for word, role in v.ROLES.items()}
     found |= {word: ("actor_kind", v.ACTOR_KINDS[word]) for word in v.SURE_ACTOR_KINDS}
@@ -41,6 +43,10 @@ def _lexicon() -> dict[str, tuple[str, object]]:
     found |= dict.fromkeys(("access", "accesses"), ("access", None))
     found |= dict.fromkeys(("password", "passwords"), ("password", None))
     found |= dict.fromkeys(("new", "brand new", "brand-new"), ("new", None))
+    found |= dict.fromkeys(
+        ("used for the first time", "first used", "first usage"),
+        ("deed", v.Deed("first_use", "past")),
+    )
     found |= dict.fromkeys(("became", "becomes", "become"), ("deed", v.Deed("promote", "past")))
     found |= dict.fromkeys(("reset", "resets", "resetting"), ("reset", None))
     for form in ("address", "addresses", "ip address", "ip addresses", "ip", "ips", "location",
@@ -123,6 +129,8 @@ def can_be_excluded(kind: str) -> bool:
     return not parameter or f"exclude_{parameter}" in EntryFilter.base_filters
 
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ID_IN_ADDRESS = re.compile(r"^https?://\S+/([0-7][0-9A-Z]{25})(?:[/?#]|$)", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}", re.IGNORECASE)
 
 
@@ -132,6 +140,10 @@ def _find_ids(sentence: Sentence) -> None:
         if token.name or token.is_excluded or not sentence.is_free(place):
             continue
         value = token.value
+        if in_address := _ID_IN_ADDRESS.search(value):
+            value = in_address[1]  # the page of an entry
+        if _UUID.fullmatch(value):
+            value = ulid.to_text(uuid.UUID(value))
         if ulid.parse_or_none(value) is not None and len(value) >= 26:
             sentence.mark(place, place + 1, "id", value.upper())
         elif not token.is_quoted and _FINGERPRINT.fullmatch(value) and re.search(r"\d", value):
@@ -307,10 +319,13 @@ def _counted_at(sentence: Sentence, place: int) -> tuple[int, str, str]:
 
 
 def _set_by(sentence: Sentence, start: int, end: int, by: str) -> None:
-    if sentence.of("by"):
+    known = sentence.of("by")
+    if not known:
+        sentence.mark(start, end, "by", by)
+    elif known[0].value == by or sentence.settings.get("is_ranked"):
         sentence.fill(start, end)
     else:
-        sentence.mark(start, end, "by", by)
+        sentence.strike(start, end, "Entries are counted by one thing at a time.")
 
 
 _PER = frozenset({"per", "each"})
@@ -424,6 +439,15 @@ def _take_grouping(sentence: Sentence, place: int) -> int:
     if sentence.phrase(place, 2) == "from where":
         _set_by(sentence, place, place + 2, "ip")
         return 2
+    if word in ("unique", "distinct", "different", "rank", "ranking"):
+        start = place + 1 + (sentence.word(place + 1) == "of")
+        taken, by, words = _counted_at(sentence, start)
+        if taken and words.endswith(("s", "people")):
+            _set_by(sentence, place, start + taken, by)
+            if word.startswith("rank") and sentence.word(start + taken) == "by":
+                taken += 1  # by deletions: these are what is counted
+                sentence.fill(start + taken - 1, start + taken)
+            return start + taken - place
     if all(not sentence.is_free(n) or sentence.word(n) in v.FILLERS for n in range(place)):
         taken, by, words = _counted_at(sentence, place)
         if (
@@ -442,6 +466,7 @@ def _take_grouping(sentence: Sentence, place: int) -> int:
         if (
             sentence.word(start) in ("the", "type", "source")
             and sentence.phrase(start, 2) not in v.COUNTED_BY
+            and (sentence.word(start) == "the" or _counted_at(sentence, start + 1)[0])
         ):
             start += 1
         taken, by, words = _counted_at(sentence, start)
@@ -531,6 +556,8 @@ def _take_threshold(sentence: Sentence, place: int) -> int:
             if number is None:
                 return 0
             end = place + length + 1
+            if struck := _strike_different(sentence, place, end):
+                return struck - place
             end += sentence.word(end) in ("times", "time")
             sentence.mark(place, end, "at_least", number + more)
             return end - place
@@ -544,9 +571,21 @@ def _take_threshold(sentence: Sentence, place: int) -> int:
         sentence.mark(place, end, "at_least", number)
         return end - place
     if sentence.word(place) in ("repeated", "repeatedly", "multiple"):
+        if struck := _strike_different(sentence, place, place + 1):
+            return struck - place
         sentence.mark(place, place + 1, "at_least", 2)
         return 1
     return 0
+
+
+def _strike_different(sentence: Sentence, place: int, end: int) -> int:
+    """by more than one person, from multiple addresses: how many of them there are"""
+    taken, by, _ = _counted_at(sentence, end)
+    if by not in ("actor", "ip", "user_agent") or sentence.word(place - 1) not in ("by", "from"):
+        return 0
+    why = "Entries do not say how many different ones there are. Count by one, such as per user."
+    sentence.strike(place - 1, end + taken, why)
+    return end + taken
 
 
 def _take_most(sentence: Sentence) -> None:
@@ -564,7 +603,10 @@ def _take_most(sentence: Sentence) -> None:
         sentence.settings["is_ranked"] = True
         taken, by, _ = _counted_at(sentence, end)
         after, by_after, _ = _counted_at(sentence, end + 1)
-        if not taken and after and _is_deed(sentence, end):
+        is_who = any(sentence.word(n) in ("who", "whom", "whose") for n in range(place))
+        if is_who and not sentence.of("by"):
+            sentence.mark(place, end, "by", "actor")  # who reads the most secrets
+        elif not taken and after and _is_deed(sentence, end):
             _set_by(sentence, place, end, by_after)  # the most changed project
         elif taken:
             _set_by(sentence, place, end + taken, by)
@@ -795,10 +837,34 @@ _LANGUAGE = frozenset(word for word in v.language() if len(word) > 3)
 
 def meant_by(sentence: Sentence, word: str) -> str:
     """The word or the name that was probably meant by one that is neither."""
-    if len(word) < 4 or word in _LANGUAGE:
+    if (len(word) < 4 and word not in _SHORT) or word in _LANGUAGE:
         return ""
+    if "/" in word or "@" in word:
+        return _path_meant_by(sentence, word)
+    whole = _SHORT.get(word, "")
+    if whole and sentence.log.known([whole]) and not sentence.log.known([word]):
+        return whole
     meant = nearest(word, _LANGUAGE) or sentence.log.similar(word)
     return "" if meant == word else meant
+
+
+_SHORT = {
+    **dict.fromkeys(("prod", "prd"), "production"),
+    **dict.fromkeys(("stage", "stg"), "staging"),
+    "dev": "development",
+}
+
+
+def _path_meant_by(sentence: Sentence, path: str) -> str:
+    """storefront/backend, for storefrnt/backend; dev@laptop, for dev@lapotp"""
+    parts = re.split("([/@])", path.strip("/"))
+    known = sentence.log.known(parts[::2])
+    parts[::2] = [part if part in known else sentence.log.similar(part) for part in parts[::2]]
+    meant = "".join(parts)
+    if meant == path or not all(parts):
+        return ""
+    is_one = sentence.log.is_path(meant) if "/" in meant else sentence.log.known([meant])
+    return meant if is_one else ""
 
 
 def replaced(sentence: Sentence, start: int, end: int, by: str) -> str:

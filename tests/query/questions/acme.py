@@ -25,6 +25,7 @@ PEOPLE = {
     "Bill Novak": "bill@acme.example",
 }
 KEYS = ("ci", "preview-bot", "dev@laptop", "lena@laptop", "jane@workstation", "sam@laptop")
+ODD_KEYS = ("build #7", "Deploy Bot", "müller-ci")
 PATHS = (
     *("storefront/backend/production", "storefront/backend/staging", "storefront/web/production"),
     *("storefront/backend/development", "storefront/web/staging", "storefront/worker/production"),
@@ -40,7 +41,7 @@ LEVELS = ("project", "target", "environment")
 def _things() -> list[tuple[str, str]]:
     found = {("membership", email) for email in PEOPLE.values()}
     found |= {("user", email) for email in PEOPLE.values()}
-    found |= {("api_key", key) for key in KEYS}
+    found |= {("api_key", key) for key in (*KEYS, *ODD_KEYS)}
     found |= {("invitation", "olga@acme.example"), ("organization", "acme")}
     for path in PATHS:
         parts = path.split("/")
@@ -52,7 +53,10 @@ def _things() -> list[tuple[str, str]]:
 
 
 LOG = Listed(
-    actors=[("user", email) for email in PEOPLE.values()] + [("api_key", key) for key in KEYS],
+    actors=[
+        *(("user", email) for email in PEOPLE.values()),
+        *(("api_key", key) for key in (*KEYS, *ODD_KEYS)),
+    ],
     things=_things(),
     people=PEOPLE,
     programs=("python-requests/2.31.0", "dotenv-sdk-go/1.4.2", "terraform-provider-dotenv/0.9.3"),

@@ -19,6 +19,22 @@ def test_a_sentence_means_what_the_table_says(sentence: str, means: str) -> None
     assert summary(read(sentence)) == means
 
 
+def _further() -> dict[str, str]:
+    """What auditors, administrators and developers type, by kinds, which the headings name."""
+    text = (Path(__file__).parent / "further.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("# ")]
+    return dict(zip(lines[::2], (line.strip() for line in lines[1::2]), strict=True))
+
+
+FURTHER = _further()
+
+
+@pytest.mark.parametrize(("question", "means"), FURTHER.items(), ids=list(FURTHER))
+def test_a_question_is_read_as_whoever_typed_it_meant_it(question: str, means: str) -> None:
+    assert len(FURTHER) > 400
+    assert summary(read(question)) == means
+
+
 @pytest.mark.parametrize(
     "polite", ["show me {}", "please list {}", "can you find {}?", "{} please"]
 )
