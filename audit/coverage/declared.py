@@ -186,6 +186,10 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
     f"{_PAGE}/activity/{{entry}}/proof": {"GET": _VIEW},
     f"{_PAGE}/evidence": {"GET": nothing("a checkpoint and public keys, no entry")},
+    f"{_PAGE}/evidence/witnesses": {
+        "GET": nothing("names of witnesses and when they cosigned"),
+        "POST": records("create witness", "delete witness"),
+    },
     f"{_PAGE}/history/resource/{{resource}}": {"GET": _VIEW},
     f"{_PAGE}/history/actor/{{actor}}": {"GET": _VIEW},
     f"{_PAGE}/activity/export": {"GET": _EXPORT},

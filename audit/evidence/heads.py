@@ -210,6 +210,25 @@ def of_checkpoint(checkpoint: Checkpoint, using: str = "default") -> Round | Non
     return Round(number, size, bytes(salt), bytes(path), leaf)
 
 
+def files(checkpoint: Checkpoint, using: str = "default") -> dict[str, bytes]:
+    """Further files of a pack with this checkpoint: where it is in `heads`, if it is there. Within
+    the tenant scope."""
+    found, newest = of_checkpoint(checkpoint, using), reading.newest(HEADS, using)
+    if found is None or newest is None or found.number > newest.size:
+        return {}
+    reading.keep(newest)
+    return {"heads": proof_of(found, newest, using).encode()}
+
+
+def covering(organization: uuid.UUID, seq: int) -> Checkpoint | None:
+    """The checkpoint that the newest round has, if it covers an entry and the round is signed.
+    Within the tenant scope."""
+    newest, found = reading.newest(HEADS), rounds(organization)
+    if newest is None or not found or found[0].size < seq or found[0].number > newest.size:
+        return None
+    return reading.of_size(organization, found[0].size)
+
+
 def proof_of(found: Round, heads: Checkpoint, using: str = "default") -> str:
     """The round's leaf in the log of heads, with the organization's place in it: a tlog-proof."""
     path = tree.inclusion(reading.Tree(HEADS, using), found.number - 1, heads.size)

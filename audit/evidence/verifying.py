@@ -45,6 +45,11 @@ def verify(using: str, part: int | None = None) -> Verified:
     for organization, size, edge in logs:
         for what in _wrong_with_tree(organization, size, bytes(edge), using):
             findings.append(Finding(organization, 0, what))
+        if organization == notes.HEADS:
+            findings += _wrong_with_rounds(size, using)
+            continue
+        for what in _wrong_index(organization, size, using):
+            findings.append(Finding(organization, 0, what))
         for first, past in _ranges(size, part):
             found = _wrong_with_entries(organization, first, past, using)
             findings += found
@@ -83,7 +88,6 @@ def _wrong_with_tree(organization: uuid.UUID, size: int, edge: bytes, using: str
                 yield f"the checkpoint of {kept.size} entries is not signed by a known key"
     except reading.MissingHashesError as error:
         yield str(error)
-    yield from _wrong_index(organization, size, using)
 
 
 def _wrong_tiles(nodes: reading.Tree, size: int) -> Iterator[str]:
@@ -154,6 +158,29 @@ def _blocks(organization: uuid.UUID, first: int, past: int, using: str) -> list[
         " WHERE organization_id = %s AND n >= %s AND n < %s ORDER BY n",
         [organization, first, past],
     )
+
+
+# -- Rounds of `heads`
+
+
+def _wrong_with_rounds(size: int, using: str) -> list[Finding]:
+    """Leaves of `heads` that are not those of its rounds."""
+    nodes = reading.Tree(notes.HEADS, using)
+    found = []
+    for first in range(0, size, tiles.WIDTH):
+        hashes = tree.split(nodes.tile(0, first // tiles.WIDTH))
+        rounds = dict(
+            _rows(
+                using,
+                "SELECT number, leaf FROM audit_round WHERE number > %s AND number <= %s",
+                [first, first + tiles.WIDTH],
+            )
+        )
+        for place, known in enumerate(hashes, first + 1):
+            if tree.leaf_hash(str(rounds.get(place, "")).encode()) != known:
+                what = f"round {place} of heads does not give the hash in its tile"
+                found.append(Finding(notes.HEADS, place, what))
+    return found
 
 
 # -- Entries

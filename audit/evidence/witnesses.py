@@ -17,7 +17,6 @@ from django.db import IntegrityError, connections, transaction
 
 from audit.evidence import notes, reading
 from audit.evidence.notes import HEADS, WitnessKey
-from audit.evidence.reading import Checkpoint
 from audit.models import Witness
 from organizations import clock
 from organizations.models import Organization
@@ -33,7 +32,7 @@ class RefusedError(ValueError):
 
 
 class Shown(NamedTuple):
-    """A witness, and when it saw the checkpoint last; None: it has not seen this one."""
+    """A witness, and when it saw something; None: it has not."""
 
     name: str
     vkey: str
@@ -112,12 +111,16 @@ def _keep(log: uuid.UUID, size: int, key: WitnessKey, line: str, at: int) -> boo
     return bool(is_kept)
 
 
-def shown(checkpoint: Checkpoint) -> list[Shown]:
-    """The witnesses of the log, and whoever saw this checkpoint: those that saw it first."""
-    log = checkpoint.organization
-    seen = _seen(log, checkpoint.size)
-    vkeys = dict.fromkeys([*seen, *(key.vkey for key in keys_of(log))])
-    return [Shown(vkey.split("+", 1)[0], vkey, seen.get(vkey)) for vkey in vkeys]
+def covering(log: uuid.UUID, seq: int, using: str = "default") -> list[Shown]:
+    """Who saw, and when first, a checkpoint that covers an entry: those that saw it first."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT ON (vkey) vkey, first_at FROM audit_cosignature"
+            " WHERE organization_id = %s AND size >= %s ORDER BY vkey, size",
+            [log, seq],
+        )
+        rows = sorted(cursor.fetchall(), key=lambda row: row[1])
+    return [Shown(vkey.split("+", 1)[0], vkey, at) for vkey, at in rows]
 
 
 def last_seen(log: uuid.UUID) -> list[tuple[Shown, int]]:
@@ -135,13 +138,3 @@ def last_seen(log: uuid.UUID) -> list[tuple[Shown, int]]:
         size, at = rows.get(key.vkey, (0, None))
         found.append((Shown(key.name, key.vkey, at), size))
     return found
-
-
-def _seen(log: uuid.UUID, size: int) -> dict[str, dt.datetime]:
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            "SELECT vkey, seen_at FROM audit_cosignature WHERE organization_id = %s AND size = %s"
-            " ORDER BY first_at, vkey",
-            [log, size],
-        )
-        return dict(cursor.fetchall())

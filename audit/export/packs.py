@@ -24,7 +24,7 @@ from django.db import transaction
 
 from audit import context
 from audit.entry import as_json
-from audit.evidence import index, notes, reading, signing, tree, walking
+from audit.evidence import heads, index, notes, reading, signing, tree, walking
 from audit.evidence.reading import Checkpoint
 from audit.export import download
 from audit.models import Entry
@@ -142,6 +142,10 @@ class Pack(Iterator[bytes]):
                 contents = self._said_of_answer(self._proved)
             if removed := self._removed():
                 pack.writestr(_member("removed.json", now), removed)
+            with self._reading():
+                further = heads.files(self._checkpoint)
+            for name, data in further.items():
+                pack.writestr(_member(name, now), data)
             pack.writestr(_member("pack.json", now), as_json.canonical_line(contents).encode())
         yield out.taken()
 

@@ -11,6 +11,7 @@ from audit.review.histories import actor_history, resource_history
 from audit.review.key_history import key_history
 from audit.review.saving import view_page, views_page
 from audit.review.watching import new_entries
+from audit.review.witnessing import witnesses_page
 
 __all__ = [
     "activity",
@@ -27,4 +28,5 @@ __all__ = [
     "resource_history",
     "view_page",
     "views_page",
+    "witnesses_page",
 ]

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from audit.entry import references
 from audit.entry.as_json import as_json
 from audit.evidence import reading as evidence
+from audit.evidence import witnesses
 from audit.ledger import replica
 from audit.models import Entry
 from audit.policy import ActorType
@@ -66,6 +67,11 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "together": _of_its_request(found, organization),
         "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
         "checkpoint": _checkpoint(found),
+        "seen_by": witnesses.covering(
+            found.organization_id, found.seq, found._state.db or "default"
+        )
+        if found.seq
+        else [],
         "made_by": _maker_of_its_key(found),
         "actor_page": living.address_of(found, "actor", request),
         "resource_page": living.address_of(found, "resource", request),

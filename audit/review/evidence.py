@@ -12,6 +12,7 @@ from audit.evidence import health, notes, signing
 from audit.evidence import reading as proofs
 from audit.ledger import replica
 from audit.questions import tenant_scope
+from audit.review import witnessing
 from organizations.membership_access import OrganizationRequest, organization_page
 
 
@@ -35,5 +36,7 @@ def evidence(request: OrganizationRequest) -> HttpResponse:
         "origin": name,
         "keys": [(each, notes.vkey(name, each.public)) for each in reversed(proofs.signing_keys())],
         "verified": health.last_verified(),
+        "manages_witnesses": "audit:manage" in request.abilities,
+        **witnessing.shown(key),
     }
     return render(request, "audit/evidence.html", context)

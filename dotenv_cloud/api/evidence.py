@@ -7,10 +7,12 @@ below `/audit/{ULID}`, which is the origin of the log without its host.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import uuid
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.http import parse_etags
@@ -21,7 +23,7 @@ from rest_framework.response import Response
 
 from audit import context
 from audit.entry import as_json
-from audit.evidence import notes, reading, signing, tiles, tree
+from audit.evidence import heads, notes, reading, signing, tiles, tree
 from audit.evidence.reading import Checkpoint
 from audit.export import download, packs
 from audit.ledger import replica
@@ -187,7 +189,7 @@ class Keys(EvidenceView):
 class Evidence(EvidenceView):
     abilities: ClassVar = {"GET": "audit:export"}
     is_atomic = False
-    known = ("kind",)
+    known = ("kind", "heads")
 
     @asks_the_log(
         "Export entries with what proves them",
@@ -200,11 +202,17 @@ class Evidence(EvidenceView):
                 description="range: every entry of the log, the default without filters; leaves:"
                 " those that match, and the leaf data of all others; filter: those that match, and"
                 " a walk of the index, the default where it can prove the answer.",
-            )
+            ),
+            OpenApiParameter(
+                "heads",
+                bool,
+                description="Wait for the next round of `heads`, a minute at most, and show that"
+                " the checkpoint is the one head of the log in it.",
+            ),
         ],
     )
     def get(self, request: Request, organization: str) -> Any:
-        filters = [name for name in request.query_params if name not in ("kind", "tz")]
+        filters = [name for name in request.query_params if name not in ("kind", "heads", "tz")]
         kind = request.query_params.get("kind") or ("" if filters else "range")
         if kind not in ("", *packs.KINDS) or (kind == "range") == bool(filters):
             raise errors.invalid(
@@ -215,12 +223,17 @@ class Evidence(EvidenceView):
                     ]
                 }
             )
+        in_heads = request.query_params.get("heads", "false")
+        if in_heads not in ("true", "false") or (
+            in_heads == "true" and settings.AUDIT_HEADS_SECONDS <= 0
+        ):
+            raise errors.invalid({"heads": ["Give true or false; this service may have no heads."]})
         replica.stay_on_primary()
         with transaction.atomic():
             self._record(request, kind)
         origin = context.origin()
         assert origin.request_id is not None
-        number, checkpoint = self._wait(origin.request_id)
+        number, checkpoint = self._wait(origin.request_id, in_heads=in_heads == "true")
         with transaction.atomic():
             asked = self.question(request, whole=True) if kind != "range" else None
             self.enter()
@@ -271,14 +284,22 @@ class Evidence(EvidenceView):
         is_quick = packs.is_quick(self.organization.pk, checkpoint, proved)
         return proved if is_quick else None
 
-    def _wait(self, request_id: uuid.UUID) -> tuple[int, Checkpoint]:
+    def _wait(self, request_id: uuid.UUID, *, in_heads: bool) -> tuple[int, Checkpoint]:
+        """The number of the request's own entry, and a checkpoint that covers it: of a round, if
+        that is wanted."""
+
         def look(is_last: bool) -> tuple[int, Checkpoint] | None:
             with transaction.atomic():
-                self.enter()
-                return packs.asked_at(request_id, self.organization.pk)
+                log = self.enter()
+                found = packs.asked_at(request_id, log)
+                if found is None or not in_heads:
+                    return found
+                checkpoint = heads.covering(log, found[0])
+                return (found[0], checkpoint) if checkpoint else None
 
+        seconds = SEALED_IN + (math.ceil(settings.AUDIT_HEADS_SECONDS) if in_heads else 0)
         try:
-            found = waiting.wait_for(self.organization.pk, SEALED_IN, look)
+            found = waiting.wait_for(self.organization.pk, seconds, look)
         except waiting.TooManyWaitingError as full:
             raise errors.too_many(full, "too_many_waiting", waiting.RETRY_SECONDS) from None
         if found is None:

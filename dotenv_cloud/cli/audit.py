@@ -455,9 +455,20 @@ def _say_what_is_left_out(headers: Mapping[str, str]) -> None:
     help="Write the pack to this file, once it is verified.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option(
+    "--heads",
+    is_flag=True,
+    help="Wait for the next round of `heads`, about a minute: it shows that everybody is shown the"
+    " same head of this log, and its witnesses say when.",
+)
 @evidence.key_option
 def fetch_evidence(
-    path: str | None, target: Path, force: bool, keys: Sequence[str], **filters: Any
+    path: str | None,
+    target: Path,
+    force: bool,
+    heads: bool,
+    keys: Sequence[str],
+    **filters: Any,
 ) -> None:
     """Fetch matching entries with what proves them, and verify it.
 
@@ -465,7 +476,7 @@ def fetch_evidence(
     without a server.
     """
     query = _query(path, filters, filters["tz"] or times.local_zone())
-    evidence.evidence(query, target, force, keys)
+    evidence.evidence(query, target, force, keys, in_heads=heads)
 
 
 def _warn_if_incomplete(headers: Mapping[str, str]) -> None:

@@ -149,9 +149,12 @@ class Api:
         return rows
 
     @contextlib.contextmanager
-    def stream(self, path: str, query: Query = ()) -> Iterator[httpx.Response]:
-        """A successful response whose body has not been read yet."""
-        response = self._send("GET", path, query=query)
+    def stream(
+        self, path: str, query: Query = (), seconds: float = _SECONDS_TO_ANSWER
+    ) -> Iterator[httpx.Response]:
+        """A successful response whose body has not been read yet. seconds: how long the server may
+        be silent."""
+        response = self._send("GET", path, query=query, seconds=seconds)
         try:
             with self._network_failures("GET"):
                 self._refuse_errors(response)
@@ -185,10 +188,13 @@ class Api:
         *,
         query: Query = (),
         body: Mapping[str, object] | None = None,
+        seconds: float = _SECONDS_TO_ANSWER,
     ) -> httpx.Response:
         waited = 0.0
         for attempt in range(1, _TRIES + 1):
-            request = self._http.build_request(method, path, params=list(query) or None, json=body)
+            request = self._http.build_request(
+                method, path, params=list(query) or None, json=body, timeout=seconds
+            )
             started = time.monotonic()
             with self._network_failures(method):
                 response = self._http.send(request, stream=True)

@@ -29,6 +29,8 @@ from dotenv_cloud.cli.evidence_verify import Trust
 from dotenv_cloud.cli.options import Command
 from dotenv_cloud.verifier import Entry, Question
 
+_LONGEST_ROUND = 600
+"""Seconds that the server may wait for the next round of `heads`."""
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _PROVABLE = ("action", "type", "result", "interface")
 """Filters that are members of leaf data as they are."""
@@ -93,16 +95,23 @@ def _leaf_in(data: bytes) -> dict[str, Any]:
 
 
 def evidence(
-    query: Sequence[tuple[str, str]], target: Path, force: bool, keys: Sequence[str]
+    query: Sequence[tuple[str, str]],
+    target: Path,
+    force: bool,
+    keys: Sequence[str],
+    *,
+    in_heads: bool = False,
 ) -> None:
-    """Fetch a pack of what `query` finds, or of the whole log, and verify it."""
+    """Fetch a pack of what `query` finds, or of the whole log, and verify it. in_heads: with its
+    place in a round of `heads`."""
     filters = [(name, value) for name, value in query if name != "tz"]
     with session.connect() as api:
         trust = Trust(log_keys.trusted(api, keys))
         address = api.of_organization("audit", "evidence")
+        wanted = [*query, ("heads", "true")] if in_heads else list(query)
         groups = _groups(api) if any(name == "action" for name, _ in filters) else frozenset()
         with (
-            api.stream(address, list(query)) as response,
+            api.stream(address, wanted, _LONGEST_ROUND if in_heads else 30) as response,
             files.output(target, overwrite=force) as file,
         ):
             size = 0
@@ -121,6 +130,8 @@ def evidence(
                     as_of=not is_over,
                     run=evidence_verify.parallel,
                 )
+            if in_heads and report.heads is None:
+                raise Failure("The server did not show a round of heads.", Exit.UNVERIFIED)
             if report.missing:
                 raise Failure(" ".join(map(output.safe, report.missing)), Exit.UNVERIFIED)
             checkpoints.check(api, [report.checkpoint])

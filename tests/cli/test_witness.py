@@ -4,12 +4,15 @@ when it was seen."""
 from __future__ import annotations
 
 import base64
+import json
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ import httpx
 import pytest
 from django.core.management import call_command
 
-from audit.evidence import health, notes, reading, signing, tree
+from audit.evidence import heads, health, notes, reading, signing, tree
 from audit.models import Entry, Witness
 from dotenv_cloud import verifier
 from organizations.models import Organization, Project
@@ -348,6 +351,60 @@ def test_a_witness_looks_at_each_round_of_heads(
     third = dotenv("audit", "witness", "--once")
     assert third.code == 7
     assert "this checkpoint is not in the place of its log" in third.err
+
+
+def test_a_pack_shows_that_everybody_is_shown_the_same_head(
+    acme: Organization, auditor: str, dotenv: Run, settings: Any, tmp_path: Path
+) -> None:
+    OrganizationFactory.create_batch(20)
+    settings.AUDIT_HEADS_SECONDS = 0.2
+    file = tmp_path / "storefront.zip"
+    with evidence.at_work():
+        result = dotenv("audit", "evidence", "storefront", "--heads", "-o", str(file))
+    assert result.code == 0, result.err
+    offline = ["audit", "verify", str(file), "--key", dotenv("audit", "keys").out.strip()]
+    good = dotenv(*offline)
+    assert (good.code, good.out.splitlines()[-1]) == (0, "OK"), good.err
+    with zipfile.ZipFile(file) as pack:
+        names = pack.namelist()
+        proof = json.loads(base64.b64decode(pack.read("heads").split(b"\n")[1][6:]))
+    assert "heads" in names
+    # Nothing of another log, and the same length whoever is there.
+    assert 24 <= len(proof["path"]) <= 26
+    settings.AUDIT_HEADS_SECONDS = 0.0
+    with evidence.at_work():
+        assert dotenv("audit", "evidence", "--heads", "-o", str(tmp_path / "a.zip")).code == 2
+
+
+def test_a_round_places_every_log_where_its_name_says(acme: Organization) -> None:
+    texts = {
+        uuid.uuid4(): notes.checkpoint_text(f"dotenv.example.com/audit/{n}", n, b"r" * 32)
+        for n in range(300)
+    }
+    root, placed = heads.tree_of(texts)
+    leaf = json.dumps({"root": notes.in_base64(root), "time": 1, "v": 1}, separators=(",", ":"))
+    key = signing.keys()[0].public
+    for text, found in zip(texts.values(), placed.values(), strict=True):
+        extra = {
+            "leaf": leaf,
+            "path": [notes.in_base64(each) for each in found.path],
+            "salt": found.salt.hex(),
+        }
+        name = "dotenv.example.com/audit/heads"
+        note = notes.signed(
+            notes.checkpoint_text(name, 1, tree.leaf_hash(leaf.encode())), name, signing.keys()
+        )
+        proof = notes.proof(0, [], note, json.dumps(extra, separators=(",", ":")).encode())
+        origin, size, its_root = verifier.three_lines(text)
+        checkpoint = verifier.Checkpoint(
+            origin, size, its_root, text, (verifier.Key(origin, 1, key),)
+        )
+        assert verifier.verify_head(proof.encode(), checkpoint, ()).origin == name
+        with pytest.raises(verifier.Refused):
+            other = checkpoint._replace(origin=f"{origin}0", text=text.replace("\n", "0\n", 1))
+            verifier.verify_head(proof.encode(), other, ())
+    again, _ = heads.tree_of(texts)
+    assert again != root  # nobody can tell from one round to the next what is empty
 
 
 # -- A witness for others

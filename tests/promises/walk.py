@@ -514,6 +514,10 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
         Sent({"action": "rotate", **_SURE}),
         Sent({"action": "revoke", **_SURE}),
     ],
+    ("POST", f"{_PAGE}/evidence/witnesses"): [
+        Sent({"vkey": WitnessKey("another", b"a" * 32).vkey}),
+        Sent(lambda scene: {"remove": scene.paths["witness"]}),
+    ],
     # API
     ("GET", "/api/v1/user"): [Sent(), Sent(by="laptop")],
     ("POST", "/api/v1/organizations"): [Sent({"name": "Another"}, by="laptop")],
