@@ -1,8 +1,11 @@
 """Archives: entries that leave the ledger under retention, as files that stay readable.
 
-A directory holds one file an organization, the lines of its NDJSON export, gzipped, and
-`manifest.json`, which lists what each file contains. The SHA-256 of the manifest names the archive.
-Written to last (synced, readable by the owner alone) and read back before anything is removed.
+A directory holds a file an organization, the lines of its NDJSON export, and `manifest.json`, which
+lists what each file contains. Of a log that has evidence there are two more: `.lines` with the
+lines of the evidence, salts in them, from which the leaves can be made that the tree has the hashes
+of; and `.keys` with the keys of each block of the index that left whole. All are gzipped. The
+SHA-256 of the manifest names the archive. Written to last (synced, readable by the owner alone) and
+read back before anything is removed.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from typing import Any
 from organizations import ulid
 
 MANIFEST = "manifest.json"
-FORMAT = "dotenv-audit-archive-1"
+FORMAT = "dotenv-audit-archive-2"
 
 
 class ArchiveError(Exception):
@@ -52,9 +55,20 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A file of evidence beside an organization's file; count: of its lines."""
+
+    file: str
+    count: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class File:
     """What the manifest says of one organization's file. `numbers`: first and last of each
-    unbroken range of the entries' numbers in the organization's log."""
+    unbroken range of the entries' numbers in the organization's log; `lines`, `keys`: what is
+    beside it, of a log that has evidence."""
 
     organization: str
     file: str
@@ -64,6 +78,8 @@ class File:
     last_id: str
     bytes: int
     sha256: str
+    lines: Beside | None = None
+    keys: Beside | None = None
 
     @property
     def organization_id(self) -> uuid.UUID:
@@ -129,6 +145,19 @@ def write_file(
     )
 
 
+def write_beside(
+    directory: Path, organization_id: uuid.UUID, kind: str, lines: Iterable[bytes]
+) -> Beside:
+    """Write a file of evidence; kind: `lines` or `keys`."""
+    path = directory / f"{ulid.to_text(organization_id)}.{kind}.gz"
+    count = 0
+    with closing(_Hashed(path)) as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped:
+        for line in lines:
+            zipped.write(line + b"\n")
+            count += 1
+    return Beside(path.name, count, file.size, file.sha256.hexdigest())
+
+
 def write_manifest(directory: Path, since: str, until: str, files: list[File]) -> str:
     """Finish the archive; returns the SHA-256 that names it."""
     head = json.dumps(
@@ -175,11 +204,30 @@ def verify(directory: Path, manifest: str) -> list[File]:
     files = [_file(each) for each in listed["files"]]
     for file in files:
         _verify_file(directory / file.file, file)
+        for beside in (file.lines, file.keys):
+            if beside is not None:
+                _verify_beside(directory / beside.file, beside)
     return files
 
 
 def _file(listed: dict[str, Any]) -> File:
-    return File(**listed | {"numbers": [(first, last) for first, last in listed["numbers"]]})
+    beside = {name: Beside(**listed[name]) for name in ("lines", "keys") if listed.get(name)}
+    numbers = [(first, last) for first, last in listed["numbers"]]
+    return File(**listed | {"numbers": numbers} | beside)
+
+
+def _verify_beside(path: Path, listed: Beside) -> None:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != listed.sha256:
+            raise ArchiveError(f"{path} has the SHA-256 {digest}, not {listed.sha256}")
+        with gzip.open(path, "rb") as lines:
+            count = sum(1 for _ in lines)
+    except (OSError, EOFError, ValueError) as error:
+        raise ArchiveError(f"{path} cannot be read: {error}") from error
+    if count != listed.count:
+        raise ArchiveError(f"{path} has {count} lines, not {listed.count}")
 
 
 def _verify_file(path: Path, listed: File) -> None:

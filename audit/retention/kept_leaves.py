@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from django.db import connections
+from django.db import connections, transaction
 
-from audit.evidence import index, leaf, reading, tiles
+from audit.entry import as_json
+from audit.evidence import index, leaf, notes, reading, tiles
 from audit.retention import BusyError
 from audit.retention.months import OWNER
 from organizations import ulid
 
+_AT_ONCE = 64 * tiles.WIDTH
+"""Numbers whose salts are zeroed in one transaction, at most."""
 _UNPROVED = """
 SELECT g.organization_id FROM unnest(%s::uuid[], %s::text[]) AS g (organization_id, numbers)
 JOIN audit_head h USING (organization_id)
@@ -57,9 +61,78 @@ def keep(leaving: Mapping[uuid.UUID, str]) -> None:
                     )
 
 
+Ranges = Sequence[tuple[int, int]]
+"""Numbers: the first and the last of each unbroken range, in order."""
+
+
+def leaves(organization: uuid.UUID, numbers: Ranges) -> Iterator[reading.Leaf]:
+    """The leaves of these numbers, in order."""
+    ranges = iter(numbers)
+    first, last = next(ranges)
+    for each in reading.leaves(organization, first - 1, numbers[-1][1], OWNER):
+        while each.seq > last:
+            first, last = next(ranges)
+        if each.seq >= first:
+            yield each
+
+
+def blocks(organization: uuid.UUID, numbers: Ranges) -> tuple[list[int], list[int]]:
+    """The full blocks that have only such numbers, and those that have some."""
+    full = reading.size(organization, OWNER) // index.BLOCK
+    held: Counter[int] = Counter()
+    for first, last in numbers:
+        for block in range((first - 1) // index.BLOCK, (last - 1) // index.BLOCK + 1):
+            start = block * index.BLOCK
+            held[block] += min(last, start + index.BLOCK) - max(first, start + 1) + 1
+    known = [(block, count) for block, count in sorted(held.items()) if block < full]
+    whole = [block for block, count in known if count == index.BLOCK]
+    return whole, [block for block, count in known if count < index.BLOCK]
+
+
+def key_lines(organization: uuid.UUID, whole: Iterable[int]) -> Iterator[bytes]:
+    """The keys of blocks as an archive has them: a line a block, with the hash of each key and its
+    postings, in base64."""
+    for block in whole:
+        keys = _table(organization, block)
+        if keys is not None:
+            pairs = [[notes.in_base64(key), notes.in_base64(places)] for key, places in keys]
+            yield as_json.canonical_line({"block": block, "keys": pairs}).encode()
+
+
+def forget(manifest: str) -> None:
+    """Zero the salts of what was removed with this archive, and let go what was kept of it that
+    nothing needs any more. Once it is done, doing it again changes nothing."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT organization_id, lower(r), upper(r) FROM audit_removal,"
+            " LATERAL unnest(numbers) AS r WHERE manifest = %s ORDER BY 1, 2",
+            [manifest],
+        )
+        ranges = cursor.fetchall()
+    for organization, first, past in ranges:
+        for start in range(first, past, _AT_ONCE):
+            with transaction.atomic(using=OWNER), connections[OWNER].cursor() as cursor:
+                # Against the worker, which makes one row of the runs of a full tile.
+                cursor.execute(
+                    "SELECT FROM audit_head WHERE organization_id = %s FOR UPDATE", [organization]
+                )
+                numbers = range(start, min(past, start + _AT_ONCE))
+                zero_salts(organization, numbers)
+                cursor.execute(
+                    "DELETE FROM audit_salt_kept WHERE organization_id = %s"
+                    " AND seq BETWEEN %s AND %s",
+                    [organization, numbers[0], numbers[-1]],
+                )
+                cursor.execute(
+                    "DELETE FROM audit_leaf_kept k USING audit_block b WHERE k.organization_id = %s"
+                    " AND k.seq BETWEEN %s AND %s AND b.organization_id = k.organization_id"
+                    " AND b.n = (k.seq - 1) / %s AND b.keys_kept IS NOT NULL",
+                    [organization, numbers[0], numbers[-1], index.BLOCK],
+                )
+
+
 def keep_keys(organization: uuid.UUID, block: int) -> None:
     """Keep the key table of a block that is full, if it can be made and was not kept before."""
-    first = block * index.BLOCK
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
             "SELECT FROM audit_block WHERE organization_id = %s AND n = %s AND keys_kept IS NULL",
@@ -67,17 +140,25 @@ def keep_keys(organization: uuid.UUID, block: int) -> None:
         )
         if cursor.fetchone() is None:
             return
-        leaves = list(reading.leaves(organization, first, first + index.BLOCK, OWNER))
-        if any(each.data is None for each in leaves):
+        keys = _table(organization, block)
+        if keys is None:
             return
         cursor.execute(
             "UPDATE audit_block SET keys_kept = %s WHERE organization_id = %s AND n = %s",
-            [
-                index.written_table(index.table([each.subjects() for each in leaves])),
-                organization,
-                block,
-            ],
+            [index.written_table(keys), organization, block],
         )
+
+
+def _table(organization: uuid.UUID, block: int) -> index.Table | None:
+    """The keys of a full block; None if not all of its leaves are known any more."""
+    kept = reading.kept_keys(organization, block, OWNER)
+    if kept is not None:
+        return kept
+    first = block * index.BLOCK
+    found = list(reading.leaves(organization, first, first + index.BLOCK, OWNER))
+    if any(each.data is None for each in found):
+        return None
+    return index.table([each.subjects() for each in found])
 
 
 def zero_salts(organization: uuid.UUID, numbers: Iterable[int]) -> None:

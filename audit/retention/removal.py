@@ -11,10 +11,11 @@ from pathlib import Path
 from django.db import connections
 
 from audit.entry import as_json, bulk_json
+from audit.evidence import reading
 from audit.ledger import partitions
 from audit.ledger.partitions import LedgerIsBusyError, Swap
 from audit.models import Entry
-from audit.retention import BusyError, archive, holds, kept_leaves, kept_rows
+from audit.retention import BusyError, archive, dropping, holds, kept_leaves, kept_rows
 from audit.retention.months import OWNER, Month, Prospect
 from organizations import ulid
 
@@ -67,6 +68,7 @@ def remove(prospect: Prospect, directory: Path, say: Say = print) -> Removed | N
     finally:
         kept_rows.drop(month)
     _name_archive(partial, removed.directory)
+    kept_leaves.forget(manifest)
     return replace(removed, locked=locked)
 
 
@@ -95,6 +97,8 @@ def recover(directory: Path) -> None:
             shutil.rmtree(partial)
         elif not (directory / name).exists():
             _name_archive(partial, directory / name)
+    for gone in dropping.detached():
+        kept_leaves.forget(gone.manifest)
     kept_rows.drop_leftovers()
 
 
@@ -114,8 +118,24 @@ def _divide(prospect: Prospect, partial: Path) -> tuple[list[archive.File], dict
         file = archive.write_file(partial, organization_id, _lines(rows, stays))
         kept[organization_id] = kept_rows.copy(month, stays)
         if file is not None:
-            files.append(file)
+            files.append(_with_evidence(partial, file))
     return files, kept
+
+
+def _with_evidence(partial: Path, file: archive.File) -> archive.File:
+    """With the lines of its evidence, and what the index needs of the blocks that they are in; as
+    it is, of a log that has none, or not of all of these entries yet."""
+    log = file.organization_id
+    if not 0 < file.numbers[-1][1] <= reading.size(log, OWNER):
+        return file
+    lines = archive.write_beside(
+        partial, log, "lines", (each.line() for each in kept_leaves.leaves(log, file.numbers))
+    )
+    whole, cut = kept_leaves.blocks(log, file.numbers)
+    keys = archive.write_beside(partial, log, "keys", kept_leaves.key_lines(log, whole))
+    for block in cut:
+        kept_leaves.keep_keys(log, block)
+    return replace(file, lines=lines, keys=keys)
 
 
 def _lines(

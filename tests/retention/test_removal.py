@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import itertools
@@ -16,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from django.db import connections, transaction
 from psycopg import errors
 
 from audit.context import command
-from audit.evidence import index, leaf, notes, reading, signing, writing
+from audit.evidence import index, leaf, notes, reading, signing, tree, writing
 from audit.export import formats, packs
 from audit.ledger import merging, partitions, sealing
 from audit.ledger.partitions import Lock
@@ -44,7 +46,7 @@ from organizations import clock, ulid
 from organizations.models import Organization
 from tests import evidence
 from tests.conftest import Databases
-from tests.factories import ProjectFactory, TargetFactory
+from tests.factories import OrganizationFactory, ProjectFactory, TargetFactory
 from tests.query import seeding
 from tests.retention.conftest import A_MONTH, FEBRUARY, JANUARY, MARCH, retention
 
@@ -832,6 +834,73 @@ def test_packs_of_a_log_that_lost_entries_since_hold_and_say_what_is_not_shown(
     assert len(whole.withheld) == size - len(there) > 10
     of_leaves = _verified(acme, tmp_path, CREATED, None)
     assert "withheld entries match is not shown" in " ".join(of_leaves.missing)
+    # The keys of the block were kept, so the answer is complete though not all of it is shown.
     by_index = _verified(acme, tmp_path, CREATED, BY_INDEX)
-    assert [gap[:2] for gap in by_index.gaps] == [(1, 256)]
-    assert "Not complete between " in " ".join(by_index.missing)
+    assert not by_index.gaps
+    assert sorted(by_index.matches) == sorted(
+        seq for seq, row in there.items() if row.action == "create"
+    )
+
+
+def test_the_salts_of_what_left_are_zeroed_and_the_archive_has_them(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    evidence.prove_all()
+    size, _ = evidence.size_and_root(owner_connection, acme.pk)
+    hashes = evidence.tiles(owner_connection, acme.pk)
+    before = {each.seq: each.line() for each in reading.leaves(acme.pk, 0, size, "owner")}
+    retention(tmp_path, "--apply")
+    there = set(evidence.rows(owner_connection, acme.pk))
+    salts = evidence.salts(owner_connection, acme.pk)
+    for seq in range(1, size + 1):
+        assert any(salts[16 * seq - 16 : 16 * seq]) == (seq in there)
+    lines = [
+        line
+        for file in sorted(tmp_path.glob(f"20*/{ulid.to_text(acme.pk)}.lines.gz"))
+        for line in gzip.decompress(file.read_bytes()).splitlines()
+    ]
+    assert sorted(lines) == sorted(line for seq, line in before.items() if seq not in there)
+    # From a line follows the hash in the tree.
+    for line in lines:
+        data = line.removeprefix(b'{"leaf":').split(b",\t")[0]
+        assert tree.leaf_hash(data) == hashes[json.loads(data)["seq"] - 1]
+    # Again, as a run that was killed leaves it to the next.
+    retention(tmp_path, "--apply")
+    assert evidence.salts(owner_connection, acme.pk) == salts
+
+
+def test_of_a_block_that_left_as_a_whole_the_archive_has_the_keys(
+    owner_connection: Connection, tmp_path: Path
+) -> None:
+    organization = OrganizationFactory.create(name="Reader")
+    rows = seeding.Organization(organization.pk, 5).rows(900, JANUARY, FEBRUARY)
+    # Nothing changes in it, so nothing stays.
+    seeding.receive(owner_connection, [replace(row, changes={}, action="read") for row in rows])
+    partitions.make_ahead(JANUARY)
+    sealing.seal()
+    evidence.prove_all()
+    size, _ = evidence.size_and_root(owner_connection, organization.pk)
+    tables = {
+        block: index.table(
+            [
+                each.subjects()
+                for each in reading.leaves(organization.pk, 256 * block, 256 * block + 256, "owner")
+            ]
+        )
+        for block in range(size // 256)
+    }
+    retention(tmp_path, "--apply")
+    [file] = tmp_path.glob(f"20*/{ulid.to_text(organization.pk)}.keys.gz")
+    found = {
+        said["block"]: [(base64.b64decode(key), base64.b64decode(at)) for key, at in said["keys"]]
+        for said in map(json.loads, gzip.decompress(file.read_bytes()).splitlines())
+    }
+    kept = owner_connection.execute(
+        "SELECT n FROM audit_block WHERE organization_id = %s AND keys_kept IS NOT NULL",
+        [organization.pk],
+    ).fetchall()
+    assert found == {block: table for block, table in tables.items() if (block,) not in kept}
+    assert len(found) >= 2
+    file.write_bytes(b"")
+    with pytest.raises(CommandError, match="keys.gz has the SHA-256"):
+        retention(tmp_path, "--apply", "--drop")
