@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET
 
 from audit.entry import references
 from audit.entry.as_json import as_json
+from audit.evidence import notes, signing, witnesses
 from audit.evidence import reading as evidence
-from audit.evidence import witnesses
 from audit.ledger import replica
 from audit.models import Entry
 from audit.policy import ActorType
@@ -72,6 +72,7 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         )
         if found.seq
         else [],
+        "vkeys": _vkeys(organization),
         "made_by": _maker_of_its_key(found),
         "actor_page": living.address_of(found, "actor", request),
         "resource_page": living.address_of(found, "resource", request),
@@ -84,7 +85,8 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
 @require_GET
 @organization_page("audit:read")
 def proof(request: OrganizationRequest, entry: str) -> HttpResponse:
-    """The proof that an entry is in the log, as a file that anybody can check."""
+    """The proof that an entry is in the log, as a file that anybody can check. With `part`: for
+    the page of the entry itself, whose view is recorded already."""
     organization = request.organization
     replica.stay_on_primary()
     key = ulid.parse_or_none(entry)
@@ -97,7 +99,7 @@ def proof(request: OrganizationRequest, entry: str) -> HttpResponse:
         [leaf] = evidence.leaves(organization.pk, found.seq - 1, found.seq)
     except evidence.MismatchError as error:
         return _mismatch(organization, error)
-    reading.record_view(organization, entry=found)
+    reading.record_view(organization, entry=found, is_part="part" in request.GET)
     answer = HttpResponse(
         evidence.proof_of(leaf, checkpoint), content_type="text/plain; charset=utf-8"
     )
@@ -111,6 +113,12 @@ def _mismatch(organization: Organization, error: evidence.MismatchError) -> Http
     reading.record_mismatch(organization, error.seq)
     said = f"The proof is refused: {error}. This was recorded; tell whoever runs the service.\n"
     return HttpResponse(said, content_type="text/plain; charset=utf-8", status=500)
+
+
+def _vkeys(organization: Organization) -> list[str]:
+    """The public keys of the log, for the browser that checks the proof."""
+    name = signing.origin(organization.pk)
+    return [notes.vkey(name, key.public) for key in evidence.signing_keys()]
 
 
 def _checkpoint(found: Entry) -> evidence.Checkpoint | None:
