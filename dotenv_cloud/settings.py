@@ -219,6 +219,7 @@ INSTALLED_APPS = [
     "guardian",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_filters",
     "django_htmx",
 ]
@@ -329,6 +330,8 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "dotEnv Cloud",
+    "DESCRIPTION": "Keeps the secrets of `.env` files, and an audit log of who changed what."
+    " Send an API key or access token as `Authorization: Bearer …`.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
 }

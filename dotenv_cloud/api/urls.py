@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from csp.decorators import csp_update
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView
 
@@ -70,11 +73,19 @@ class Description(SpectacularAPIView):  # type: ignore[misc]
         return response
 
 
+@csp_update({"img-src": "data:"})  # type: ignore[untyped-decorator]
+@require_safe
+def reference(request: HttpRequest) -> HttpResponse:
+    """The same document, to read and to try. Its icons are images within its style sheet."""
+    return render(request, "api_reference.html")
+
+
 _log = "organizations/<str:organization>/audit"
 _node = "<str:organization>/<str:project>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/openapi.json", Description.as_view(), name="schema"),
+    path("docs", reference, name="api_reference"),
     path("v1/cli/telemetry", telemetry),
     re_path(r"^oauth/(?:token|revoke)$", oauth),
 ]

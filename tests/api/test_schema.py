@@ -17,7 +17,7 @@ from tests.factories import ApiKeyFactory
 pytestmark = pytest.mark.django_db
 
 UNDESCRIBED = re.compile(
-    r"openapi|telemetry|oauth|organizations/\{organization\}/(?:projects|secrets)|\(|api/$"
+    r"openapi|api/docs|telemetry|oauth|organizations/\{organization\}/(?:projects|secrets)|\(|api/$"
 )
 """The document itself, what is dropped unread, and the long paths that are on their way out."""
 
