@@ -21,6 +21,7 @@ from audit.models import Entry
 from audit.policy import ActorType, Result
 from audit.questions import counting, paging
 from audit.questions.asking import question_of
+from audit.questions.bar import Question
 from audit.questions.filters import EntryFilter
 from organizations import ulid
 from organizations.labels import isolated
@@ -182,9 +183,13 @@ def not_asked(asked: EntryFilter) -> str:
     """Which words of the question the answer takes no account of."""
     question = question_of(asked)
     if question is None or not question.struck:
-        return ""
+        return _of_two(question)
     words = ", ".join(f"“{isolated(struck.words)}”" for struck in question.struck)
-    return f" Not asked: {words}."
+    return f" Not asked: {words}.{_of_two(question)}"
+
+
+def _of_two(question: Question | None) -> str:
+    return " This is the first of two lists." if question and question.then else ""
 
 
 def noun(asked: EntryFilter) -> tuple[str, str]:

@@ -29,7 +29,7 @@ from tests.cli.conftest import _fresh_machine, dotenv
 from tests.cli.recorder import Run
 from tests.factories import ApiKeyFactory, OrganizationFactory
 from tests.query import seeding
-from tests.query.naive import GROUPS, PEOPLE, THINGS, VALUES, Naive, few_of, some
+from tests.query.naive import GROUPS, PEOPLE, THINGS, VALUES, Naive, few_of, severity_of, some
 from tests.query.seeding import Row
 
 __all__ = ["_fresh_machine", "dotenv"]
@@ -109,6 +109,17 @@ class Asker:
         answer = self.api("entries/export", {**params, "format": "ndjson"})
         return [json.loads(line)["id"] for line in b"".join(answer).splitlines()]
 
+    def numbers(self, spoken: Params) -> dict[str, int]:
+        """How many entries the line says that answers a question in words, in each place."""
+        listed = self.api("entries", {**spoken, "per_page": 200}).json()["meta"]["answer"]
+        counted = self.api("facets", spoken).json()["meta"]["answer"]
+        page = self.browser.get(f"/o/{self.slug}/activity?{urlencode({**spoken, 'counts': 1})}")
+        shown = re.search(r'id="answer"[^>]*>([^<]*)<', page.content.decode())
+        command = self.command("audit", "ask", "--tz", "UTC", "--", spoken["ask"])
+        lines = {"list": listed, "facets": counted, "page": shown[1] if shown else ""}
+        lines["command"] = command.out.splitlines()[0]
+        return {way: _number(line) for way, line in lines.items()}
+
     def commanded(self, params: Params) -> Ids:
         words = ["audit", "list", "-f", "ndjson"]
         if "limit" not in params:
@@ -122,6 +133,11 @@ class Asker:
         result = self.command(*words)
         assert result.code == 0, result.err
         return [json.loads(line)["id"] for line in result.out.splitlines()]
+
+
+def _number(line: str) -> int:
+    """Of "1,234 failed sign-ins, by Jane." 1,234."""
+    return 0 if line.startswith("No ") else int(line.split()[0].replace(",", ""))
 
 
 def _in_words(params: Params) -> Params:
@@ -283,6 +299,7 @@ VALUES_OF: dict[str, Callable[[Row], str]] = {
     "action": lambda row: row.action,
     "type": lambda row: row.resource_type,
     "result": lambda row: row.result,
+    "severity": severity_of,
     "interface": lambda row: row.interface,
     "ip": lambda row: row.ip or "",
     "user_agent": lambda row: row.user_agent,
@@ -306,6 +323,9 @@ VALUES_OF: dict[str, Callable[[Row], str]] = {
             {"action": "create", "resource": "app-1", "exclude_type": "user"},
         ),
         ("updates from 10.0.0.0/8, oldest first", {"action": "update", "ip": "10.0.0.0/8"}),
+        ("what happened in shop-1, hide looks", {"resource": "shop-1", "exclude_action": "looks"}),
+        ("did ci-prod or jane update anything", {"actor": "ci-prod,jane", "action": "update"}),
+        ("action = create and type is environment", {"action": "create", "type": "environment"}),
     ],
 )
 def test_a_sentence_has_the_same_answer_as_its_parameters(
@@ -316,5 +336,6 @@ def test_a_sentence_has_the_same_answer_as_its_parameters(
     spoken = {"ask": f"{words} until:{asker.end}", "tz": "UTC"}
     for way in (asker.page, asker.asked, asker.command_asked):
         assert set(way(spoken)) == found
+    assert asker.numbers(spoken) == dict.fromkeys(("list", "facets", "page", "command"), len(found))
     ordered = asker.asked(spoken)
     assert ordered == sorted(ordered, reverse="oldest" not in words)

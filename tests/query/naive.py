@@ -296,9 +296,7 @@ class Naive:
         return True
 
     def is_severity(self, row: Row, value: Any) -> bool:
-        severities = {action.name: action.severity.value for action in ACTIONS}
-        severity = severities.get(row.action, "warning") if row.result == "success" else "warning"
-        return severity in words(value, ["info", "notice", "warning"])
+        return severity_of(row) in words(value, ["info", "notice", "warning"])
 
     def is_reason(self, row: Row, value: Any) -> bool:
         reason = row.context.get("reason", "").lower().replace("_", " ")
@@ -375,6 +373,11 @@ class Naive:
                 change = (row.id, *row.changes["role"])
                 found.setdefault(row.resource_label, []).append(change)
         return found
+
+
+def severity_of(row: Row) -> str:
+    severities = {action.name: action.severity.value for action in ACTIONS}
+    return severities.get(row.action, "warning") if row.result == "success" else "warning"
 
 
 def has(text: str, part: str) -> bool:

@@ -465,7 +465,8 @@ class Reader:
             ("order", "order"),
         ):
             for mark in sentence.of(kind)[:1]:
-                piece = Piece(name, [str(mark.value)], [mark])
+                value = question.by if name == "by" else str(mark.value)
+                piece = Piece(name, [value], [mark])
                 parts.append(self._part(sentence, piece))
         if question.by and not sentence.of("by"):
             parts.append(Part("by", (question.by,), v.LABELS["by"], v_by(question.by)))

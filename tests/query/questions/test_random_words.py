@@ -3,10 +3,13 @@ the whole log, and no word that was not understood is searched for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import example, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
+from audit.questions.bar import Question
 from audit.questions.bar import vocabulary as v
 from audit.questions.bar.tokens import read as tokens_of
 from audit.questions.fields import split
@@ -39,6 +42,7 @@ NEGATORS = [
     "but not",
 ]
 NEGATORS += ["not by", "not from", "not in", "not via", "didn't", "nobody", "neither", "except by"]
+NEGATORS += ["hide", "save for", "don't show", "not including", "not made by", "w/o", "barring"]
 ADDRESSES = ["192.0.2.0/24", "203.0.113.77", "2001:db8::/32"]
 
 words = st.one_of(
@@ -50,7 +54,8 @@ words = st.one_of(
     st.sampled_from(NEGATORS),
     st.sampled_from(ADDRESSES),
     st.sampled_from([f"-{name}" for name in (*NAMES, *NONSENSE, "deleted", "failed", "secrets")]),
-    st.sampled_from([",", "and", "or", "?"]),
+    st.sampled_from([f"!{name}" for name in (*NAMES, *NONSENSE, "deleted", "failed", "secrets")]),
+    st.sampled_from([",", "and", "or", "?", "'s", "= jane", "action = delete", "per user", "most"]),
 )
 sentences = st.lists(words, min_size=1, max_size=9).map(" ".join)
 
@@ -68,15 +73,21 @@ def test_no_answer_is_the_whole_log_or_searches_what_is_not_understood(sentence:
     narrowing = {name for name in question.params if name not in ("tz", "order", "limit")}
     if not narrowing and not question.moments:
         assert not question.is_answerable or (question.is_everything and not question.struck)
+    if question.then is not None:
+        assert question.then.is_answerable
     known = LOG.known([token.value for token in tokens_of(sentence)])
+    for each in (question, question.then, *(moment.question for moment in question.moments)):
+        for name, text in _searched(each):
+            is_known = LOG.known([text]) or LOG.is_path(text) or text in known
+            assert is_known or text in PEOPLE.values() or text == "ada@acme.example", (name, text)
+
+
+def _searched(question: Question | None) -> Iterator[tuple[str, str]]:
+    """Every text that is looked for as a name."""
     for name in ("actor", "resource", "q", "exclude_actor", "exclude_resource", "exclude_q"):
-        for value in question.params.get(name, ()):
+        for value in question.params.get(name, ()) if question else ():
             for text in value.split() if name == "q" else split(value):
-                is_known = LOG.known([text]) or LOG.is_path(text) or text in known
-                assert is_known or text in PEOPLE.values() or text == "ada@acme.example", (
-                    name,
-                    text,
-                )
+                yield name, text
 
 
 FILTERS = [
@@ -102,7 +113,12 @@ BEFORE = [
 @trying(max_examples=400, deadline=None)
 @given(
     st.sampled_from(BEFORE),
-    st.sampled_from(["not", "except", "excluding", "but not", "other than", "without"]),
+    st.sampled_from(
+        [
+            *("not", "except", "excluding", "but not", "other than", "without", "hide", "barring"),
+            *("save for", "not including", "don't show", "do not include", "suppress", "w/o"),
+        ]
+    ),
     st.sampled_from(FILTERS),
     st.sampled_from(["", "yesterday", "frobnicated", "last week", "or by sam", "and rotations"]),
 )
@@ -121,11 +137,15 @@ def test_what_is_negated_is_left_out_or_struck_and_never_asked_for(
 
 
 @trying(max_examples=300, deadline=None)
-@given(st.sampled_from(FILTERS), st.lists(words, max_size=5).map(" ".join))
-def test_a_minus_leaves_out_what_the_word_means(negated: tuple[str, str, str], more: str) -> None:
+@given(
+    st.sampled_from(FILTERS), st.lists(words, max_size=5).map(" ".join), st.sampled_from(["-", "!"])
+)
+def test_a_minus_leaves_out_what_the_word_means(
+    negated: tuple[str, str, str], more: str, sign: str
+) -> None:
     text, name, value = negated
     word = text.split()[-1]
-    question = read(f"{more} -{word}")
+    question = read(f"{more} {sign}{word}")
     if question.struck and any("English" in note for note in question.notes):
         return
     found = comparable(question.params)
