@@ -264,6 +264,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     "/api/oauth/(?:token|revoke)$": {ANY: nothing("answers that it is not supported")},
     "/api/v1/openapi.json": {"GET": nothing("the same for everybody")},
+    "/api/v1/schemas/entry-1.json": {"GET": nothing("the same for everybody")},
     "/api/docs": {"GET": nothing("the same for everybody")},
     "/api/v1/cli/telemetry": {ANY: nothing("dropped unread")},
     "/api/v1/user": {"GET": nothing("who the caller is")},

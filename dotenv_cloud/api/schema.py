@@ -219,6 +219,34 @@ _ENTRY["properties"]["attributes"]["properties"]["unreadable"] = {
     "items": {"type": "string", "enum": ["changes", "context"]},
     "description": "Which of the two lie in the log and cannot be read; absent when both can.",
 }
+ENTRY_VERSION = 1
+"""Counted up when a member of an entry is renamed, removed or of another type."""
+
+
+def entry_schema(address: str) -> dict[str, Any]:
+    """An entry as the NDJSON export writes it and as `attributes` of the API, in JSON Schema
+    2020-12. address: where this schema is, which is its `$id`."""
+    described = _without_nullable(_ENTRY["properties"]["attributes"])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": address,
+        "title": f"Entry of the audit log, version {ENTRY_VERSION}",
+        **described,
+    }
+
+
+def _without_nullable(described: Any) -> Any:
+    """JSON Schema says by its types what OpenAPI 3.0 says by `nullable`."""
+    if isinstance(described, list):
+        return [_without_nullable(each) for each in described]
+    if not isinstance(described, dict):
+        return described
+    made = {name: _without_nullable(value) for name, value in described.items()}
+    if made.pop("nullable", False) is True:
+        made["type"] = [made["type"], "null"]
+    return made
+
+
 _ENTRY_NOW = {
     "type": "object",
     "properties": {

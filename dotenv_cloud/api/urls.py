@@ -22,6 +22,7 @@ from dotenv_cloud.api import (
     evidence,
     nodes,
     organizations,
+    schema,
     secret_versions,
     secrets,
     witnessing,
@@ -73,6 +74,12 @@ class Description(SpectacularAPIView):  # type: ignore[misc]
         return response
 
 
+@require_safe
+def entry_schema(request: HttpRequest) -> JsonResponse:
+    """What an entry is, for programs that check or generate: the same for everybody."""
+    return JsonResponse(schema.entry_schema(request.build_absolute_uri()))
+
+
 @csp_update({"img-src": "data:"})  # type: ignore[untyped-decorator]
 @require_safe
 def reference(request: HttpRequest) -> HttpResponse:
@@ -85,6 +92,7 @@ _node = "<str:organization>/<str:project>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/openapi.json", Description.as_view(), name="schema"),
+    path(f"v1/schemas/entry-{schema.ENTRY_VERSION}.json", entry_schema, name="entry_schema"),
     path("docs", reference, name="api_reference"),
     path("v1/cli/telemetry", telemetry),
     re_path(r"^oauth/(?:token|revoke)$", oauth),

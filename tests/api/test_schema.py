@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 
@@ -17,7 +19,7 @@ from tests.factories import ApiKeyFactory
 pytestmark = pytest.mark.django_db
 
 UNDESCRIBED = re.compile(
-    r"openapi|api/docs|telemetry|oauth|organizations/\{organization\}/(?:projects|secrets)|\(|api/$"
+    r"openapi|api/docs|schemas/|telemetry|oauth|organizations/\{organization\}/(?:projects|secrets)|\(|api/$"
 )
 """The document itself, what is dropped unread, and the long paths that are on their way out."""
 
@@ -63,6 +65,26 @@ def test_the_log_describes_what_it_may_be_asked(document: dict[str, Any]) -> Non
     path = "/api/v1/organizations/{organization}/audit/entries"
     named = {parameter["name"] for parameter in document["paths"][path]["get"]["parameters"]}
     assert {"actor", "action", "type", "resource", "result", "ip", "since", "until"} <= named
+
+
+def test_an_entry_is_as_its_schema_says_in_the_api_and_in_an_export(
+    api: Api, acme: Organization, live: Environment
+) -> None:
+    published = Api(None).get("/schemas/entry-1.json").json()
+    assert published["$id"].endswith("/api/v1/schemas/entry-1.json")
+    Draft202012Validator.check_schema(published)
+    validator = Draft202012Validator(published)
+    listed = [
+        each["attributes"] for each in api.get("/organizations/{o}/audit/entries").json()["data"]
+    ]
+    export = api.get("/organizations/{o}/audit/entries/export")
+    lines = [json.loads(line) for line in b"".join(export.streaming_content).splitlines()]
+    assert len(lines) >= len(listed) > 3
+    for entry in (*listed, *lines):
+        assert [problem.message for problem in validator.iter_errors(entry)] == []
+        for name in ("actor", "seq", "changes"):
+            assert list(validator.iter_errors({**entry, name: "neither"}))
+            assert list(validator.iter_errors({k: v for k, v in entry.items() if k != name}))
 
 
 def test_answers_are_as_described(
