@@ -293,11 +293,16 @@ def _add_values(reading: Reading, context: _Context) -> None:
                 made = sentence.mark(place, place + 2, "value", value.value)
                 reading.add(name, [f"{field_mark.value[0]}:{value.value}"], [made, field_mark])
                 place += 2
-            elif (mark is not None and mark.kind in ("deed", "filler")) or word in v.BEING:
+            elif word in ("set", "switched") and mark is None:
+                sentence.fill(place, place + 1)
+                place += 1
+            elif word in v.BEING or (mark is not None and mark.kind in ("deed", "filler")):
                 place += 1
             else:
                 break
     is_role = bool(sentence.included("role"))
+    if not is_role and not sentence.included("field"):
+        _add_became(reading, context)
     for mark in list(context.deeds):
         if (
             (
@@ -311,6 +316,24 @@ def _add_values(reading: Reading, context: _Context) -> None:
         ):
             context.deeds.remove(mark)
     context.deeds = [mark for mark in context.deeds if mark in sentence.marks]
+
+
+def _add_became(reading: Reading, context: _Context) -> None:
+    """became production, of whatever field"""
+    sentence = context.sentence
+    for place in range(len(sentence) - 1):
+        if sentence.word(place) not in ("became", "becomes"):
+            continue
+        taken, value = sentence.at(place + 1), sentence.tokens[place + 1]
+        if value.name or (taken is not None and taken.kind not in ("name", "filler", "type")):
+            continue
+        for mark in (sentence.at(place), taken):
+            if mark is not None and mark in sentence.marks:
+                sentence.drop(mark)
+        context.names = [mark for mark in context.names if mark in sentence.marks]
+        context.types = [mark for mark in context.types if mark in sentence.marks]
+        made = sentence.mark(place, place + 2, "value", value.value)
+        reading.add("became", [join([value.value])], [made])
 
 
 def _add_role_changes(reading: Reading, context: _Context) -> None:
@@ -350,6 +373,8 @@ def _add_role_changes(reading: Reading, context: _Context) -> None:
         )
     )
     is_given = is_given or (is_right_of_role and gives is not None)
+    leads = {sentence.word(before_name(sentence, mark.start)) for mark in roles}
+    is_given = is_given or leads >= {"from", "to"}  # from member to admin
     if is_right_of_role and is_given:
         context.permissions = []  # admin rights are a role
     is_made = gives is not None and gives.value.name == "create" and bool(context.types)

@@ -223,6 +223,8 @@ class Reader:
             end = self._rest_of_time(sentence, name, values, end, is_quoted=token.is_quoted)
         elif name == "q":
             values = [",".join(values)]
+        elif name == "reason" and f"{values[-1]} {sentence.word(end)}".lower() in v.REASONS:
+            values[-1], end = f"{values[-1]} {sentence.word(end)}", end + 1
         known = [values_of(name.removeprefix("exclude_"), value) for value in values]
         values = [
             join([each]) if name not in (*TIMES, "q") else each for one in known for each in one

@@ -11,7 +11,7 @@ import re
 
 from audit.questions import periods
 from audit.questions.bar.sentence import Mark, Sentence
-from audit.questions.bar.tokens import word_set
+from audit.questions.bar.tokens import DASHES, word_set
 from audit.questions.bar.vocabulary import DEEDS
 
 LONGEST = 6
@@ -149,6 +149,9 @@ def _take_at(sentence: Sentence, place: int) -> int:
         return taken
     if taken := _take_age(sentence, place) or _strike_nearness(sentence, place):
         return taken
+    lead = next((n for n in (3, 2) if sentence.phrase(place, n) in _LEADS), 0)
+    if lead:
+        return _take_end(sentence, place, lead)
     if word in STARTS or word in ("until", "till", "before"):
         return _take_end(sentence, place)
     start = _after_small_words(sentence, place + 1) if word in _DURING else place
@@ -177,11 +180,20 @@ def _take_at(sentence: Sentence, place: int) -> int:
     return end - place
 
 
-def _take_end(sentence: Sentence, place: int) -> int:
-    """since monday, before november, from yesterday on"""
-    word = sentence.word(place)
+_LEADS = {
+    **dict.fromkeys(("prior to", "earlier than"), "before"),
+    **dict.fromkeys(("up to", "up until", "no later than", "not later than"), "until"),
+    **dict.fromkeys(("later than",), "after"),
+    **dict.fromkeys(("not before", "no earlier than", "not earlier than"), "since"),
+}
+"""Words that begin or end a time together, and the one that they stand for."""
+
+
+def _take_end(sentence: Sentence, place: int, lead: int = 1) -> int:
+    """since monday, before november, from yesterday on, no later than friday"""
+    word = _LEADS[sentence.phrase(place, lead)] if lead > 1 else sentence.word(place)
     name = "since" if word in STARTS else "until"
-    start = _after_small_words(sentence, place + 1)
+    start = _after_small_words(sentence, place + lead)
     length, text = length_of(sentence, name, start)
     if not length or (word == "from" and text in _DOUBTFUL):
         return 0
@@ -210,20 +222,19 @@ def _is_year(sentence: Sentence, place: int, text: str) -> bool:
 
 def _take_until(sentence: Sentence, place: int, joint: int, text: str) -> int:
     """2 november to 9 november; 2026-11-01 - 2026-11-15"""
-    gap = (
-        sentence.text[sentence.tokens[joint - 1].end : sentence.tokens[joint].start]
-        if joint < len(sentence)
-        else ""
-    )
-    is_dash = gap.strip() in ("-", "–", "—")
-    if not is_dash and sentence.word(joint) not in ("to", "until", "till", "through"):
+    if sentence.word(joint) not in ("to", "until", "till", "through", *DASHES):
         return 0
-    if not is_dash and not sentence.is_free(joint):
+    if not sentence.is_free(joint):
         return 0
-    end = _after_small_words(sentence, joint + (not is_dash))
+    end = _after_small_words(sentence, joint + 1)
     last, until = length_of(sentence, "until", end)
     if not last or sentence.resolve("when", until) is None:
-        return 0
+        with_clock = re.fullmatch(r"(.+) \d{1,2}:\d{2}", text)
+        last, clock = _clock_at(sentence, end)
+        if with_clock is None or clock is None:
+            return 0
+        # 2026-11-24 11:40 to 11:45
+        until = f"{with_clock[1]} {_hour(clock.at)}"
     sentence.mark(place, joint, "time", ("since", text))
     sentence.mark(joint, end + last, "time", ("until", until))
     return end + last - place

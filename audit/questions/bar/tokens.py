@@ -52,6 +52,7 @@ _SINGLE_QUOTES = re.compile(r"['‘`]([^'‘’`]+)['’`]")
 _POSSESSIVE = re.compile(r"(.+)['’]s", re.IGNORECASE)
 _POSSESSIVE_OF_MANY = re.compile(r"(.+s)['’]", re.IGNORECASE)
 _MARKS = "?!,;:()[]{}<>…"
+DASHES = ("-", "–", "—")
 _IS = ("what", "who", "when", "where", "how", "that", "there", "it", "he", "she")
 
 
@@ -119,7 +120,7 @@ def _words(text: str, start: int) -> Iterator[Token]:
             yield Token("'s", "", ("'s",), False, False, end, end, ends)
     elif in_single := _SINGLE_QUOTES.fullmatch(word):
         yield Token(text, "", (in_single[1],), True, is_excluded, start, end, ends)
-    elif word.strip("-–—"):
+    elif word.strip("-–—") or (word in DASHES and not is_excluded):
         yield Token(text, "", (word,), False, is_excluded, start, end, ends)
 
 

@@ -460,6 +460,7 @@ SURE_ACTOR_KINDS = frozenset(
 SEVERITIES: dict[str, str] = {
     **dict.fromkeys(("warning", "warnings", "severe", "critical", "serious"), "warning"),
     **dict.fromkeys(("notice", "notices"), "notice"),
+    **dict.fromkeys(("info entries", "info events", "severity info"), "info"),
 }
 
 
@@ -485,6 +486,7 @@ COUNTED_BY: dict[str, str] = {
     **dict.fromkeys(("interface", "interfaces", "way"), "interface"),
     **dict.fromkeys(("type", "types", "resource type", "type of resource"), "type"),
     **dict.fromkeys(("result", "results", "outcome", "outcomes"), "result"),
+    **dict.fromkeys(("severity", "severities"), "severity"),
     **dict.fromkeys(("api key", "api keys", "key", "keys"), "actor"),
 }
 PERIODIC = {"daily": "day", "hourly": "hour", "busiest day": "day", "busiest hour": "hour"}
@@ -561,7 +563,7 @@ FILLERS = word_set(
     individual someone's anyone's own production's etc while via through using over between
     versus vs per sent placed but else bot robot job pipeline script fingerprint ulid id ids
     team company active sum caused cause causes holds hold provide supply evidence stuff lately
-    rn requested filter actor ordered
+    rn requested filter actor ordered severity
     """
 )
 """Words that say nothing to a filter where no other rule took them. In quotes they are names."""

@@ -11,7 +11,7 @@ from audit.questions.bar import vocabulary as v
 from audit.questions.bar.names import Known, nearest
 from audit.questions.bar.question import Offer
 from audit.questions.bar.sentence import Sentence
-from audit.questions.bar.tokens import as_network, quoted, word_set
+from audit.questions.bar.tokens import DASHES, as_network, quoted, word_set
 from audit.questions.fields import LONGEST_TEXT
 from audit.questions.filters import EntryFilter
 from organizations import ulid
@@ -68,6 +68,17 @@ def find(sentence: Sentence) -> None:
     _find_phrases(sentence)
     _drop_included(sentence)
     _find_addresses(sentence)
+    _strike_dashes(sentence)
+
+
+def _strike_dashes(sentence: Sentence) -> None:
+    """reads - ci: may be without ci, or reads, and that by ci."""
+    for place in range(1, len(sentence) - 1):
+        if sentence.word(place) in DASHES and sentence.is_free(place):
+            following = sentence.tokens[place + 1].text
+            why = f"To leave something out, write the minus at the word: -{following}"
+            end = place + 2 if sentence.word(place) == "-" else place + 1
+            sentence.strike(place, end, why, negation=True)
 
 
 # -- Qualifiers of one word, ids, addresses
