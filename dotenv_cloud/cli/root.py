@@ -74,6 +74,22 @@ def version(short: bool) -> None:
     click.echo(client.version() if short else f"dotenv {client.version()}")
 
 
+@root.command("help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+def help_command(words: Sequence[str]) -> None:
+    """Print the help of a command, as its --help does."""
+    context = click.get_current_context().find_root()
+    command: click.Command = root
+    for word in words:
+        if not isinstance(command, click.Group):
+            raise click.UsageError(f"{context.command_path} has no commands of its own.", context)
+        # Fails as the command itself would, with what was probably meant.
+        name, found, _ = command.resolve_command(context, [word])
+        assert found is not None
+        command, context = found, click.Context(found, context, name)
+    click.echo(command.get_help(context))
+
+
 for command in (
     login.init,
     login.login,

@@ -160,3 +160,21 @@ def test_init_signs_in(
 
 def test_init_asks_nobody_without_a_terminal(two_accounts: Server, dotenv: Run) -> None:
     assert dotenv("init").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 0, "Usage: dotenv [OPTIONS] COMMAND"),
+        (("audit", "list"), 0, "Usage: dotenv audit list [OPTIONS]"),
+        (("env", "create"), 0, "Usage: dotenv environment create [OPTIONS]"),
+        (("audit", "lst"), 2, "No such command 'lst'. Did you mean 'list'?"),
+        (("pull", "now"), 2, "dotenv pull has no commands of its own."),
+    ],
+)
+def test_help_is_a_command_too(dotenv: Run, words: tuple[str, ...], code: int, said: str) -> None:
+    result = dotenv("help", *words)
+    assert result.code == code
+    assert said in (result.err if code else result.out)
+    if words == ("audit", "list"):
+        assert result.out == dotenv(*words, "--help").out
