@@ -524,6 +524,7 @@ OTHERS: tuple[Other, ...] = (
             Sentence("verify", "found the evidence of [] damaged: {found}", "failed"),
             Sentence("verify", "checked {count:entry} against their evidence"),
             Sentence("erase", "erased {parts} of {count:entry} of the log of []"),
+            Sentence("fork", "signed the log of [] on as fork {number}: it had been set back"),
             Sentence("evidence_began", "began the evidence of a log of {size:entry}"),
             Sentence("export", "exported the log of [] as {format}"),
             Sentence("export", "exported the log of []"),
@@ -684,6 +685,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "erase", "erased parts of", Severity.WARNING, ("parts", "numbers", "count", "requested_by")
     ),
+    Action("fork", "forked", Severity.WARNING, ("number", "last", "common", "requested_by")),
     Action("hold", "placed a legal hold on", Severity.NOTICE, ("requested_by",)),
     Action("lift_hold", "lifted the legal hold on", Severity.WARNING, ("requested_by",)),
     Action(
@@ -747,7 +749,7 @@ ACTION_GROUPS: tuple[ActionGroup, ...] = (
                     *("rotate", "rewrap", "re_encrypt", "switch_custody", "change_password"),
                     *("reset_password", "invite", "join", "leave"),
                     *("hold", "lift_hold", "remove", "drop", "seal", "evidence_began"),
-                    "erase",
+                    *("erase", "fork"),
                 )
             ),
         ),
@@ -785,7 +787,7 @@ ACTION_GROUPS: tuple[ActionGroup, ...] = (
         (
             *_ACCESS,
             *_CREDENTIALS,
-            Deeds(("hold", "lift_hold", "remove", "drop", "erase")),
+            Deeds(("hold", "lift_hold", "remove", "drop", "erase", "fork")),
             Deeds(("create", "update", "delete"), ("organization", "user")),
         ),
     ),

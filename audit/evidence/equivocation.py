@@ -30,7 +30,7 @@ def compare(organization: Organization, note: str) -> tuple[Seen, int, bool]:
     """What a checkpoint says of the log, its size, and whether that was not known before. Within
     the tenant scope. Raises NotOursError."""
     log = organization.pk
-    origin = signing.origin(log)
+    origin = signing.origin(log, reading.fork(log))
     opened = notes.opened(note)
     found = notes.checkpoint_in(opened[0]) if opened else None
     public = [key.public for key in reading.signing_keys()]

@@ -16,7 +16,7 @@ import os
 import struct
 import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from audit.evidence import notes, signing
 RECORD = struct.Struct(">16sQ32s64s")
 BATCH = 5_000
 """Records that are added at once, at most. After a crash, any of the last may be half there."""
+_UNKNOWN_FORKS = 8
 LONG = 100_000
 """Records that were superseded, until the file is written anew."""
 
@@ -37,33 +38,48 @@ class UnusableError(RuntimeError):
 
 
 class Signed(NamedTuple):
-    """The checkpoint that was signed last of a log."""
+    """The checkpoint that was signed last of a log. fork: under which origin; it is not in the
+    file, and found by the signature."""
 
     organization: uuid.UUID
     size: int
     root: bytes
     signature: bytes
+    fork: int = 0
+
+    @property
+    def origin(self) -> str:
+        return signing.origin(self.organization, self.fork)
 
     def text(self) -> bytes:
         """What was signed."""
-        name = signing.origin(self.organization)
-        return notes.checkpoint_text(name, self.size, self.root).encode()
+        return notes.checkpoint_text(self.origin, self.size, self.root).encode()
 
-    def is_signed_by(self, keys: Iterable[Ed25519PublicKey]) -> bool:
+    def signed_by(self, keys: Iterable[Ed25519PublicKey]) -> Ed25519PublicKey | None:
+        """Which of these keys signed it."""
         for key in keys:
             try:
                 key.verify(self.signature, self.text())
             except InvalidSignature:
                 continue
-            return True
-        return False
+            return key
+        return None
+
+    def note(self, public: Iterable[bytes]) -> str:
+        """The checkpoint made again; `public`: the keys of which one signed it."""
+        key = self.signed_by(map(Ed25519PublicKey.from_public_bytes, public))
+        if key is None:
+            raise UnusableError("a checkpoint is not signed by a known key")
+        signature = notes.key_id(self.origin, key.public_bytes_raw()) + self.signature
+        return f"{self.text().decode()}\n— {self.origin} {notes.in_base64(signature)}\n"
 
 
 def of_note(organization: uuid.UUID, note: str) -> Signed:
     """What is remembered of a checkpoint: its first signature is the current key's."""
-    _, size, root, _, line, *_ = note.split("\n")
+    name, size, root, _, line, *_ = note.split("\n")
     signature = base64.b64decode(line.rsplit(" ", 1)[1])[4:]
-    return Signed(organization, int(size), base64.b64decode(root), signature)
+    fork = signing.fork_of(name, organization) or 0
+    return Signed(organization, int(size), base64.b64decode(root), signature, fork)
 
 
 class Memory:
@@ -73,11 +89,13 @@ class Memory:
         self.path = path
         self.exists = False
         self._last: dict[uuid.UUID, Signed] = {}
+        self._forks: Mapping[uuid.UUID, int] = {}
         self._records = 0
 
-    def read(self, public: Sequence[bytes]) -> None:
-        """Read it; `public`: the keys by one of which each record is signed. No file is an empty
-        one. Raises UnusableError."""
+    def read(self, public: Sequence[bytes], forks: Mapping[uuid.UUID, int]) -> None:
+        """Read it; `public`: the keys by one of which each record is signed; forks: the last one of
+        each log that has any. No file is an empty one. Raises UnusableError."""
+        self._forks = forks
         keys = [Ed25519PublicKey.from_public_bytes(each) for each in public]
         try:
             content = self.path.read_bytes()
@@ -90,8 +108,10 @@ class Memory:
         last: dict[uuid.UUID, Signed] = {}
         for number in range(count):
             key, *fields = RECORD.unpack_from(content, number * RECORD.size)
-            found = Signed(uuid.UUID(bytes=key), *fields)
-            if found.is_signed_by(keys):
+            found = _of_fork(
+                Signed(uuid.UUID(bytes=key), *fields), keys, forks.get(uuid.UUID(bytes=key), 0)
+            )
+            if found is not None:
                 last[found.organization] = found
             elif number < count - BATCH:
                 raise UnusableError(
@@ -108,10 +128,12 @@ class Memory:
             self._rewrite()
 
     def __getitem__(self, organization: uuid.UUID) -> Signed | None:
-        return self._last.get(organization)
+        found = self._last.get(organization)
+        return found if found and found.fork >= self._forks.get(organization, 0) else None
 
     def all(self) -> list[Signed]:
-        return list(self._last.values())
+        """Of each log the last, but for those that were forked since."""
+        return [last for key in self._last if (last := self[key]) is not None]
 
     def add(self, signed: Sequence[Signed]) -> None:
         """Have these on the disk, then return. Raises UnusableError."""
@@ -147,6 +169,16 @@ class Memory:
         except OSError as error:
             raise UnusableError(f"{self.path} cannot be written: {error.strerror}") from error
         self.exists, self._records = True, len(self._last)
+
+
+def _of_fork(found: Signed, keys: Sequence[Ed25519PublicKey], current: int) -> Signed | None:
+    """With the fork under whose origin it is signed; None if it is signed under none. A database
+    that was set back may know of fewer forks than there were."""
+    for fork in dict.fromkeys((current, *range(current + _UNKNOWN_FORKS))):
+        each = found._replace(fork=fork)
+        if each.signed_by(keys) is not None:
+            return each
+    return None
 
 
 def _written(signed: Signed) -> bytes:

@@ -51,6 +51,10 @@ class Checkpoint(NamedTuple):
     signed_at: dt.datetime | None = None
 
     @property
+    def origin(self) -> str:
+        return self.note.split("\n", 1)[0]
+
+    @property
     def root(self) -> bytes:
         return base64.b64decode(self.note.split("\n", 3)[2])
 
@@ -183,6 +187,14 @@ def signing_keys(using: str = "default") -> list[SigningKey]:
         [],
     )
     return [SigningKey(number, bytes(public), note, since) for number, public, note, since in rows]
+
+
+def fork(organization: uuid.UUID, using: str = "default") -> int:
+    """The number of the log's last fork; 0 if it has none."""
+    [(number,)] = _rows(
+        using, "SELECT max(number) FROM audit_fork WHERE organization_id = %s", [organization]
+    )
+    return number or 0
 
 
 def size(organization: uuid.UUID, using: str = "default") -> int:

@@ -34,6 +34,8 @@ class Recall:
         self._unusable: tuple[float, str] | None = None
         self.refused: dict[uuid.UUID, str] = {}
         """Logs that are not signed, with the reason."""
+        self.forks: dict[uuid.UUID, int] = {}
+        """The number of the last fork of each log that has any."""
 
     def look(self, keys: Sequence[notes.Key]) -> None:
         """Compare all logs, the first time and as long as something is refused. Raises
@@ -45,7 +47,8 @@ class Recall:
             return
         if self._unusable and time.monotonic() < self._unusable[0] + AGAIN:
             raise UnusableError(self._unusable[1])
-        self._memory.read(_public(self._rows, keys))
+        self.forks = _forks(self._rows)
+        self._memory.read(public(self._rows, keys), self.forks)
         heads = _heads(self._rows)
         behind = [key for key, head in heads.items() if self._is_behind(key, head.signed)]
         if behind:
@@ -61,7 +64,7 @@ class Recall:
     def _refuse_stopped(self) -> None:
         """Refuse the logs of which somebody has a checkpoint that they do not continue."""
         for organization, origin, size in self._rows("SELECT * FROM audit_stops()", []):
-            if origin == signing.origin(organization):
+            if origin == signing.origin(organization, self.forks.get(organization, 0)):
                 self.refused[organization] = (
                     f"Log {ulid.to_text(organization)} is not signed: a client has a checkpoint of"
                     f" {size:,} entries with this service's signature, and the log does not"
@@ -110,6 +113,8 @@ class Recall:
     def _is_continued(
         self, last: Signed, size: int, root: bytes, signed: int, signed_root: bytes
     ) -> bool:
+        if last.fork > self.forks.get(last.organization, 0):
+            return False
         if last.size >= size:
             return (last.size, last.root) == (size, root)
         if last.size == signed and signed_root:
@@ -125,8 +130,13 @@ class Recall:
         self.refused[last.organization] = (
             f"Log {ulid.to_text(last.organization)} is not signed: a checkpoint of {last.size:,}"
             f" entries was signed, and the database has {size:,}, or others. It was set back by a"
-            " restore or a failover. Restore it up to what was signed; see docs/operations.md"
+            " restore or a failover. Restore it up to what was signed, or `manage.py audit_fork`;"
+            " see docs/operations.md"
         )
+
+    def last(self, organization: uuid.UUID) -> Signed | None:
+        """What was signed last of a log, under its present origin."""
+        return self._memory[organization]
 
 
 class _Head:
@@ -160,7 +170,7 @@ def remember(path: Path, rows: Rows, keys: Sequence[notes.Key]) -> int:
     """Put into the memory what the database says was signed, of the logs of which it knows less;
     how many these were. What it knows beyond the database stays."""
     memory = Memory(path)
-    memory.read(_public(rows, keys))
+    memory.read(public(rows, keys), _forks(rows))
     lacking = []
     for organization, head in _heads(rows).items():
         last = memory[organization]
@@ -174,7 +184,11 @@ def _heads(rows: Rows) -> dict[uuid.UUID, _Head]:
     return {key: _Head(*head) for key, *head in rows("SELECT * FROM audit_signed_heads()", [])}
 
 
-def _public(rows: Rows, keys: Sequence[notes.Key]) -> list[bytes]:
+def _forks(rows: Rows) -> dict[uuid.UUID, int]:
+    return dict(rows("SELECT * FROM audit_forks()", []))  # type: ignore[arg-type]
+
+
+def public(rows: Rows, keys: Sequence[notes.Key]) -> list[bytes]:
     """The keys of the settings, and all that were announced."""
     announced = [bytes(key) for _, key in rows("SELECT * FROM audit_signing_keys()", [])]
     return list(dict.fromkeys([key.public for key in keys] + announced))

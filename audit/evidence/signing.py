@@ -7,6 +7,7 @@ announces the new one, in a note that anybody can ask for.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from functools import cache
@@ -27,11 +28,21 @@ def keys() -> tuple[notes.Key, ...]:
     )
 
 
-def origin(organization: uuid.UUID) -> str:
-    """What the log of an organization is called, in checkpoints and by its key."""
-    if organization == notes.HEADS:
-        return f"{settings.AUDIT_ORIGIN}/audit/heads"
-    return f"{settings.AUDIT_ORIGIN}/audit/{ulid.to_text(organization)}"
+def origin(organization: uuid.UUID, fork: int = 0) -> str:
+    """What the log of an organization is called, in checkpoints and by its key. fork: its number,
+    if it was forked (`reading.fork`)."""
+    own = "heads" if organization == notes.HEADS else ulid.to_text(organization)
+    return f"{settings.AUDIT_ORIGIN}/audit/{own}" + (f"/{fork}" if fork else "")
+
+
+def fork_of(name: str, organization: uuid.UUID) -> int | None:
+    """The number of the fork that the log of an organization is called so; None if this is not what
+    it is called."""
+    rest = name.removeprefix(origin(organization))
+    if not rest:
+        return 0
+    found = re.fullmatch("/([1-9][0-9]{0,8})", rest)
+    return int(found[1]) if found else None
 
 
 def announcement(signing: Sequence[notes.Key]) -> str:
@@ -43,7 +54,7 @@ def announcement(signing: Sequence[notes.Key]) -> str:
     return notes.signed(f"{name}\n{key.number}\n{public}\n{day}\n", name, signing)
 
 
-def checkpoint(organization: uuid.UUID, size: int, root: bytes) -> str:
+def checkpoint(organization: uuid.UUID, size: int, root: bytes, fork: int = 0) -> str:
     """The signed checkpoint of a log."""
-    name = origin(organization)
+    name = origin(organization, fork)
     return notes.signed(notes.checkpoint_text(name, size, root), name, keys())

@@ -114,8 +114,12 @@ def _checkpoints(organization: uuid.UUID, using: str) -> list[reading.Checkpoint
 
 def _is_signed(checkpoint: reading.Checkpoint, using: str) -> bool:
     """By a key that was announced, in the name of the log; and by none wrongly."""
-    name = signing.origin(checkpoint.organization)
+    name = checkpoint.origin
+    forks = reading.fork(checkpoint.organization, using)
+    number = signing.fork_of(name, checkpoint.organization)
     text = notes.text_of(checkpoint.note)
+    if number is None or number > forks:
+        return False
     if text != notes.checkpoint_text(name, checkpoint.size, checkpoint.root):
         return False
     known = {notes.key_id(name, key.public): key.public for key in reading.signing_keys(using)}

@@ -150,8 +150,11 @@ class Worker:
         )
 
     def remember(self) -> int:
-        """Make the memory from the database (`recalling.remember`)."""
-        return recalling.remember(settings.AUDIT_MEMORY, self._rows, signing.keys())
+        """Make the memory from the database (`recalling.remember`), and enter that."""
+        count = recalling.remember(settings.AUDIT_MEMORY, self._rows, signing.keys())
+        if count:
+            self._call("audit_enter_sealing(%s)", ["memory_made_anew"])
+        return count
 
     # -- Leaves
 
@@ -298,7 +301,9 @@ class Worker:
                 entry = ["evidence_began", "audit_log", label, context]
             elif former not in (0, keys[0].number):
                 entry = self._rotation(organization, former)
-            note = signing.checkpoint(organization, size, root)
+            note = signing.checkpoint(
+                organization, size, root, self._recall.forks.get(organization, 0)
+            )
             signed.append([str(organization), size, note, keys[0].number, entry])
         if signed:
             # On the disk before anybody can have them.
@@ -325,7 +330,8 @@ class Worker:
         self._is_announced = True
 
     def _rotation(self, organization: uuid.UUID, former: int) -> list[Any]:
-        name, current = signing.origin(organization), signing.keys()[0]
+        name = signing.origin(organization, self._recall.forks.get(organization, 0))
+        current = signing.keys()[0]
         context = {"new_vkey": notes.vkey(name, current.public)}
         for number, public in self._rows("SELECT * FROM audit_signing_keys()", []):
             if number == former:

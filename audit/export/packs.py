@@ -24,7 +24,7 @@ from django.db import transaction
 
 from audit import context
 from audit.entry import as_json
-from audit.evidence import heads, index, notes, reading, signing, tree, walking
+from audit.evidence import heads, index, notes, reading, tree, walking
 from audit.evidence.reading import Checkpoint
 from audit.export import download
 from audit.models import Entry
@@ -94,7 +94,7 @@ class Pack(Iterator[bytes]):
         self._who, self._origin = context.actor(), context.origin()
         self._shown = 0
         self._lacks_entries = False
-        name = signing.origin(organization.pk)
+        name = checkpoint.origin
         self._vkeys = [notes.vkey(name, key.public) for key in reading.signing_keys()]
         self._parts = self._written()
         self._has_ended = False

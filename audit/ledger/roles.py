@@ -22,7 +22,7 @@ from audit.capture import inbox
 from audit.policy import Use
 
 OF_THE_LOG = (
-    "^audit_((archive|block|checkpoint|cosignature|count|erasure|field|head|hold|inbox|label|leaf_kept"
+    "^audit_((archive|block|checkpoint|cosignature|count|erasure|field|fork|head|hold|inbox|label|leaf_kept"
     "|ledger|left|log|name|naming|place|proving|removal|repeat|round|round_place|salt|salt_kept|sealing"
     "|signing_key|stop|subject|tile|unsealed_place)$"
     "|ledger_|merging_|kept_|removed_)"
@@ -175,7 +175,8 @@ def _grant_log(cursor: CursorWrapper, role: str) -> None:
     execute(f"GRANT SELECT ON audit_hold, audit_removal TO {role}")
     execute(
         "GRANT SELECT ON audit_tile, audit_salt, audit_block, audit_head, audit_leaf_kept,"
-        f" audit_checkpoint, audit_signing_key, audit_erasure, audit_salt_kept TO {role}"
+        f" audit_checkpoint, audit_signing_key, audit_erasure, audit_salt_kept,"
+        f" audit_fork TO {role}"
     )
     execute(
         f"GRANT SELECT ON audit_cosignature, audit_stop, audit_round, audit_round_place TO {role}"
@@ -203,6 +204,7 @@ _SEALER = (
     "GRANT EXECUTE ON FUNCTION audit_entries_to_prove(uuid[], bigint[], bigint[], uuid[])"
     " TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_removed_numbers(uuid, bigint, bigint) TO {role}",
+    "GRANT EXECUTE ON FUNCTION audit_forks() TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_kept_leaves(uuid[], bigint[], bigint[]) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_extend(jsonb, jsonb, jsonb, jsonb) TO {role}",
     "GRANT EXECUTE ON FUNCTION audit_unsigned(double precision, integer, integer, uuid[])"

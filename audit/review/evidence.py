@@ -27,7 +27,7 @@ def evidence(request: OrganizationRequest) -> HttpResponse:
     checkpoint = proofs.newest(key)
     if checkpoint is not None:
         proofs.keep(checkpoint)
-    name = signing.origin(key)
+    name = signing.origin(key, proofs.fork(key))
     context: dict[str, Any] = {
         "section": "evidence",
         "checkpoint": checkpoint,

@@ -181,7 +181,7 @@ class Consistency(EvidenceView):
 class Keys(EvidenceView):
     @described("List the public keys that the log's checkpoints were signed with", answer=None)
     def get(self, request: Request, organization: str) -> HttpResponse:
-        name = signing.origin(self.organization.pk)
+        name = signing.origin(self.organization.pk, reading.fork(self.organization.pk))
         lines = [f"{notes.vkey(name, key.public)}\n" for key in reading.signing_keys()]
         return HttpResponse("".join(lines), content_type=NOTE)
 

@@ -149,6 +149,8 @@ def verify_head(data: bytes, checkpoint: Checkpoint, witnesses: Sequence[Key]) -
     returns the checkpoint of `heads`. The place of an organization follows from its origin."""
     extra, index, proof, note = open_proof(data)
     name = checkpoint.origin.rpartition("/audit/")[0] + "/audit/heads"
+    if fork := re.match(re.escape(name).encode() + rb"/[1-9][0-9]{0,8}(?=\n)", note):
+        name = fork[0].decode()
     said: dict[str, Any] = from_json(extra or b"")
     keys = [Key(name, key.type, key.public) for key in checkpoint.signed_by]
     heads = read_checkpoint(note, keys, witnesses)

@@ -323,6 +323,7 @@ def test_the_sealer_calls_nothing_else_that_runs_as_the_owner(
         "audit_entries_to_prove",
         "audit_extend",
         "audit_flush_repeats",
+        "audit_forks",
         "audit_kept_leaves",
         "audit_last_round",
         "audit_proved",

@@ -18,9 +18,21 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connections
 from psycopg.conninfo import make_conninfo
 
-from audit.evidence import health, memory, reading, recalling, signing, writing
+from audit.evidence import (
+    health,
+    memory,
+    notes,
+    reading,
+    recalling,
+    signing,
+    verifying,
+    writing,
+)
+from dotenv_cloud import verifier
+from dotenv_cloud.cli import evidence_verify
 from organizations import ulid
 from organizations.models import Organization
 from tests import evidence
@@ -47,7 +59,7 @@ def signed_size(organization: Organization) -> int:
 def records() -> dict[uuid.UUID, memory.Signed]:
     found = memory.Memory(settings.AUDIT_MEMORY)
     keys = signing.keys()
-    found.read([key.public for key in keys])
+    found.read([key.public for key in keys], {})
     return {each.organization: each for each in found.all()}
 
 
@@ -184,6 +196,136 @@ def test_after_a_restore_of_an_older_dump_the_log_is_not_signed_and_health_says_
     assert said in result.stderr
 
 
+PACK = """
+import django; django.setup()
+import sys
+from django.db import transaction
+from audit.context import command
+from audit.evidence import reading
+from audit.export import packs
+from audit.questions import reading as recordings
+from audit.questions import tenant_scope
+from organizations.models import Organization
+from audit.ledger import sealing
+from audit.evidence import writing
+acme = Organization.objects.using("owner").get(pk="{pk}")
+with command(["manage.py", "test"]), transaction.atomic():
+    recordings.record_export(acme, None, packs.FORMAT)
+while sealing.seal().is_behind: pass
+writing.Worker().round()
+with command(["manage.py", "test"]), transaction.atomic():
+    tenant_scope.enter([acme.pk])
+    checkpoint = reading.newest(acme.pk)
+    made = packs.Pack(acme, None, checkpoint, checkpoint.size)
+sys.stdout.buffer.write(b"".join(made))
+"""
+
+
+def test_a_log_that_was_set_back_is_signed_on_as_a_fork_which_says_what_was_lost(
+    organization: Organization, restore: Any, tmp_path: Path
+) -> None:
+    grow(organization)
+    evidence.prove_all()
+    before = signed_size(organization)
+    restored = restore()
+    grow(organization)
+    evidence.prove_all()
+    signed = signed_size(organization)
+
+    old = restored()
+    assert old.run("-c", ENTER.format(count=4)).returncode == 0
+    assert old.run("manage.py", "audit_evidence", "--once").returncode == 1
+    origin = signing.origin(organization.pk)
+    result = old.run("manage.py", "audit_fork", "--all", "--reason", "disk lost", "--by", "ops")
+    assert result.returncode == 0, result.stderr
+    assert f"{origin}/1: the same up to entry {before}; " in result.stdout
+    result = old.run("manage.py", "audit_evidence", "--once")
+    assert result.returncode == 0, result.stderr
+    newest = old.newest(organization.pk)
+    assert newest is not None
+    assert newest[0] > signed
+    # Done once; it is signed as before from then on.
+    again = old.run("manage.py", "audit_fork", "--organization", organization.slug)
+    assert again.returncode == 1
+    assert "there is nothing to fork" in again.stderr
+    assert old.run("manage.py", "audit_verify", "--all").returncode == 0
+
+    # A pack of it verifies in the name of the fork, and says that entries were lost.
+    pack = subprocess.run(
+        [sys.executable, "-c", PACK.format(pk=organization.pk)],
+        env=os.environ | old.environment,
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    path = tmp_path / "pack.zip"
+    path.write_bytes(pack)
+    key = verifier.Key.parse(notes.vkey(f"{origin}/1", signing.keys()[0].public))
+    report = verifier.verify(path, evidence_verify.Trust([key], []))
+    assert report.checkpoint.origin == f"{origin}/1"
+    [lost] = evidence_verify.forks(report, [key], 0)
+    assert lost == f"{signed - before} entries that were signed are not in this log: it is fork 1."
+    assert evidence_verify.forks(report, [key], 1) == []
+
+    # The old name is never signed again, not even by the database that was not set back.
+    assert not writing.Worker().round().signed
+    grow(organization)
+    worked = evidence.prove_all()
+    assert organization.pk in worked.set_back
+    assert signed_size(organization) == signed
+
+
+def test_a_memory_made_anew_is_entered(
+    organization: Organization, owner_connection: Connection
+) -> None:
+    grow(organization)
+    evidence.prove_all()
+    settings.AUDIT_MEMORY.unlink()
+    said = io.StringIO()
+    call_command("audit_evidence", "--remember", stdout=said, stderr=said)
+    evidence.seal_all()
+    found = owner_connection.execute(
+        "SELECT context FROM audit_ledger WHERE action = 'seal' AND organization_id = %s"
+        " AND context ->> 'reason' = 'memory_made_anew'",
+        [ulid.NIL],
+    ).fetchall()
+    assert found == [({"reason": "memory_made_anew"},)]
+
+
+def test_a_log_that_was_stopped_by_a_clients_checkpoint_can_be_forked(
+    organization: Organization, owner_connection: Connection
+) -> None:
+    """Database and memory were both set back, and a client brought what was signed before."""
+    grow(organization)
+    evidence.prove_all()
+    size = signed_size(organization)
+    stranger = signing.checkpoint(organization.pk, size + 5, bytes(32))
+    owner_connection.execute(
+        "SELECT audit_stop_signing(%s, %s, %s, %s)",
+        [organization.pk, signing.origin(organization.pk), size + 5, stranger],
+    )
+    grow(organization)
+    assert organization.pk in evidence.prove_all().set_back
+    said = io.StringIO()
+    with connections["sealer"].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")
+    call_command("audit_fork", "--organization", organization.slug, stdout=said)
+    assert f"/1: the same up to entry {size}; 5 entries that were signed" in said.getvalue()
+    evidence.seal_all()
+    assert not evidence.prove_all().set_back
+    found = reading.newest(organization.pk, "owner")
+    assert found is not None
+    assert found.origin == f"{signing.origin(organization.pk)}/1"
+    assert not verifying.verify("owner").findings
+    [(last, common)] = owner_connection.execute(
+        "SELECT context ->> 'last', context ->> 'common' FROM audit_ledger WHERE action = 'fork'"
+        " AND organization_id = %s",
+        [organization.pk],
+    ).fetchall()
+    assert last == stranger
+    assert f"\n{size}\n" in common
+
+
 def test_after_a_restore_up_to_what_was_signed_it_is_signed_on(
     organization: Organization, restore: Any
 ) -> None:
@@ -269,7 +411,7 @@ def test_with_a_memory_that_knows_less_than_the_database_nothing_is_signed(
         settings.AUDIT_MEMORY.write_bytes(old)
     elif how == "without a log":
         kept = [
-            memory.RECORD.pack(each.organization.bytes, *each[1:])
+            memory.RECORD.pack(each.organization.bytes, *each[1:4])
             for key, each in records().items()
             if key != another.pk
         ]

@@ -136,11 +136,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     ) SELECT count(*) FROM entered
 $$;
 
--- Enter in the platform's own log that sealing began, or began anew after a restore.
+-- Enter in the platform's own log that sealing began, or began anew after a restore; or that the
+-- worker's memory of what was signed was made anew of the database.
 CREATE FUNCTION audit_enter_sealing(why text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    IF why IS NULL OR why NOT IN ('started', 'new_incarnation') THEN
+    IF why IS NULL OR why NOT IN ('started', 'new_incarnation', 'memory_made_anew') THEN
         RAISE EXCEPTION 'audit: sealing begins as started or new_incarnation, not as %', why
             USING ERRCODE = 'check_violation';
     END IF;
