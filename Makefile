@@ -3,6 +3,7 @@
 # make test       run all tests (ARGS="tests/test_x.py -k name" chooses some)
 # make lint       style, types and import rules
 # make wheel      build the wheel into dist
+# make docs       build the documentation as a site into build/docs
 # make lock       resolve the dependencies again
 # make screenshots  retake the pictures in docs/screenshots
 # make ci         what has to pass before a change lands
@@ -11,7 +12,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := venv
 .DELETE_ON_ERROR:
-.PHONY: venv venv-dev venv-bench run test lint format wheel lock screenshots ci clean
+.PHONY: venv venv-dev venv-bench run test lint format wheel docs lock screenshots ci clean
 
 PORT ?= 8000
 DATA_DIR ?= .data
@@ -94,6 +95,10 @@ format: $(STAMP_DEV)
 wheel: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-input --no-deps \
 	  --no-build-isolation --no-index --wheel-dir dist .
+
+# A warning, such as a link that leads nowhere, is an error.
+docs: $(STAMP_DEV)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
 
 # Every lock is resolved for all platforms and Python versions, and each holds the one before it.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 \
