@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -17,10 +18,10 @@ from audit.evidence import reading as evidence
 from audit.ledger import replica
 from audit.models import Entry
 from audit.policy import ActorType
-from audit.questions import paging, reading
+from audit.questions import name_index, paging, reading
 from audit.questions.asking import ask, without_position
 from audit.questions.filters import EntryFilter
-from audit.review import living
+from audit.review import living, request_tree
 from organizations import ulid
 from organizations.membership_access import OrganizationRequest, organization_page
 from organizations.models import Organization
@@ -48,9 +49,12 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
     if found is None:
         raise Http404("There is no entry with this id.")
     references.fetch([found], [organization.pk])
+    together = _of_its_request(found, organization)
     reading.record_view(organization, entry=found)
     asked = ask([organization], without_position(request.GET), reader=request.user.email)
     around = _next_to(found, ask([organization], {}), AROUND)
+    others = [*around.newer, *around.older, *(other for other in together if other is not found)]
+    references.look_up(others, [organization.pk])
     is_narrowed = asked.is_valid() and bool(set(asked.params) - {"tz"})
     context = {
         "section": "activity",
@@ -62,9 +66,11 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "in_list": _next_to(found, asked, 1) if is_narrowed else around,
         "is_narrowed": is_narrowed,
         "around": [*around.newer, found, *around.older],
-        "whole": _whole(found),
+        "whole": _named(_whole(found), organization),
         "is_end": any(before is not None for before, _ in found.recorded_changes.values()),
-        "together": _of_its_request(found, organization),
+        "together": len(together),
+        "most_of_request": OF_A_REQUEST,
+        "tree": request_tree.tree(together) if len(together) > 1 else [],
         "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
         "checkpoint": _checkpoint(found),
         "seen_by": witnesses.covering(
@@ -139,6 +145,21 @@ def _whole(found: Entry) -> list[tuple[str, Any]]:
     return []
 
 
+def _named(whole: list[tuple[str, Any]], organization: Organization) -> list[tuple[str, Any]]:
+    """The fields in words, with what an id stands for in place of the id."""
+    ids = {name: key for name, value in whole if (key := _id_in(name, value))}
+    names = name_index.present_names(list(ids.values()), [organization.pk]) if ids else {}
+    named = {name: names[key] for name, key in ids.items() if key in names}
+    return [
+        (name.removesuffix("_id") if name in named else name, named.get(name, value))
+        for name, value in whole
+    ]
+
+
+def _id_in(name: str, value: Any) -> UUID | None:
+    return ulid.parse_or_none(value) if name.endswith("_id") and isinstance(value, str) else None
+
+
 def _next_to(found: Entry, asked: EntryFilter, number: int) -> Neighbours:
     """Those before and after it in the list that a question makes."""
     assert asked.is_valid()
@@ -149,12 +170,12 @@ def _next_to(found: Entry, asked: EntryFilter, number: int) -> Neighbours:
 
 
 def _of_its_request(found: Entry, organization: Organization) -> list[Entry]:
-    """The other entries of the same request."""
+    """The entries of the same request, itself among them."""
     if found.request_id is None:
         return []
     entries = Entry.objects.visible([organization.pk]).of_request(found.request_id)
-    page = paging.page(entries, per_page=OF_A_REQUEST)
-    return [other for other in page.entries if other.pk != found.pk]
+    others = paging.page(entries, per_page=OF_A_REQUEST).entries
+    return [found, *(other for other in others if other.pk != found.pk)]
 
 
 def _maker_of_its_key(found: Entry) -> str:

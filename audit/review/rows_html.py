@@ -132,7 +132,9 @@ def path(name: str) -> str:
 
 
 def in_words(age: dt.timedelta) -> str:
-    """How long ago: 5 min ago."""
+    """How long ago: 5 min ago, 4 days ago."""
+    if age.days >= 2:
+        return f"{age.days:,} days ago"
     minutes = int(age.total_seconds() // 60)
     if minutes < 1:
         return "just now"

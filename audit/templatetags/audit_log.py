@@ -17,7 +17,7 @@ from audit.models import Entry
 from audit.questions import bar
 from audit.questions.counting import Count
 from audit.review import grouping, marks, time_zones
-from audit.review.rows_html import Rows
+from audit.review.rows_html import Rows, in_words
 from organizations import clock, ulid
 
 register = template.Library()
@@ -91,7 +91,8 @@ def action_mark(entry: Entry, more: str = "") -> SafeString:
 @register.simple_tag
 def actor_mark(entry: Entry) -> SafeString:
     """The mark of who acted, in the shape of their kind."""
-    drawn = marks.actor(entry.actor_type, entry.actor_id, entry.actor_label)
+    name = entry.actor_name or entry.actor_label
+    drawn = marks.actor(entry.actor_type, entry.actor_id, name)
     return mark_safe(drawn)  # noqa: S308  # its letters are escaped
 
 
@@ -119,6 +120,12 @@ def instant_utc(moment: dt.datetime) -> str:
 def words(name: str) -> str:
     """A name of the code as people write it: key version."""
     return sentences.as_words(name)
+
+
+@register.filter
+def ago(moment: dt.datetime) -> str:
+    """How long ago that was: 4 days ago."""
+    return in_words(clock.now() - moment)
 
 
 @register.filter

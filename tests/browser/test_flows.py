@@ -203,7 +203,7 @@ def test_the_entry_that_was_chosen_last_is_the_one_beside_the_list(
         whole = page.get_by_role("link", name="Open as a page")
         expect(whole).to_have_attribute("href", re.compile(re.escape(last) + "$"))
         ulid = last.partition("?")[0].rpartition("/")[2]
-        expect(page.locator(".pane .facts")).to_contain_text(ulid)
+        expect(page.locator(".pane #id-entry")).to_contain_text(ulid)
         assert shown.complaints == []
         page.keyboard.press("Escape")
         expect(links[-1]).to_be_focused()

@@ -272,7 +272,7 @@ def test_an_entry_shows_before_and_after_and_leads_to_what_is_related(
     assert '<td class="before" data-name="before">staging</td>' in page
     assert '<td class="after" data-name="after">production</td>' in page
     assert "not sealed yet" in page
-    [related] = re.findall(r'<a href="([^"]+)">History of', page)
+    [related] = re.findall(r'<a href="([^"]+)">(?:<svg.*?</svg>)?History of', page)
     assert len(rows(client_of_owner.get(related))) == 2
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from keys import rotation
+from keys import rotation, secrets
+from keys.authors import SYSTEM
 from keys.levels import Level
 from organizations import hierarchy, members
 from organizations.models import Organization, Project, User
@@ -70,10 +71,36 @@ def test_an_entry_says_what_the_same_request_did_and_what_is_next_to_it(
     page = entry_page(client_of_owner, rotation_of_it)
     together = page.partition("From the same request")[2].partition("Entries before and after")[0]
     assert "retired version 1 of the key of shop" in together
-    assert "rotated the key of shop to version 2" not in together  # itself
+    assert "rotated the key of shop to version 2" in together
     around = page.partition("Entries before and after")[2].partition("Related entries")[0]
     assert "rotated the key of shop to version 2" in around
     assert "created the key of shop , version 1" in around.replace("shop,", "shop ,")
+
+
+def test_what_was_deleted_is_shown_as_what_it_was_and_what_went_with_it_below(
+    client_of_owner: Client, acme: Organization, shop: Project, entries: Entries
+) -> None:
+    target = TargetFactory.create(project=shop, name="Web")
+    production = EnvironmentFactory.create(target=target, name="Production")
+    for number in range(6):
+        secrets.store(Level(shop, target, production), f"A={number}", author=SYSTEM)
+    answer = client_of_owner.post(
+        "/o/acme/projects/shop/targets/web/environments/production/delete",
+        {"confirm": "Production"},
+    )
+    assert answer.status_code == 302
+    deleted = [e for e in entries(acme) if (e.action, e.resource_type) == ("delete", "environment")]
+    body = client_of_owner.get(f"/o/acme/activity/{deleted[-1].ulid}").content.decode()
+    was = dict(re.findall(r"<dt>([^<]*)</dt><dd><span[^>]*>([^<]*)</span></dd></div>", body))
+    assert (was["name"], was["target"]) == ("Production", "shop/web")
+    assert was["description"] == "none"
+    tree = body.partition('<ul class="tree">')[2].partition("</section>")[0]
+    assert tree.count('class="leaf"') == 7  # the environment, its secret, five versions before
+    assert "2 more like this" in tree
+    above, _, below = tree.partition("deleted the secret of")
+    assert "deleted environment" in above
+    assert below.count("deleted version") == 5
+    assert 'aria-current="true"' in above
 
 
 def test_previous_and_next_are_those_of_the_list(

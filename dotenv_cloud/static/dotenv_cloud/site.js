@@ -70,6 +70,7 @@ function show(link) {
     if (opened) history.replaceState(null, "", link.href);
     else history.pushState(null, "", link.href);
   }
+  offerCopies(beside);
   beside.hidden = false;
   beside.scrollTop = 0;
   log.classList.add("with-pane");
@@ -174,10 +175,16 @@ for (const button of document.querySelectorAll("[data-keys]")) {
   button.addEventListener("click", tellKeys);
 }
 
-for (const button of document.querySelectorAll("[data-copies]")) {
-  button.hidden = !navigator.clipboard; // which a page without TLS has not
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
-    button.querySelector("span").textContent = "Copied";
-  });
+function offerCopies(place) {
+  // A page without TLS has no clipboard.
+  for (const button of place.querySelectorAll("[data-copies]")) button.hidden = !navigator.clipboard;
 }
+
+offerCopies(document);
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copies]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
+  button.querySelector("span").textContent = "Copied";
+  button.classList.add("copied");
+});
