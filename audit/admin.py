@@ -14,15 +14,17 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from audit import policy
+from audit.evidence import health
 from audit.export import download, formats
 from audit.models import Entry, SavedView
 from audit.questions import reading
 from audit.questions.asking import ask, question_of
 from audit.questions.filters import POSITION
-from audit.review import density, time_zones
+from audit.review import density, evidence_figures, time_zones
 from audit.review.admin_columns import Columns
 from audit.review.admin_list import (
     ActionFilter,
@@ -75,8 +77,13 @@ class EntryAdmin(ReadOnlyAdmin):
     change_list_template = "admin/audit/entry/list.html"
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.export_view)
-        return [path("export", view, name="audit_entry_export"), *super().get_urls()]
+        export = self.admin_site.admin_view(self.export_view)
+        evidence = self.admin_site.admin_view(self.evidence_view)
+        return [
+            path("export", export, name="audit_entry_export"),
+            path("evidence", evidence, name="audit_entry_evidence"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
         return Entry.objects.visible_to(_reader(request).user)
@@ -223,6 +230,18 @@ class EntryAdmin(ReadOnlyAdmin):
                     organization_id=organization.pk,
                 )
             return too_many(request, full)
+
+    def evidence_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Figures of the evidence of each log. No entry is read here."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Evidence",
+            "figures": evidence_figures.of(self.readable(request)),
+            "verified": health.last_verified(),
+        }
+        return TemplateResponse(request, "admin/audit/entry/evidence.html", context)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

@@ -412,6 +412,10 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     "/admin/jsi18n/": {"GET": nothing("words of the page"), ANY: _REFUSED},
     "/admin/audit/entry/": {"GET": _VIEW, ANY: _REFUSED},
     "/admin/audit/entry/export": {"GET": _EXPORT, ANY: _REFUSED},
+    "/admin/audit/entry/evidence": {
+        "GET": nothing("figures of the evidence, no entry"),
+        ANY: _REFUSED,
+    },
     "/admin/audit/entry/{object_id}/change/": {"GET": _VIEW, ANY: _REFUSED},
     **{f"/admin/{model}/": _ADMIN_READING for model in _ADMIN_MODELS},
     **{f"/admin/{model}/{{object_id}}/change/": _ADMIN_READING for model in _ADMIN_MODELS},

@@ -17,6 +17,7 @@ from audit.export import formats
 from audit.models import Entry
 from organizations import ulid
 from organizations.models import Project, User
+from tests import evidence
 from tests.admin.test_admin import World, change, changelist, list_on, world
 from tests.factories import MembershipFactory, OrganizationFactory, UserFactory
 
@@ -154,3 +155,16 @@ def test_a_wrong_question_exports_nothing(world: World) -> None:
     for params in ({"action": "delet"}, {"format": "xml"}):
         assert client.get(EXPORT, params).status_code == 302
     assert not entries_of(world, action="export")
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "sealer"])
+def test_the_figures_of_the_evidence_are_of_the_logs_that_one_may_read(world: World) -> None:
+    evidence.seal_all()
+    evidence.prove_all()
+    page = world.client.get(f"{LIST}evidence")
+    assert page.status_code == 200
+    shown = page.content.decode()
+    assert f'<th scope="row">{world.ours.slug}</th>' in shown
+    assert world.theirs.slug not in shown
+    assert "has not verified its evidence yet" in shown
+    assert world.client.post(f"{LIST}evidence").status_code == 403
