@@ -24,7 +24,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from dotenv_cloud.api import waiting
+from audit.questions import waiting
 
 LANES = {"/health": 1, "/metrics": 1, "/sign-in": 2}
 """Prefixes of paths that have threads of their own, and how many."""

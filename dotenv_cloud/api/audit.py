@@ -16,10 +16,18 @@ from audit.entry import as_json, references
 from audit.export import download, formats
 from audit.ledger import replica
 from audit.models import Entry
-from audit.questions import answering, counting, following, paging, reading, retention_boundary
+from audit.questions import (
+    answering,
+    counting,
+    following,
+    paging,
+    reading,
+    retention_boundary,
+    waiting,
+)
 from audit.questions.asking import ask, question_of
 from audit.questions.filters import ELSEWHERE, ONE_OF, EntryFilter
-from dotenv_cloud.api import errors, links, waiting
+from dotenv_cloud.api import errors, links
 from dotenv_cloud.api.base import ApiView, data
 from dotenv_cloud.api.schema import asks_the_log, described
 from organizations import ulid

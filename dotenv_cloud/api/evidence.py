@@ -29,10 +29,10 @@ from audit.export import download, packs
 from audit.ledger import replica
 from audit.models import Entry
 from audit.questions import reading as recordings
-from audit.questions import tenant_scope
+from audit.questions import tenant_scope, waiting
 from audit.questions.filters import EntryFilter
 from audit.questions.provable import Provable, provable
-from dotenv_cloud.api import errors, waiting
+from dotenv_cloud.api import errors
 from dotenv_cloud.api.audit import LogView
 from dotenv_cloud.api.schema import asks_the_log, described
 from organizations import ulid

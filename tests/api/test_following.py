@@ -15,8 +15,7 @@ import pytest
 from django.db import connection, connections
 
 from audit.ledger import sealing
-from audit.questions import following
-from dotenv_cloud.api import waiting
+from audit.questions import following, waiting
 from organizations.models import Organization, Project
 from tests.api.conftest import Api, ApiWith
 from tests.conftest import Databases
@@ -242,10 +241,10 @@ def test_while_it_waits_it_holds_no_connection(
 ) -> None:
     held: list[bool] = []
     monkeypatch.setattr(
-        "dotenv_cloud.api.waiting.time.sleep",
+        "audit.questions.waiting.time.sleep",
         lambda seconds: held.append(connection.connection is not None),
     )
-    monkeypatch.setattr("dotenv_cloud.api.waiting.PAUSE", 0)
+    monkeypatch.setattr("audit.questions.waiting.PAUSE", 0)
     assert auditor.get(f"{ENTRIES}?after_seq=0&wait=1").status_code == 200
     assert held
     assert not any(held)

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from audit.export import download
+from audit.questions import waiting
 from dotenv_cloud import serving
-from dotenv_cloud.api import waiting
 from tests.operations.conftest import Site, wait_until
 
 pytestmark = pytest.mark.timeout(300)

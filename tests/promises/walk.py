@@ -29,8 +29,7 @@ from audit.evidence import reading, signing
 from audit.evidence.notes import WitnessKey
 from audit.export import download, packs
 from audit.models import Entry, Witness
-from audit.questions import saved_views, tenant_scope
-from dotenv_cloud.api import waiting
+from audit.questions import saved_views, tenant_scope, waiting
 from keys import access_tokens, client_keys, crypto, retrieval, rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
