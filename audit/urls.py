@@ -9,6 +9,7 @@ from audit import review
 urlpatterns = [
     path("activity", review.activity, name="activity"),
     path("activity/export", review.export_entries, name="export"),
+    path("activity/evidence", review.export_evidence, name="export_evidence"),
     path("activity/counts", review.counts, name="counts"),
     path("activity/facet", review.facet, name="facet"),
     path("activity/views", review.views_page, name="saved_views"),

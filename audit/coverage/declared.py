@@ -193,6 +193,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     f"{_PAGE}/history/resource/{{resource}}": {"GET": _VIEW},
     f"{_PAGE}/history/actor/{{actor}}": {"GET": _VIEW},
     f"{_PAGE}/activity/export": {"GET": _EXPORT},
+    f"{_PAGE}/activity/evidence": {"GET": _EXPORT},
     f"{_PAGE}/settings": {
         "GET": _SETTINGS,
         "POST": records("update organization", "grant user", "revoke user"),

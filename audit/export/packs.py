@@ -100,6 +100,18 @@ class Pack(Iterator[bytes]):
         self._has_ended = False
         reading.keep(checkpoint)
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self._checkpoint
+
+    @property
+    def asked(self) -> EntryFilter | None:
+        return self._asked
+
+    @property
+    def kind(self) -> str:
+        return "filter" if self._proved else "leaves" if self._asked else "range"
+
     def __next__(self) -> bytes:
         try:
             return next(self._parts)

@@ -48,7 +48,20 @@ def provable(asked: EntryFilter) -> Provable | None:
     )
 
 
-_ASIDE = {"since", "until", "when", "tz", "views"}
+_ASIDE = {"since", "until", "when", "tz", "views", "order"}
+
+
+def unprovable(asked: EntryFilter) -> list[str]:
+    """The conditions of a question that leaf data does not decide: that no other entry meets them
+    is the word of the server."""
+    return [
+        name
+        for name, texts in asked.params.items()
+        if name not in _ASIDE
+        and (name not in _KEYS or any(_KEYS[name](value) is None for value in _parts(texts)))
+    ]
+
+
 Keys = tuple[str, ...]
 
 

@@ -6,7 +6,7 @@ from audit.review.activity import activity, counts, facet
 from audit.review.completing import complete
 from audit.review.entry import entry, proof
 from audit.review.evidence import evidence
-from audit.review.exports import export_entries
+from audit.review.exports import export_entries, export_evidence
 from audit.review.histories import actor_history, resource_history
 from audit.review.key_history import key_history
 from audit.review.saving import view_page, views_page
@@ -21,6 +21,7 @@ __all__ = [
     "entry",
     "evidence",
     "export_entries",
+    "export_evidence",
     "facet",
     "key_history",
     "new_entries",

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from audit import policy
 from audit.entry import references
+from audit.export import pack_requests
 from audit.ledger import replica
 from audit.questions import answering, bar, counting, paging, reading, retention_boundary
 from audit.questions.asking import ask, question_of
@@ -113,6 +114,7 @@ def activity(request: OrganizationRequest) -> HttpResponse:
         "retention_boundary": retention_boundary.below(organization.pk, asked.period),
         "hold": holds.on(organization),
         "as_of": replica.as_of(),
+        "claim": pack_requests.claim(asked),
         "watch": watching.address(
             reverse("new_entries", args=[organization.slug]), given, asked, page, request.user
         ),

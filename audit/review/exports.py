@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from audit.export import download, formats
+from audit.export import download, formats, pack_requests
+from audit.questions import waiting
 from audit.questions.asking import ask, question_of
+from audit.questions.filters import EntryFilter
 from organizations.membership_access import OrganizationRequest, announce, organization_page
 
 
@@ -34,7 +37,44 @@ def export_entries(request: OrganizationRequest) -> Any:
         return too_many(request, full)
 
 
-def too_many(request: HttpRequest, full: download.TooManyExportsError) -> HttpResponse:
+@transaction.non_atomic_requests  # nothing is held while the request is sealed
+@require_GET
+@organization_page("audit:export")
+def export_evidence(request: OrganizationRequest) -> Any:
+    """The same entries with what proves them and, where that can be proved, that they are all."""
+    organization = request.organization
+    params = request.GET.copy()
+    params.setdefault("views", "true")  # a proof that leaves some out would be none
+
+    def asked() -> EntryFilter:
+        return ask([organization], params, reader=request.user.email)
+
+    with transaction.atomic():
+        question = asked()
+        spoken = question_of(question)
+        is_understood = spoken is None or spoken.is_answerable
+        if not question.is_valid() or not is_understood:
+            return redirect(
+                f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
+            )
+        is_all = not question.params.keys() - {"tz", "views"}
+    try:
+        pack = pack_requests.make(organization, (lambda: None) if is_all else asked)
+    except (download.TooManyExportsError, waiting.TooManyWaitingError) as full:
+        announce(request, 429, "too_many_exports")
+        return too_many(request, full)
+    except (pack_requests.NothingSignedError, pack_requests.NotSealedError):
+        return HttpResponse(
+            "The pack cannot be made yet: the request for it has to be sealed and signed first,"
+            " which takes a second or two while the service is well. Try again in a moment.\n",
+            content_type="text/plain; charset=utf-8",
+            status=503,
+            headers={"Retry-After": "2"},
+        )
+    return pack_requests.answer(organization, pack)
+
+
+def too_many(request: HttpRequest, full: Exception) -> HttpResponse:
     """The page that says so, for this page and the admin's."""
     answer = render(request, "429.html", {"message": str(full)}, status=429)
     answer["Retry-After"] = str(download.RETRY_SECONDS)

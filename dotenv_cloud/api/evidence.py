@@ -7,31 +7,25 @@ below `/audit/{ULID}`, which is the origin of the log without its host.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import uuid
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import transaction
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit import context
-from audit.entry import as_json
-from audit.evidence import heads, notes, reading, signing, tiles, tree
+from audit.evidence import notes, reading, signing, tiles, tree
 from audit.evidence.reading import Checkpoint
-from audit.export import download, packs
+from audit.export import download, pack_requests, packs
 from audit.ledger import replica
 from audit.models import Entry
 from audit.questions import reading as recordings
 from audit.questions import tenant_scope, waiting
-from audit.questions.filters import EntryFilter
-from audit.questions.provable import Provable, provable
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.audit import LogView
 from dotenv_cloud.api.schema import asks_the_log, described
@@ -41,8 +35,6 @@ NOTE = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
 FOR_EVER = "private, max-age=31536000, immutable"
 """Of hashes. Not of bundles: entries that retention removes are not given out any more."""
-SEALED_IN = 15
-"""Seconds that a request for a pack waits until its own entry is sealed and signed."""
 
 
 class EvidenceView(LogView):
@@ -59,12 +51,7 @@ class EvidenceView(LogView):
         """The checkpoint that was signed last, which is kept. Raises a 404 if there is none."""
         found = reading.newest(self.organization.pk)
         if found is None:
-            raise errors.ApiError(
-                404,
-                "no_checkpoint",
-                "Nothing was signed yet. The log is signed about a second after its first entry is"
-                " sealed, if the service has a signing key.",
-            )
+            raise _no_checkpoint()
         reading.keep(found)
         return found
 
@@ -228,40 +215,14 @@ class Evidence(EvidenceView):
             in_heads == "true" and settings.AUDIT_HEADS_SECONDS <= 0
         ):
             raise errors.invalid({"heads": ["Give true or false; this service may have no heads."]})
-        replica.stay_on_primary()
-        with transaction.atomic():
-            self._record(request, kind)
-        origin = context.origin()
-        assert origin.request_id is not None
-        number, checkpoint = self._wait(origin.request_id, in_heads=in_heads == "true")
-        with transaction.atomic():
-            asked = self.question(request, whole=True) if kind != "range" else None
-            self.enter()
-            proved = self._proved(asked, kind, checkpoint)
-            try:
-                pack = packs.Pack(self.organization, asked, checkpoint, number, proved)
-            except download.TooManyExportsError as full:
-                raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
-        response = StreamingHttpResponse(pack, content_type="application/zip")
-        kind = "filter" if proved else "leaves" if asked else "range"
-        name = f"{self.organization.slug}-{checkpoint.size}-{kind}.zip"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'
-        response["Audit-Size"] = str(checkpoint.size)
-        if asked is not None:
-            for header, moment in (
-                ("Audit-Since", asked.period.since),
-                ("Audit-Until", asked.period.until),
-            ):
-                if moment is not None:
-                    response[header] = as_json.rfc3339(moment)
-        response["X-Accel-Buffering"] = "no"
-        return response
-
-    def _record(self, request: Request, kind: str) -> None:
-        """Record the export before anything of it is made: what was written before this entry is in
-        the pack."""
-        asked = self.question(request, whole=True) if kind != "range" else None
-        if kind == "filter" and asked is not None and provable(asked) is None:
+        try:
+            pack = pack_requests.make(
+                self.organization,
+                lambda: self.question(request, whole=True) if kind != "range" else None,
+                kind,
+                in_heads=in_heads == "true",
+            )
+        except pack_requests.NotProvableError:
             raise errors.invalid(
                 {
                     "kind": [
@@ -269,42 +230,16 @@ class Evidence(EvidenceView):
                         " actors, actions, types, results and interfaces. Use leaves."
                     ]
                 }
-            )
-        self.enter()
-        self.newest()
-        recordings.record_export(self.organization, asked, packs.FORMAT)
-
-    def _proved(
-        self, asked: EntryFilter | None, kind: str, checkpoint: Checkpoint
-    ) -> Provable | None:
-        """What the index is asked for; None where a pack of leaves is made."""
-        proved = provable(asked) if asked is not None and kind != "leaves" else None
-        if proved is None or kind == "filter":
-            return proved
-        is_quick = packs.is_quick(self.organization.pk, checkpoint, proved)
-        return proved if is_quick else None
-
-    def _wait(self, request_id: uuid.UUID, *, in_heads: bool) -> tuple[int, Checkpoint]:
-        """The number of the request's own entry, and a checkpoint that covers it: of a round, if
-        that is wanted."""
-
-        def look(is_last: bool) -> tuple[int, Checkpoint] | None:
-            with transaction.atomic():
-                log = self.enter()
-                found = packs.asked_at(request_id, log)
-                if found is None or not in_heads:
-                    return found
-                checkpoint = heads.covering(log, found[0])
-                return (found[0], checkpoint) if checkpoint else None
-
-        seconds = SEALED_IN + (math.ceil(settings.AUDIT_HEADS_SECONDS) if in_heads else 0)
-        try:
-            found = waiting.wait_for(self.organization.pk, seconds, look)
+            ) from None
+        except pack_requests.NothingSignedError:
+            raise _no_checkpoint() from None
+        except pack_requests.NotSealedError:
+            raise _not_sealed_yet("The request for this pack is recorded, but not sealed") from None
         except waiting.TooManyWaitingError as full:
             raise errors.too_many(full, "too_many_waiting", waiting.RETRY_SECONDS) from None
-        if found is None:
-            raise _not_sealed_yet("The request for this pack is recorded, but not sealed")
-        return found
+        except download.TooManyExportsError as full:
+            raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
+        return pack_requests.answer(self.organization, pack)
 
 
 def number_in(request: Request, name: str, otherwise: str, *, is_needed: bool = True) -> int:
@@ -315,6 +250,15 @@ def number_in(request: Request, name: str, otherwise: str, *, is_needed: bool = 
     if len(given) != 1 or not re.fullmatch("0|[1-9][0-9]{0,15}", given[0]):
         raise errors.invalid({name: [otherwise]})
     return int(given[0])
+
+
+def _no_checkpoint() -> errors.ApiError:
+    return errors.ApiError(
+        404,
+        "no_checkpoint",
+        "Nothing was signed yet. The log is signed about a second after its first entry is sealed,"
+        " if the service has a signing key.",
+    )
 
 
 def _not_sealed_yet(what: str) -> errors.ApiError:

@@ -320,7 +320,7 @@ def test_a_pack_of_a_question_is_proved_by_the_index_where_that_can(
 def test_a_pack_is_not_made_before_its_request_is_in_the_log(
     acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dotenv_cloud.api.evidence.SEALED_IN", 0)
+    monkeypatch.setattr("audit.export.pack_requests.SEALED_IN", 0)
     answer = caller(acme, "audit:export", "audit:read").get(f"{LOG}/evidence")
     assert answer.status_code == 409
     assert answer.json()["error"] == "not_sealed_yet"

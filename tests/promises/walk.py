@@ -534,6 +534,7 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ("POST", f"{_API_PAGE}/audit/cosignatures"): [Sent(_another_checkpoint)],
     ("GET", f"{_API_PAGE}/audit/tile/{{tile}}"): _TILES,
     ("GET", "/audit/{organization}/tile/{tile}"): _TILES,
+    ("GET", f"{_PAGE}/activity/evidence"): [Sent(within=_sealed_at_once)],
     ("GET", f"{_API_PAGE}/audit/evidence"): [
         Sent(within=_sealed_at_once),
         Sent(query="action=create", within=_sealed_at_once),
@@ -640,6 +641,12 @@ BESIDES: dict[str, Besides] = {
     ),
     "an export by a call while too many run": Besides(
         "GET", f"{_API_PAGE}/audit/entries/export", _FULL, _denied("too_many_exports")
+    ),
+    "a pack from the page while too many wait": Besides(
+        "GET",
+        f"{_PAGE}/activity/evidence",
+        Sent(within=_waits_are_taken),
+        [Noted("export", "audit_log", "success", ""), *_denied("too_many_exports")],
     ),
     "a call that waits while too many do": Besides(
         "GET",
