@@ -159,6 +159,14 @@ def witnesses(text: str, variable: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def url(text: str, variable: str) -> str:
+    """An address over HTTP, or nothing."""
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ImproperlyConfigured(f"{variable} is {text[:200]!r}. Write an address with http(s).")
+    return text
+
+
 def limit(text: str, variable: str) -> Limit:
     """`100/60`: a hundred requests in sixty seconds."""
     requests, separator, seconds = text.partition("/")

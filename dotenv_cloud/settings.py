@@ -126,6 +126,12 @@ AUDIT_CHECKPOINT_SECONDS: float = env.float(
 AUDIT_HEADS_SECONDS: float = env.float("AUDIT_HEADS_SECONDS", default=0.0 if TESTING else 60.0)
 # Who witnesses it: "key url" pairs, the url being that of C2SP tlog-witness.
 AUDIT_WITNESSES = environment.witnesses(env.str("AUDIT_WITNESSES", default=""), "AUDIT_WITNESSES")
+# An authority that stamps checkpoints with its time (RFC 3161), and the certificates at the root of
+# its own.
+AUDIT_TSA_URL = environment.url(env.str("AUDIT_TSA_URL", default=""), "AUDIT_TSA_URL")
+AUDIT_TSA_CA = Path(env.str("AUDIT_TSA_CA", default=""))
+if AUDIT_TSA_URL:
+    required("AUDIT_TSA_CA", "Set it to a PEM file with the authority's root certificates.")
 
 # -- Database: one, through three roles (docs/installation.md, "The three database roles")
 

@@ -211,13 +211,23 @@ def of_checkpoint(checkpoint: Checkpoint, using: str = "default") -> Round | Non
 
 
 def files(checkpoint: Checkpoint, using: str = "default") -> dict[str, bytes]:
-    """Further files of a pack with this checkpoint: where it is in `heads`, if it is there. Within
-    the tenant scope."""
+    """Further files of a pack with this checkpoint: where it is in `heads`, and its last time
+    stamp, if these are there. Within the tenant scope."""
+    files: dict[str, bytes] = {}
     found, newest = of_checkpoint(checkpoint, using), reading.newest(HEADS, using)
-    if found is None or newest is None or found.number > newest.size:
-        return {}
-    reading.keep(newest)
-    return {"heads": proof_of(found, newest, using).encode()}
+    if found is not None and newest is not None and found.number <= newest.size:
+        reading.keep(newest)
+        files["heads"] = proof_of(found, newest, using).encode()
+    stamps = _rows(
+        using,
+        "SELECT response FROM audit_stamp WHERE organization_id = %s AND size = %s"
+        " ORDER BY stamped_at DESC LIMIT 1",
+        [checkpoint.organization, checkpoint.size],
+    )
+    for (response,) in stamps:
+        files["checkpoint.text"] = notes.text_of(checkpoint.note).encode()
+        files["checkpoint.tsr"] = bytes(response)
+    return files
 
 
 def covering(organization: uuid.UUID, seq: int) -> Checkpoint | None:

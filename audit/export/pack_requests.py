@@ -45,16 +45,22 @@ class NotSealedError(Exception):
     """The request is recorded, but was not sealed and signed in time."""
 
 
+class NotStampedError(Exception):
+    """The authority did not stamp the checkpoint; the message says why."""
+
+
 def make(
     organization: Organization,
     question: Callable[[], EntryFilter | None],
     kind: str = "",
     *,
     in_heads: bool = False,
+    is_stamped: bool = False,
 ) -> packs.Pack:
     """question: asks it within the transaction in which it is called; None for the whole log.
     kind: one of packs.KINDS, or whatever proves the answer with the least. in_heads: wait for the
-    next round of `heads`. Raises the errors above, TooManyWaitingError and TooManyExportsError."""
+    next round of `heads`; is_stamped: with a time stamp of an authority. Raises the errors above,
+    TooManyWaitingError and TooManyExportsError."""
     replica.stay_on_primary()
     with transaction.atomic():
         asked = question()
@@ -67,6 +73,8 @@ def make(
     request = context.origin().request_id
     assert request is not None
     number, checkpoint = _wait(organization.pk, request, in_heads=in_heads)
+    if is_stamped:
+        _stamp(checkpoint)
     with transaction.atomic():
         asked = question()
         tenant_scope.enter([organization.pk])
@@ -147,6 +155,16 @@ def _proved(asked: EntryFilter | None, kind: str, checkpoint: Checkpoint) -> Pro
     if proved is None or kind == "filter":
         return proved
     return proved if packs.is_quick(checkpoint.organization, checkpoint, proved) else None
+
+
+def _stamp(checkpoint: Checkpoint) -> None:
+    # Only here, so that a service without an authority does not load what reads its answers.
+    from audit.evidence import stamping
+
+    try:
+        stamping.stamp(checkpoint)
+    except stamping.StampError as error:
+        raise NotStampedError(str(error)) from None
 
 
 def _wait(organization: uuid.UUID, request: uuid.UUID, *, in_heads: bool) -> tuple[int, Checkpoint]:

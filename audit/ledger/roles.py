@@ -24,7 +24,7 @@ from audit.policy import Use
 OF_THE_LOG = (
     "^audit_((archive|block|checkpoint|cosignature|count|erasure|field|fork|head|hold|inbox|label|leaf_kept"
     "|ledger|left|log|name|naming|place|proving|removal|repeat|round|round_place|salt|salt_kept|sealing"
-    "|signing_key|stop|subject|tile|unsealed_place)$"
+    "|signing_key|stamp|stop|subject|tile|unsealed_place)$"
     "|ledger_|merging_|kept_|removed_)"
 )
 """The names of the log's own tables: what entries lie in, and what is known of them."""
@@ -179,10 +179,12 @@ def _grant_log(cursor: CursorWrapper, role: str) -> None:
         f" audit_fork TO {role}"
     )
     execute(
-        f"GRANT SELECT ON audit_cosignature, audit_stop, audit_round, audit_round_place TO {role}"
+        "GRANT SELECT ON audit_cosignature, audit_stamp, audit_stop, audit_round,"
+        f" audit_round_place TO {role}"
     )
     execute(
         "GRANT EXECUTE ON FUNCTION audit_cosign(uuid, bigint, text, text, timestamptz),"
+        " audit_keep_stamp(uuid, bigint, bytea, timestamptz),"
         f" audit_stop_signing(uuid, text, bigint, text) TO {role}"
     )
     execute(f"GRANT EXECUTE ON FUNCTION audit_state(integer), audit_evidence_state() TO {role}")

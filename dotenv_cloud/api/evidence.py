@@ -176,7 +176,7 @@ class Keys(EvidenceView):
 class Evidence(EvidenceView):
     abilities: ClassVar = {"GET": "audit:export"}
     is_atomic = False
-    known = ("kind", "heads")
+    known = ("kind", "heads", "stamp")
 
     @asks_the_log(
         "Export entries with what proves them",
@@ -196,10 +196,15 @@ class Evidence(EvidenceView):
                 description="Wait for the next round of `heads`, a minute at most, and show that"
                 " the checkpoint is the one head of the log in it.",
             ),
+            OpenApiParameter(
+                "stamp",
+                bool,
+                description="Have the checkpoint stamped by the service's time-stamping authority.",
+            ),
         ],
     )
     def get(self, request: Request, organization: str) -> Any:
-        filters = [name for name in request.query_params if name not in ("kind", "heads", "tz")]
+        filters = [name for name in request.query_params if name not in (*self.known, "tz")]
         kind = request.query_params.get("kind") or ("" if filters else "range")
         if kind not in ("", *packs.KINDS) or (kind == "range") == bool(filters):
             raise errors.invalid(
@@ -210,17 +215,15 @@ class Evidence(EvidenceView):
                     ]
                 }
             )
-        in_heads = request.query_params.get("heads", "false")
-        if in_heads not in ("true", "false") or (
-            in_heads == "true" and settings.AUDIT_HEADS_SECONDS <= 0
-        ):
-            raise errors.invalid({"heads": ["Give true or false; this service may have no heads."]})
+        in_heads = _is_wanted(request, "heads", settings.AUDIT_HEADS_SECONDS > 0)
+        is_stamped = _is_wanted(request, "stamp", bool(settings.AUDIT_TSA_URL))
         try:
             pack = pack_requests.make(
                 self.organization,
                 lambda: self.question(request, whole=True) if kind != "range" else None,
                 kind,
-                in_heads=in_heads == "true",
+                in_heads=in_heads,
+                is_stamped=is_stamped,
             )
         except pack_requests.NotProvableError:
             raise errors.invalid(
@@ -235,11 +238,23 @@ class Evidence(EvidenceView):
             raise _no_checkpoint() from None
         except pack_requests.NotSealedError:
             raise _not_sealed_yet("The request for this pack is recorded, but not sealed") from None
+        except pack_requests.NotStampedError as error:
+            raise errors.ApiError(503, "no_time_stamp", f"No time stamp: {error}.") from None
         except waiting.TooManyWaitingError as full:
             raise errors.too_many(full, "too_many_waiting", waiting.RETRY_SECONDS) from None
         except download.TooManyExportsError as full:
             raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
         return pack_requests.answer(self.organization, pack)
+
+
+def _is_wanted(request: Request, name: str, is_there: bool) -> bool:
+    """Whether a parameter says true. Raises a 422 if the service does not have what it is for."""
+    given = request.query_params.get(name, "false")
+    if given not in ("true", "false"):
+        raise errors.invalid({name: ["Give true or false."]})
+    if given == "true" and not is_there:
+        raise errors.invalid({name: ["This service does not have it."]})
+    return given == "true"
 
 
 def number_in(request: Request, name: str, otherwise: str, *, is_needed: bool = True) -> int:

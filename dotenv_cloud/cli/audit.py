@@ -461,12 +461,18 @@ def _say_what_is_left_out(headers: Mapping[str, str]) -> None:
     help="Wait for the next round of `heads`, about a minute: it shows that everybody is shown the"
     " same head of this log, and its witnesses say when.",
 )
+@click.option(
+    "--stamp",
+    is_flag=True,
+    help="Have the checkpoint stamped by the service's time-stamping authority (RFC 3161).",
+)
 @evidence.key_option
 def fetch_evidence(
     path: str | None,
     target: Path,
     force: bool,
     heads: bool,
+    stamp: bool,
     keys: Sequence[str],
     **filters: Any,
 ) -> None:
@@ -476,7 +482,7 @@ def fetch_evidence(
     without a server.
     """
     query = _query(path, filters, filters["tz"] or times.local_zone())
-    evidence.evidence(query, target, force, keys, in_heads=heads)
+    evidence.evidence(query, target, force, keys, in_heads=heads, stamp=stamp)
 
 
 def _warn_if_incomplete(headers: Mapping[str, str]) -> None:

@@ -10,10 +10,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections, transaction
 
-from audit.evidence import notes, sending, witnesses
+from audit.evidence import notes, reading, sending, stamping, witnesses
 from audit.evidence.notes import InvalidKeyError
 from audit.questions import tenant_scope
-from organizations import ulid
+from organizations import clock, ulid
 from organizations.models import Organization
 
 
@@ -84,6 +84,7 @@ class Command(BaseCommand):
     ) -> int:
         """Send what each has not seen yet, that of `heads` first; how many were kept."""
         kept = 0
+        self._stamp()
         for recipient in [*heads, *sending.recipients()]:
             if stopping is not None and stopping.is_set():
                 break
@@ -97,6 +98,25 @@ class Command(BaseCommand):
             else:
                 self.failing.pop(name, None)
         return kept
+
+    def _stamp(self) -> None:
+        """Have `heads` stamped, once a day."""
+        if not settings.AUDIT_TSA_URL:
+            return
+        with transaction.atomic():
+            tenant_scope.enter([notes.HEADS])
+            last = stamping.last(notes.HEADS)
+            checkpoint = reading.newest(notes.HEADS)
+        if checkpoint is None or (last is not None and clock.now() - last < stamping.DAY):
+            return
+        try:
+            stamping.stamp(checkpoint)
+        except stamping.StampError as error:
+            if self.failing.get("stamp") != str(error):
+                self.stderr.write(f"No time stamp: {error}")
+            self.failing["stamp"] = str(error)
+        else:
+            self.failing.pop("stamp", None)
 
     @staticmethod
     def _entering(recipient: sending.Recipient) -> None:

@@ -96,6 +96,15 @@ CREATE TABLE audit_cosignature (
     PRIMARY KEY (organization_id, size, vkey)
 );
 
+-- Time stamps of an authority (RFC 3161): its whole response, on the text of a checkpoint.
+CREATE TABLE audit_stamp (
+    organization_id uuid NOT NULL,
+    size bigint NOT NULL,
+    stamped_at timestamptz NOT NULL,
+    response bytea NOT NULL CHECK (octet_length(response) < 65536),
+    PRIMARY KEY (organization_id, size, stamped_at)
+);
+
 -- Logs that are not signed any more under this origin: somebody has a checkpoint (note) which this
 -- installation signed and which the log does not continue.
 CREATE TABLE audit_stop (
@@ -188,6 +197,8 @@ CREATE TRIGGER audit_only_later BEFORE UPDATE ON audit_cosignature
         NEW.first_line, NEW.first_at) <> (OLD.organization_id, OLD.size, OLD.vkey, OLD.first_line,
         OLD.first_at))
     EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_stamp
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_stop
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_round
@@ -216,6 +227,9 @@ CREATE POLICY audit_tenant_scope ON audit_checkpoint FOR SELECT
 
 ALTER TABLE audit_cosignature ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_cosignature FOR SELECT
+    USING (organization_id = '{heads}' OR audit_may_read(organization_id, (SELECT audit_readable())));
+ALTER TABLE audit_stamp ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_tenant_scope ON audit_stamp FOR SELECT
     USING (organization_id = '{heads}' OR audit_may_read(organization_id, (SELECT audit_readable())));
 ALTER TABLE audit_stop ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_tenant_scope ON audit_stop FOR SELECT
@@ -558,6 +572,23 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Keep a time stamp, which was verified, of a checkpoint that is there; false if it is not.
+CREATE FUNCTION audit_keep_stamp(
+    organization uuid, of_size bigint, given_response bytea, at timestamptz
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM FROM audit_checkpoint WHERE organization_id = organization AND size = of_size FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE audit_checkpoint SET is_kept = true
+    WHERE organization_id = organization AND size = of_size AND NOT is_kept;
+    INSERT INTO audit_stamp (organization_id, size, stamped_at, response)
+    VALUES (organization, of_size, at, given_response) ON CONFLICT DO NOTHING;
+    RETURN true;
+END $$;
+
 -- Sign this log no more under this origin; false if that was so before.
 CREATE FUNCTION audit_stop_signing(
     organization uuid, of_origin text, of_size bigint, of_note text
@@ -610,4 +641,5 @@ REVOKE EXECUTE ON FUNCTION audit_unproved(integer), audit_evidence_state(), audi
     audit_keep_checkpoint(uuid, bigint), audit_stops(), audit_last_round(),
     audit_add_round(bigint, timestamptz, text, jsonb, jsonb, jsonb),
     audit_cosign(uuid, bigint, text, text, timestamptz),
+    audit_keep_stamp(uuid, bigint, bytea, timestamptz),
     audit_stop_signing(uuid, text, bigint, text) FROM PUBLIC;
