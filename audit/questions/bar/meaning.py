@@ -983,9 +983,23 @@ def _add_types(reading: Reading, context: _Context) -> None:
         _add_people_who_act(reading, context, mark)
 
 
+def _is_said_to_act(sentence: Sentence, before: int, after: int) -> bool:
+    """which key read the most secrets; keys that were denied access"""
+    deed = deed_at(sentence, after)
+    if sentence.word(before) in ("which", "what") and deed is not None and deed.form == "past":
+        return after + 1 < len(sentence) and deed.name not in ("rotate", "create", "delete")
+    while sentence.word(after) in ("that", "which", "were", "was", "got", "being"):
+        after += 1
+    mark = sentence.at(after)
+    return mark is not None and mark.kind == "result" and "denied" in mark.value
+
+
 def _add_type(reading: Reading, context: _Context, mark: Mark) -> None:
     if mark in context.dropped or (mark.value == ("organization",) and not reading.has("action")):
         return
+    is_settings = context.sentence.word(mark.start) == "settings" and mark.end - mark.start == 1
+    if is_settings and context.objects:
+        return  # of storefront, not of the organization
     if _is_actor_kind(context.sentence, mark):
         kinds = [kind for name in mark.value if (kind := _KIND_OF.get(name))]
         reading.add("actor_type", kinds, [mark])
@@ -1006,6 +1020,8 @@ def _is_actor_kind(sentence: Sentence, mark: Mark) -> bool:
         place -= 1
     following = sentence.at(mark.end)
     if mark.value == ("api_key",) and sentence.word(mark.end) in ("requests", "calls", "usage"):
+        return True
+    if "api_key" in mark.value and _is_said_to_act(sentence, place, mark.end):
         return True
     does = sentence.word(place) in v.AUXILIARIES and (
         sentence.word(mark.end) in ("do", "done")

@@ -87,6 +87,7 @@ class Reader:
         self._take_qualifiers(sentence, reading)
         times.find(sentence)
         moments = self._events(sentence, depth)
+        _strike_between(sentence)
         words.find(sentence)
         self._take_reader(sentence, subject)
         words.find_names(sentence)
@@ -618,6 +619,19 @@ def _has_deed(said: Sequence[str], *, only_verbs: bool = False) -> bool:
         }:
             return False
     return False
+
+
+def _strike_between(sentence: Sentence) -> None:
+    """between the last two rotations: no time is made of two events, and no list of them either"""
+    for place in range(len(sentence)):
+        if sentence.word(place) != "between" or not sentence.is_free(place):
+            continue
+        end = place + 1
+        while end < len(sentence) and sentence.is_free(end) and not sentence.tokens[end - 1].ends:
+            end += 1
+        if _has_deed([sentence.word(n) for n in range(place, end)]):
+            why = "A time between two events is not read. Ask since the one, and before the other."
+            sentence.strike(place, end, why)
 
 
 # -- Other languages

@@ -90,7 +90,7 @@ _VERBS: tuple[tuple[str, str, str], ...] = (
     ("create", "create, make/made, set up/set up, register", "creation"),
     ("add", "add", "addition"),
     ("update", "update, edit, modify, alter, amend", "update, edit, modification, alteration"),
-    ("change", "change", "change, mutation, write"),
+    ("change", "change, write/wrote/written", "change, mutation, write"),
     ("delete", "delete, destroy, erase, wipe, drop/dropped", "deletion, destruction"),
     ("remove", "remove, kick out/kicked out, offboard, terminate", "removal, termination"),
     ("rename", "rename", "renaming, rename"),
@@ -252,7 +252,7 @@ def _groups() -> dict[str, str]:
             topic = group.label.removesuffix(" changes")
             for form in (f"changes of {topic}", f"changes to {topic}", f"changed {topic}"):
                 found[form] = group.name
-    found["security events"] = "security_changes"
+    found["security events"] = found["security-relevant changes"] = "security_changes"
     found["organization membership changes"] = "access_changes"
     found |= {"permission changes": "access_changes", "permissions changes": "access_changes"}
     found |= {"access control changes": "access_changes", "changes in access": "access_changes"}
@@ -376,12 +376,16 @@ RESULTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("denied", "refused", "rejected", "forbidden", "blocked", "denial", "denials", "refusal")
         + ("refusals", "unauthorized", "unauthorised", "access denied", "permission denied")
-        + ("401", "401s", "403", "403s", "429", "429s")
+        + ("401", "401s", "403", "403s", "429", "429s", "permission error", "permission errors")
+        + ("access error", "access errors", "access violation", "access violations")
+        + ("authorization failures", "authorization errors", "unauthorized access")
         + ("turned away", "not allowed", "not authorized", "not permitted", "disallowed"),
         ("denied",),
     ),
     **dict.fromkeys(("unsuccessful", "unsuccessfully", "in vain"), ("failed", "denied")),
-    **dict.fromkeys(("successful", "successfully", "succeeded", "success"), ("success",)),
+    **dict.fromkeys(
+        ("successful", "successfully", "succeeded", "succeed", "success"), ("success",)
+    ),
     **dict.fromkeys(("allowed", "successes"), ("success",)),
 }
 FAILURES = ("failed", "denied")
@@ -563,7 +567,7 @@ FILLERS = word_set(
     individual someone's anyone's own production's etc while via through using over between
     versus vs per sent placed but else bot robot job pipeline script fingerprint ulid id ids
     team company active sum caused cause causes holds hold provide supply evidence stuff lately
-    rn requested filter actor ordered severity
+    rn requested filter actor ordered severity timeline lifecycle story trace associated connected
     """
 )
 """Words that say nothing to a filter where no other rule took them. In quotes they are names."""

@@ -260,6 +260,8 @@ def _drop_included(sentence: Sentence) -> None:
         following = sentence.at(place + 1)
         if sentence.word(place) in ("including", "incl") and following in sentence.marks:
             assert following is not None
+            if following.excluded:
+                continue  # including -jane: she is left out
             sentence.drop(following)
             sentence.fill(place, following.end)
 
@@ -305,8 +307,21 @@ def _take_way(sentence: Sentence, place: int) -> int:
         if not is_sure and way in ("in", "from") and _is_thing(sentence, start, phrase, way):
             continue
         sentence.mark(place, start + length, "interface", v.INTERFACES[phrase])
-        return start + length - place
+        return _take_other_ways(sentence, start + length) - place
     return 0
+
+
+def _take_other_ways(sentence: Sentence, place: int) -> int:
+    """via the api or the web: where the last of them ends"""
+    while sentence.word(place) in ("or", "and") and sentence.is_free(place):
+        start = place + 1 + (sentence.word(place + 1) == "the")
+        length = next((n for n in (3, 2, 1) if sentence.phrase(start, n) in v.INTERFACES), 0)
+        if not length:
+            break
+        way = v.INTERFACES[sentence.phrase(start, length)]
+        sentence.mark(start, start + length, "interface", way)
+        place = start + length
+    return place
 
 
 def _is_thing(sentence: Sentence, place: int, phrase: str, way: str) -> bool:
@@ -436,10 +451,8 @@ def _take_top(sentence: Sentence, place: int) -> int:
 def _take_grouping(sentence: Sentence, place: int) -> int:
     """per day, by each member, by user, which programs"""
     word = sentence.word(place)
-    if word in v.PERIODIC or sentence.phrase(place, 2) in v.PERIODIC:
-        phrase = word if word in v.PERIODIC else sentence.phrase(place, 2)
-        _set_by(sentence, place, place + phrase.count(" ") + 1, v.PERIODIC[phrase])
-        return phrase.count(" ") + 1
+    if taken := _take_periodic(sentence, place):
+        return taken
     if sentence.phrase(place, 2) in ("over time", "day by day"):
         _set_by(sentence, place, place + 2, "day")
         return 2
@@ -500,6 +513,20 @@ def _take_grouping(sentence: Sentence, place: int) -> int:
     return _take_which(sentence, place)
 
 
+def _take_periodic(sentence: Sentence, place: int) -> int:
+    """daily, busiest hour, per-user"""
+    word = sentence.word(place)
+    if word.startswith("per-") and word[4:] in v.COUNTED_BY:
+        _set_by(sentence, place, place + 1, v.COUNTED_BY[word[4:]])
+        return 1
+    for phrase in (word, sentence.phrase(place, 2)):
+        if phrase in v.PERIODIC:
+            length = phrase.count(" ") + 1
+            _set_by(sentence, place, place + length, v.PERIODIC[phrase])
+            return length
+    return 0
+
+
 _ASKING_WHICH = (
     *("list of", "list of all", "summarize", "summarise", "from which", "which", "what"),
     *("from what", "with which", "by which"),
@@ -532,7 +559,8 @@ def _take_which(sentence: Sentence, place: int) -> int:
                 _set_by(sentence, place, following + 2, "resource")
                 return following + 2 - place
             continue
-        if by in ("ip", "user_agent", "action", "hour", "day") and is_plural:
+        is_way = phrase.endswith(" which") and by in ("ip", "user_agent", "interface")
+        if is_way or (by in ("ip", "user_agent", "action", "hour", "day") and is_plural):
             if by == "action" and words in ("actions", "operations") and phrase == "what":
                 continue
             if by in ("hour", "day") and words in ("hours", "days") and phrase == "list of":
@@ -589,6 +617,17 @@ def _take_threshold(sentence: Sentence, place: int) -> int:
     return 0
 
 
+def _asks_who(sentence: Sentence, place: int) -> bool:
+    """who, which key read"""
+    for n in range(place):
+        if sentence.word(n) in ("who", "whom", "whose"):
+            return True
+        if sentence.word(n) in ("which", "what"):
+            taken, by, _ = _counted_at(sentence, n + 1)
+            return by == "actor" and _is_deed(sentence, n + 1 + taken)
+    return False
+
+
 def _strike_different(sentence: Sentence, place: int, end: int) -> int:
     """by more than one person, from multiple addresses: how many of them there are"""
     taken, by, _ = _counted_at(sentence, end)
@@ -614,8 +653,10 @@ def _take_most(sentence: Sentence) -> None:
         sentence.settings["is_ranked"] = True
         taken, by, _ = _counted_at(sentence, end)
         after, by_after, _ = _counted_at(sentence, end + 1)
-        is_who = any(sentence.word(n) in ("who", "whom", "whose") for n in range(place))
-        if is_who and not sentence.of("by"):
+        asking = {sentence.word(n) for n in range(place)}
+        if "when" in asking and not sentence.of("by"):
+            sentence.mark(place, end, "by", "hour")  # when is ci most active
+        elif _asks_who(sentence, place) and not sentence.of("by"):
             sentence.mark(place, end, "by", "actor")  # who reads the most secrets
         elif not taken and after and _is_deed(sentence, end):
             _set_by(sentence, place, end, by_after)  # the most changed project
