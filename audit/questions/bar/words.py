@@ -889,7 +889,7 @@ _LANGUAGE = frozenset(word for word in v.language() if len(word) > 3)
 
 def meant_by(sentence: Sentence, word: str) -> str:
     """The word or the name that was probably meant by one that is neither."""
-    if (len(word) < 4 and word not in _SHORT) or word in _LANGUAGE:
+    if (len(word) < 4 and word not in _SHORT) or word in _LANGUAGE | _NO_SLIPS:
         return ""
     if "/" in word or "@" in word:
         return _path_meant_by(sentence, word)
@@ -900,6 +900,8 @@ def meant_by(sentence: Sentence, word: str) -> str:
     return "" if meant == word else meant
 
 
+_NO_SLIPS = word_set("force forced")
+"""Words that are close to one of the language, and are written as they are meant."""
 _SHORT = {
     **dict.fromkeys(("prod", "prd"), "production"),
     **dict.fromkeys(("stage", "stg"), "staging"),
