@@ -45,6 +45,8 @@ ACTIONS = {
     "lift_hold": "lock",
     "remove": "purge",
     "drop": "purge",
+    "erase": "eyeoff",
+    "fork": "undo",
 }
 """The icon of each action of the catalogue."""
 
