@@ -677,7 +677,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("leave", "left", Severity.NOTICE, ("api_keys", "count", "heir")),
     Action("access", "was denied", Severity.WARNING, ("status", "named")),
     Action("view", "viewed", context=("filters", "entry")),
-    Action("export", "exported", Severity.NOTICE, ("filters", "format")),
+    Action("export", "exported", Severity.NOTICE, ("filters", "format", "redacted")),
     Action("end_export", "ended an export of", context=("format", "count", "size", "root")),
     Action("verify", "verified", context=("number", "count", "found")),
     Action("seal", "sealed"),

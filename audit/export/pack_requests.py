@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import shlex
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from django.conf import settings
@@ -23,6 +23,7 @@ from audit.evidence import heads, reading
 from audit.evidence.reading import Checkpoint
 from audit.export import packs
 from audit.ledger import replica
+from audit.policy import PART_NAMES
 from audit.questions import reading as recordings
 from audit.questions import tenant_scope, waiting
 from audit.questions.filters import EntryFilter
@@ -56,10 +57,12 @@ def make(
     *,
     in_heads: bool = False,
     is_stamped: bool = False,
+    redacted: Collection[str] = (),
 ) -> packs.Pack:
     """question: asks it within the transaction in which it is called; None for the whole log.
     kind: one of packs.KINDS, or whatever proves the answer with the least. in_heads: wait for the
-    next round of `heads`; is_stamped: with a time stamp of an authority. Raises the errors above,
+    next round of `heads`; is_stamped: with a time stamp of an authority; redacted: names of
+    parts that are withheld. Raises the errors above,
     TooManyWaitingError and TooManyExportsError."""
     replica.stay_on_primary()
     with transaction.atomic():
@@ -69,7 +72,7 @@ def make(
         tenant_scope.enter([organization.pk])
         if reading.newest(organization.pk) is None:
             raise NothingSignedError
-        recordings.record_export(organization, asked, packs.FORMAT)
+        recordings.record_export(organization, asked, packs.FORMAT, redacted)
     request = context.origin().request_id
     assert request is not None
     number, checkpoint = _wait(organization.pk, request, in_heads=in_heads)
@@ -79,7 +82,8 @@ def make(
         asked = question()
         tenant_scope.enter([organization.pk])
         proved = _proved(asked, kind, checkpoint)
-        return packs.Pack(organization, asked, checkpoint, number, proved)
+        numbers = frozenset(map(PART_NAMES.index, redacted))
+        return packs.Pack(organization, asked, checkpoint, number, proved, numbers)
 
 
 def answer(organization: Organization, pack: packs.Pack) -> StreamingHttpResponse:

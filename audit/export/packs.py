@@ -16,7 +16,7 @@ import itertools
 import json
 import uuid
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,14 +84,16 @@ class Pack(Iterator[bytes]):
         checkpoint: Checkpoint,
         request: int,
         proved: Provable | None = None,
+        redacted: Collection[int] = (),
     ) -> None:
         """asked: the question of a `leaves` pack; None for a `range`. proved: of a `filter`, what
         the index is asked. request: the number of the entry that says that the pack was asked for.
-        Within the tenant scope. Raises TooManyExportsError."""
+        redacted: parts that are withheld. Within the tenant scope. Raises TooManyExportsError."""
         self._leave = download.take_place(self, [organization])
         self._organization, self._asked, self._checkpoint = organization, asked, checkpoint
         self._proved, self._request = proved, request
         self._who, self._origin = context.actor(), context.origin()
+        self._redacted = redacted
         self._shown = 0
         self._lacks_entries = False
         name = checkpoint.origin
@@ -213,14 +215,14 @@ class Pack(Iterator[bytes]):
             first = block * index.BLOCK
             with self._reading():
                 found = list(reading.leaves(log, first, first + index.BLOCK))
-            lines += [each.line() for each in found if each.seq in of_block]
+            lines += [each.line(self._redacted) for each in found if each.seq in of_block]
         tail: list[bytes] = []
         with self._reading():
             for each in reading.leaves(log, walk.tail, size):
                 subjects = each.subjects()
                 is_shown = subjects is not None and not wanted.isdisjoint(index.keys(subjects))
                 if is_shown and each.parts is not None:
-                    lines.append(each.line())
+                    lines.append(each.line(self._redacted))
                 else:
                     tail.append(each.line() if each.data is None else each.data)
                 self._lacks_entries = self._lacks_entries or each.is_removed
@@ -245,7 +247,7 @@ class Pack(Iterator[bytes]):
             with self._reading():
                 found = list(reading.leaves(self._organization.pk, after, past))
                 shown = self._matching(after, past) if self._asked else None
-            lines = [_line(each, shown) for each in found]
+            lines = [_line(each, shown, self._redacted) for each in found]
             self._lacks_entries = self._lacks_entries or any(each.parts is None for each in found)
             self._shown += len(found) if shown is None else len(shown)
             yield b"".join(lines)
@@ -313,9 +315,9 @@ def record_mismatch(organization: Organization, error: reading.MismatchError) ->
         recordings.record_mismatch(organization, error.seq)
 
 
-def _line(found: reading.Leaf, shown: frozenset[int] | None) -> bytes:
+def _line(found: reading.Leaf, shown: frozenset[int] | None, redacted: Collection[int]) -> bytes:
     if shown is None or found.seq in shown or found.data is None:
-        return found.line() + b"\n"
+        return found.line(redacted) + b"\n"
     return found.data + b"\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from audit.capture.events import record, record_in_each_once_a_minute
@@ -47,8 +47,11 @@ def record_views(
     )
 
 
-def record_export(organization: Organization, filters: Any, format: str) -> None:
-    """Record that entries leave the log; call it before the first one does."""
+def record_export(
+    organization: Organization, filters: Any, format: str, redacted: Collection[str] = ()
+) -> None:
+    """Record that entries leave the log; call it before the first one does. redacted: names of
+    parts that are withheld."""
     record(
         "export",
         resource_type="audit_log",
@@ -56,6 +59,7 @@ def record_export(organization: Organization, filters: Any, format: str) -> None
         organization_id=organization.pk,
         filters=describe(filters) or None,
         format=format,
+        redacted=", ".join(redacted) or None,
     )
 
 

@@ -45,7 +45,7 @@ class ErasureError(RetentionError):
 @dataclass(frozen=True)
 class Erased:
     """What was done. entries: how many lost something; still_named: numbers of entries that have
-    one of the names that were erased in a place that was not."""
+    one of the names that were erased in a place that was not, the first hundred of them."""
 
     entries: int
     still_named: list[int] = field(default_factory=list)

@@ -24,6 +24,7 @@ from audit.evidence.reading import Checkpoint
 from audit.export import download, pack_requests, packs
 from audit.ledger import replica
 from audit.models import Entry
+from audit.policy import PART_NAMES
 from audit.questions import reading as recordings
 from audit.questions import tenant_scope, waiting
 from dotenv_cloud.api import errors
@@ -176,7 +177,7 @@ class Keys(EvidenceView):
 class Evidence(EvidenceView):
     abilities: ClassVar = {"GET": "audit:export"}
     is_atomic = False
-    known = ("kind", "heads", "stamp")
+    known = ("kind", "heads", "stamp", "redact")
 
     @asks_the_log(
         "Export entries with what proves them",
@@ -201,6 +202,13 @@ class Evidence(EvidenceView):
                 bool,
                 description="Have the checkpoint stamped by the service's time-stamping authority.",
             ),
+            OpenApiParameter(
+                "redact",
+                str,
+                description="Parts to withhold from each entry, comma-separated: "
+                f"{', '.join(PART_NAMES)}. What the leaf commits to of them stands in their place,"
+                " so the pack proves the same. The detail of entries about the log itself stays.",
+            ),
         ],
     )
     def get(self, request: Request, organization: str) -> Any:
@@ -224,6 +232,7 @@ class Evidence(EvidenceView):
                 kind,
                 in_heads=in_heads,
                 is_stamped=is_stamped,
+                redacted=_redacted(request),
             )
         except pack_requests.NotProvableError:
             raise errors.invalid(
@@ -245,6 +254,16 @@ class Evidence(EvidenceView):
         except download.TooManyExportsError as full:
             raise errors.too_many(full, "too_many_exports", download.RETRY_SECONDS) from None
         return pack_requests.answer(self.organization, pack)
+
+
+def _redacted(request: Request) -> list[str]:
+    """The parts to withhold, in order."""
+    given = {name for text in request.query_params.getlist("redact") for name in text.split(",")}
+    for name in sorted(given - {*PART_NAMES, ""}):
+        raise errors.invalid(
+            {"redact": [f"{name!r} is not a part. Use any of {', '.join(PART_NAMES)}."]}
+        )
+    return [name for name in PART_NAMES if name in given]
 
 
 def _is_wanted(request: Request, name: str, is_there: bool) -> bool:

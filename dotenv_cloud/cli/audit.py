@@ -466,6 +466,13 @@ def _say_what_is_left_out(headers: Mapping[str, str]) -> None:
     is_flag=True,
     help="Have the checkpoint stamped by the service's time-stamping authority (RFC 3161).",
 )
+@click.option(
+    "--redact",
+    metavar="PARTS",
+    default="",
+    help="Leave parts out of each entry: any of actor, origin, resource, detail, comma-separated."
+    " The pack proves the same.",
+)
 @evidence.key_option
 def fetch_evidence(
     path: str | None,
@@ -473,6 +480,7 @@ def fetch_evidence(
     force: bool,
     heads: bool,
     stamp: bool,
+    redact: str,
     keys: Sequence[str],
     **filters: Any,
 ) -> None:
@@ -482,7 +490,7 @@ def fetch_evidence(
     without a server.
     """
     query = _query(path, filters, filters["tz"] or times.local_zone())
-    evidence.evidence(query, target, force, keys, in_heads=heads, stamp=stamp)
+    evidence.evidence(query, target, force, keys, in_heads=heads, stamp=stamp, redact=redact)
 
 
 def _warn_if_incomplete(headers: Mapping[str, str]) -> None:

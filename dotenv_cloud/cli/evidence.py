@@ -102,15 +102,17 @@ def evidence(
     *,
     in_heads: bool = False,
     stamp: bool = False,
+    redact: str = "",
 ) -> None:
     """Fetch a pack of what `query` finds, or of the whole log, and verify it. in_heads: with its
-    place in a round of `heads`; stamp: with a time stamp."""
+    place in a round of `heads`; stamp: with a time stamp; redact: parts to withhold."""
     filters = [(name, value) for name, value in query if name != "tz"]
     with session.connect() as api:
         trust = Trust(log_keys.trusted(api, keys))
         address = api.of_organization("audit", "evidence")
         wanted = [*query, *([("heads", "true")] if in_heads else [])]
         wanted += [("stamp", "true")] if stamp else []
+        wanted += [("redact", redact)] if redact else []
         groups = _groups(api) if any(name == "action" for name, _ in filters) else frozenset()
         with (
             api.stream(address, wanted, _LONGEST_ROUND if in_heads else 30) as response,

@@ -7,12 +7,15 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit.evidence import leaf, notes, signing, tree
 from audit.models import Entry
+from dotenv_cloud import verifier
+from dotenv_cloud.cli.evidence_verify import Trust
 from organizations import ulid
 from organizations.models import Organization, Project
 from tests import evidence
@@ -270,6 +273,42 @@ def test_a_pack_of_the_whole_log_has_every_line(
         "size": size,
         "root": base64.b64encode(root).decode(),
     }
+
+
+def test_a_redacted_pack_proves_the_same_and_shows_less(
+    acme: Organization, at_work: None, tmp_path: Path
+) -> None:
+    api = caller(acme, "audit:export", "audit:read")
+    for query in ("redact=actor,origin,detail", "redact=origin&resource=storefront"):
+        answer = api.get(f"{LOG}/evidence?{query}")
+        content = b"".join(answer.streaming_content)
+        path = tmp_path / "pack.zip"
+        path.write_bytes(content)
+        key = notes.vkey(signing.origin(acme.pk), signing.keys()[0].public)
+        report = verifier.verify(path, Trust([verifier.Key.parse(key)], []), as_of=True)
+        assert report.matches
+        with zipfile.ZipFile(path) as pack:
+            lines = [
+                line
+                for name in pack.namelist()
+                if name.startswith("entries")
+                for line in pack.read(name).splitlines()
+            ]
+        shown = [json.loads(line) for line in lines]
+        for each in shown:
+            assert each["origin"].startswith("sha256:")
+            about_the_log = each["leaf"]["action"] == "export"
+            if "detail" in query and not about_the_log:
+                assert each["detail"].startswith("sha256:")
+            else:
+                # What an entry about the log itself says is never left out.
+                assert "context" in each["detail"]
+    asked = Entry.objects.using("owner").filter(organization_id=acme.pk, action="export")
+    assert [entry.context["redacted"] for entry in asked.order_by("id")] == [
+        "actor, origin, detail",
+        "origin",
+    ]
+    assert api.get(f"{LOG}/evidence?redact=name").status_code == 422
 
 
 def test_a_pack_of_a_question_has_the_leaf_data_of_all_others(

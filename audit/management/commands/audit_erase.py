@@ -90,6 +90,12 @@ class Command(BaseCommand):
             wanted = dict.fromkeys(_numbers(options["seq"]), parts)
         done = erasing.erase(organization.pk, wanted, options["reason"], options["by"])
         self._say(organization.pk, organization.slug, done)
+        if options["actor"] and done.still_named:
+            numbers = ", ".join(map(str, done.still_named))
+            self.stderr.write(
+                f"A name that was erased is still in other parts of entries {numbers}; look at"
+                " them, and erase them with --seq if they are about the same person."
+            )
         if done.entries:
             self.stdout.write(
                 "Backups, archives, and packs and exports that were given away keep what they have."
@@ -114,12 +120,6 @@ class Command(BaseCommand):
             if done.entries
             else f"Nothing to erase in {name}: there is no such entry, or it was erased before."
         )
-        if done.still_named:
-            numbers = ", ".join(map(str, done.still_named))
-            self.stderr.write(
-                f"A name that was erased is still in other parts of entries {numbers}; look at"
-                " them, and erase them with --seq if they are about the same person."
-            )
 
 
 def _parts(text: str | None, is_whole: bool) -> frozenset[int]:

@@ -64,7 +64,7 @@ BEGIN
         resource_label, interface, context)
     SELECT g.organization_id, 'system', 'system', 'erase', 'audit_log',
         COALESCE(o.slug, audit_ulid(g.organization_id)), 'command',
-        jsonb_build_object('parts', to_jsonb(g.parts), 'count', count(*), 'numbers', (
+        jsonb_build_object('parts', array_to_string(g.parts, ', '), 'count', count(*), 'numbers', (
                 SELECT string_agg(lower(r) || CASE WHEN upper(r) - lower(r) > 1
                     THEN '-' || upper(r) - 1 ELSE '' END, ', ' ORDER BY lower(r))
                 FROM unnest(range_agg(int8range(g.seq, g.seq, '[]'))) AS r),
