@@ -291,6 +291,24 @@ def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params
         assert {name: counts["meta"][name] for name in counting} == counting
 
 
+def test_a_pasted_id_has_the_same_answer_whatever_it_is_of(asker: Asker, naive: Naive) -> None:
+    changed = next(row for row in naive.rows if row.resource_type == "environment")
+    asking = next(row for row in naive.rows if row.request_id and row.action != "view")
+    for key, is_its in (
+        (changed.id, lambda row: row.id == changed.id),
+        (changed.resource_id, lambda row: row.resource_id == changed.resource_id),
+        (asking.request_id, lambda row: row.request_id == asking.request_id),
+    ):
+        assert key is not None
+        expected = sorted((ulid.to_text(row.id) for row in naive.rows if is_its(row)), reverse=True)
+        params = {"id": ulid.to_text(key), "until": asker.end, "tz": "UTC"}
+        for way in (asker.page, asker.listed, asker.commanded, asker.asked, asker.command_asked):
+            assert way(params) == expected
+        assert asker.exported(params) == expected[::-1]
+        pasted = {"ask": f"{ulid.to_text(key)} until:{asker.end}", "tz": "UTC"}
+        assert asker.asked(pasted) == expected
+
+
 VALUES_OF: dict[str, Callable[[Row], str]] = {
     "actor": lambda row: ulid.to_text(row.actor_id) if row.actor_id else row.actor_type,
     "resource": lambda row: (

@@ -178,6 +178,7 @@ class OfLog:
         self.organizations = None if organizations is None else list(organizations)
         self._known: dict[str, Known | None] = {}
         self._paths: dict[str, bool] = {}
+        self._programs: dict[str, bool] = {}
 
     def _ask(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         within = (
@@ -220,8 +221,10 @@ class OfLog:
     def has_program(self, text: str) -> bool:
         if len(text) < 3 or "\x00" in text:
             return False
-        rows = self._ask(_PROGRAMS, {"text": text, "most": MOST_PROGRAMS})
-        return bool(rows)
+        if text not in self._programs:
+            rows = self._ask(_PROGRAMS, {"text": text, "most": MOST_PROGRAMS})
+            self._programs[text] = bool(rows)
+        return self._programs[text]
 
     def similar(self, text: str) -> str:
         if len(text) < 4 or "\x00" in text:

@@ -35,7 +35,7 @@ TWO_LISTS = (
 )
 SAY_MORE = "Nothing in this narrows the log. Say who, did what, to what or when."
 TWO_KINDS = (
-    "Two lists: each of the two that you ask for has what belongs to it, which one list would mix."
+    "Two lists, one for each part of the question: a single list would mix what belongs to them."
 )
 ONE_LIST = "Entries of what happened are listed; whether something did not happen since, is not."
 

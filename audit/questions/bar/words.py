@@ -726,7 +726,7 @@ def find_names(sentence: Sentence) -> None:
                     and any(_may_be_name(sentence, n) for n in range(first, past))
                 ):
                     candidates[first, past] = text
-                    if past - first > 1:
+                    if past - first > 1 and "/" not in text:
                         spellings.append(text.replace(" ", "-"))
     for mark in sentence.of("name"):
         value = sentence.tokens[mark.start].value
