@@ -44,8 +44,6 @@ ACTIONS = {
     "hold": "hold",
     "lift_hold": "lock",
     "remove": "purge",
-    "erase": "purge",
-    "fork": "evidence",
     "drop": "purge",
     "erase": "eyeoff",
     "fork": "undo",

@@ -294,13 +294,14 @@ def test_every_way_to_ask_has_the_same_answer(asker: Asker, naive: Naive, params
 def test_a_pasted_id_has_the_same_answer_whatever_it_is_of(asker: Asker, naive: Naive) -> None:
     changed = next(row for row in naive.rows if row.resource_type == "environment")
     asking = next(row for row in naive.rows if row.request_id and row.action != "view")
-    for key, is_its in (
-        (changed.id, lambda row: row.id == changed.id),
-        (changed.resource_id, lambda row: row.resource_id == changed.resource_id),
-        (asking.request_id, lambda row: row.request_id == asking.request_id),
+    for key, column in (
+        (changed.id, "id"),
+        (changed.resource_id, "resource_id"),
+        (asking.request_id, "request_id"),
     ):
         assert key is not None
-        expected = sorted((ulid.to_text(row.id) for row in naive.rows if is_its(row)), reverse=True)
+        its = [row for row in naive.rows if getattr(row, column) == key]
+        expected = sorted((ulid.to_text(row.id) for row in its), reverse=True)
         params = {"id": ulid.to_text(key), "until": asker.end, "tz": "UTC"}
         for way in (asker.page, asker.listed, asker.commanded, asker.asked, asker.command_asked):
             assert way(params) == expected
