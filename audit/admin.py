@@ -20,7 +20,7 @@ from django.urls import URLPattern, path, reverse
 from audit import policy
 from audit.evidence import health
 from audit.export import download, formats
-from audit.models import Entry, SavedView
+from audit.models import Entry, SavedView, Witness
 from audit.questions import reading
 from audit.questions.asking import ask, question_of
 from audit.questions.filters import POSITION
@@ -265,4 +265,15 @@ class SavedViewAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "organization")
     search_fields = ("name", "user__email")
     fields = ("name", "user", "is_shared", "organization", "ulid", "created_at", "updated_at")
+    readonly_fields = ("ulid",)
+
+
+@admin.register(Witness)
+class WitnessAdmin(ReadOnlyAdmin):
+    """Who witnesses the logs; owners add them, on the page of their organization."""
+
+    list_display = ("name", "organization", "url", "created_at")
+    list_select_related = ("organization",)
+    search_fields = ("name",)
+    fields = ("name", "vkey", "url", "organization", "ulid", "created_at", "updated_at")
     readonly_fields = ("ulid",)

@@ -117,6 +117,7 @@ _ENVIRONMENT_PAGE = f"{_TARGET_PAGE}/environments/{{environment}}"
 _ADMIN_MODELS = (
     "keys/accesstoken",
     "audit/savedview",
+    "audit/witness",
     "keys/apikey",
     "keys/keyversion",
     "keys/secret",

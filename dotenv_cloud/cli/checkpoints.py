@@ -12,6 +12,7 @@ import datetime as dt
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,10 @@ class Log:
         """What it was called; empty when it is asked for the first time."""
         return read(self._named).decode(errors="replace").strip()
 
+    def forget(self) -> None:
+        """Take whatever the log is called next time."""
+        self._named.unlink(missing_ok=True)
+
     def remember(self, origin: str) -> None:
         if origin != self.origin:
             write(self._named, f"{origin}\n".encode())
@@ -95,10 +100,12 @@ def check_log(
             raise refused(log, note, b"", "the server has no checkpoint of it any more") from None
         if before is not None and failure.error == "validation_failed":
             newest = log_keys.text(log.api, log.address("checkpoint"))
+            if _name_in(newest) != origin:
+                raise _renamed(log, note, newest, origin) from None
             raise refused(log, note, newest, "the server's is of fewer entries") from None
         raise
     proof, _, newest = answer.partition(b"\n\n") if before else (b"", b"", answer)
-    if origin and newest.split(b"\n", 1)[0].decode(errors="replace") != origin:
+    if origin and _name_in(newest) != origin:
         raise _renamed(log, note, newest, origin)
     try:
         now = _signed(log, newest, keys)
@@ -139,13 +146,24 @@ def _continue(log: Log, old: Checkpoint, keys: Sequence[Key] | None) -> None:
 
 def _signed(log: Log, note: bytes, keys: Sequence[Key] | None) -> Checkpoint:
     with verifier.located("the newest checkpoint"):
-        name = note.split(b"\n", 1)[0].decode(errors="replace")
-        if keys is not None:
-            return verifier.read_checkpoint(note, keys)
+        name = _name_in(note)
+        if keys:
+            # A fork has the log's name and a number.
+            own = re.escape(keys[0].name)
+            verifier.require(
+                re.fullmatch(rf"{own}(/[1-9][0-9]{{0,8}})?", name), "it is of another log"
+            )
+            named = [Key(name, key.type, key.public) for key in keys]
+            return verifier.read_checkpoint(note, named)
         pinned = log_keys.pinned(name)
         if pinned and any(key in pinned for key in _signers(note, pinned)):
             return verifier.read_checkpoint(note, pinned)
         return verifier.read_checkpoint(note, log_keys.trusted(log.api, ()))
+
+
+def _name_in(note: bytes) -> str:
+    """What log a checkpoint says that it is of."""
+    return note.split(b"\n", 1)[0].decode(errors="replace")
 
 
 def _signers(note: bytes, keys: Sequence[Key]) -> list[Key]:
@@ -238,7 +256,7 @@ def refused(log: Log, before: bytes, now: bytes, why: str) -> Failure:
 
 
 def _renamed(log: Log, before: bytes, now: bytes, origin: str) -> Failure:
-    name = now.split(b"\n", 1)[0].decode(errors="replace")
+    name = _name_in(now)
     path = _keep_proof(before, now)
     what = "The log was forked" if name.startswith(f"{origin}/") else "This is another log"
     return Failure(

@@ -235,6 +235,7 @@ def keys(pin: bool) -> None:
         if pin:
             path = log_keys.pin(listed)
             checkpoints.Log(api).remember(listed[0].name)
+            checkpoints.Log(api, ("heads",)).forget()
             output.success(f"Pinned in {path}.")
         else:
             log_keys.check(api, listed)

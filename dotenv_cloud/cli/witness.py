@@ -22,7 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dotenv_cloud import verifier
-from dotenv_cloud.cli import checkpoints, files, log_keys, output, session, witness_server
+from dotenv_cloud.cli import (
+    checkpoints,
+    files,
+    log_keys,
+    output,
+    session,
+    witness_index,
+    witness_server,
+)
 from dotenv_cloud.cli.checkpoints import Log
 from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
@@ -52,10 +60,11 @@ class Cosigner:
         return f"— {self.name} {base64.b64encode(data).decode()}\n"
 
 
-def cosigner(path: Path, name: str | None) -> Cosigner:
-    """The key in a file, which is made with the first use. name: what a new one is called."""
+def cosigner(path: Path, name: str | None, kind: str = "dotenv") -> Cosigner:
+    """The key in a file, which is made with the first use. name: what a new one is called; by
+    default the machine's name and `kind`."""
     if not path.exists():
-        chosen = name or f"{socket.gethostname() or 'witness'}/dotenv"
+        chosen = name or f"{socket.gethostname() or 'witness'}/{kind}"
         if not NAME.fullmatch(chosen):
             raise Failure("--name: a witness's name has no blanks and no +.", Exit.USAGE)
         seed = base64.b64encode(os.urandom(32)).decode()
@@ -104,6 +113,12 @@ def cosigner(path: Path, name: str | None) -> Cosigner:
     metavar="FILE",
     help="The key. [default: audit/witness.key beside the accounts]",
 )
+@click.option(
+    "--index",
+    is_flag=True,
+    help="Read every leaf too, and cosign only if each index is that of its leaves; with a key of"
+    " its own, whose name says so.",
+)
 @click.option("--show-key", is_flag=True, help="Print the public key, for the log's owner to add.")
 @click.option(
     "--serve",
@@ -116,6 +131,7 @@ def witness(
     every: float,
     name: str | None,
     key_file: Path | None,
+    index: bool,
     show_key: bool,
     serve: str | None,
     logs: tuple[str, ...],
@@ -125,7 +141,8 @@ def witness(
     Its owner adds the key of --show-key as a witness; then the server keeps and shows when this
     witness saw the log. Exit code 7 if the log is not what it was; both checkpoints are kept.
     """
-    who = cosigner(key_file or checkpoints.directory() / "witness.key", name)
+    file = "witness-index.key" if index else "witness.key"
+    who = cosigner(key_file or checkpoints.directory() / file, name, "index" if index else "dotenv")
     if show_key:
         click.echo(log_keys.vkey(who.key))
         return
@@ -138,7 +155,7 @@ def witness(
         pause = 1.0
         while True:
             try:
-                _look(api, who)
+                _look(api, who, index=index)
                 pause = 1.0
             except Failure as failure:
                 if once or failure.code not in _PASSING:
@@ -152,13 +169,15 @@ def witness(
             time.sleep(every)
 
 
-def _look(api: Api, who: Cosigner) -> None:
+def _look(api: Api, who: Cosigner, *, index: bool) -> None:
     """Check, cosign and send what there is."""
     checkpoint = checkpoints.check(api)
     if checkpoint is None:
         output.note("Nothing of this log was signed yet.")
         return
     rounds = _look_at_rounds(api, checkpoint)
+    if index:
+        witness_index.verify(api, checkpoint)
     at = int(time.time())
     note = f"{checkpoint.text}\n{who.line(checkpoint.text, at)}"
     try:

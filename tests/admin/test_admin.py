@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from guardian.shortcuts import assign_perm
 
-from audit.models import Entry
+from audit.evidence.notes import WitnessKey
+from audit.models import Entry, Witness
 from audit.questions import saved_views, tenant_scope
 from keys import access_tokens, rotation, secrets
 from keys.authors import SYSTEM
@@ -71,6 +72,8 @@ def make_contents(organization: Organization, name: str) -> list[str]:
         granter=EVERYTHING,
     )
     laptop = access_tokens.create(owner, f"{name} laptop")
+    vkey = WitnessKey(f"{name}-witness", b"w" * 32).vkey
+    Witness.objects.create(organization=organization, name=f"{name}-witness", vkey=vkey)
     saved_views.save(organization, owner, f"{name} view", "action=delete", is_shared=False)
     assign_perm("audit:read", Group.objects.create(name=f"{name} operators"), organization)
     hidden = [bytes(issued.api_key.token_hash), bytes(invited.invitation.token_hash)]

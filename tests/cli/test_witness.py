@@ -407,6 +407,45 @@ def test_a_round_places_every_log_where_its_name_says(acme: Organization) -> Non
     assert again != root  # nobody can tell from one round to the next what is empty
 
 
+# -- The index
+
+
+def test_a_witness_of_the_index_cosigns_only_what_it_recomputed(
+    acme: Organization,
+    auditor: str,
+    dotenv: Run,
+    superuser_connection: Connection,
+    tmp_path: Path,
+) -> None:
+    vkey = witness_key(dotenv, "--index")
+    assert "/index+" in vkey
+    Witness.objects.create(organization=acme, name="index", vkey=vkey)
+    add_entries(acme, 600)
+    first = dotenv("audit", "witness", "--once", "--index")
+    assert first.code == 0, first.err
+    add_entries(acme, 300)
+    assert dotenv("audit", "witness", "--once", "--index").code == 0
+    newest = reading.newest(acme.pk, "owner")
+    assert newest is not None
+    assert vkey.split("+")[0] in newest.note
+
+    # An index that is wrong from the day on which it was signed: the server made it of other keys.
+    with superuser_connection.transaction():
+        superuser_connection.execute("SET LOCAL session_replication_role = replica")
+        superuser_connection.execute(
+            "UPDATE audit_head SET index_edge = overlay(index_edge placing '\\x00'::bytea from"
+            " octet_length(index_edge) - 5) WHERE organization_id = %s",
+            [acme.pk],
+        )
+    add_entries(acme, 520)
+    wrong = dotenv("audit", "witness", "--once", "--index")
+    assert (wrong.code, wrong.out) == (7, "")
+    assert "it commits to another index than that of the" in wrong.err
+    newest = reading.newest(acme.pk, "owner")
+    assert newest is not None
+    assert vkey.split("+")[0] not in newest.note
+
+
 # -- A witness for others
 
 
