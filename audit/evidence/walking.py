@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,10 @@ def renamings(keys: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+Restored = Callable[[reading.Leaf], reading.Leaf]
+"""Gives a leaf that left what an archive has of it."""
+
+
 @dataclass
 class Walk:
     """Of the blocks before the tail of a log of this size. items: as packs have it, once it was
@@ -46,6 +50,7 @@ class Walk:
     since: int
     until: int
     using: str = "default"
+    restored: Restored | None = None
     items: list[Any] = field(default_factory=list)
     named: set[int] = field(default_factory=set)
 
@@ -106,7 +111,7 @@ class Walk:
         return zone.until < self.since or zone.since >= self.until
 
     def _open(self, block: index.Block, zone: index.Zone) -> list[Any]:
-        known = table_of(self.organization, block, self.using)
+        known = table_of(self.organization, block, self.using, self.restored)
         if known is None:
             # Some of it left under retention: it cannot be shown what was there.
             return [*_skipped(zone), "gap"]
@@ -180,7 +185,9 @@ _kept: _Tables = {}
 """What blocks have never changes. Nobody sees another's: they are asked by organization."""
 
 
-def table_of(organization: uuid.UUID, block: index.Block, using: str) -> index.Table | None:
+def table_of(
+    organization: uuid.UUID, block: index.Block, using: str, restored: Restored | None = None
+) -> index.Table | None:
     """The keys of a block; None if not all of its leaves are known any more. Raises MismatchError
     if they are not those that the log commits to."""
     known = _kept.get((organization, block.number))
@@ -189,7 +196,8 @@ def table_of(organization: uuid.UUID, block: index.Block, using: str) -> index.T
     first = block.number * index.BLOCK
     made = reading.kept_keys(organization, block.number, using)
     if made is None:
-        leaves = list(reading.leaves(organization, first, first + index.BLOCK, using))
+        found = reading.leaves(organization, first, first + index.BLOCK, using)
+        leaves = list(map(restored, found) if restored else found)
         if any(each.data is None for each in leaves):
             return None
         made = index.table([each.subjects() for each in leaves])

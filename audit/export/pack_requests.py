@@ -28,6 +28,7 @@ from audit.questions import reading as recordings
 from audit.questions import tenant_scope, waiting
 from audit.questions.filters import EntryFilter
 from audit.questions.provable import Provable, provable, unprovable
+from audit.retention.archived import Archived
 from organizations.models import Organization
 
 SEALED_IN = 15
@@ -58,12 +59,13 @@ def make(
     in_heads: bool = False,
     is_stamped: bool = False,
     redacted: Collection[str] = (),
+    archived: Archived | None = None,
 ) -> packs.Pack:
     """question: asks it within the transaction in which it is called; None for the whole log.
     kind: one of packs.KINDS, or whatever proves the answer with the least. in_heads: wait for the
     next round of `heads`; is_stamped: with a time stamp of an authority; redacted: names of
-    parts that are withheld. Raises the errors above,
-    TooManyWaitingError and TooManyExportsError."""
+    parts that are withheld; archived: what archives have of entries that left. Raises the
+    errors above, TooManyWaitingError and TooManyExportsError."""
     replica.stay_on_primary()
     with transaction.atomic():
         asked = question()
@@ -83,7 +85,7 @@ def make(
         tenant_scope.enter([organization.pk])
         proved = _proved(asked, kind, checkpoint)
         numbers = frozenset(map(PART_NAMES.index, redacted))
-        return packs.Pack(organization, asked, checkpoint, number, proved, numbers)
+        return packs.Pack(organization, asked, checkpoint, number, proved, numbers, archived)
 
 
 def answer(organization: Organization, pack: packs.Pack) -> StreamingHttpResponse:

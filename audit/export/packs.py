@@ -33,6 +33,7 @@ from audit.questions import reading as recordings
 from audit.questions import tenant_scope
 from audit.questions.filters import EntryFilter
 from audit.questions.provable import Provable
+from audit.retention.archived import Archived
 from organizations import clock
 from organizations.models import Organization
 
@@ -85,15 +86,17 @@ class Pack(Iterator[bytes]):
         request: int,
         proved: Provable | None = None,
         redacted: Collection[int] = (),
+        archived: Archived | None = None,
     ) -> None:
         """asked: the question of a `leaves` pack; None for a `range`. proved: of a `filter`, what
         the index is asked. request: the number of the entry that says that the pack was asked for.
-        redacted: parts that are withheld. Within the tenant scope. Raises TooManyExportsError."""
+        redacted: parts that are withheld; archived: what archives have of entries that left. Within
+        the tenant scope. Raises TooManyExportsError."""
         self._leave = download.take_place(self, [organization])
         self._organization, self._asked, self._checkpoint = organization, asked, checkpoint
         self._proved, self._request = proved, request
         self._who, self._origin = context.actor(), context.origin()
-        self._redacted = redacted
+        self._redacted, self._archived = redacted, archived
         self._shown = 0
         self._lacks_entries = False
         name = checkpoint.origin
@@ -197,7 +200,8 @@ class Pack(Iterator[bytes]):
         of it to the root."""
         log, size = self._organization.pk, self._checkpoint.size
         keys = [*dict.fromkeys([*proved.keys, *walking.renamings(proved.keys)])]
-        walk = walking.Walk(log, size, keys, proved.since, proved.until)
+        restored = self._archived.restored if self._archived else None
+        walk = walking.Walk(log, size, keys, proved.since, proved.until, restored=restored)
         with self._reading():
             steps = walk.steps(walk.zones())
         is_over = False
@@ -214,11 +218,11 @@ class Pack(Iterator[bytes]):
             of_block = {*numbers}
             first = block * index.BLOCK
             with self._reading():
-                found = list(reading.leaves(log, first, first + index.BLOCK))
+                found = list(self._leaves(first, first + index.BLOCK))
             lines += [each.line(self._redacted) for each in found if each.seq in of_block]
         tail: list[bytes] = []
         with self._reading():
-            for each in reading.leaves(log, walk.tail, size):
+            for each in self._leaves(walk.tail, size):
                 subjects = each.subjects()
                 is_shown = subjects is not None and not wanted.isdisjoint(index.keys(subjects))
                 if is_shown and each.parts is not None:
@@ -233,6 +237,10 @@ class Pack(Iterator[bytes]):
         yield "tail.ndjson", b"".join(line + b"\n" for line in tail)
         yield "proof", b"".join(proof)
 
+    def _leaves(self, after: int, upto: int) -> Iterator[reading.Leaf]:
+        found = reading.leaves(self._organization.pk, after, upto)
+        return map(self._archived.restored, found) if self._archived else found
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """A short transaction within the tenant scope."""
@@ -245,7 +253,7 @@ class Pack(Iterator[bytes]):
         while after < upto:
             past = min(upto, after + reading.CHUNK)
             with self._reading():
-                found = list(reading.leaves(self._organization.pk, after, past))
+                found = list(self._leaves(after, past))
                 shown = self._matching(after, past) if self._asked else None
             lines = [_line(each, shown, self._redacted) for each in found]
             self._lacks_entries = self._lacks_entries or any(each.parts is None for each in found)

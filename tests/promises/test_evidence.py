@@ -16,6 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connections, transaction
 from psycopg import errors
 
+from audit import policy
+from audit.entry import bulk_json
 from audit.evidence import leaf, notes, reading, signing, tree, verifying, writing
 from audit.ledger.partitions import Lock
 from audit.models import Entry
@@ -422,6 +425,22 @@ def test_packing_and_merging_change_no_leaf(owner_connection: Connection) -> Non
     evidence.assert_made_at_once(owner_connection, organization)
     assert evidence.tiles(owner_connection, organization)[:450] == before
     assert len(_shown(organization, 450)) == 450
+
+
+def test_another_label_of_an_action_changes_no_leaf(
+    owner_connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization = uuid.uuid4()
+    seeding.receive(owner_connection, made_up(organization, 20))
+    evidence.seal_all()
+    evidence.prove_all()
+    before = [each.line() for each in _shown(organization, 20)]
+    renamed = {name: replace(each, label="did") for name, each in policy._ACTIONS.items()}
+    monkeypatch.setattr(policy, "_ACTIONS", renamed)
+    bulk_json._action.cache_clear()
+    assert [each.line() for each in _shown(organization, 20)] == before
+    evidence.assert_made_at_once(owner_connection, organization)
+    bulk_json._action.cache_clear()
 
 
 def _shown(organization: uuid.UUID, upto: int) -> list[reading.Leaf]:

@@ -869,6 +869,56 @@ def test_the_salts_of_what_left_are_zeroed_and_the_archive_has_them(
     assert evidence.salts(owner_connection, acme.pk) == salts
 
 
+def test_a_pack_shows_what_left_out_of_the_archives(
+    sealed: None, acme: Organization, owner_connection: Connection, tmp_path: Path
+) -> None:
+    signing.keys.cache_clear()
+    now = clock.now()
+    rows = seeding.Organization(acme.pk, 9).rows(300, now - timedelta(minutes=1), now)
+    seeding.receive(owner_connection, rows)
+    sealing.seal()
+    evidence.prove_all()
+    created = sorted(
+        seq
+        for seq, row in evidence.rows(owner_connection, acme.pk).items()
+        if row.action == "create"
+    )
+    retention(tmp_path, "--apply")
+    sealing.seal()
+    evidence.prove_all()
+    there = evidence.rows(owner_connection, acme.pk)
+    key = verifier.Key.parse(notes.vkey(signing.origin(acme.pk), signing.keys()[0].public))
+    whole, by_index = tmp_path / "whole.zip", tmp_path / "answer.zip"
+
+    def make(file: Path, *filters: str) -> None:
+        given = ["audit_evidence_pack", acme.slug, "--archive", str(tmp_path), "-o", str(file)]
+        with evidence.at_work(), command(["manage.py", *given]):
+            call_command(*given, *filters, stdout=io.StringIO())
+
+    make(whole)
+    make(by_index, "--filter", "action=create")
+    report = verifier.verify(whole, Trust([key]), as_of=True)
+    assert not report.withheld
+    assert report.checkpoint.size > len(there)
+    report = verifier.verify(by_index, Trust([key]), CREATED, as_of=True)
+    assert not report.gaps
+    assert not report.withheld
+    assert sorted(report.matches) == created != sorted(set(created) & set(there))
+    # An altered archive is not believed: what it says is not shown.
+    for altered in tmp_path.glob("20*/*.lines.gz"):
+        content = gzip.decompress(altered.read_bytes())
+        altered.write_bytes(gzip.compress(content.replace(b'"action":"c', b'"action":"d')))
+    by_index.unlink()
+    make(by_index, "--filter", "action=create")
+    report = verifier.verify(by_index, Trust([key]), CREATED, as_of=True)
+    assert sorted(report.matches) == sorted(set(created) & set(there))
+    assert report.withheld
+    with pytest.raises(CommandError, match="there is no .*lines.gz in"):
+        call_command(
+            "audit_evidence_pack", acme.slug, "--archive", tmp_path / "none", "-o", tmp_path / "x"
+        )
+
+
 def test_of_a_block_that_left_as_a_whole_the_archive_has_the_keys(
     owner_connection: Connection, tmp_path: Path
 ) -> None:
