@@ -7,6 +7,7 @@ from django.urls import path
 from audit import review
 
 urlpatterns = [
+    path("overview", review.overview, name="overview"),
     path("activity", review.activity, name="activity"),
     path("activity/export", review.export_entries, name="export"),
     path("activity/evidence", review.export_evidence, name="export_evidence"),

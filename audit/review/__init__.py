@@ -9,6 +9,7 @@ from audit.review.evidence import evidence
 from audit.review.exports import export_entries, export_evidence
 from audit.review.histories import actor_history, resource_history
 from audit.review.key_history import key_history
+from audit.review.overview import overview
 from audit.review.saving import view_page, views_page
 from audit.review.watching import new_entries
 from audit.review.witnessing import witnesses_page
@@ -25,6 +26,7 @@ __all__ = [
     "facet",
     "key_history",
     "new_entries",
+    "overview",
     "proof",
     "resource_history",
     "view_page",

@@ -30,6 +30,8 @@ PAGES = (
     "/profile",
     "/profile/tokens/new",
     "/password",
+    "/o/acme/overview",
+    "/o/acme/overview?days=90",
     "/o/acme/activity",
     "/o/acme/activity?ask=who+deleted+the+production+environment",
     "/o/acme/activity?ask=nonsense:x",

@@ -464,6 +464,7 @@ REQUESTS: dict[tuple[str, str], Sequence[Sent]] = {
     ],
     # Pages of an organization
     ("GET", f"{_PAGE}/activity/complete"): [Sent(query="ask=actor:o")],
+    ("GET", f"{_PAGE}/activity/facet"): [Sent(query="of=action")],
     ("POST", f"{_PAGE}/activity/views"): [Sent({"name": "All", "query": "action=create"})],
     ("POST", f"{_PAGE}/activity/views/{{view}}"): [
         Sent({"name": "Renamed", "is_shared": "on"}),
