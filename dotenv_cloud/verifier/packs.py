@@ -104,7 +104,8 @@ class Report:
         """Witnesses of the checkpoint and of its round of `heads`, and when, in seconds."""
         return self.checkpoint.cosigned + (self.heads.cosigned if self.heads else ())
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> bool | None:
+        """Counts the entry; returns whether it is an answer."""
         number, match = entry.seq, self.question.matches(entry)
         if match:
             self.matches.append(number)
@@ -120,6 +121,7 @@ class Report:
             self.indexes.append(entry)
         if entry.renames or entry.kind in KEPT_DETAIL:
             self.special.append(entry)
+        return match
 
     def merge(self, other: Report) -> None:
         for name in (
@@ -318,11 +320,14 @@ class Reading(NamedTuple):
                 with located("tail.ndjson", number):
                     line = next(lines, None)
                     require(line is not None, "it is missing")
-                    asked = question if number <= report.end else Question(until=0)
-                    tail[number] = shown(line or b"", number, asked)
-            self.known[number - 1, number] = tail[number].hash
-            if number <= report.end:
+                    entry, whole = shown(line or b"", number)
+                    tail[number] = entry
+                    if number <= report.end:
+                        lacks = report.add(entry) is not False and not whole
+                        require(not lacks or question == EVERYTHING, LACKS_LINE)
+            elif number <= report.end:
                 report.add(tail[number])
+            self.known[number - 1, number] = tail[number].hash
         over = next(lines, None) is None and max(tail, default=0) <= stop
         require(over, "there is more than the tail", "tail.ndjson")
         index = tail[full + 1].index_root if blocks else b""
@@ -376,8 +381,9 @@ class Part(NamedTuple):
         try:
             for number, line in enumerate(Pack(self.path).lines(self.name), self.first + 1):
                 require(number <= self.end, "it is more than the pack says")
-                entry = shown(line, number, question, bare)
-                self.report.add(entry)
+                entry, whole = shown(line, number, bare)
+                if self.report.add(entry) is not False and not whole and question != EVERYTHING:
+                    raise Refused(LACKS_LINE)
                 hashes.append(entry.hash)
                 if self.indexed:
                     block = [entry] if number % BLOCK == 1 else [*block, entry]
@@ -394,15 +400,16 @@ def file_name(first: int) -> str:
     return f"entries/{first:012}.ndjson"
 
 
-def shown(line: bytes, number: int, question: Question, bare: bool = True) -> Entry:
-    """Entry `number`, by a line or, if `bare`, by leaf data alone; an answer needs its line."""
+LACKS_LINE = "it matches, but its line is not given"
+
+
+def shown(line: bytes, number: int, bare: bool = True) -> tuple[Entry, bool]:
+    """Entry `number`, and whether by its line or, if `bare` may be, by leaf data alone."""
     whole = not bare or b"\t" in line or line.startswith(b'{"leaf":')
     entry = read_line(line, number) if whole else read_leaf(line)
     if entry.seq != number:
         raise Refused(f"in its place stands entry {entry.seq:,}")
-    fits = whole or question == EVERYTHING or question.matches(entry) is False
-    require(fits, "it matches, but its line is not given")
-    return entry
+    return entry, whole
 
 
 def verify_proof(data: bytes, line: bytes | None, trust: Trust) -> Report:

@@ -3,11 +3,14 @@ shares no code with what makes packs, and by looking at every entry."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import functools
 import random
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -29,21 +32,25 @@ from tests.query import seeding
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer", "owner"])
 
-QUESTIONS = 60
+LOGS = ((1, 3), (252, 4), (255, 5), (300, 6), (513, 7), (700, 8), (769, 9), (1_025, 10))
+"""Entries, besides a few of the organization itself, and a seed."""
+QUESTIONS = 260
+"""To each log: more than 2,000 in all."""
 
 
 class Log:
     """A log whose times are out of order, with its key and the keys of each entry."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, size: int = 1_500, seed: int = 5) -> None:
         signing.keys.cache_clear()
         self.organization: Organization = OrganizationFactory.create(name="Acme")
-        chance = random.Random(5)
+        chance = random.Random(seed)
         now = clock.now()
         made_up = seeding.Organization(self.organization.pk, 3)
-        rows = made_up.rows(1_500, now - dt.timedelta(hours=30), now)
-        # In hundreds, of which each is sealed after another one of a later time.
-        parts = [rows[at : at + 100] for at in range(0, len(rows), 100)]
+        rows = made_up.rows(size, now - dt.timedelta(hours=30), now)
+        # In parts, of which each is sealed after another one of a later time.
+        length = max(size // 15, 1)
+        parts = [rows[at : at + length] for at in range(0, len(rows), length)]
         chance.shuffle(parts)
         for part in parts:
             seeding.receive(connection, part)
@@ -67,6 +74,13 @@ class Log:
         path.write_bytes(b"".join(pack))
         return path
 
+    def lines(self) -> list[bytes]:
+        """Of every entry, as packs have them."""
+        with transaction.atomic():
+            tenant_scope.enter([self.organization.pk])
+            found = reading.leaves(self.organization.pk, 0, self.checkpoint.size)
+            return [each.line() + b"\n" for each in found]
+
     def verified(self, path: Path, proved: Provable) -> verifier.Report:
         question = verifier.Question((frozenset(proved.keys),), proved.since, proved.until)
         trust = Trust([verifier.Key.parse(self.vkey)])
@@ -87,18 +101,59 @@ def log(owner_connection: Connection) -> Log:
         return Log(owner_connection)
 
 
-def test_random_questions_are_answered_completely(log: Log, tmp_path: Path) -> None:
-    chance = random.Random(11)
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves and tiles of a log that does not grow are read from the database once, and no part of
+    a pack in a transaction of its own."""
+    leaves, of_log = reading.leaves, functools.cache(reading.Tree)
+
+    @functools.cache
+    def known(*where: Any) -> list[reading.Leaf]:
+        return list(leaves(*where))
+
+    monkeypatch.setattr(reading, "leaves", lambda *where: iter(known(*where)))
+    monkeypatch.setattr(reading, "Tree", of_log)
+    monkeypatch.setattr(packs.Pack, "_reading", lambda pack: contextlib.nullcontext())
+
+
+@pytest.mark.parametrize(("size", "seed"), LOGS)
+def test_random_questions_are_answered_completely(
+    size: int, seed: int, owner_connection: Connection, remembered: None, tmp_path: Path
+) -> None:
+    """The pack holds, its answer is the plain one, and with an entry less or more it is refused."""
+    with command(["manage.py", "test"]):
+        log = Log(owner_connection, size, seed)
+    with transaction.atomic():
+        tenant_scope.enter([log.organization.pk])
+        _ask_at_random(log, random.Random(seed), tmp_path / "pack.zip")
+
+
+def _ask_at_random(log: Log, chance: random.Random, path: Path) -> None:
     known = sorted({key for _, keys in log.entries.values() for key in keys})
     times = sorted(time for time, _ in log.entries.values())
     absent = ["path\nnothing", "actor\nuser\n" + "7" * 26, "action\nno such thing"]
-    for _ in range(QUESTIONS):
+    every = log.lines()
+    for turn in range(QUESTIONS):
         keys = tuple({chance.choice(known if chance.random() < 0.9 else absent) for _ in range(2)})
         since, until = sorted(chance.choices(times, k=2)) if chance.random() < 0.8 else EVER
         proved = Provable(keys[: chance.choice((1, 2))], since, until)
-        report = log.verified(log.pack(proved, tmp_path / "pack.zip"), proved)
+        report = log.verified(log.pack(proved, path), proved)
         assert sorted(report.matches) == log.plain(proved), proved
         assert not report.missing
+        with zipfile.ZipFile(path) as pack:
+            files = {name: pack.read(name) for name in pack.namelist()}
+        lines = files["entries.ndjson"].splitlines(keepends=True)
+        place = chance.randrange(len(lines) + 1)
+        if turn % 2 and place < len(lines):
+            del lines[place]
+        else:
+            lines.insert(place, chance.choice(every))
+        files["entries.ndjson"] = b"".join(lines)
+        with zipfile.ZipFile(path, "w") as pack:
+            for name, data in files.items():
+                pack.writestr(name, data)
+        with pytest.raises(verifier.Refused):
+            log.verified(path, proved)
 
 
 def test_an_answer_that_lacks_an_entry_is_refused(log: Log, tmp_path: Path) -> None:
