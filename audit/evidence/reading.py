@@ -82,6 +82,11 @@ class Leaf(NamedTuple):
             return None
         return leaf.subjects_of(self.data)[1]
 
+    def time(self) -> int:
+        """Of an entry with leaf data, in milliseconds since 1970."""
+        assert self.data is not None
+        return leaf.subjects_of(self.data)[0]
+
     @property
     def is_removed(self) -> bool:
         return self.parts is None and self.data is not None and leaf.is_removed(self.data)

@@ -42,7 +42,8 @@ Restored = Callable[[reading.Leaf], reading.Leaf]
 @dataclass
 class Walk:
     """Of the blocks before the tail of a log of this size. items: as packs have it, once it was
-    walked; named: the numbers of entries that have one of the keys."""
+    walked; named: the numbers of entries that have one of the keys; here: without keys, the blocks
+    whose entries all have to be in the pack."""
 
     organization: uuid.UUID
     size: int
@@ -53,6 +54,7 @@ class Walk:
     restored: Restored | None = None
     items: list[Any] = field(default_factory=list)
     named: set[int] = field(default_factory=set)
+    here: list[int] = field(default_factory=list)
 
     @property
     def blocks(self) -> int:
@@ -103,6 +105,9 @@ class Walk:
             middle = first + (1 << (past - first - 1).bit_length() - 1)
             yield from self._at(first, middle, joined, zones)
             yield from self._at(middle, past, joined, zones)
+        elif not self.keys:
+            self.here.append(first)
+            self.items.append(2)
         else:
             yield first
             self.items.append(self._open(*zones[first]))

@@ -19,7 +19,7 @@ from django.http import StreamingHttpResponse
 
 from audit import context
 from audit.entry import as_json
-from audit.evidence import heads, reading
+from audit.evidence import heads, index, reading
 from audit.evidence.reading import Checkpoint
 from audit.export import packs
 from audit.ledger import replica
@@ -37,6 +37,10 @@ SEALED_IN = 15
 
 class NothingSignedError(Exception):
     """The log has no checkpoint."""
+
+
+class TooFewError(Exception):
+    """The log has no full block, so there is nothing before its tail."""
 
 
 class NotProvableError(Exception):
@@ -58,13 +62,15 @@ def make(
     *,
     in_heads: bool = False,
     is_stamped: bool = False,
+    is_closed: bool = False,
     redacted: Collection[str] = (),
     archived: Archived | None = None,
 ) -> packs.Pack:
     """question: asks it within the transaction in which it is called; None for the whole log.
     kind: one of packs.KINDS, or whatever proves the answer with the least. in_heads: wait for the
-    next round of `heads`; is_stamped: with a time stamp of an authority; redacted: names of
-    parts that are withheld; archived: what archives have of entries that left. Raises the
+    next round of `heads`; is_stamped: with a time stamp of an authority; is_closed: without the
+    entries after the last full block; redacted: names of parts that are withheld; archived: what
+    archives have of entries that left. Raises the
     errors above, TooManyWaitingError and TooManyExportsError."""
     replica.stay_on_primary()
     with transaction.atomic():
@@ -74,6 +80,8 @@ def make(
         tenant_scope.enter([organization.pk])
         if reading.newest(organization.pk) is None:
             raise NothingSignedError
+        if is_closed and reading.size(organization.pk) <= index.BLOCK:
+            raise TooFewError
         recordings.record_export(organization, asked, packs.FORMAT, redacted)
     request = context.origin().request_id
     assert request is not None
@@ -85,7 +93,17 @@ def make(
         tenant_scope.enter([organization.pk])
         proved = _proved(asked, kind, checkpoint)
         numbers = frozenset(map(PART_NAMES.index, redacted))
-        return packs.Pack(organization, asked, checkpoint, number, proved, numbers, archived)
+        return packs.Pack(
+            organization,
+            asked,
+            checkpoint,
+            number,
+            proved,
+            numbers,
+            archived,
+            is_range=kind == "range",
+            is_closed=is_closed,
+        )
 
 
 def answer(organization: Organization, pack: packs.Pack) -> StreamingHttpResponse:
@@ -157,7 +175,7 @@ def _moment(moment: dt.datetime) -> str:
 
 def _proved(asked: EntryFilter | None, kind: str, checkpoint: Checkpoint) -> Provable | None:
     """What the index is asked for; None where a pack of leaves is made."""
-    proved = provable(asked) if asked is not None and kind != "leaves" else None
+    proved = provable(asked) if asked is not None and kind in ("", "filter") else None
     if proved is None or kind == "filter":
         return proved
     return proved if packs.is_quick(checkpoint.organization, checkpoint, proved) else None

@@ -3,9 +3,11 @@
 A zip, written as it is sent. `range` has the line of every entry, `leaves` that of those which a
 question finds and of all others the leaf data alone, so that nobody has to believe that nothing was
 left out. `filter` has the lines of entries with one of some keys in a window of time, and a walk of
-the index which shows that there are no others. All of them cover the log from its first entry to
-the checkpoint, which covers the entry of the request for the pack: whatever was written before is
-in it.
+the index which shows that there are no others. The first two have the same window where one is
+asked for: then they hold the blocks that touch it, and the walk shows that these are all. All of
+them cover the log from its first entry to the checkpoint, which covers the entry of the request for
+the pack: whatever was written before is in it. A closed pack ends with the last full block, as what
+follows is shown to whoever gets another.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import itertools
 import json
 import uuid
 import zipfile
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,7 +34,7 @@ from audit.policy import Result
 from audit.questions import reading as recordings
 from audit.questions import tenant_scope
 from audit.questions.filters import EntryFilter
-from audit.questions.provable import Provable
+from audit.questions.provable import EVER, Provable, window_of
 from audit.retention.archived import Archived
 from organizations import clock
 from organizations.models import Organization
@@ -75,6 +77,9 @@ def asked_at(request: uuid.UUID, organization: uuid.UUID) -> tuple[int, Checkpoi
     return (entry.seq, checkpoint) if checkpoint else None
 
 
+_File = tuple[str, Iterable[bytes]]
+
+
 class Pack(Iterator[bytes]):
     """The bytes of a pack, which enters its own end as other exports do."""
 
@@ -87,14 +92,21 @@ class Pack(Iterator[bytes]):
         proved: Provable | None = None,
         redacted: Collection[int] = (),
         archived: Archived | None = None,
+        *,
+        is_range: bool = False,
+        is_closed: bool = False,
     ) -> None:
-        """asked: the question of a `leaves` pack; None for a `range`. proved: of a `filter`, what
-        the index is asked. request: the number of the entry that says that the pack was asked for.
-        redacted: parts that are withheld; archived: what archives have of entries that left. Within
+        """asked: the question; None for the whole log. proved: of a `filter`, what the index is
+        asked. request: the number of the entry that says that the pack was asked for. redacted:
+        parts that are withheld; archived: what archives have of entries that left. is_range: every
+        entry of the question's window, whatever else it asks. is_closed: without the tail. Within
         the tenant scope. Raises TooManyExportsError."""
         self._leave = download.take_place(self, [organization])
         self._organization, self._asked, self._checkpoint = organization, asked, checkpoint
         self._proved, self._request = proved, request
+        self._is_range, self._is_closed = is_range or asked is None, is_closed
+        window = window_of(asked) if asked is not None else EVER
+        self._window = window if window != EVER or is_closed else None
         self._who, self._origin = context.actor(), context.origin()
         self._redacted, self._archived = redacted, archived
         self._shown = 0
@@ -115,7 +127,7 @@ class Pack(Iterator[bytes]):
 
     @property
     def kind(self) -> str:
-        return "filter" if self._proved else "leaves" if self._asked else "range"
+        return "filter" if self._proved else "range" if self._is_range else "leaves"
 
     def __next__(self) -> bytes:
         try:
@@ -145,18 +157,19 @@ class Pack(Iterator[bytes]):
             readme = _README.format(origin=self._checkpoint.note.split("\n", 1)[0], size=size)
             pack.writestr(_member("README.txt", now), readme.encode())
             yield out.taken()
-            if self._proved is None:
-                for first in range(0, size, A_FILE):
-                    with pack.open(_member(f"entries/{first:012}.ndjson", now), "w") as file:
-                        for lines in self._lines(first, min(size, first + A_FILE)):
-                            file.write(lines)
-                            yield out.taken()
-                contents = self._said_of_all()
+            if self._proved is not None:
+                parts = self._answer(self._proved)
+            elif self._window is not None:
+                parts = self._in_window(*self._window)
             else:
-                for name, data in self._answer(self._proved):
-                    pack.writestr(_member(name, now), data)
-                    yield out.taken()
-                contents = self._said_of_answer(self._proved)
+                parts = self._all()
+            for name, pieces in parts:
+                with pack.open(_member(name, now), "w") as file:
+                    for piece in pieces:
+                        file.write(piece)
+                        yield out.taken()
+                yield out.taken()
+            contents = self._said()
             if removed := self._removed():
                 pack.writestr(_member("removed.json", now), removed)
             with self._reading():
@@ -166,36 +179,73 @@ class Pack(Iterator[bytes]):
             pack.writestr(_member("pack.json", now), as_json.canonical_line(contents).encode())
         yield out.taken()
 
-    def _said_of_all(self) -> dict[str, Any]:
+    def _said(self) -> dict[str, Any]:
         """What `pack.json` says: what to look for, and nothing that anybody has to believe."""
-        said: dict[str, Any] = {
-            "edge": [],
-            "entries": self._checkpoint.size,
-            "first": 0,
-            "kind": "range",
-            "request": self._request,
-            "v": 1,
-            "vkeys": self._vkeys,
-        }
-        if self._asked is not None:
-            said["kind"] = "leaves"
+        said: dict[str, Any] = {"kind": self.kind, "v": 1, "vkeys": self._vkeys}
+        window = self._proved[1:] if self._proved else self._window
+        if window is None:
+            said |= {"edge": [], "entries": self._checkpoint.size, "first": 0}
+        else:
+            said |= {"since": window[0], "until": window[1]}
+        if self._is_closed:
+            said["closed"] = True
+        elif window is None or self._request > self._tail:
+            said["request"] = self._request
+        if self._proved is not None:
+            keys = self._proved.keys
+            said["key"] = keys[0] if len(keys) == 1 else list(keys)
+        elif self.kind == "leaves" and self._asked is not None:
             said["question"] = {name: list(texts) for name, texts in self._asked.params.items()}
         return said
 
-    def _said_of_answer(self, proved: Provable) -> dict[str, Any]:
-        said: dict[str, Any] = {
-            "key": proved.keys[0] if len(proved.keys) == 1 else list(proved.keys),
-            "kind": "filter",
-            "since": proved.since,
-            "until": proved.until,
-            "v": 1,
-            "vkeys": self._vkeys,
-        }
-        if self._request > max(self._checkpoint.size - 1, 0) // index.BLOCK * index.BLOCK:
-            said["request"] = self._request
-        return said
+    @property
+    def _tail(self) -> int:
+        """How many entries are before the tail."""
+        return max(self._checkpoint.size - 1, 0) // index.BLOCK * index.BLOCK
 
-    def _answer(self, proved: Provable) -> Iterator[tuple[str, bytes]]:
+    def _all(self) -> Iterator[_File]:
+        size = self._checkpoint.size
+        for first in range(0, size, A_FILE):
+            yield file_name(first), self._lines(first, min(size, first + A_FILE))
+
+    def _in_window(self, since: int, until: int) -> Iterator[_File]:
+        """The files of a window: all entries of the blocks that touch it, the tail, the walk that
+        shows that there are no other blocks, and the path from all of it to the root."""
+        log, size, tail = self._organization.pk, self._checkpoint.size, self._tail
+        walk = walking.Walk(log, size, (), since, until)
+        with self._reading():
+            for _ in walk.steps(walk.zones()):
+                pass
+        yield "zones.json", [json.dumps(walk.items, separators=(",", ":")).encode()]
+        spans: list[tuple[int, int]] = []
+        for block in walk.here:
+            start, end = block * index.BLOCK, (block + 1) * index.BLOCK
+            adjoins = spans and spans[-1][1] == start and start % A_FILE
+            spans.append((spans.pop()[0] if adjoins else start, end))
+        for start, end in spans:
+            yield file_name(start), self._lines(start, end)
+        with self._reading():
+            matching = self._matching(tail, size) if self.kind == "leaves" else None
+            found = list(self._leaves(tail, tail + 1 if self._is_closed else size))
+        lines: list[bytes] = []
+        for each in found:
+            self._lacks_entries = self._lacks_entries or each.parts is None
+            is_wanted = each.data is not None and not each.is_removed and not self._is_closed
+            is_shown = is_wanted and (
+                each.seq in matching if matching is not None else since <= each.time() < until
+            )
+            self._shown += is_shown
+            if is_shown:
+                lines.append(each.line(self._redacted))
+            else:
+                lines.append(each.line() if each.data is None else each.data)
+        yield "tail.ndjson", [line + b"\n" for line in lines]
+        with self._reading():
+            shown = [*spans, (tail, tail + len(found))]
+            proof = tree.outside(reading.Tree(log), size, shown)
+        yield "proof", proof
+
+    def _answer(self, proved: Provable) -> Iterator[_File]:
         """The files of a `filter`: what the index names, the tail, the walk, and the path from all
         of it to the root."""
         log, size = self._organization.pk, self._checkpoint.size
@@ -209,7 +259,7 @@ class Pack(Iterator[bytes]):
             # Each block in a transaction of its own.
             with self._reading():
                 is_over = next(steps, None) is None
-        yield "index.json", json.dumps(walk.items, separators=(",", ":")).encode()
+        yield "index.json", [json.dumps(walk.items, separators=(",", ":")).encode()]
         wanted = {*keys}
         lines: list[bytes] = []
         for block, numbers in itertools.groupby(
@@ -222,20 +272,21 @@ class Pack(Iterator[bytes]):
             lines += [each.line(self._redacted) for each in found if each.seq in of_block]
         tail: list[bytes] = []
         with self._reading():
-            for each in self._leaves(walk.tail, size):
-                subjects = each.subjects()
+            end = walk.tail + 1 if self._is_closed else size
+            for each in self._leaves(walk.tail, end):
+                subjects = None if self._is_closed else each.subjects()
                 is_shown = subjects is not None and not wanted.isdisjoint(index.keys(subjects))
                 if is_shown and each.parts is not None:
                     lines.append(each.line(self._redacted))
                 else:
                     tail.append(each.line() if each.data is None else each.data)
                 self._lacks_entries = self._lacks_entries or each.is_removed
-            shown = [*((number - 1, number) for number in sorted(walk.named)), (walk.tail, size)]
+            shown = [*((number - 1, number) for number in sorted(walk.named)), (walk.tail, end)]
             proof = tree.outside(reading.Tree(log), size, shown)
         self._shown = len(lines)
-        yield "entries.ndjson", b"".join(line + b"\n" for line in lines)
-        yield "tail.ndjson", b"".join(line + b"\n" for line in tail)
-        yield "proof", b"".join(proof)
+        yield "entries.ndjson", [line + b"\n" for line in lines]
+        yield "tail.ndjson", [line + b"\n" for line in tail]
+        yield "proof", proof
 
     def _leaves(self, after: int, upto: int) -> Iterator[reading.Leaf]:
         found = reading.leaves(self._organization.pk, after, upto)
@@ -254,7 +305,7 @@ class Pack(Iterator[bytes]):
             past = min(upto, after + reading.CHUNK)
             with self._reading():
                 found = list(self._leaves(after, past))
-                shown = self._matching(after, past) if self._asked else None
+                shown = self._matching(after, past) if self.kind == "leaves" else None
             lines = [_line(each, shown, self._redacted) for each in found]
             self._lacks_entries = self._lacks_entries or any(each.parts is None for each in found)
             self._shown += len(found) if shown is None else len(shown)
@@ -264,7 +315,7 @@ class Pack(Iterator[bytes]):
     def _removed(self) -> bytes:
         """Where the pack has numbers without an entry and not every line: the entries that say why,
         each with the path that leads from it to the root."""
-        if not self._lacks_entries or (self._asked is None and self._proved is None):
+        if not self._lacks_entries or (self.kind == "range" and self._window is None):
             return b""
         log = self._organization.pk
         with self._reading():
@@ -315,6 +366,11 @@ class Pack(Iterator[bytes]):
                 size=self._checkpoint.size,
                 root=notes.in_base64(self._checkpoint.root),
             )
+
+
+def file_name(first: int) -> str:
+    """Of the file whose first line is that of the entry after this number."""
+    return f"entries/{first:012}.ndjson"
 
 
 def record_mismatch(organization: Organization, error: reading.MismatchError) -> None:

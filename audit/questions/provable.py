@@ -40,9 +40,13 @@ def provable(asked: EntryFilter) -> Provable | None:
             found.append(tuple(key for each in keys if each for key in each))
     if not found or given.keys() - _ASIDE:
         return None
+    return Provable(found[0], *window_of(asked))
+
+
+def window_of(asked: EntryFilter) -> tuple[int, int]:
+    """The times that a question asks for, in milliseconds."""
     since, until = asked.period
-    return Provable(
-        found[0],
+    return (
         EVER[0] if since is None else _milliseconds(since),
         EVER[1] if until is None else _milliseconds(until),
     )

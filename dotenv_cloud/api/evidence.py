@@ -27,6 +27,7 @@ from audit.models import Entry
 from audit.policy import PART_NAMES
 from audit.questions import reading as recordings
 from audit.questions import tenant_scope, waiting
+from audit.questions.periods import TIMES
 from dotenv_cloud.api import errors
 from dotenv_cloud.api.audit import LogView
 from dotenv_cloud.api.schema import asks_the_log, described
@@ -177,7 +178,7 @@ class Keys(EvidenceView):
 class Evidence(EvidenceView):
     abilities: ClassVar = {"GET": "audit:export"}
     is_atomic = False
-    known = ("kind", "heads", "stamp", "redact")
+    known = ("kind", "heads", "stamp", "redact", "closed")
 
     @asks_the_log(
         "Export entries with what proves them",
@@ -187,9 +188,17 @@ class Evidence(EvidenceView):
                 "kind",
                 str,
                 enum=[*packs.KINDS],
-                description="range: every entry of the log, the default without filters; leaves:"
-                " those that match, and the leaf data of all others; filter: those that match, and"
-                " a walk of the index, the default where it can prove the answer.",
+                description="range: every entry of the log, or of a time, the default without"
+                " filters; leaves: those that match, and the leaf data of all others, of that time"
+                " if one is given; filter: those that match, and a walk of the index, the default"
+                " where it can prove the answer.",
+            ),
+            OpenApiParameter(
+                "closed",
+                bool,
+                description="Leave out what follows the last full block of 256 entries, which"
+                " shows the leaf data of other things: for somebody outside. Nothing is claimed of"
+                " it then.",
             ),
             OpenApiParameter(
                 "heads",
@@ -214,12 +223,17 @@ class Evidence(EvidenceView):
     def get(self, request: Request, organization: str) -> Any:
         filters = [name for name in request.query_params if name not in (*self.known, "tz")]
         kind = request.query_params.get("kind") or ("" if filters else "range")
-        if kind not in ("", *packs.KINDS) or (kind == "range") == bool(filters):
+        is_range = not {*filters} - {*TIMES}
+        if (
+            kind not in ("", *packs.KINDS)
+            or (kind == "range" and not is_range)
+            or (kind in ("filter", "leaves") and not filters)
+        ):
             raise errors.invalid(
                 {
                     "kind": [
-                        "Use filter or leaves for what filters find, or range for the whole log,"
-                        " which takes none."
+                        "Use filter or leaves for what filters find, or range for the whole log or"
+                        " a time of it, which takes no other filters."
                     ]
                 }
             )
@@ -228,10 +242,11 @@ class Evidence(EvidenceView):
         try:
             pack = pack_requests.make(
                 self.organization,
-                lambda: self.question(request, whole=True) if kind != "range" else None,
+                lambda: self.question(request, whole=True) if filters else None,
                 kind,
                 in_heads=in_heads,
                 is_stamped=is_stamped,
+                is_closed=_is_wanted(request, "closed", True),
                 redacted=_redacted(request),
             )
         except pack_requests.NotProvableError:
@@ -243,6 +258,9 @@ class Evidence(EvidenceView):
                     ]
                 }
             ) from None
+        except pack_requests.TooFewError:
+            message = "The log has no full block of 256 entries yet, so a closed pack has nothing."
+            raise errors.invalid({"closed": [message]}) from None
         except pack_requests.NothingSignedError:
             raise _no_checkpoint() from None
         except pack_requests.NotSealedError:

@@ -454,6 +454,12 @@ def _say_what_is_left_out(headers: Mapping[str, str]) -> None:
     metavar="FILE",
     help="Write the pack to this file, once it is verified.",
 )
+@click.option(
+    "--closed",
+    "is_closed",
+    is_flag=True,
+    help="Leave out the newest entries, up to 256, whose leaf data would show other things.",
+)
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.option(
     "--heads",
@@ -481,16 +487,20 @@ def fetch_evidence(
     heads: bool,
     stamp: bool,
     redact: str,
+    is_closed: bool,
     keys: Sequence[str],
     **filters: Any,
 ) -> None:
     """Fetch matching entries with what proves them, and verify it.
 
-    Without filters it is the whole log. `dotenv audit verify FILE` checks the pack on any machine,
+    Without filters it is the whole log. If what PATH names was renamed in the time asked for, the
+    pack is of its other name too. `dotenv audit verify FILE` checks the pack on any machine,
     without a server.
     """
     query = _query(path, filters, filters["tz"] or times.local_zone())
-    evidence.evidence(query, target, force, keys, in_heads=heads, stamp=stamp, redact=redact)
+    options = [("heads", "true")] * heads + [("stamp", "true")] * stamp
+    options += [("closed", "true")] * is_closed + [("redact", redact)] * bool(redact)
+    evidence.evidence(query, target, force, keys, options)
 
 
 def _warn_if_incomplete(headers: Mapping[str, str]) -> None:

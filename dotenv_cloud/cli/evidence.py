@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -27,10 +27,12 @@ from dotenv_cloud.cli.client import Api
 from dotenv_cloud.cli.errors import Exit, Failure
 from dotenv_cloud.cli.evidence_verify import Trust
 from dotenv_cloud.cli.options import Command
-from dotenv_cloud.verifier import Entry, Question
+from dotenv_cloud.verifier import Entry, Question, Report
 
 _LONGEST_ROUND = 600
 """Seconds that the server may wait for the next round of `heads`."""
+_MOST_RENAMINGS = 8
+"""Renamings in a row that are followed; what is beyond is said."""
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _PROVABLE = ("action", "type", "result", "interface")
 """Filters that are members of leaf data as they are."""
@@ -99,42 +101,26 @@ def evidence(
     target: Path,
     force: bool,
     keys: Sequence[str],
-    *,
-    in_heads: bool = False,
-    stamp: bool = False,
-    redact: str = "",
+    options: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Fetch a pack of what `query` finds, or of the whole log, and verify it. in_heads: with its
-    place in a round of `heads`; stamp: with a time stamp; redact: parts to withhold."""
-    filters = [(name, value) for name, value in query if name != "tz"]
+    """Fetch a pack of what `query` finds, or of the whole log, and verify it. options: of the
+    pack, not of the question: its place in a round of `heads`, a time stamp, without a tail, parts
+    to withhold."""
     with session.connect() as api:
         trust = Trust(log_keys.trusted(api, keys))
-        address = api.of_organization("audit", "evidence")
-        wanted = [*query, *([("heads", "true")] if in_heads else [])]
-        wanted += [("stamp", "true")] if stamp else []
-        wanted += [("redact", redact)] if redact else []
-        groups = _groups(api) if any(name == "action" for name, _ in filters) else frozenset()
-        with (
-            api.stream(address, wanted, _LONGEST_ROUND if in_heads else 30) as response,
-            files.output(target, overwrite=force) as file,
-        ):
-            size = 0
-            for part in response.iter_bytes():
-                file.write(part)
-                size += len(part)
-            file.flush()
-            asked = _asked(filters, response.headers, groups)
-            until = asked.question.until if asked else verifier.END_OF_TIME
-            is_over = until <= dt.datetime.now(dt.UTC).timestamp() * 1000
-            with log_keys.refusals("The pack"):
-                report = verifier.verify(
-                    Path(file.name),
-                    trust,
-                    asked.question if asked else None,
-                    as_of=not is_over,
-                    run=evidence_verify.parallel,
-                )
-            if in_heads and report.heads is None:
+        groups = _groups(api) if any(name == "action" for name, _ in query) else frozenset()
+        with files.output(target, overwrite=force) as file:
+            asked, report = _fetched(api, trust, query, options, groups, file)
+            for _ in range(_MOST_RENAMINGS):
+                others = _other_names(report)
+                if not others:
+                    break
+                names = output.safe(" and ".join(others))
+                output.note(f"It was renamed in that time: asking for {names} too.")
+                query = [*query, *(("resource", each) for each in others)]
+                asked, report = _fetched(api, trust, query, options, groups, file)
+            size = file.tell()
+            if ("heads", "true") in options and report.heads is None:
                 raise Failure("The server did not show a round of heads.", Exit.UNVERIFIED)
             if report.missing:
                 raise Failure(" ".join(map(output.safe, report.missing)), Exit.UNVERIFIED)
@@ -153,6 +139,45 @@ def evidence(
             " leaf data does not tell."
         )
     output.success(f"Wrote {size:,} bytes to {target}.")
+
+
+def _fetched(
+    api: Api,
+    trust: Trust,
+    query: Sequence[tuple[str, str]],
+    options: Sequence[tuple[str, str]],
+    groups: frozenset[str],
+    file: BinaryIO,
+) -> tuple[_Asked | None, Report]:
+    """What was asked, and what the pack proves that is in the file now."""
+    filters = [(name, value) for name, value in query if name != "tz"]
+    patience = _LONGEST_ROUND if ("heads", "true") in options else 30
+    wanted = [*query, *options]
+    file.seek(0)
+    file.truncate()
+    with api.stream(api.of_organization("audit", "evidence"), wanted, patience) as response:
+        for part in response.iter_bytes():
+            file.write(part)
+        file.flush()
+        asked = _asked(filters, response.headers, groups)
+    until = asked.question.until if asked else verifier.END_OF_TIME
+    is_over = until <= dt.datetime.now(dt.UTC).timestamp() * 1000
+    with log_keys.refusals("The pack"):
+        report = verifier.verify(
+            Path(file.name),
+            trust,
+            asked.question if asked else None,
+            # A closed pack has no entry of its request, and ends before the newest ones.
+            as_of=not is_over or ("closed", "true") in options,
+            run=evidence_verify.parallel,
+        )
+    return asked, report
+
+
+def _other_names(report: Report) -> list[str]:
+    """Other names, within the time asked for, of what is asked for by a path."""
+    names = [name for _, lacking in evidence_verify.renamings(report) for name in lacking]
+    return list(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)

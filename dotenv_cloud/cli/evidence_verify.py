@@ -469,19 +469,26 @@ def _not_renamed(report: Report) -> str:
 
 
 def _renamings(report: Report) -> list[str]:
-    question, said = report.question, []
+    return [sentence for sentence, _ in renamings(report)]
+
+
+def renamings(report: Report) -> list[tuple[str, list[str]]]:
+    """What each renaming in the time did to the paths that were asked for, in a sentence; and the
+    names that nobody asked for yet."""
+    question, asked, found = report.question, _paths(report), []
     for entry in report.special:
         if not entry.renames or not question.since <= entry.time < question.until:
             continue
         was, now = (str(entry.leaf["resource"].get(each, "")) for each in ("was", "label"))
-        paths = [path for path in _paths(report) if f"{path}/".startswith((f"{was}/", f"{was}#"))]
+        paths = [path for path in asked if f"{path}/".startswith((f"{was}/", f"{was}#"))]
         if paths:
-            also = " and ".join(now + path[len(was) :] for path in paths)
+            others = [now + path[len(was) :] for path in paths]
+            lacking = [other for other in others if other not in asked]
             at = f"{verifier.iso(entry.time)} UTC"
-            said.append(
-                f"Entry {entry.seq:,}: {was} was renamed to {now} at {at}; ask for {also} too."
-            )
-    return said
+            more = f"; ask for {' and '.join(lacking)} too" if lacking else ""
+            sentence = f"Entry {entry.seq:,}: {was} was renamed to {now} at {at}{more}."
+            found.append((sentence, lacking))
+    return found
 
 
 def _over(report: Report) -> list[str]:

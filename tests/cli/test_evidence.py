@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from audit.context import command
 from audit.evidence import signing
 from audit.models import Entry
+from organizations import hierarchy
 from organizations.models import Organization, Project
 from tests import evidence
 from tests.cli.recorder import Run
@@ -116,6 +118,53 @@ def test_a_window_that_is_over_is_shown_to_be(
     assert result.code == 0, result.err
     assert "a time from" in result.out
     assert "As the server has it, the window was over" in result.out
+
+
+def test_a_pack_of_a_time_alone_is_much_smaller(
+    acme: Organization, auditor: None, dotenv: Run, tmp_path: Path
+) -> None:
+    whole, past = tmp_path / "all.zip", tmp_path / "past.zip"
+    assert dotenv("audit", "evidence", "-o", str(whole)).code == 0
+    time_ = ("--since", "2020-01-01", "--until", "2020-01-31", "--tz", "UTC")
+    result = dotenv("audit", "evidence", *time_, "-o", str(past))
+    assert result.code == 0, result.err
+    assert "none has a time from 2020-01-01 to 2020-02-01 UTC, no others." in result.out
+    assert "As the server has it, the window was over" in result.out
+    assert past.stat().st_size < whole.stat().st_size / 2
+    [vkey] = dotenv("audit", "keys").out.split()
+    assert dotenv("audit", "verify", str(past), "--key", vkey).code == 0
+
+
+def test_a_closed_pack_shows_nothing_of_the_newest_entries(
+    acme: Organization, auditor: None, dotenv: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "closed.zip"
+    result = dotenv("audit", "evidence", "storefront", "--closed", "-o", str(file))
+    assert result.code == 0, result.err
+    assert "Of entries 1 to 256, 2 have the path storefront or below, no others" in result.out
+    with zipfile.ZipFile(file) as pack:
+        assert pack.read("tail.ndjson").count(b"\n") == 1
+        assert b"\t" not in pack.read("tail.ndjson")
+    whole = tmp_path / "whole.zip"
+    result = dotenv("audit", "evidence", "--closed", "-o", str(whole))
+    assert result.code == 0, result.err
+    assert "1 to 256" in result.out
+
+
+def test_a_renaming_is_followed_without_being_asked(
+    acme: Organization, auditor: None, dotenv: Run, tmp_path: Path
+) -> None:
+    project = Project.objects.get(slug="storefront")
+    with command(["manage.py", "test"]):
+        for slug in ("shop", "market"):
+            hierarchy.update_node(project, {"slug": slug})
+    file = tmp_path / "renamed.zip"
+    result = dotenv("audit", "evidence", "storefront", "-o", str(file))
+    assert result.code == 0, result.err
+    assert "asking for shop too" in result.err and "asking for market too" in result.err
+    assert "have the path market or shop or storefront or below, no others" in result.out
+    assert "storefront was renamed to shop at" in result.out
+    assert "ask for" not in result.out
 
 
 def test_an_altered_log_leaves_no_pack(

@@ -16,10 +16,12 @@ import pytest
 from django.db import transaction
 
 from audit.context import command
+from audit.entry.as_json import rfc3339
 from audit.evidence import index as block_index
 from audit.evidence import leaf, notes, reading, signing
 from audit.export import packs
 from audit.questions import tenant_scope
+from audit.questions.asking import ask
 from audit.questions.provable import EVER, Provable
 from dotenv_cloud import verifier
 from dotenv_cloud.cli.evidence_verify import Trust
@@ -154,6 +156,65 @@ def _ask_at_random(log: Log, chance: random.Random, path: Path) -> None:
                 pack.writestr(name, data)
         with pytest.raises(verifier.Refused):
             log.verified(path, proved)
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_packs_of_windows_hold_exactly_what_is_inside(
+    log: Log, remembered: None, tmp_path: Path, is_closed: bool
+) -> None:
+    """Of all entries, and of a question to the leaves: no other block touches the window."""
+    chance, path = random.Random(17), tmp_path / "pack.zip"
+    trust = Trust([verifier.Key.parse(log.vkey)])
+    end = (log.checkpoint.size - 1) // 256 * 256 if is_closed else log.checkpoint.size
+    times = sorted(time for time, _ in log.entries.values())
+    sizes = set()
+    for turn in range(24):
+        since, until = sorted(chance.sample(times, k=2))
+        given = {"since": _rfc3339(since), "until": _rfc3339(until), "views": "true"}
+        keys: tuple[frozenset[str], ...] = ()
+        if turn % 2:
+            given["result"], keys = "success", (frozenset(["result\nsuccess"]),)
+        with transaction.atomic():
+            asked = ask([log.organization], given)
+            assert asked.is_valid(), asked.errors
+            tenant_scope.enter([log.organization.pk])
+            pack = packs.Pack(
+                log.organization,
+                asked,
+                log.checkpoint,
+                0,
+                is_range=not turn % 2,
+                is_closed=is_closed,
+            )
+            data = b"".join(pack)
+        path.write_bytes(data)
+        sizes.add(len(data))
+        question = verifier.Question(keys, since, until)
+        report = verifier.verify(path, trust, question, as_of=True)
+        assert (report.kind, report.end) == ("leaves" if turn % 2 else "range", end)
+        refused = [f"result\n{result}" for result in ("denied", "failed")]
+        assert report.matches == [
+            seq
+            for seq, (time, has) in sorted(log.entries.items())
+            if since <= time < until and seq <= end
+            if not turn % 2 or has.isdisjoint(refused)
+        ]
+        assert not report.missing
+        with zipfile.ZipFile(path) as made:
+            files = {name: made.read(name) for name in made.namelist()}
+        name = chance.choice([name for name in files if name.endswith(".ndjson") and files[name]])
+        lines = files[name].splitlines(keepends=True)
+        del lines[chance.randrange(len(lines))]
+        with zipfile.ZipFile(path, "w") as made:
+            for each, content in files.items():
+                made.writestr(each, b"".join(lines) if each == name else content)
+        with pytest.raises(verifier.Refused):
+            verifier.verify(path, trust, question, as_of=True)
+    assert min(sizes) < max(sizes) / 2
+
+
+def _rfc3339(milliseconds: int) -> str:
+    return rfc3339(dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=milliseconds))
 
 
 def test_an_answer_that_lacks_an_entry_is_refused(log: Log, tmp_path: Path) -> None:
