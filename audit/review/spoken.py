@@ -29,6 +29,7 @@ _ROUTES = {
     "keys": ("projects", "Projects, each with the history of its key"),
     "projects": ("projects", "Projects"),
     "exports": ("saved_views", "Saved views"),
+    "integrity": ("evidence", "Evidence"),
 }
 
 
@@ -39,6 +40,10 @@ def page_of(question: Question | None, organization: Organization) -> StatePage 
     if route is None:
         return StatePage("", "", question.page.why)
     name, label = route
+    project = question.page.about.partition("/")[0]
+    if question.page.name == "keys" and organization.projects.filter(slug=project).exists():
+        address = reverse("key_history", args=[organization.slug, project])
+        return StatePage(f"The key of {project}", address, question.page.why)
     return StatePage(label, reverse(name, args=[organization.slug]), question.page.why)
 
 

@@ -294,7 +294,8 @@ def test_a_list_takes_the_same_number_of_queries_whatever_its_length(world: Worl
     few = {model: queries(model) for model in MODELS}
     more(range(5, 10))
     assert {model: queries(model) for model in MODELS} == few
-    assert max(few.values()) <= 16
+    # Two of them set how its entries are counted, and set it back.
+    assert max(few.values()) <= 18
 
 
 def test_signing_in_uses_the_sites_own_page(world: World) -> None:

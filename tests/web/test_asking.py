@@ -6,6 +6,7 @@ import html
 import re
 from typing import Any
 
+import pytest
 from django.test import Client
 
 from organizations.models import User
@@ -65,6 +66,25 @@ def test_a_question_of_state_leads_to_its_page(client_of_owner: Client, history:
     answer = client_of_owner.get(ACTIVITY, {"ask": "who can read shop now"})
     assert rows(answer) == []
     assert '<a href="/o/acme/members">' in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("can the log be changed", "evidence"),
+        ("current key version of shop", "projects/shop/keys"),
+        ("which keys were never rotated", "projects"),
+        ("what can olivia do", "members"),
+        ("list projects", "projects"),
+        ("pending invitations", "members"),
+    ],
+)
+def test_a_question_of_what_is_leads_to_the_nearest_page(
+    client_of_owner: Client, history: None, words: str, page: str
+) -> None:
+    answer = client_of_owner.get(ACTIVITY, {"ask": words})
+    assert rows(answer) == []
+    assert f'<a href="/o/acme/{page}">' in answer.content.decode()
 
 
 def test_a_second_list_is_one_click_away(client_of_owner: Client, history: None) -> None:
