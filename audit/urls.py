@@ -8,6 +8,7 @@ from audit import review
 
 urlpatterns = [
     path("overview", review.overview, name="overview"),
+    path("search", review.search, name="search"),
     path("activity", review.activity, name="activity"),
     path("activity/export", review.export_entries, name="export"),
     path("activity/evidence", review.export_evidence, name="export_evidence"),

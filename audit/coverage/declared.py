@@ -172,6 +172,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     # Pages of an organization
     f"{_PAGE}/": {"GET": nothing("redirects to the first page of the role")},
     f"{_PAGE}/overview": {"GET": _VIEW},
+    f"{_PAGE}/search": {"GET": nothing("names of projects, people and API keys, no entry")},
     f"{_PAGE}/activity": {"GET": _VIEW},
     f"{_PAGE}/activity/counts": {"GET": _VIEW},
     f"{_PAGE}/activity/facet": {"GET": _VIEW},

@@ -10,6 +10,7 @@ from audit.review.exports import export_entries, export_evidence
 from audit.review.histories import actor_history, resource_history
 from audit.review.key_history import key_history
 from audit.review.overview import overview
+from audit.review.palette import search
 from audit.review.saving import view_page, views_page
 from audit.review.watching import new_entries
 from audit.review.witnessing import witnesses_page
@@ -29,6 +30,7 @@ __all__ = [
     "overview",
     "proof",
     "resource_history",
+    "search",
     "view_page",
     "views_page",
     "witnesses_page",

@@ -31,6 +31,7 @@ PAGES = (
     "/profile/tokens/new",
     "/password",
     "/o/acme/overview",
+    "/o/acme/search?q=a",
     "/o/acme/overview?days=90",
     "/o/acme/activity",
     "/o/acme/activity?ask=who+deleted+the+production+environment",

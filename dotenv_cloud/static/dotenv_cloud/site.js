@@ -109,6 +109,71 @@ if (beside) {
   });
 }
 
+// -- The palette: what the page of the search finds, over the page on which one is
+
+const finder = document.querySelector("a.find");
+
+function openPalette() {
+  const dialog = Object.assign(document.createElement("dialog"), { className: "palette" });
+  dialog.setAttribute("aria-label", "Search");
+  const form = Object.assign(document.createElement("form"), { className: "ask", action: finder.href });
+  form.setAttribute("role", "search");
+  const input = Object.assign(document.createElement("input"), { type: "search", name: "q", autocomplete: "off", maxLength: 200 });
+  input.placeholder = "Pages, projects, people, API keys, or a question";
+  input.setAttribute("aria-label", input.placeholder);
+  const found = Object.assign(document.createElement("div"), { className: "found-here" });
+  form.append(finder.querySelector("svg").cloneNode(true), input);
+  dialog.append(form, found);
+
+  let asked = 0;
+  async function look() {
+    const turn = ++asked;
+    const address = `${finder.href}?q=${encodeURIComponent(input.value)}`;
+    const answer = await fetch(address);
+    if (turn !== asked) return; // something else was typed meanwhile
+    const list = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("found");
+    if (!list) return location.assign(address); // signed out meanwhile, or an error: the page says it
+    if (turn === asked) found.replaceChildren(...list.childNodes);
+  }
+
+  let waits;
+  input.addEventListener("input", () => {
+    asked++;
+    clearTimeout(waits);
+    waits = setTimeout(look, 120);
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    clearTimeout(waits);
+    await look();
+    found.querySelector("a")?.click();
+  });
+  dialog.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const stops = [input, ...found.querySelectorAll("a")];
+    stops[Math.max(0, stops.indexOf(document.activeElement) + step)]?.focus();
+  });
+  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  look();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (!finder || event.key !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  event.preventDefault();
+  if (!document.querySelector("dialog[open]")) openPalette();
+});
+document.addEventListener("click", (event) => {
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  if (!isPlain || !event.target.closest("a.find, a[data-palette]")) return;
+  event.preventDefault();
+  openPalette();
+});
+
 // -- Keys: single letters, which can be switched off, as WCAG 2.1.4 asks
 
 const KEYS = [
@@ -116,6 +181,7 @@ const KEYS = [
   ["k", "next newer entry"],
   ["u", "back to the list"],
   ["/", "go to the question bar"],
+  ["Ctrl K", "search pages, projects, people, keys"],
   ["?", "show this list"],
 ];
 const areKeysOn = () => localStorage.getItem("keys") !== "off";
