@@ -15,7 +15,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
@@ -44,11 +44,10 @@ class ErasureError(RetentionError):
 
 @dataclass(frozen=True)
 class Erased:
-    """What was done. entries: how many lost something; still_named: numbers of entries that have
-    one of the names that were erased in a place that was not, the first hundred of them."""
+    """What was done. entries: how many lost something; names: of people, that were erased."""
 
     entries: int
-    still_named: list[int] = field(default_factory=list)
+    names: tuple[str, ...] = ()
 
 
 class _Name(NamedTuple):
@@ -93,8 +92,6 @@ def erase(
         if not changes:
             return Erased(0)
         entries = [change.entry for change in changes]
-        # So that nobody names anything meanwhile, and the names that go are those that nobody has.
-        _execute("SELECT FROM audit_sealing FOR UPDATE")
         names = _names(entries, _parts_by_entry(changes))
         for start in range(0, len(changes), AT_ONCE):
             some = changes[start : start + AT_ONCE]
@@ -104,7 +101,6 @@ def erase(
         kept_leaves.zero_salts(organization, [change.number for change in changes])
         _forget_names(organization, names)
         tables = _tables(entries)
-        still_named = _still_named(organization, names)
         if not is_again:
             now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
             erasures_remembered.add(
@@ -120,12 +116,16 @@ def erase(
                 for change in changes
             )
     _vacuum(tables)
-    return Erased(len(changes), still_named)
+    people = {name.label for name in names if name.type in _PERSONAL}
+    return Erased(len(changes), tuple(sorted(people)))
 
 
-def again(organization: uuid.UUID | None = None) -> Iterator[tuple[uuid.UUID, Erased]]:
-    """After a restore: erase what the memory says was erased and the database does not, log by log.
-    An entry is known by the hash of its leaf: a number may have another one now."""
+def again(
+    organization: uuid.UUID | None = None,
+) -> Iterator[tuple[uuid.UUID, Erased | RetentionError]]:
+    """After a restore: erase what the memory says was erased and the database does not, log by log,
+    and say of each what was done or why it was not. An entry is known by the hash of its leaf: a
+    number may have another one now."""
     known = sorted(
         (each for each in erasures_remembered.read() if organization in (None, each.organization)),
         key=lambda each: (each.organization, each.reason, each.requested_by),
@@ -138,7 +138,11 @@ def again(organization: uuid.UUID | None = None) -> Iterator[tuple[uuid.UUID, Er
             if _leaf_hash(log, each.number) == each.hash:
                 wanted[each.number] = wanted.get(each.number, frozenset()) | {*each.parts}
         found = _not_removed(log, wanted)
-        yield log, erase(log, found, reason, requested_by, is_again=True)
+        try:
+            done: Erased | RetentionError = erase(log, found, reason, requested_by, is_again=True)
+        except ErasureError as error:
+            done = error
+        yield log, done
 
 
 def of_actor(organization: uuid.UUID, actor: uuid.UUID) -> dict[int, frozenset[int]]:
@@ -437,10 +441,12 @@ _FORGET = """
 WITH gone AS (
     SELECT * FROM unnest(%(kinds)s::text[], %(labels)s::text[], %(types)s::text[], %(ids)s::uuid[])
         AS g (kind, label, type, id)
-    WHERE NOT EXISTS (SELECT FROM audit_entry e WHERE e.organization_id = %(log)s
-        AND CASE g.kind WHEN 'actor' THEN
-            e.actor_id = g.id AND e.actor_type = g.type AND e.actor_label = g.label
-        ELSE e.resource_id = g.id AND e.resource_type = g.type AND e.resource_label = g.label END)
+    WHERE g.kind = 'actor' AND NOT EXISTS (SELECT FROM audit_entry e
+            WHERE e.organization_id = %(log)s AND e.actor_id = g.id AND e.actor_type = g.type
+            AND e.actor_label = g.label)
+        OR g.kind = 'resource' AND NOT EXISTS (SELECT FROM audit_entry e
+            WHERE e.organization_id = %(log)s AND e.resource_id = g.id AND e.resource_type = g.type
+            AND e.resource_label = g.label)
 ), place AS (
     DELETE FROM audit_place p USING gone g WHERE p.organization_id = %(log)s AND g.kind = 'resource'
         AND p.id = g.id AND p.name = audit_own_name(g.type, g.label)
@@ -462,6 +468,8 @@ DELETE FROM audit_label l WHERE l.organization_id = %(log)s AND l.kind = 'person
 def _forget_names(organization: uuid.UUID, names: Collection[_Name]) -> None:
     """Take the names that no entry has any more out of the dictionary and the places of things."""
     kinds, labels, types, ids = _columns(names, 4)
+    # So that nobody names anything meanwhile, and the names that go are those that nobody has.
+    _execute("SELECT FROM audit_sealing FOR UPDATE")
     _execute(
         _FORGET,
         {"log": organization, "kinds": kinds, "labels": labels, "types": types, "ids": ids},
@@ -469,17 +477,16 @@ def _forget_names(organization: uuid.UUID, names: Collection[_Name]) -> None:
     _execute(_FORGET_PEOPLE, {"log": organization, "ids": ids})
 
 
-def _still_named(organization: uuid.UUID, names: Collection[_Name]) -> list[int]:
-    """Entries that have an erased name of a person in another place, such as the filters of a
-    question: the first hundred."""
-    labels = sorted({name.label for name in names if name.type in _PERSONAL})
+def still_named(organization: uuid.UUID, labels: Sequence[str]) -> list[int]:
+    """Numbers of entries that have an erased name of a person in another place, such as the filters
+    of a question: the first hundred. Reads the log to its end."""
     if not labels:
         return []
     rows = _rows(
         "SELECT seq FROM audit_ledger WHERE organization_id = %s AND EXISTS (SELECT FROM"
         " unnest(%s::text[]) AS label WHERE strpos(concat_ws(' ', actor_label, resource_label,"
         " changes::text, context::text), label) > 0) ORDER BY seq LIMIT 100",
-        [organization, labels],
+        [organization, [*labels]],
     )
     return [number for (number,) in rows]
 

@@ -534,6 +534,12 @@ def test_after_a_restore_it_is_erased_again(
                 )
     her = last(owner_connection, organization) - 1
     assert row(owner_connection, organization, her)[0] == ADDRESS
+    # As the backup has it, under a legal hold that was lifted since.
+    hold = ["audit_hold", "place", organization.slug, "--reason", "case", "--by", "counsel"]
+    call_command(*hold, stdout=io.StringIO())
+    with pytest.raises(CommandError, match="Not everything is erased again"):
+        erase(None, "--again")
+    call_command(*[word.replace("place", "lift") for word in hold], stdout=io.StringIO())
     assert "Erased parts of 2 entries" in erase(None, "--again")
     assert row(owner_connection, organization, her)[:4] == ("", None, "", None)
     assert erasures_remembered.path().read_text() == remembered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -89,9 +88,10 @@ class Command(BaseCommand):
             parts = _parts(options["parts"], options["leaf"])
             wanted = dict.fromkeys(_numbers(options["seq"]), parts)
         done = erasing.erase(organization.pk, wanted, options["reason"], options["by"])
-        self._say(organization.pk, organization.slug, done)
-        if options["actor"] and done.still_named:
-            numbers = ", ".join(map(str, done.still_named))
+        self._say(organization.slug, done)
+        still = erasing.still_named(organization.pk, done.names) if options["actor"] else []
+        if still:
+            numbers = ", ".join(map(str, still))
             self.stderr.write(
                 f"A name that was erased is still in other parts of entries {numbers}; look at"
                 " them, and erase them with --seq if they are about the same person."
@@ -105,15 +105,21 @@ class Command(BaseCommand):
         chosen = None
         if options["organization"]:
             chosen = naming.organization(options["organization"]).pk
-        entries = 0
+        entries = refused = 0
         for log, done in erasing.again(chosen):
+            if isinstance(done, RetentionError):
+                self.stderr.write(f"{ulid.to_text(log)}: {done}.")
+                refused += 1
+                continue
             if done.entries:
-                self._say(log, ulid.to_text(log), done)
+                self._say(ulid.to_text(log), done)
             entries += done.entries
+        if refused:
+            raise CommandError("Not everything is erased again; see above.")
         if not entries:
             self.stdout.write("Everything that was erased still is.")
 
-    def _say(self, log: uuid.UUID, name: str, done: erasing.Erased) -> None:
+    def _say(self, name: str, done: erasing.Erased) -> None:
         what = "1 entry" if done.entries == 1 else f"{done.entries:,} entries"
         self.stdout.write(
             f"Erased parts of {what} of {name}."

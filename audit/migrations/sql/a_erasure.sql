@@ -34,7 +34,9 @@ CREATE POLICY audit_tenant_scope ON audit_salt_kept FOR SELECT
 -- Enter what is erased. Refused under a legal hold, of an entry that is not there, of the name of
 -- what has a path, and of what an entry about the log itself says: others cannot be read without.
 CREATE FUNCTION audit_enter_erasure() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+-- Thousands are looked up among thousands, and the planner knows the size of neither.
+SET enable_nestloop = off SET enable_mergejoin = off AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -43,14 +45,19 @@ BEGIN
         RAISE EXCEPTION 'audit: % is under legal hold', audit_ulid(wrong.organization_id)
             USING ERRCODE = 'check_violation';
     END IF;
+    WITH block AS MATERIALIZED (
+        SELECT DISTINCT organization_id, seq / {field_block} AS block FROM given
+    ), entry AS MATERIALIZED (
+        SELECT e.organization_id, e.seq, e.action, e.resource_type
+        FROM block b JOIN audit_field f ON f.organization_id = b.organization_id
+            AND f.field = '' AND f.block = b.block
+        CROSS JOIN LATERAL (
+            SELECT * FROM audit_ledger l WHERE l.organization_id = b.organization_id
+            AND l.id BETWEEN f.first_id AND f.last_id OFFSET 0) AS e
+        WHERE e.seq / {field_block} = b.block
+    )
     SELECT g.organization_id, g.seq, g.part, e.action INTO wrong
-    FROM given g
-    LEFT JOIN LATERAL (
-        SELECT first_id, last_id FROM audit_field f WHERE f.organization_id = g.organization_id
-            AND f.field = '' AND f.block = g.seq / {field_block}
-    ) AS ids ON true
-    LEFT JOIN audit_ledger e ON e.organization_id = g.organization_id AND e.seq = g.seq
-        AND e.id BETWEEN ids.first_id AND ids.last_id
+    FROM given g LEFT JOIN entry e USING (organization_id, seq)
     WHERE e.seq IS NULL
         OR g.part = 2 AND e.resource_type IN ({path_types})
         OR g.part >= 3 AND (e.action IN ({kept_actions})
