@@ -22,6 +22,7 @@ urlpatterns = [
     path("activity/<str:entry>/proof", review.proof, name="proof"),
     path("history/resource/<str:resource>", review.resource_history, name="resource_history"),
     path("history/actor/<str:actor>", review.actor_history, name="actor_history"),
+    path("access", review.access, name="access"),
     path("evidence", review.evidence, name="evidence"),
     path("evidence/witnesses", review.witnesses_page, name="witnesses"),
     path("projects/<str:project>/keys", review.key_history, name="key_history"),

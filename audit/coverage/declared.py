@@ -188,6 +188,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
     },
     f"{_PAGE}/activity/{{entry}}": {"GET": _VIEW},
     f"{_PAGE}/activity/{{entry}}/proof": {"GET": _VIEW},
+    f"{_PAGE}/access": {"GET": _VIEW},
     f"{_PAGE}/evidence": {"GET": nothing("a checkpoint and public keys, no entry")},
     f"{_PAGE}/evidence/witnesses": {
         "GET": nothing("names of witnesses and when they cosigned"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from audit.review.access import access
 from audit.review.activity import activity, counts, facet
 from audit.review.completing import complete
 from audit.review.entry import entry, proof
@@ -16,6 +17,7 @@ from audit.review.watching import new_entries
 from audit.review.witnessing import witnesses_page
 
 __all__ = [
+    "access",
     "activity",
     "actor_history",
     "complete",

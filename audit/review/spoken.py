@@ -23,8 +23,7 @@ class StatePage:
 
 _ROUTES = {
     "members": ("members", "Members"),
-    # Until there is a page of who can read what, roles are the nearest.
-    "access": ("members", "Members and their roles"),
+    "access": ("access", "Access"),
     "api_keys": ("api_keys", "API keys"),
     "keys": ("projects", "Projects, each with the history of its key"),
     "projects": ("projects", "Projects"),

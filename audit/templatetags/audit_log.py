@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -86,6 +87,12 @@ def zone_short(context: template.Context) -> str:
 def action_mark(entry: Entry, more: str = "") -> SafeString:
     """The icon of what an entry describes, in the shape of its severity."""
     return mark_safe(marks.action(entry, more))  # noqa: S308  # made of the program's own words
+
+
+@register.simple_tag
+def holder_mark(kind: str, key: uuid.UUID, name: str) -> SafeString:
+    """The mark of a person or API key, as of who acted."""
+    return mark_safe(marks.actor(kind, key, name))  # noqa: S308  # its letters are escaped
 
 
 @register.simple_tag

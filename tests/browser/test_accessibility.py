@@ -41,6 +41,8 @@ PAGES = (
     "/o/acme/activity?action=create,rotate&exclude_type=secret_version",
     "/o/acme/activity/views?action=delete",
     "/o/acme/activity/views/{view}",
+    "/o/acme/access",
+    "/o/acme/access?place=shop&at=yesterday",
     "/o/acme/evidence",
     "/o/acme/activity/{entry}",
     "/o/acme/history/resource/{project}",

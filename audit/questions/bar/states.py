@@ -13,7 +13,7 @@ from audit.questions.bar.sentence import Sentence
 _ROLE = "|".join(re.escape(word) for word in sorted(v.ALL_ROLES, key=len, reverse=True))
 _WHO = "who|which (?:members?|users?|people|persons?)|members|users|people|everyone|everybody"
 
-ACCESS = "Entries show what was done; who may do what is a matter of roles and keys."
+ACCESS = "Entries show what was done; who can do what, now and then, is on this page."
 MEMBERS = "Entries show changes of roles; the page of members shows who has which role now."
 API_KEYS = "The page of API keys shows when each was last used, when it expires and was created."
 KEYS = "Entries show rotations; which key was not rotated shows the page of each project's key."
