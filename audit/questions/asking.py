@@ -75,6 +75,12 @@ def ask(
     return asked
 
 
+def texts_of_two(question: Question) -> tuple[str, str]:
+    """A question of two kinds as two."""
+    assert question.then is not None
+    return bar.as_text(question.params), question.then.text
+
+
 def question_of(asked: EntryFilter) -> Question | None:
     """What was understood of a question in words; None if it was asked by parameters."""
     return asked.question if isinstance(asked, SpokenFilter) else None

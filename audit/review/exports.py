@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 
 from audit.export import download, formats, pack_requests
 from audit.questions import waiting
-from audit.questions.asking import ask, question_of
+from audit.questions.asking import ask, question_of, texts_of_two
 from audit.questions.filters import EntryFilter
 from organizations.membership_access import OrganizationRequest, announce, organization_page
 
@@ -24,17 +24,30 @@ def export_entries(request: OrganizationRequest) -> Any:
     name = request.GET.get("format", "ndjson")
     organization = request.organization
     asked = ask([organization], request.GET, reader=request.user.email)
-    question = question_of(asked)
-    is_understood = question is None or question.is_answerable
-    if name not in formats.FORMATS or not asked.is_valid() or not is_understood:
-        return redirect(
-            f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
-        )
+    if name not in formats.FORMATS or not _is_of_one_list(asked):
+        return _to_its_list(request, asked)
     try:
         return download.answer([organization], asked, name, title=organization.slug)
     except download.TooManyExportsError as full:
         announce(request, 429, "too_many_exports")
         return too_many(request, full)
+
+
+def _is_of_one_list(asked: EntryFilter) -> bool:
+    """Whether a file can hold the answer: it has no words for what it leaves out."""
+    question = question_of(asked)
+    is_one = question is None or (question.is_answerable and not question.is_of_two_kinds)
+    return asked.is_valid() and is_one
+
+
+def _to_its_list(request: OrganizationRequest, asked: EntryFilter) -> HttpResponse:
+    """The page of what cannot be a file, which says why; of two lists that of the first."""
+    params = request.GET.copy()
+    question = question_of(asked)
+    if question is not None and question.is_of_two_kinds:
+        params["ask"], _ = texts_of_two(question)
+        params.pop("format", None)
+    return redirect(f"{reverse('activity', args=[request.organization.slug])}?{params.urlencode()}")
 
 
 @transaction.non_atomic_requests  # nothing is held while the request is sealed
@@ -51,12 +64,8 @@ def export_evidence(request: OrganizationRequest) -> Any:
 
     with transaction.atomic():
         question = asked()
-        spoken = question_of(question)
-        is_understood = spoken is None or spoken.is_answerable
-        if not question.is_valid() or not is_understood:
-            return redirect(
-                f"{reverse('activity', args=[organization.slug])}?{request.GET.urlencode()}"
-            )
+        if not _is_of_one_list(question):
+            return _to_its_list(request, question)
         is_all = not question.params.keys() - {"tz", "views"}
     try:
         pack = pack_requests.make(organization, (lambda: None) if is_all else asked)

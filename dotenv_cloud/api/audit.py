@@ -25,7 +25,7 @@ from audit.questions import (
     retention_boundary,
     waiting,
 )
-from audit.questions.asking import ask, question_of
+from audit.questions.asking import ask, question_of, texts_of_two
 from audit.questions.filters import ELSEWHERE, ONE_OF, EntryFilter
 from dotenv_cloud.api import errors, links
 from dotenv_cloud.api.base import ApiView, data
@@ -89,6 +89,7 @@ NOT_UNDERSTOOD = (
     "Nothing in this question was understood, so there is nothing to export. The list of entries"
     " says why, in meta.understood."
 )
+TWO_LISTS = "This asks for two lists. Export each by itself: {}, and {}."
 _NOT_HERE = {
     "page": "Entries have no numbered pages, as new ones come in front; follow links.next.",
     "format": "This is always JSON; the export has formats.",
@@ -390,6 +391,8 @@ class Export(LogView):
             if question is not None and not question.is_answerable:
                 # A file without a line would read like an answer.
                 raise errors.invalid({"ask": [NOT_UNDERSTOOD]})
+            if question is not None and question.is_of_two_kinds:
+                raise errors.invalid({"ask": [TWO_LISTS.format(*texts_of_two(question))]})
             try:
                 return download.answer(
                     [self.organization], asked, name, title=self.organization.slug

@@ -77,6 +77,19 @@ def test_what_is_not_understood_is_no_search_and_no_whole_log(api: Api, live: En
         assert not found["meta"]["understood"]["is_answerable"]
 
 
+def test_of_two_kinds_each_is_a_list_and_a_file_of_its_own(api: Api, live: Environment) -> None:
+    hierarchy.delete_node(live)
+    words = "created targets and deleted environments"
+    meta = ask(api, words).json()["meta"]
+    assert meta["understood"]["joint"] == "and"
+    assert meta["answer"] == "1 creation of targets, by system. This is the first of two lists."
+    second = meta["understood"]["then"]["text"]
+    assert labels(ask(api, second)) == [("delete", "shop/web/live")]
+    refused = ask(api, words, f"{ENTRIES}/export")
+    assert refused.status_code == 422
+    assert f"action:create type:target, and {second}." in str(refused.json())
+
+
 def test_a_slip_is_offered_right(api: Api, live: Environment) -> None:
     understood = ask(api, "who creatd the live enviroment").json()["meta"]["understood"]
     assert [each["text"] for each in understood["offers"]] == ["who created the live environment"]

@@ -195,3 +195,10 @@ def test_a_question_that_counts_is_answered_by_a_table_whose_rows_are_questions(
             by_control.content.decode(),
         )
     ]
+
+
+def test_a_file_of_two_lists_is_made_of_each(client_of_owner: Client, history: None) -> None:
+    words = {"ask": "created projects and rotated keys", "format": "csv"}
+    answer = client_of_owner.get(f"{ACTIVITY}/export", words)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(f"{ACTIVITY}?ask=action%3Acreate+type%3Aproject")

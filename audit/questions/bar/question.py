@@ -109,6 +109,11 @@ class Question:
         narrowing = [name for name in self.params if name not in ("tz", "order", "limit")]
         return bool(narrowing or self.moments or self.is_everything)
 
+    @property
+    def is_of_two_kinds(self) -> bool:
+        """Whether the first list is but half of what was asked for, which a file would not say."""
+        return self.joint == "and"
+
     def as_json(self) -> dict[str, Any]:
         """As `meta.understood` of the API."""
         return {
