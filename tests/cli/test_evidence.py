@@ -84,6 +84,25 @@ def test_a_pack_of_everything_is_verified_before_it_is_there(
     assert dotenv("audit", "evidence", "-o", str(file)).code == 2  # it is there
 
 
+def test_a_pack_without_names_and_addresses_proves_the_same(
+    acme: Organization, auditor: None, dotenv: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "redacted.zip"
+    result = dotenv("audit", "evidence", "storefront", "--redact", "actor,origin", "-o", str(file))
+    assert result.code == 0, result.err
+    assert "redacted parts: actor (" in result.out
+    [vkey] = dotenv("audit", "keys").out.split()
+    offline = dotenv("audit", "verify", str(file), "--key", vkey, "--resource", "storefront")
+    assert offline.code == 0, offline.err
+    with zipfile.ZipFile(file) as pack:
+        lines = pack.read("entries.ndjson").splitlines()
+    assert lines
+    assert all(b'"actor":"sha256:' in line and b'"detail":{' in line for line in lines)
+    refused = dotenv("audit", "evidence", "--redact", "name", "-o", str(tmp_path / "x.zip"))
+    assert refused.code != 0
+    assert "'name' is not a part" in refused.err
+
+
 def test_a_pack_of_a_question_is_complete(
     acme: Organization, auditor: None, dotenv: Run, tmp_path: Path
 ) -> None:

@@ -329,7 +329,7 @@ def test_an_erasure_has_an_entry_which_the_database_makes(
     owner_connection: Connection, organization: Organization, log: uuid.UUID
 ) -> None:
     first = last(owner_connection, organization) - 2
-    erase(organization, "--seq", f"{first}-{first + 1}", "--parts", "actor,origin")
+    erase(organization, "--seq", f"{first}, {first + 1}-{first + 1}", "--parts", "actor,origin")
     sealed()
     found = owner_connection.execute(
         "SELECT context, seq FROM audit_ledger WHERE organization_id = %s AND action = 'erase'",

@@ -32,7 +32,10 @@ class Command(BaseCommand):
         )
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument(
-            "--seq", action="append", metavar="N", help="number of an entry, or N-M; repeatable"
+            "--seq",
+            action="append",
+            metavar="N",
+            help="number of an entry, or N-M; several with commas",
         )
         which.add_argument(
             "--actor",
@@ -142,7 +145,7 @@ def _parts(text: str | None, is_whole: bool) -> frozenset[int]:
 
 def _numbers(texts: list[str]) -> list[int]:
     found: list[int] = []
-    for text in texts:
+    for text in (part.strip() for given in texts for part in given.split(",")):
         first, _, last = text.partition("-")
         try:
             low, high = int(first), int(last or first)
