@@ -376,6 +376,40 @@ def test_a_pack_shows_that_everybody_is_shown_the_same_head(
         assert dotenv("audit", "evidence", "--heads", "-o", str(tmp_path / "a.zip")).code == 2
 
 
+def test_a_round_tells_nothing_of_other_logs(
+    acme: Organization, auditor: str, live_server: Any, settings: Any
+) -> None:
+    settings.AUDIT_HEADS_SECONDS = 0.05
+    headers = {"Authorization": f"Bearer {auditor}"}
+    address = f"{live_server.url}/api/v1/organizations/{acme.slug}/audit/heads"
+
+    def newest() -> tuple[str, dict[str, Any], int]:
+        time.sleep(0.06)
+        grow()
+        answer = httpx.get(address, headers=headers)
+        [found] = answer.json()["data"]
+        extra = json.loads(base64.b64decode(found["proof"].split("\n")[1][6:]))
+        return answer.text, extra, answer.json()["meta"]["rounds"]
+
+    _, before, rounds = newest()
+    others = OrganizationFactory.create_batch(8)
+    ProjectFactory.create(organization=others[0])
+    text, after, more = newest()
+    assert more == rounds + 1
+    assert len(after["path"]) == len(before["path"]) == 24
+    for other in others:
+        head = reading.newest(other.pk, "owner")
+        assert head is not None
+        assert other.ulid not in text
+        assert other.slug not in text
+        assert notes.in_base64(head.root) not in text
+    # A quiet round is as any other: each hash beside the path is new.
+    _, quiet, _ = newest()
+    assert not set(quiet["path"]) & set(after["path"])
+    tile = httpx.get(f"{address}/tile/entries/000.p/1", headers=headers)
+    assert tile.status_code == 404
+
+
 def test_a_round_places_every_log_where_its_name_says(acme: Organization) -> None:
     texts = {
         uuid.uuid4(): notes.checkpoint_text(f"dotenv.example.com/audit/{n}", n, b"r" * 32)
