@@ -33,7 +33,6 @@ IDLE = dt.timedelta(days=28)
 OLD = dt.timedelta(days=90)
 """As old as this a project's first key is worth a look."""
 CHANGES_LISTED = 7
-BUSIEST = 5
 
 
 @dataclass(frozen=True)

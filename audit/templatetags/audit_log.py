@@ -19,7 +19,7 @@ from audit.questions import bar
 from audit.questions.counting import Count
 from audit.review import grouping, marks, time_zones
 from audit.review.rows_html import Rows, in_words
-from organizations import clock, ulid
+from organizations import clock, icons, ulid
 
 register = template.Library()
 
@@ -93,6 +93,12 @@ def action_mark(entry: Entry, more: str = "") -> SafeString:
 def holder_mark(kind: str, key: uuid.UUID, name: str) -> SafeString:
     """The mark of a person or API key, as of who acted."""
     return mark_safe(marks.actor(kind, key, name))  # noqa: S308  # its letters are escaped
+
+
+@register.simple_tag
+def type_icon(name: str) -> SafeString:
+    """The icon of a type of resource."""
+    return icons.icon(marks.TYPES.get(name, "tag"))
 
 
 @register.simple_tag

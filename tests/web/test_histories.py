@@ -153,7 +153,7 @@ def test_a_thing_s_history_outlives_it(
     keys = shop.ulid, target.ulid, environment.ulid
     hierarchy.delete_node(environment)
     page = text(client_of_owner.get(f"/o/acme/history/resource/{keys[1]}"))
-    assert page.startswith("Activity History of shop/web target First entry")
+    assert page.startswith("Activity History of shop/web target Include everything below it")
     assert "Below it, now or earlier shop/web/production environment" in page
     gone = text(client_of_owner.get(f"/o/acme/history/resource/{keys[2]}"))
     assert "History of shop/web/production environment no longer exists" in gone
