@@ -145,6 +145,40 @@ def again(
         yield log, done
 
 
+def undone() -> dict[uuid.UUID, int]:
+    """How many entries of each log are there again that the memory says were erased."""
+    remembered = list(erasures_remembered.read())
+    found: dict[uuid.UUID, set[int]] = {}
+    for log in {each.organization for each in remembered}:
+        known = {
+            (number, part)
+            for number, part in _rows(
+                "SELECT seq, part FROM audit_erasure WHERE organization_id = %s", [log]
+            )
+        }
+        missing = {
+            each.number: frozenset(each.parts)
+            for each in remembered
+            if each.organization == log
+            and any((each.number, part) not in known for part in each.parts)
+            and (each.number, WITHHELD) not in known
+            and _leaf_hash(log, each.number) == each.hash
+        }
+        if there := _not_removed(log, missing):
+            found[log] = {*there}
+    return {log: len(numbers) for log, numbers in found.items()}
+
+
+def other_logs(organization: uuid.UUID, actor: uuid.UUID) -> list[uuid.UUID]:
+    """Other logs that know a person."""
+    rows = _rows(
+        "SELECT DISTINCT organization_id FROM audit_label"
+        " WHERE id = %s AND type = 'user' AND organization_id <> %s ORDER BY 1",
+        [actor, organization],
+    )
+    return [log for (log,) in rows]
+
+
 def of_actor(organization: uuid.UUID, actor: uuid.UUID) -> dict[int, frozenset[int]]:
     """All entries of somebody: parts 0 and 1 of what they did, 2 and 3 of what is about them, their
     membership, invitations, tokens and views."""

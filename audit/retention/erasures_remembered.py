@@ -80,6 +80,8 @@ def read() -> Iterator[Remembered]:
         lines = path().read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return
+    except (OSError, ValueError) as error:
+        raise RetentionError(f"{path()} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         if not line.endswith("}"):
             continue

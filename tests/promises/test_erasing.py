@@ -539,9 +539,27 @@ def test_after_a_restore_it_is_erased_again(
     call_command(*hold, stdout=io.StringIO())
     with pytest.raises(CommandError, match="Not everything is erased again"):
         erase(None, "--again")
+    found = io.StringIO()
+    with pytest.raises(CommandError, match="1 finding. Nothing"):
+        call_command("audit_verify", "--all", stdout=found, stderr=found)
+    assert "2 entries are there again of which parts were erased" in found.getvalue()
     call_command(*[word.replace("place", "lift") for word in hold], stdout=io.StringIO())
     assert "Erased parts of 2 entries" in erase(None, "--again")
     assert row(owner_connection, organization, her)[:4] == ("", None, "", None)
     assert erasures_remembered.path().read_text() == remembered
     sealed()
     assert not verifying.verify("owner").findings
+    call_command("audit_verify", "--all", stdout=io.StringIO())
+
+
+def test_other_logs_that_know_the_person_are_named(
+    owner_connection: Connection, organization: Organization, log: uuid.UUID
+) -> None:
+    other = OrganizationFactory.create()
+    entered(owner_connection, other, actor_id=log, actor_label=ADDRESS)
+    sealed()
+    said = erase(organization, "--actor", ulid.to_text(log))
+    assert (
+        f"Other logs know this person too, and keep what they have: {ulid.to_text(other.pk)}."
+        in said
+    )

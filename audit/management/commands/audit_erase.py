@@ -80,6 +80,7 @@ class Command(BaseCommand):
         if not options["reason"] or not options["by"]:
             raise CommandError("Give --reason and --by; the log records who requested it and why.")
         organization = naming.organization(options["organization"])
+        actor = None
         if options["actor"]:
             if options["parts"] or options["leaf"]:
                 raise CommandError("--parts and --leaf go with --seq.")
@@ -99,6 +100,10 @@ class Command(BaseCommand):
                 f"A name that was erased is still in other parts of entries {numbers}; look at"
                 " them, and erase them with --seq if they are about the same person."
             )
+        others = erasing.other_logs(organization.pk, actor) if actor else []
+        if others:
+            names = ", ".join(map(ulid.to_text, others))
+            self.stderr.write(f"Other logs know this person too, and keep what they have: {names}.")
         if done.entries:
             self.stdout.write(
                 "Backups, archives, and packs and exports that were given away keep what they have."

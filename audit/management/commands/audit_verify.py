@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,6 +11,7 @@ from django.db import transaction
 from audit.capture.events import record
 from audit.evidence import verifying
 from audit.policy import Result
+from audit.retention import RetentionError, erasing
 from organizations import clock, ulid
 from organizations.models import Organization
 
@@ -27,6 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         part = None if options["all"] else clock.now().date().toordinal() % verifying.PARTS
         verified = verifying.verify("owner", part)
+        verified.findings.extend(self._undone())
         with transaction.atomic():
             self._record(verified)
         verifying.note("owner")
@@ -37,9 +40,23 @@ class Command(BaseCommand):
         for found in verified.findings:
             self.stderr.write(f"{ulid.to_text(found.organization)}: {found.what}.")
         if verified.findings:
+            count = len(verified.findings)
             raise CommandError(
-                f"{len(verified.findings)} findings. Nothing was repaired; find out what happened."
+                f"{count:,} {'finding' if count == 1 else 'findings'}. Nothing was repaired;"
+                " find out what happened."
             )
+
+    def _undone(self) -> Iterator[verifying.Finding]:
+        """Erasures that a restore undid, where the memory of them can be read."""
+        try:
+            undone = erasing.undone()
+        except RetentionError as error:
+            self.stderr.write(f"Whether erasures were undone is not known: {error}.")
+            return
+        for log, count in undone.items():
+            what = "1 entry is" if count == 1 else f"{count:,} entries are"
+            what += " there again of which parts were erased; run `manage.py audit_erase --again`"
+            yield verifying.Finding(log, 0, what)
 
     @staticmethod
     def _record(verified: verifying.Verified) -> None:

@@ -70,7 +70,8 @@ BEGIN
     INSERT INTO audit_inbox (organization_id, actor_type, actor_label, action, resource_type,
         resource_label, interface, context)
     SELECT g.organization_id, 'system', 'system', 'erase', 'audit_log',
-        COALESCE(o.slug, audit_ulid(g.organization_id)), 'command',
+        CASE g.organization_id WHEN '00000000-0000-0000-0000-000000000000' THEN 'all'
+            ELSE COALESCE(o.slug, audit_ulid(g.organization_id)) END, 'command',
         jsonb_build_object('parts', array_to_string(g.parts, ', '), 'count', count(*), 'numbers', (
                 SELECT string_agg(lower(r) || CASE WHEN upper(r) - lower(r) > 1
                     THEN '-' || upper(r) - 1 ELSE '' END, ', ' ORDER BY lower(r))
