@@ -2,7 +2,7 @@
 
 How many entries a second one worker adds to the trees, alone and while the sealer works beside it,
 and whether the sealer is slowed; how old entries are when their head is signed; bytes an entry; how
-long a pack of a million entries takes to verify.
+long a pack of a million entries takes to verify, and a filter pack to make.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from benchmarks.report import Report, describe_machine
 
 A_SECOND = 20_000
 """Entries that are sealed and have a head, at least, of one sealer and one worker."""
+PACK_KB, PACK_SECONDS = 100, 1
+"""A filter pack of a month, at most."""
 BYTES = 70
 """What evidence takes on disk, an entry, at most."""
 
@@ -127,6 +129,51 @@ def age(seconds: float, report: Report) -> None:
         report.ratio(f"p{share * 100:.0f}, s after sealing", ages[int(len(ages) * share)], None)
 
 
+def filtering(report: Report) -> None:
+    """A month of a log of the size that was made, asked for a resource and for what never was."""
+    from django.db import connections, transaction
+
+    from audit.evidence import reading
+    from audit.export import packs
+    from audit.questions import tenant_scope
+    from audit.questions.provable import Provable
+    from organizations.models import Organization
+
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT organization_id, size FROM audit_head ORDER BY size DESC LIMIT 1")
+        log, entries = cursor.fetchone()
+        cursor.execute(
+            "SELECT n, since, until FROM audit_block WHERE organization_id = %s"
+            " ORDER BY until DESC",
+            [log],
+        )
+        blocks = cursor.fetchall()
+        # Entries of a benchmark are of one hour: a month of a year is a twelfth of them.
+        since, until = blocks[min(len(blocks) // 12, len(blocks) - 1)][1], blocks[0][2]
+        cursor.execute(
+            "SELECT resource_label, count(*) FROM audit_ledger WHERE organization_id = %s"
+            " AND resource_type = 'environment' GROUP BY 1 ORDER BY 2 LIMIT 1",
+            [log],
+        )
+        rarest = cursor.fetchone()
+    report.heading(f"A filter pack of a twelfth of {entries:,} entries")
+    organization = Organization(pk=log, name="Benchmark", slug="benchmark")
+    asked = {"what never was": "no/such/thing"}
+    if rarest:
+        asked["a resource"] = rarest[0]
+    for name, path in asked.items():
+        started = time.perf_counter()
+        with transaction.atomic():
+            tenant_scope.enter([log])
+            checkpoint = reading.newest(log)
+            assert checkpoint is not None
+            proved = Provable((f"path\n{path}",), since, until)
+            pack = packs.Pack(organization, None, checkpoint, checkpoint.size, proved)
+        size = sum(map(len, pack))
+        report.ratio(f"{name}: s, the first time", time.perf_counter() - started, PACK_SECONDS)
+        report.ratio(f"{name}: kB", size / 1000, PACK_KB)
+
+
 def size(report: Report) -> None:
     report.heading("Bytes on disk, an entry")
     from django.db import connections
@@ -160,6 +207,7 @@ def main() -> int:
         backlog.prepare()
         making(options.entries, report)
         beside(options.entries, report)
+        filtering(report)
         if options.seconds:
             age(options.seconds, report)
         size(report)

@@ -427,7 +427,7 @@ def test_30_a_posting_removed_from_the_only_key(log: Log, verify: Verify) -> Non
     )
 
 
-@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_31_a_number_altered(place: int, log: Log, verify: Verify) -> None:
     pack = log.filter("action\ndelete")
 
@@ -655,6 +655,23 @@ def test_blocks_with_removed_entries_are_always_opened(verify: Verify) -> None:
     pack["entries.ndjson"] = b""
     walk_only = pack | {"index.json": canonical(walk), "proof": b""}
     refused(verify(walk_only, *question), "index.json: it does not lead to the index in entry 513")
+
+
+def test_an_opened_block_with_removed_entries_and_times_of_its_own(verify: Verify) -> None:
+    """Its record says that it has fewer than 256 entries, and the latest times there are."""
+    log = Log()
+    for number in range(300):
+        log.remove() if number == 3 else log.add(time=NOVEMBER)
+    log.add("audit_log", "evidence_began", type="audit_log", resource=None)
+    began = {"removed.json": canonical([log.proved(301)])}
+    pack = log.filter("path\nmy-app") | began
+    holds(verify(pack, "--resource", "my-app"), "299 have the path my-app or below")
+    for own in ([256, 0, (1 << 48) - 1], [255, NOVEMBER, NOVEMBER]):
+        walk = json.loads(pack["index.json"])
+        assert walk[0][:3] == [255, 0, (1 << 48) - 1]
+        walk[0][:3] = own
+        said = verify(pack | {"index.json": canonical(walk)}, "--resource", "my-app")
+        refused(said, "index.json: it does not lead to the index in entry 257")
 
 
 def test_a_gap_is_reported(log: Log, verify: Verify) -> None:
