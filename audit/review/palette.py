@@ -23,6 +23,7 @@ LONGEST = 200
 PAGES = (
     ("overview", "Overview", "home", "audit:read"),
     ("activity", "Activity", "activity", "audit:read"),
+    ("access", "Access", "access", "audit:read"),
     ("evidence", "Evidence", "evidence", "audit:read"),
     ("saved_views", "Saved views", "save", "audit:read"),
     ("projects", "Projects", "projects", "project:read"),
