@@ -138,14 +138,19 @@ _VERIFIED = ("resource", "actor", "action", "type", "result", "interface")
 """Filters that `dotenv audit verify` has too."""
 
 
+_NAMES = {"ip": "the IP address", "q": "words in names", "actor": "names of actors"}
+"""Filters whose name in a URL is not what people call them."""
+
+
 def claim(asked: EntryFilter) -> Claim:
     lacking = unprovable(asked)
     if lacking:
-        names = " and ".join(name.replace("_", " ") for name in lacking)
+        names = " and ".join(_NAMES.get(name, name.replace("_", " ")) for name in lacking)
         return Claim(
             False,
-            "Each entry in it is proved to be in the log as it was sealed. That no other answers"
-            f" this question is the word of this server: the sealed leaf does not decide {names}.",
+            "Not proved to be complete: each entry in it is in the log as it was sealed, but that"
+            " no other answers this question is the word of this server, as the sealed leaf does"
+            f" not decide {names}.",
             "",
         )
     given = {name: asked.params[name] for name in _VERIFIED if name in asked.params}

@@ -69,8 +69,8 @@ def test_it_says_that_a_pack_will_be_complete(auditor: Client) -> None:
 
 def test_it_says_what_a_pack_cannot_prove_and_why(auditor: Client) -> None:
     said = menu(auditor, "ip=192.0.2.7&action=create&user_agent=curl")
-    assert "Complete" not in said
-    assert "the sealed leaf does not decide ip and user agent" in said
+    assert "Not proved to be complete" in said and "Complete" not in said
+    assert "the sealed leaf does not decide the IP address and user agent" in said
 
 
 @pytest.mark.parametrize(
