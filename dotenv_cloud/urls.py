@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from audit.review.styleguide import styleguide
 from dotenv_cloud.api import evidence
 
 handler400 = "dotenv_cloud.api.errors.bad_request"
@@ -20,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(".well-known/dotenv-audit-keys", evidence.installation_keys),
     path("admin", RedirectView.as_view(pattern_name="admin:index", http_method_names=["get"])),
     path("admin/", admin.site.urls),
+    path("styleguide", styleguide, name="styleguide"),
     path("", include("dotenv_cloud.accounts.urls")),
     path("o/<str:organization>/", include("organizations.urls")),
     path("o/<str:organization>/", include("keys.urls")),

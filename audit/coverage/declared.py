@@ -141,6 +141,7 @@ ROUTES: dict[str, Mapping[str, Recorded]] = {
         "GET": _FORM,
         "POST": records("create organization", "join membership", "grant user"),
     },
+    "/styleguide": {"GET": nothing("parts of pages, no data; there is none outside the demo")},
     "/organizations": {ANY: nothing("the names of one's own organizations")},
     "/sign-in": {"GET": _FORM, "POST": _SIGN_IN, "PUT": _FORM},
     "/sign-out": {"POST": records("sign_out user")},

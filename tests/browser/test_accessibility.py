@@ -115,6 +115,22 @@ def test_signing_in_breaks_no_rule(window: Open) -> None:
             assert shown.complaints == []
 
 
+def test_the_style_guide_breaks_no_rule(scene: Scene, window: Open, settings: Any) -> None:
+    with window(scene.owner) as shown:
+        page = shown.page
+        shown.open("/styleguide")
+        assert page.get_by_role("heading", name="Style guide").count() == 0  # of the demo alone
+        settings.DEMO = True
+        shown.complaints.clear()
+        shown.open("/styleguide")
+        page.get_by_role("heading", name="Style guide").wait_for()
+        assert "\n".join(found_by_axe(page)) == ""
+        page.emulate_media(color_scheme="dark")
+        assert "\n".join(found_by_axe(page, COLOURS)) == ""
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert [*found_by_axe(page, ROOM), *sideways(page), *shown.complaints] == []
+
+
 def test_an_entry_beside_the_list_breaks_no_rule(scene: Scene, window: Open) -> None:
     with window(scene.auditor) as shown:
         page = shown.page
