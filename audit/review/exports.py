@@ -77,7 +77,7 @@ def export_evidence(request: OrganizationRequest) -> Any:
             "The pack cannot be made yet: the request for it has to be sealed and signed first,"
             " which takes a second or two while the service is well. Try again in a moment.\n",
             content_type="text/plain; charset=utf-8",
-            status=503,
+            status=409,
             headers={"Retry-After": "2"},
         )
     return pack_requests.answer(organization, pack)

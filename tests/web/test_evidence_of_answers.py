@@ -124,3 +124,12 @@ def test_it_is_for_those_who_may_export(acme: Organization, auditor: Client) -> 
     developer.force_login(MembershipFactory.create(organization=acme, role="developer").user)
     assert developer.get(PACK).status_code == 403
     assert auditor.get(f"{PACK}?ip=nonsense").status_code == 302
+
+
+def test_before_anything_is_signed_it_says_so(transactional_db: None) -> None:
+    organization = OrganizationFactory.create(name="Acme")
+    client = Client()
+    client.force_login(MembershipFactory.create(organization=organization, auditor=True).user)
+    answer = client.get(PACK)
+    assert (answer.status_code, answer["Retry-After"]) == (409, "2")
+    assert "has to be sealed and signed first" in answer.content.decode()
