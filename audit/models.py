@@ -229,7 +229,7 @@ class Witness(Timestamped):
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, related_name="witnesses"
     )
-    name = models.CharField(max_length=200)
+    name = LabelField(max_length=200)
     vkey = models.CharField(max_length=300)
     url = models.URLField(max_length=500, blank=True)
 

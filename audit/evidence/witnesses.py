@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
 
 from audit.evidence import notes, reading
 from audit.evidence.notes import HEADS, WitnessKey
 from audit.models import Witness
-from organizations import clock
+from organizations import clock, labels
 from organizations.models import Organization
 
 MOST = 16
@@ -47,6 +48,10 @@ def add(organization: Organization, vkey: str, url: str = "") -> Witness:
         raise RefusedError(str(error)) from None
     if len(key.vkey) > 300:
         raise RefusedError("The name of the key is too long.")
+    try:
+        labels.check(key.name)
+    except ValidationError as error:
+        raise RefusedError(f"The name of the key cannot be shown: {error.messages[0]}") from None
     # One after the other, so that there are never more.
     Organization.objects.select_for_update().get(pk=organization.pk)
     if Witness.objects.filter(organization=organization).count() >= MOST:

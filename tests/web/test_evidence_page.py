@@ -105,7 +105,8 @@ def test_an_owner_adds_a_witness_and_all_see_when_it_cosigned(
     vkey = notes.WitnessKey("w1", public).vkey
     assert "Nobody witnesses this log yet" in shown(auditor)
     assert auditor.post("/o/acme/evidence/witnesses", {"vkey": vkey}).status_code == 403
-    for wrong in ("nonsense", vkey.replace("w1", "w2", 1), f"{vkey[:-4]}AAA="):
+    turned = notes.WitnessKey("w\u202e1", public).vkey
+    for wrong in ("nonsense", vkey.replace("w1", "w2", 1), f"{vkey[:-4]}AAA=", turned):
         answer = owner.post("/o/acme/evidence/witnesses", {"vkey": wrong})
         assert answer.status_code == 422
     assert owner.post("/o/acme/evidence/witnesses", {"vkey": vkey}).status_code == 302
