@@ -133,15 +133,18 @@ def test_a_killed_worker_leaves_nothing_half_done(
         "while w.round(37).is_behind: pass",
     ]
     environment = os.environ | databases.environment | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+    size = 0
     for _ in range(3):
         with subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=subprocess.PIPE
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(0.15)
+            until = time.monotonic() + 30
+            while evidence.size_and_root(owner_connection, organization)[0] == size:
+                assert time.monotonic() < until
             os.kill(process.pid, signal.SIGKILL)
-    size, _ = evidence.size_and_root(owner_connection, organization)
+        size, _ = evidence.size_and_root(owner_connection, organization)
     assert 0 < size < 6_000
     evidence.assert_made_at_once(owner_connection, organization)
     evidence.prove_all()

@@ -6,10 +6,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import transaction
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from audit import policy
+from audit.evidence import witnesses
+from audit.evidence.notes import WitnessKey
 from audit.policy import Resource
 from audit.questions import saved_views
 from keys import secrets
@@ -64,6 +67,8 @@ def world(transactional_db: None) -> None:
             organization, "new@example.org", "member", invited_by=None, granter=EVERYTHING
         )
         saved_views.save(organization, member.user, name, "action=delete", is_shared=True)
+        with transaction.atomic():
+            witnesses.add(organization, WitnessKey(name, name.encode().ljust(32)).vkey)
 
 
 def entered(connection: Connection, *statements: tuple[sql.Composed, Any]) -> list[Any]:
