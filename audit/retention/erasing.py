@@ -13,7 +13,7 @@ import datetime as dt
 import itertools
 import json
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -93,13 +93,16 @@ def erase(
             return Erased(0)
         entries = [change.entry for change in changes]
         names = _names(entries, _parts_by_entry(changes))
+        people = _people_whose_changes(
+            change.entry for change in changes if {DETAIL, WITHHELD} & change.commitments.keys()
+        )
         for start in range(0, len(changes), AT_ONCE):
             some = changes[start : start + AT_ONCE]
             _keep(organization, some)
             _enter(organization, some, reason, requested_by)
         _empty(organization, entries, [change.number for change in changes])
         kept_leaves.zero_salts(organization, [change.number for change in changes])
-        _forget_names(organization, names)
+        _forget_names(organization, names, people)
         tables = _tables(entries)
         if not is_again:
             now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -116,8 +119,8 @@ def erase(
                 for change in changes
             )
     _vacuum(tables)
-    people = {name.label for name in names if name.type in _PERSONAL}
-    return Erased(len(changes), tuple(sorted(people)))
+    called = {name.label for name in names if name.type in _PERSONAL}
+    return Erased(len(changes), tuple(sorted(called)))
 
 
 def again(
@@ -470,7 +473,16 @@ def _names(entries: Sequence[uuid.UUID], parts: Mapping[uuid.UUID, Collection[in
     return found
 
 
-# Those of people are of what changed (`kind = 'person'`).
+def _people_whose_changes(entries: Iterable[uuid.UUID]) -> list[uuid.UUID]:
+    """Whom these entries say a change of: the names of `kind = 'person'` are of what changed."""
+    rows = _rows(
+        "SELECT DISTINCT resource_id FROM audit_ledger WHERE id = ANY(%s)"
+        " AND resource_type = 'user' AND resource_id IS NOT NULL",
+        [[*entries]],
+    )
+    return [key for (key,) in rows]
+
+
 _FORGET = """
 WITH gone AS (
     SELECT * FROM unnest(%(kinds)s::text[], %(labels)s::text[], %(types)s::text[], %(ids)s::uuid[])
@@ -499,8 +511,12 @@ DELETE FROM audit_label l WHERE l.organization_id = %(log)s AND l.kind = 'person
 """
 
 
-def _forget_names(organization: uuid.UUID, names: Collection[_Name]) -> None:
-    """Take the names that no entry has any more out of the dictionary and the places of things."""
+def _forget_names(
+    organization: uuid.UUID, names: Collection[_Name], people: Sequence[uuid.UUID]
+) -> None:
+    """Take the names that no entry has any more out of the dictionary and the places of things.
+
+    people: those of whom changes were erased."""
     kinds, labels, types, ids = _columns(names, 4)
     # So that nobody names anything meanwhile, and the names that go are those that nobody has.
     _execute("SELECT FROM audit_sealing FOR UPDATE")
@@ -508,7 +524,7 @@ def _forget_names(organization: uuid.UUID, names: Collection[_Name]) -> None:
         _FORGET,
         {"log": organization, "kinds": kinds, "labels": labels, "types": types, "ids": ids},
     )
-    _execute(_FORGET_PEOPLE, {"log": organization, "ids": ids})
+    _execute(_FORGET_PEOPLE, {"log": organization, "ids": [*people]})
 
 
 def still_named(organization: uuid.UUID, labels: Sequence[str]) -> list[int]:

@@ -213,6 +213,33 @@ def test_what_is_erased_is_in_no_table_index_or_dump(
     assert "Nothing to erase" in erase(organization, "--actor", ulid.to_text(log))
 
 
+@pytest.mark.parametrize("parts", [["--parts", "detail"], ["--leaf"]])
+def test_a_former_name_goes_with_the_entry_that_says_it(
+    owner_connection: Connection,
+    organization: Organization,
+    log: uuid.UUID,
+    databases: Databases,
+    parts: list[str],
+) -> None:
+    entered(
+        owner_connection,
+        organization,
+        resource_type="user",
+        resource_id=log,
+        resource_label=ADDRESS,
+        changes=json.dumps({"name": ["Wanda Before", "Wanda After"]}),
+    )
+    sealed()
+    number = str(last(owner_connection, organization))
+    # What it is called goes first, so that nothing else of the entry leads to the person's name.
+    erase(organization, "--seq", number, "--parts", "resource")
+    assert "Wanda Before" in dump(databases)
+    erase(organization, "--seq", number, *parts)
+    dumped = dump(databases)
+    assert "Wanda Before" not in dumped
+    assert "Wanda After" not in dumped
+
+
 def lines_of(content: bytes) -> list[bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as members:
         return members.read("entries/000000000000.ndjson").splitlines()
