@@ -77,7 +77,8 @@ def read() -> Iterator[Remembered]:
     """All of them; none without the file. A line that a crash cut off is left out. Raises
     RetentionError."""
     try:
-        lines = path().read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: a reason may hold a line separator, which JSON leaves as it is.
+        lines = path().read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:

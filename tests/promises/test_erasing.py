@@ -240,6 +240,21 @@ def test_a_former_name_goes_with_the_entry_that_says_it(
     assert "Wanda After" not in dumped
 
 
+def test_any_reason_can_be_remembered(
+    owner_connection: Connection, organization: Organization, log: uuid.UUID
+) -> None:
+    number, reason = str(last(owner_connection, organization)), "request\u2028seven"
+    call_command(
+        "audit_erase",
+        *(organization.slug, "--seq", number, "--reason", reason, "--by", "counsel"),
+        stdout=io.StringIO(),
+        stderr=io.StringIO(),
+    )
+    [remembered] = erasures_remembered.read()
+    assert remembered.reason == reason
+    assert erase(None, "--again") == "Everything that was erased still is.\n"
+
+
 def lines_of(content: bytes) -> list[bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as members:
         return members.read("entries/000000000000.ndjson").splitlines()
