@@ -164,7 +164,7 @@ class _State:
     def undo(self, entry: Entry) -> bool:
         """Make this the state before an entry; False if it does not say what it changed."""
         key, changes = entry.resource_id, entry.changes
-        if entry.erased or isinstance(changes, Unreadable) or key is None:
+        if "detail" in entry.erased or isinstance(changes, Unreadable) or key is None:
             return False
         match entry.resource_type:
             case "user":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import random
 import re
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.db import transaction
 from guardian.shortcuts import assign_perm, remove_perm
 
 from audit.review import replaying
@@ -22,6 +25,7 @@ from organizations import members, permissions
 from organizations.grants import EVERYTHING
 from organizations.models import Membership, Organization, User
 from organizations.roles import ALL, Role
+from tests import evidence
 from tests.factories import (
     ApiKeyFactory,
     EnvironmentFactory,
@@ -173,6 +177,31 @@ def test_a_person_who_is_gone_is_named_with_their_role(
     assert "no access" in row[0]
     assert re.search(r"2 could read secrets on .*; 1 can now", body)
     assert "bob@acme.example" not in browser(owner).get(ADDRESS).content.decode()
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "sealer", "owner"])
+def test_who_gave_access_may_be_erased_and_what_was_given_is_known(acme: Organization) -> None:
+    membership = MembershipFactory.create(organization=acme, role=Role.DEVELOPER)
+    time.sleep(0.003)
+    at, before = dt.datetime.now(dt.UTC), decided(acme)
+    time.sleep(0.003)
+    members.change_role(membership, Role.AUDITOR, granter=EVERYTHING)
+    assert decided(acme) != before
+    evidence.seal_all()
+    evidence.prove_all()
+    with transaction.atomic():
+        changed = [entry.seq for entry in replaying._since(acme, at)]
+    said = ["--reason", "request 7", "--by", "counsel"]
+    for parts in ("actor,origin", "detail"):
+        numbers = ",".join(map(str, changed))
+        command = ["audit_erase", acme.slug, "--seq", numbers, "--parts", parts, *said]
+        call_command(*command, stdout=io.StringIO())
+        if parts == "detail":
+            with transaction.atomic():
+                assert replaying.access(acme, at).unknown == len(changed)
+        else:
+            with transaction.atomic():
+                assert replayed(acme, at) == before
 
 
 def row_of(name: str, body: str) -> str:
