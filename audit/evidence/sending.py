@@ -11,14 +11,12 @@ import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
-import httpx
 from django.db import connections, transaction
 
-from audit.evidence import notes, reading, witnesses
+from audit.evidence import notes, posting, reading, witnesses
 from audit.evidence.notes import WitnessKey
 from audit.models import Witness
 
-SECONDS = 10.0
 LONGEST = 64 * 1024
 AGAIN_AFTER = 300
 """Seconds after which a checkpoint that was cosigned is sent again: a log at rest was seen, too."""
@@ -106,21 +104,9 @@ def _is_fresh(recipient: Recipient, size: int) -> bool:
 
 
 def _post(url: str, body: str) -> Answer:
+    address = f"{url.rstrip('/')}/add-checkpoint"
     try:
-        with (
-            httpx.Client(timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
-            client.stream(
-                "POST",
-                f"{url.rstrip('/')}/add-checkpoint",
-                content=body.encode(),
-                headers={"Content-Type": "text/plain; charset=utf-8"},
-            ) as response,
-        ):
-            data = b""
-            for part in response.iter_bytes():
-                data += part
-                if len(data) > LONGEST:
-                    raise WitnessError("its answer is longer than any can be")
-            return Answer(response.status_code, data.decode(errors="replace"))
-    except httpx.HTTPError as error:
-        raise WitnessError(f"it cannot be reached: {error}") from None
+        found = posting.post(address, body.encode(), "text/plain; charset=utf-8", LONGEST)
+    except posting.PostError as error:
+        raise WitnessError(str(error)) from None
+    return Answer(found.status, found.data.decode(errors="replace"))

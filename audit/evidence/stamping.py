@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
-import httpx
 from cryptography import x509
 from django.conf import settings
 from django.db import connections
@@ -22,10 +21,9 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
-from audit.evidence import notes
+from audit.evidence import notes, posting
 from audit.evidence.reading import Checkpoint
 
-SECONDS = 10.0
 LONGEST = 60_000
 DAY = dt.timedelta(days=1)
 
@@ -74,21 +72,12 @@ def _roots() -> list[x509.Certificate]:
 
 
 def _asked(request: bytes) -> bytes:
-    headers = {"Content-Type": "application/timestamp-query"}
     try:
-        with (
-            httpx.Client(timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
-            client.stream(
-                "POST", settings.AUDIT_TSA_URL, content=request, headers=headers
-            ) as response,
-        ):
-            data = b""
-            for part in response.iter_bytes():
-                data += part
-                if len(data) > LONGEST:
-                    raise StampError("the authority's answer is longer than a time stamp can be")
-    except httpx.HTTPError as error:
-        raise StampError(f"the authority cannot be reached: {error}") from None
-    if response.status_code != 200:
-        raise StampError(f"the authority answers {response.status_code}")
-    return data
+        answer = posting.post(
+            settings.AUDIT_TSA_URL, request, "application/timestamp-query", LONGEST
+        )
+    except posting.PostError as error:
+        raise StampError(f"the authority does not answer: {error}") from None
+    if answer.status != 200:
+        raise StampError(f"the authority answers {answer.status}")
+    return answer.data

@@ -4,6 +4,7 @@ when it was seen."""
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import signal
 import socket
@@ -21,7 +22,7 @@ import httpx
 import pytest
 from django.core.management import call_command
 
-from audit.evidence import heads, health, notes, reading, signing, tree
+from audit.evidence import heads, health, notes, posting, reading, signing, tree
 from audit.models import Entry, Witness
 from dotenv_cloud import verifier
 from organizations.models import Organization, Project
@@ -545,6 +546,30 @@ def test_a_witness_that_is_away_keeps_nobody_waiting(
     base = f"{live_server.url}/api/v1/organizations/{acme.slug}/audit"
     headers = {"Authorization": f"Bearer {auditor}"}
     assert httpx.get(f"{base}/checkpoint", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nA: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_witness_that_answers_a_byte_at_a_time_is_given_up(
+    beginning: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "SECONDS", 0.5)
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(beginning)
+            for _ in range(100):
+                connection.sendall(b"x")
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        started = time.monotonic()
+        with pytest.raises(posting.PostError, match="took longer"):
+            posting.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"", "text/plain", 1000)
+        assert time.monotonic() - started < 3
+        thread.join()
 
 
 def _request(old: int, checkpoint: str, path: list[bytes]) -> bytes:
