@@ -192,7 +192,7 @@ class Trust:
         keys = [key for key in self.keys if key not in self.stolen]
         later = verifier.read_checkpoint(later_note, keys)
         text, signed = verifier.verify_note(note, self.witnesses)
-        seen = tuple((key.name, at) for key, at in signed)
+        seen = verifier.seen_by(signed, self.keys, self.witnesses)
         old = Checkpoint(*verifier.three_lines(text), text, later.signed_by, seen)
         verifier.require(old.origin == later.origin, "it is of another log than the later one")
         head, _, after = proof.partition(b"\n\n")

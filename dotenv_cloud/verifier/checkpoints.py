@@ -127,11 +127,21 @@ def read_checkpoint(
     require(mine, "it is a checkpoint of another log than that of the given keys")
     logs = tuple(key for key, _ in signed if key in mine)
     require(logs, "no key that is trusted for this log signed it")
+    return Checkpoint(origin, size, root, text, logs, seen_by(signed, keys, witnesses, now))
+
+
+def seen_by(
+    signed: Iterable[tuple[Key, int]],
+    keys: Sequence[Key],
+    witnesses: Sequence[Key],
+    now: float | None = None,
+) -> tuple[tuple[str, int], ...]:
+    """Which witnesses say when they saw it. Who signs for the log, or without a time, is none."""
     others = ((key, at) for key, at in signed if key in witnesses and key not in keys)
     seen = tuple((key.name, at) for key, at in others if key.type != ED25519 and at)
     latest = (time.time() if now is None else now) + CLOCKS_DIFFER
     require(all(at <= latest for _, at in seen), "a cosignature is of the future")
-    return Checkpoint(origin, size, root, text, logs, seen)
+    return seen
 
 
 def open_proof(data: bytes) -> tuple[bytes | None, int, list[bytes], bytes]:

@@ -710,6 +710,27 @@ def test_a_past_forged_by_a_stolen_key(log: Log, verify: Verify, tmp_path: Any) 
     refused(said, "checkpoint: no key that is trusted for this log signed it")
 
 
+def test_who_saw_a_continued_checkpoint_says_when(log: Log, verify: Verify, tmp_path: Any) -> None:
+    new = Signer(ORIGIN, seed=sha(b"log key 2"))
+    later, old = Log(log.entries, new), Log(log.entries[:600], log.signer)
+    note, proof = tmp_path / "note", tmp_path / "proof"
+    note.write_bytes(later.checkpoint)
+    lines = ["old 600", *(b64(each) for each in consistency(log.hashes, 600))]
+    proof.write_bytes("\n".join(lines).encode() + b"\n\n" + later.checkpoint)
+    continued = ("--with", str(note), str(proof))
+
+    def seen(signer: Signer, line: str) -> Any:
+        pack = old.range() | {"checkpoint": old.checkpoint + line.encode()}
+        return verify(pack, *continued, "--witness", signer.vkey, key=new.vkey)
+
+    right = old.cosigned(1764288000, WITNESS).removeprefix(old.checkpoint).decode()
+    holds(seen(WITNESS, right), "cosigned 2025-11-28 UTC by")
+    future = old.cosigned(1 << 40, WITNESS).removeprefix(old.checkpoint).decode()
+    refused(seen(WITNESS, future), "a cosignature is of the future")
+    timeless = replace(WITNESS, type=1)
+    refused(seen(timeless, timeless.line(old.text)), "Too few witnesses saw this checkpoint")
+
+
 def test_a_stolen_key_counts_for_what_a_witness_saw_before(log: Log, verify: Verify) -> None:
     new, witness = Signer(ORIGIN, seed=sha(b"log key 2")), ("--witness", WITNESS.vkey)
     stolen = ("--stolen", log.signer.vkey, "2025-11-28")
