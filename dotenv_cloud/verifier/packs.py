@@ -92,6 +92,7 @@ class Report:
     redacted: list[tuple[int, ...]] = field(default_factory=list)  # parts, of each such answer
     special: list[Entry] = field(default_factory=list)  # KEPT_DETAIL, and those that rename
     indexes: list[Entry] = field(default_factory=list)  # the first entries after blocks
+    closed: bool = False  # it ends before the tail, on purpose
     reached: int = 0  # the latest time in the tail, ms
     gaps: list[tuple[int, int, int, int]] = field(default_factory=list)  # entries, times
     entry: Entry | None = None  # of a proof of one
@@ -170,6 +171,9 @@ def verify(
     if not as_of and over < until < END_OF_TIME:
         to = f"; the log had come to {iso(report.reached)} UTC" if report.reached else ""
         report.missing.append(f"It is not shown that the window was over{to}.")
+    elif report.closed and not as_of:
+        rest = f"{report.end + 1:,} to {report.checkpoint.size:,}"
+        report.missing.append(f"Entries {rest} are not in it.")
     return report
 
 
@@ -303,6 +307,7 @@ class Reading(NamedTuple):
         question, blocks = report.question, max(size - 1, 0) // BLOCK
         full, closed = blocks * BLOCK, self.manifest.get("closed") is True
         report.end, stop = (full, full + 1) if closed else (size, size)
+        report.closed = closed
         require(blocks or not closed, "a closed pack has a full block", "pack.json")
         items = self.pack.json(name, min(LINE, 4096 + blocks * (256 + 4096 * len(keys))))
         walk = Walk(blocks, keys, question.since, question.until)

@@ -55,9 +55,11 @@ def test_a_pack_requested_before_its_window_was_over(log: Log, verify: Verify) -
 
 
 def test_a_closed_pack_claims_what_is_before_its_tail(log: Log, verify: Verify) -> None:
-    said = verify(log.filter("path\nmy-app/production", closed=True), *APP)
-    holds(said, "Of entries 1 to 512, 5 have the path my-app/production or below, no others")
     pack = log.filter("path\nmy-app/production", closed=True)
+    said = verify(pack, *APP, "--as-of")
+    holds(said, "Of entries 1 to 512, 5 have the path my-app/production or below, no others")
+    # Nobody is given one instead of a whole one without noticing.
+    refused(verify(pack, *APP), "Entries 513 to 700 are not in it.")
     assert pack["tail.ndjson"].count(b"\n") == 1
 
 
