@@ -7,9 +7,11 @@ import html
 import re
 from collections.abc import Callable
 
+import pytest
 import time_machine
 from django.test import Client
 
+from audit.questions import name_index
 from keys import rotation, secrets
 from keys.authors import SYSTEM
 from keys.levels import Level
@@ -110,6 +112,19 @@ def test_keys_worth_a_look_are_those_of_the_organization(
         assert "1 project key never rotated in 90 days" in page
         assert f"{shop.name}." in page
         assert "1 API key unused for 28 days" in page  # the other one has expired
+
+
+def test_more_things_of_that_name_than_can_be_looked_up(
+    acme: Organization, owner: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(name_index, "MOST", 2)
+    project = ProjectFactory.create(organization=acme, name="Shop")
+    for name in ("Web", "App", "Worker"):
+        target = TargetFactory.create(project=project, name=name)
+        EnvironmentFactory.create(target=target, name="Production")
+    client = browser(owner)
+    assert figures(client)["Changes in production"][0] == "\u2013"
+    assert "Cannot be looked up by “production”" in client.get(OVERVIEW).content.decode()
 
 
 def test_first_steps_are_shown_until_they_are_done(
