@@ -87,7 +87,11 @@ class Witness:
         path = self._file(new.origin)
         known = checkpoints.parsed(kept) if (kept := checkpoints.read(path)) else None
         size = known.size if known else 0
-        if old != size or (known and new.size == size and new.root != known.root):
+        is_other = known is not None and new.size == size and new.root != known.root
+        if is_other and not checkpoints.read(other := path.with_suffix(".other")):
+            # Both are signed: together with what was cosigned it proves that the log was forked.
+            checkpoints.write(other, note)
+        if old != size or is_other:
             return Answer(409, f"{size}\n", SIZE)
         try:
             if known is None or size == 0:

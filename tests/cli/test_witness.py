@@ -577,7 +577,7 @@ def _request(old: int, checkpoint: str, path: list[bytes]) -> bytes:
 
 
 def test_add_checkpoint_answers_as_the_specification_says(
-    acme: Organization, serving: tuple[str, str]
+    acme: Organization, serving: tuple[str, str], tmp_path: Path
 ) -> None:
     url = f"{serving[0]}/add-checkpoint"
     leaves = [tree.leaf_hash(bytes([n])) for n in range(8)]
@@ -611,6 +611,8 @@ def test_add_checkpoint_answers_as_the_specification_says(
     assert send(_request(3, note(5), path(3, 5))).status_code == 200
     other = [*leaves[:4], b"o" * 32]
     assert send(_request(5, note(5, other), [])).status_code == 409
+    [kept] = tmp_path.rglob("witnessed/*.other")
+    assert kept.read_text() == note(5, other)
     assert send(_request(5, note(5), [])).status_code == 200  # the same again
     assert httpx.post(f"{serving[0]}/elsewhere", content=b"").status_code == 404
     assert send(b"x" * 100_000).status_code == 413
