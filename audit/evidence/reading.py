@@ -64,7 +64,8 @@ class Leaf(NamedTuple):
     its hash alone is known; parts: None of one that was removed before evidence began, too.
 
     salt: None where a part was erased; then salts has those of the parts that stay, and erased what
-    the leaf commits to of the others. keeps_detail: see `policy.keeps_detail`.
+    the leaf commits to of the others. keeps_detail: see `policy.keeps_detail`. is_withheld: it was
+    erased as a whole, so that an archive that has it still must not give it back.
     """
 
     seq: int
@@ -75,6 +76,7 @@ class Leaf(NamedTuple):
     salts: Mapping[int, bytes] = NOTHING
     erased: Mapping[int, bytes] = NOTHING
     keeps_detail: bool = False
+    is_withheld: bool = False
 
     def subjects(self) -> Subjects | None:
         """What the index finds it by; None of one that was removed before evidence began."""
@@ -309,12 +311,13 @@ def _chunk(organization: uuid.UUID, after: int, upto: int, using: str) -> Iterat
         seq = after + place + 1
         entry, commit = made.get(seq), commits.get(seq)
         parts = entry.parts if entry else None
-        gone = erased.get(seq) if entry else None
+        gone = erased.get(seq)
         if gone is not None and gone.is_withheld:
             if gone.commitments[leaf.WITHHELD] != known:
                 raise MismatchError(organization, seq)
-            yield Leaf(seq, known, None, None, None)
+            yield Leaf(seq, known, None, None, None, is_withheld=True)
             continue
+        gone = gone if entry else None
         if gone is not None and entry is not None:
             digest = gone.digest(entry.parts)
             data = kept.get(seq) or entry.data(digest, commit)

@@ -45,7 +45,7 @@ class Archived:
 
     def restored(self, found: Leaf) -> Leaf:
         """A leaf of which the database has the hash alone, with what an archive has of it."""
-        if found.data is not None:
+        if found.data is not None or found.is_withheld:
             return found
         if found.seq < self._next[0]:
             self._begin()

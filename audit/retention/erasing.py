@@ -184,7 +184,15 @@ def other_logs(organization: uuid.UUID, actor: uuid.UUID) -> list[uuid.UUID]:
 
 def of_actor(organization: uuid.UUID, actor: uuid.UUID) -> dict[int, frozenset[int]]:
     """All entries of somebody: parts 0 and 1 of what they did, 2 and 3 of what is about them, their
-    membership, invitations, tokens and views."""
+    membership, invitations, tokens and views. Raises ErasureError while some are not sealed:
+    they would be sealed afterwards with all that they say."""
+    [(waiting,)] = _rows(_WAITING, {"log": organization, "actor": actor})
+    if waiting:
+        raise ErasureError(
+            f"{waiting} {'entry' if waiting == 1 else 'entries'} of this person"
+            f" {'is' if waiting == 1 else 'are'} not sealed yet. See that manage.py seal runs, and"
+            " try again"
+        )
     found: dict[int, set[int]] = {}
     for number, is_own, is_about, action, type_name in _rows(
         _OF_ACTOR, {"log": organization, "actor": actor}
@@ -201,6 +209,12 @@ def of_actor(organization: uuid.UUID, actor: uuid.UUID) -> dict[int, frozenset[i
     return {number: frozenset(parts) for number, parts in found.items() if parts}
 
 
+_WAITING = """
+SELECT count(*) FROM audit_inbox WHERE organization_id = %(log)s AND (actor_id = %(actor)s
+    OR resource_id = %(actor)s OR changes -> 'user_id' @> to_jsonb(ARRAY[audit_ulid(%(actor)s)])
+    OR resource_id IN (SELECT id FROM audit_place WHERE organization_id = %(log)s
+        AND parent_id = %(actor)s AND type = 'membership'))
+"""
 _OF_ACTOR = """
 WITH related AS (
     SELECT %(actor)s AS id
@@ -208,7 +222,7 @@ WITH related AS (
         AND type = 'membership'
     UNION SELECT resource_id FROM audit_ledger WHERE organization_id = %(log)s
         AND resource_type IN ('membership', 'access_token', 'saved_view')
-        AND (changes -> 'user_id' @> to_jsonb(ARRAY[%(actor)s::text])
+        AND (changes -> 'user_id' @> to_jsonb(ARRAY[audit_ulid(%(actor)s)])
             OR resource_type = 'access_token' AND actor_id = %(actor)s)
 ), name AS (
     SELECT l.label FROM audit_label l JOIN related USING (id) WHERE l.organization_id = %(log)s

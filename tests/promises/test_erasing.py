@@ -427,6 +427,27 @@ def test_what_is_not_in_the_evidence_yet_is_not_erased(
         erase(organization, "--seq", str(last(owner_connection, organization)))
 
 
+def test_a_person_is_erased_once_all_that_is_theirs_is_sealed(
+    owner_connection: Connection, organization: Organization, log: uuid.UUID
+) -> None:
+    view = uuid.uuid4()
+    entered(
+        owner_connection,
+        organization,
+        resource_type="saved_view",
+        resource_id=view,
+        resource_label="What Wanda watches",
+        action="create",
+        changes=json.dumps({"user_id": [None, ulid.to_text(log)]}),
+    )
+    with pytest.raises(CommandError, match="1 entry of this person is not sealed yet"):
+        erase(organization, "--actor", ulid.to_text(log))
+    sealed()
+    seq = last(owner_connection, organization)
+    erase(organization, "--actor", ulid.to_text(log))
+    assert row(owner_connection, organization, seq)[4] == ""
+
+
 def test_a_legal_hold_refuses_it(
     owner_connection: Connection, organization: Organization, log: uuid.UUID
 ) -> None:

@@ -40,6 +40,7 @@ from audit.questions import tenant_scope
 from audit.questions.asking import ask
 from audit.questions.provable import EVER, Provable
 from audit.retention import archive, holds, months
+from audit.retention.archived import Archived
 from dotenv_cloud import verifier
 from dotenv_cloud.cli.evidence_verify import Trust
 from organizations import clock, ulid
@@ -904,6 +905,14 @@ def test_a_pack_shows_what_left_out_of_the_archives(
     assert not report.gaps
     assert not report.withheld
     assert sorted(report.matches) == created != sorted(set(created) & set(there))
+    # What was erased as a whole stays so, whatever an archive still has.
+    with transaction.atomic("owner"):
+        tenant_scope.enter([acme.pk], "owner")
+        leaves = list(reading.leaves(acme.pk, 0, 300, "owner"))
+    gone = next(each for each in leaves if each.data is None)
+    assert Archived(acme.pk, [tmp_path]).restored(gone).data
+    withheld = gone._replace(is_withheld=True)
+    assert Archived(acme.pk, [tmp_path]).restored(withheld) is withheld
     # An altered archive is not believed: what it says is not shown.
     for altered in tmp_path.glob("20*/*.lines.gz"):
         content = gzip.decompress(altered.read_bytes())
