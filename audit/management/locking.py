@@ -14,20 +14,26 @@ RETRY_SECONDS = 1.0
 
 
 def lock(
-    take: Callable[[], None], busy: type[Exception], stopping: threading.Event, *, wait: bool
+    take: Callable[[], None],
+    busy: type[Exception],
+    stopping: threading.Event,
+    *,
+    wait: bool,
+    remedy: str = "stop it first",
 ) -> None:
     """Call `take`, which takes a lock for the sealer's session, until it succeeds or `stopping` is
     set.
 
     busy: what it raises while another process holds the lock. Raises CommandError for that unless
     `wait`, and for a session that a pooler shares; unless `wait`, OperationalError too.
+    remedy: what to do about the other process, which the error says.
     """
     while not stopping.is_set():
         try:
             return take()
         except busy as error:
             if not wait:
-                raise CommandError(f"{error}; stop it first, or use --wait.") from None
+                raise CommandError(f"{error}; {remedy}.") from None
         except partitions.SessionIsSharedError as error:
             raise CommandError(f"{error}.") from None
         except OperationalError:

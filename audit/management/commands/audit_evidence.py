@@ -95,7 +95,7 @@ class Command(BaseCommand):
         )
 
     def _loop(self, interval: float, wait: bool) -> None:
-        self._lock(wait)
+        self._lock(wait, remedy="stop it first, or use --wait")
         if not self.stopping.is_set():
             self.stdout.write("Making evidence; stop with Ctrl-C.")
         worker = writing.Worker()
@@ -113,8 +113,10 @@ class Command(BaseCommand):
                 worker = writing.Worker()
             self.stopping.wait(max(0.0, interval - (time.monotonic() - started)))
 
-    def _lock(self, wait: bool) -> None:
-        locking.lock(writing.lock, writing.WorkerIsBusyError, self.stopping, wait=wait)
+    def _lock(self, wait: bool, remedy: str = "stop it first") -> None:
+        locking.lock(
+            writing.lock, writing.WorkerIsBusyError, self.stopping, wait=wait, remedy=remedy
+        )
 
     def _rounds(self, worker: writing.Worker) -> tuple[int, int]:
         """Work until nothing waits; entries and checkpoints."""

@@ -45,7 +45,7 @@ class Command(BaseCommand):
         self._loop(options["interval"], options["wait"])
 
     def _loop(self, interval: float, wait: bool) -> None:
-        self._lock(wait)
+        self._lock(wait, remedy="stop it first, or use --wait")
         if self.stopping.is_set():
             return
         sealing.record_start("started")
@@ -62,8 +62,10 @@ class Command(BaseCommand):
                 self._lock(wait=True)
             self.stopping.wait(max(0.0, interval - (time.monotonic() - started)))
 
-    def _lock(self, wait: bool) -> None:
-        locking.lock(sealing.lock, sealing.SealerIsBusyError, self.stopping, wait=wait)
+    def _lock(self, wait: bool, remedy: str = "stop it first") -> None:
+        locking.lock(
+            sealing.lock, sealing.SealerIsBusyError, self.stopping, wait=wait, remedy=remedy
+        )
 
     def _round(self) -> int:
         partitions.make_ahead(clock.now() - dt.timedelta(days=1))
