@@ -266,7 +266,8 @@ def _refuse_held(organization: uuid.UUID) -> None:
     for placed_by, placed_at, reason in held:
         raise ErasureError(
             f"{ulid.to_text(organization)} is under legal hold since {placed_at:%Y-%m-%d},"
-            f" requested by {placed_by}: {reason}"
+            f" requested by {placed_by}: {reason}. Nothing can be erased until"
+            " `manage.py audit_hold lift`"
         )
 
 

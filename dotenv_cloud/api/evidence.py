@@ -35,6 +35,12 @@ from organizations import ulid
 
 NOTE = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
+_MISSING = {
+    "heads": "This service makes no rounds of heads. Leave it out.",
+    "stamp": "This service has no time-stamping authority. Leave it out, or ask whoever runs the"
+    " service to set AUDIT_TSA_URL.",
+}
+"""What is said of a parameter for which the service lacks what it needs."""
 FOR_EVER = "private, max-age=31536000, immutable"
 """Of hashes. Not of bundles: entries that retention removes are not given out any more."""
 
@@ -290,7 +296,7 @@ def _is_wanted(request: Request, name: str, is_there: bool) -> bool:
     if given not in ("true", "false"):
         raise errors.invalid({name: ["Give true or false."]})
     if given == "true" and not is_there:
-        raise errors.invalid({name: ["This service does not have it."]})
+        raise errors.invalid({name: [_MISSING[name]]})
     return given == "true"
 
 

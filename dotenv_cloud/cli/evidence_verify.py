@@ -417,9 +417,9 @@ def _everything(report: Report) -> str:
 def _answer(report: Report) -> str:
     count = len(report.matches)
     has = {0: "none has", 1: "1 has"}.get(count, f"{count:,} have")
-    others = f", no others{_not_renamed(report)}"
+    others = f"{', no others' if count else ''}{_not_renamed(report)}"
     if report.withheld:
-        others = ", no others but perhaps those that are withheld"
+        others = f"{', no others' if count else ''} but perhaps those that are withheld"
     if report.gaps:
         others = ""
     entries = f"entries {report.first + 1:,} to {report.end:,}"

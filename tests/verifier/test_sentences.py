@@ -70,7 +70,7 @@ def test_conditions_besides_the_key(log: Log, verify: Verify) -> None:
     said = verify(pack, *APP, "--action", "read,update", "--actor", f"user:{JANE}")
     holds(said, "1 has the action read or update and the path my-app/production or below and the")
     said = verify(pack, *APP, "--result", "denied")
-    holds(said, "none has the result denied and the path my-app/production or below, no others")
+    holds(said, "none has the result denied and the path my-app/production or below; neither it")
 
 
 def test_any_of_several_values(log: Log, verify: Verify) -> None:
