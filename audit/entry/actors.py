@@ -21,6 +21,8 @@ def kind_of(actor_type: str, label: str) -> str:
 
 
 def described(actor_type: str, label: str) -> str:
-    """`ci (API key)`, `olga@example.org (user)`, `system`."""
+    """`ci (API key)`, `olga@example.org (user)`, `system`; `unnamed API key` if it was erased."""
     kind = kind_of(actor_type, label)
+    if not label:
+        return f"unnamed {kind or actor_type}"
     return f"{isolated(label)} ({kind})" if kind else isolated(label)

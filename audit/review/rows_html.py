@@ -74,7 +74,7 @@ class Rows:
     def _who(self, entry: Entry) -> str:
         label = escape(isolated(entry.actor_label))
         called = escape(isolated(entry.actor_name)) if entry.actor_name else ""
-        name = called or label
+        name = called or label or escape(entry.actor_described)
         if entry.actor_id:
             address = f"{self.here}history/actor/{ulid.to_text(entry.actor_id)}"
             name = f'<a {_thing(entry, "actor")} href="{address}">{name}</a>'
