@@ -78,13 +78,19 @@ def proof(entry_id: str, target: Path | None, force: bool, keys: Sequence[str]) 
         with log_keys.refusals("The proof"):
             report = verifier.verify_proof(data, None, trust)
             shown = _leaf_in(data).get("id")
-            verifier.require(shown == entry_id.upper(), f"it is of the entry {shown}")
+            is_it = shown == entry_id.upper() or bool(report.withheld)
+            verifier.require(is_it, f"it is of the entry {shown}")
         checkpoints.check(api, [report.checkpoint])
     if target is not None:
         with files.output(target, overwrite=force) as file:
             file.write(data)
     for sentence in evidence_verify.sentences(report):
         click.echo(output.safe(sentence))
+    if report.withheld:
+        output.warn(
+            f"It was erased as a whole. That {entry_id.upper()} has this number is the server's"
+            " word."
+        )
     if target is not None:
         output.success(f"Wrote {target}.")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.core.management import call_command
 from django.db import transaction
 from playwright.sync_api import Page, Route, expect
 
@@ -15,10 +16,15 @@ from audit.evidence import notes, signing
 from audit.models import Entry
 from audit.questions import tenant_scope
 from dotenv_cloud import verifier
+from organizations import ulid
 from tests import evidence
 from tests.browser.conftest import Open, Scene
 
 HOLDS = "Your browser has just checked that this entry is in the signed log as this page shows it."
+ERASED = (
+    "Your browser has just checked that the entry of this number, which was erased, is in the"
+    " signed log by its hash."
+)
 FAILED = "Your browser could not confirm this entry."
 
 
@@ -78,6 +84,11 @@ def another_salt(lines: list[str]) -> None:
     lines[1] = f"extra {base64.b64encode(line[:-3] + digit + line[-2:]).decode()}"
 
 
+def another_form(lines: list[str]) -> None:
+    withheld = f'{{"leaf":"sha256:{"0" * 64}"}}'.encode()
+    lines[1] = f"extra {base64.b64encode(withheld).decode()}"
+
+
 def another_hash(lines: list[str]) -> None:
     lines[3] = base64.b64encode(bytes(32)).decode()
 
@@ -100,6 +111,7 @@ def another_signature(lines: list[str]) -> None:
 TAMPERED: dict[str, tuple[Change, str]] = {
     "a value of the entry": (another_actor, "This page shows another"),
     "the salt": (another_salt, "Its values are not those that were sealed."),
+    "what it shows": (another_form, "The proof does not show what this page shows."),
     "a hash of the path": (another_hash, "The path leads to another root than the signed one."),
     "the root": (another_root, "The path leads to another root than the signed one."),
     "the name of the log": (another_origin, "No key of this log signed the checkpoint."),
@@ -129,6 +141,24 @@ def test_a_tampered_answer_fails_and_the_page_says_where(
             expect(failed).to_contain_text(message)
             assert HOLDS not in shown.page.content(), name
             shown.page.unroute("**/proof?part=1")
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "sealer", "owner"])
+def test_an_entry_that_was_erased_as_a_whole_is_checked_by_its_hash(
+    scene: Scene, window: Open, pages: tuple[str, str]
+) -> None:
+    with transaction.atomic():
+        tenant_scope.enter([scene.organization.pk])
+        seq = Entry.objects.get(pk=ulid.parse(pages[0].rpartition("/")[2])).seq
+    asked = ("--reason", "request 7", "--by", "the data officer")
+    call_command("audit_erase", "acme", "--seq", str(seq), "--leaf", *asked)
+    evidence.seal_all()
+    evidence.prove_all()
+    with window(scene.auditor) as shown:
+        shown.page.goto(shown.url + pages[0])
+        assert status(shown.page) == ERASED
+        expect(shown.page.locator("#check li")).to_have_count(3)
+        assert not shown.complaints
 
 
 def test_the_proof_of_another_entry_fails(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from audit.context import command
 from audit.evidence import signing
@@ -68,6 +69,20 @@ def test_a_proof_is_fetched_verified_and_holds_without_the_server(
     data[80] ^= 1
     file.write_bytes(data)
     assert dotenv("audit", "verify", str(file), "--key", vkey).code == 7
+
+
+def test_the_proof_of_an_entry_that_was_erased_as_a_whole_holds(
+    acme: Organization, auditor: None, dotenv: Run, tmp_path: Path
+) -> None:
+    entry = Entry.objects.using("owner").get(action="create", resource_label="storefront")
+    asked = ("--reason", "request 7", "--by", "the data officer")
+    call_command("audit_erase", "acme", "--seq", str(entry.seq), "--leaf", *asked)
+    file = tmp_path / "entry.proof"
+    result = dotenv("audit", "proof", entry.ulid, "-o", str(file))
+    assert result.code == 0, result.err
+    assert f"Entry {entry.seq} of the log is proved to be there; it is not shown." in result.out
+    assert f"That {entry.ulid} has this number is the server's word." in result.err
+    assert file.exists()
 
 
 def test_a_pack_of_everything_is_verified_before_it_is_there(

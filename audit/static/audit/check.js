@@ -5,6 +5,7 @@
 
 const PARTS = ["actor", "origin", "resource", "detail"];
 const ED25519 = 1;
+const WITHHELD = /^\{"leaf":"sha256:([0-9a-f]{64})"\}$/;
 const box = document.querySelector("#check");
 const encoder = new TextEncoder();
 const encode = (text) => encoder.encode(text);
@@ -101,6 +102,26 @@ function pairs(shown, leaf, parts) {
   return found;
 }
 
+/* The hash of the leaf, after the line was compared with what the page shows. Of an entry that was
+   erased as a whole, the line is the hash alone, and its number is all there is to compare. */
+async function leafHash(line, index, shown) {
+  const withheld = WITHHELD.exec(line);
+  if (withheld) {
+    require(shown.erased?.includes("leaf"), "The proof does not show what this page shows.");
+    require(index === shown.seq - 1, "The proof is of another entry.");
+    return fromHex(withheld[1]);
+  }
+  const { leaf, parts, salt, salts } = split(line);
+  const sealed = JSON.parse(leaf);
+  for (const [name, here, there] of pairs(shown, sealed, parts)) {
+    require(isSame(here, there), `This page shows another ${name} than was sealed.`);
+  }
+  require(index === sealed.seq - 1, "The proof is of another entry.");
+  const commits = await commitment(parts, salt, salts);
+  require(hex(commits) === hex(fromBase64(sealed.parts)), "Its values are not those that were sealed.");
+  return sha256(Uint8Array.of(0), encode(leaf));
+}
+
 /* RFC 9162, 2.1.3.2. */
 async function climb(hash, index, size, path) {
   let [place, last] = [index, size - 1];
@@ -160,17 +181,11 @@ async function check() {
     const { line, index, path, checkpoint } = read(await answer.text());
 
     doing = "comparing the entry with this page";
-    const { leaf, parts, salt, salts } = split(line);
-    const sealed = JSON.parse(leaf);
     const shown = JSON.parse(document.querySelector("#raw").textContent);
-    for (const [name, here, there] of pairs(shown, sealed, parts)) {
-      require(isSame(here, there), `This page shows another ${name} than was sealed.`);
-    }
-    require(index === sealed.seq - 1, "The proof is of another entry.");
-    const commits = await commitment(parts, salt, salts);
-    require(hex(commits) === hex(fromBase64(sealed.parts)), "Its values are not those that were sealed.");
-    const hash = await sha256(Uint8Array.of(0), encode(leaf));
-    done("Hash of this entry, computed from what this page shows", short(hash));
+    const hash = await leafHash(line, index, shown);
+    const isErased = WITHHELD.test(line);
+    const which = isErased ? "all that is left of it in the proof" : "computed from what this page shows";
+    done(`Hash of this entry, ${which}`, short(hash));
 
     doing = "following the path";
     const root = await climb(hash, index, checkpoint.size, path);
@@ -187,7 +202,9 @@ async function check() {
       return;
     }
     done(`Root signed, as ${of}`, id);
-    status.textContent = "Your browser has just checked that this entry is in the signed log as this page shows it.";
+    status.textContent = isErased
+      ? "Your browser has just checked that the entry of this number, which was erased, is in the signed log by its hash."
+      : "Your browser has just checked that this entry is in the signed log as this page shows it.";
   } catch (error) {
     const isKnown = error instanceof Refused;
     const message = isKnown ? error.message : "What the server sent could not be read.";
