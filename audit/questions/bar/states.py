@@ -13,11 +13,11 @@ from audit.questions.bar.sentence import Sentence
 _ROLE = "|".join(re.escape(word) for word in sorted(v.ALL_ROLES, key=len, reverse=True))
 _WHO = "who|which (?:members?|users?|people|persons?)|members|users|people|everyone|everybody"
 
-ACCESS = "Entries show what was done; who can do what, now and then, is on this page."
+ACCESS = "Entries show what was done; the page Access shows who can do what, now and then."
 MEMBERS = "Entries show changes of roles; the page of members shows who has which role now."
 API_KEYS = "The page of API keys shows when each was last used, when it expires and was created."
-KEYS = "Entries show rotations; which key was not rotated shows the page of each project's key."
-INTEGRITY = "Entries cannot tell whether one of them is missing or was changed; this check can."
+KEYS = "Entries show rotations; the page of each project's key shows whether it was rotated."
+INTEGRITY = "Entries cannot tell whether one is missing or was changed; the page Evidence can."
 SESSIONS = "Who is signed in now is on no page; entries show signing in and out."
 LISTS = "Entries show what was done; what there is now is on the page of"
 
