@@ -196,6 +196,11 @@ def signing_keys(using: str = "default") -> list[SigningKey]:
     return [SigningKey(number, bytes(public), note, since) for number, public, note, since in rows]
 
 
+def vkeys(origin: str, using: str = "default") -> list[str]:
+    """The public keys of the service under the name of a log, as C2SP signed-note has them."""
+    return [notes.vkey(origin, key.public) for key in signing_keys(using)]
+
+
 def fork(organization: uuid.UUID, using: str = "default") -> int:
     """The number of the log's last fork; 0 if it has none."""
     [(number,)] = _rows(

@@ -111,8 +111,7 @@ class Pack(Iterator[bytes]):
         self._redacted, self._archived = redacted, archived
         self._shown = 0
         self._lacks_entries = False
-        name = checkpoint.origin
-        self._vkeys = [notes.vkey(name, key.public) for key in reading.signing_keys()]
+        self._vkeys = reading.vkeys(checkpoint.origin)
         self._parts = self._written()
         self._has_ended = False
         reading.keep(checkpoint)

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET
 
 from audit.entry import references
 from audit.entry.as_json import as_json
-from audit.evidence import notes, signing, witnesses
 from audit.evidence import reading as evidence
+from audit.evidence import witnesses
 from audit.ledger import replica
 from audit.models import Entry
 from audit.policy import ActorType
@@ -56,6 +56,7 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
     others = [*around.newer, *around.older, *(other for other in together if other is not found)]
     references.look_up(others, [organization.pk])
     is_narrowed = asked.is_valid() and bool(set(asked.params) - {"tz"})
+    checkpoint = _checkpoint(found)
     context = {
         "section": "activity",
         "zone": asked.zone if "tz" in request.GET and asked.is_valid() else None,
@@ -72,13 +73,13 @@ def entry(request: OrganizationRequest, entry: str) -> HttpResponse:
         "most_of_request": OF_A_REQUEST,
         "tree": request_tree.tree(together) if len(together) > 1 else [],
         "raw": json.dumps(as_json(found), indent=2, ensure_ascii=False, sort_keys=True),
-        "checkpoint": _checkpoint(found),
+        "checkpoint": checkpoint,
         "seen_by": witnesses.covering(
             found.organization_id, found.seq, found._state.db or "default"
         )
         if found.seq
         else [],
-        "vkeys": _vkeys(organization),
+        "vkeys": evidence.vkeys(checkpoint.origin) if checkpoint else [],
         "made_by": _maker_of_its_key(found),
         "actor_page": living.address_of(found, "actor", request),
         "resource_page": living.address_of(found, "resource", request),
@@ -119,12 +120,6 @@ def _mismatch(organization: Organization, error: evidence.MismatchError) -> Http
     reading.record_mismatch(organization, error.seq)
     said = f"The proof is refused: {error}. This was recorded; tell whoever runs the service.\n"
     return HttpResponse(said, content_type="text/plain; charset=utf-8", status=500)
-
-
-def _vkeys(organization: Organization) -> list[str]:
-    """The public keys of the log, for the browser that checks the proof."""
-    name = signing.origin(organization.pk)
-    return [notes.vkey(name, key.public) for key in evidence.signing_keys()]
 
 
 def _checkpoint(found: Entry) -> evidence.Checkpoint | None:

@@ -19,7 +19,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.evidence import notes, reading, signing, tiles, tree
+from audit.evidence import reading, signing, tiles, tree
 from audit.evidence.reading import Checkpoint
 from audit.export import download, pack_requests, packs
 from audit.ledger import replica
@@ -177,8 +177,8 @@ class Keys(EvidenceView):
     @described("List the public keys that the log's checkpoints were signed with", answer=None)
     def get(self, request: Request, organization: str) -> HttpResponse:
         name = signing.origin(self.organization.pk, reading.fork(self.organization.pk))
-        lines = [f"{notes.vkey(name, key.public)}\n" for key in reading.signing_keys()]
-        return HttpResponse("".join(lines), content_type=NOTE)
+        lines = "".join(f"{vkey}\n" for vkey in reading.vkeys(name))
+        return HttpResponse(lines, content_type=NOTE)
 
 
 class Evidence(EvidenceView):

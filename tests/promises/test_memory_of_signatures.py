@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
+from django.test import Client
 from psycopg.conninfo import make_conninfo
 
 from audit.evidence import (
@@ -37,7 +38,7 @@ from organizations import ulid
 from organizations.models import Organization
 from tests import evidence
 from tests.conftest import Connection, Databases
-from tests.factories import OrganizationFactory, ProjectFactory
+from tests.factories import MembershipFactory, OrganizationFactory, ProjectFactory
 from tests.promises.test_evidence import ROOT, connections_binaries, no_keys_left_over
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "sealer", "owner"])
@@ -324,6 +325,38 @@ def test_a_log_that_was_stopped_by_a_clients_checkpoint_can_be_forked(
     ).fetchall()
     assert last == stranger
     assert f"\n{size}\n" in common
+
+
+def test_the_page_of_an_entry_gives_the_browser_the_keys_of_the_fork(
+    organization: Organization, owner_connection: Connection
+) -> None:
+    grow(organization)
+    evidence.prove_all()
+    size, origin = signed_size(organization), signing.origin(organization.pk)
+    owner_connection.execute(
+        "SELECT audit_stop_signing(%s, %s, %s, %s)",
+        [
+            organization.pk,
+            origin,
+            size + 5,
+            signing.checkpoint(organization.pk, size + 5, bytes(32)),
+        ],
+    )
+    evidence.prove_all()
+    with connections["sealer"].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")
+    call_command("audit_fork", "--organization", organization.slug, stdout=io.StringIO())
+    grow(organization)
+    evidence.prove_all()
+    [(entry,)] = owner_connection.execute(
+        "SELECT id FROM audit_ledger WHERE organization_id = %s AND seq = 1", [organization.pk]
+    ).fetchall()
+    client = Client()
+    client.force_login(MembershipFactory.create(organization=organization, auditor=True).user)
+    page = client.get(f"/o/{organization.slug}/activity/{ulid.to_text(entry)}")
+    assert page.status_code == 200
+    public = signing.keys()[0].public
+    assert page.context["vkeys"] == [notes.vkey(f"{origin}/1", public)]
 
 
 def test_after_a_restore_up_to_what_was_signed_it_is_signed_on(
