@@ -117,11 +117,11 @@ class Rounds:
         texts: dict[uuid.UUID, str] = {}
         sizes: dict[uuid.UUID, int] = {}
         size, edge = 0, b""
-        for organization, head, itsedge, signed, note in self._rows(
+        for organization, head, its_edge, signed, note in self._rows(
             "SELECT * FROM audit_signed_heads()", []
         ):
             if organization == HEADS:
-                size, edge = head, bytes(itsedge)
+                size, edge = head, bytes(its_edge)
             elif note and organization not in refused:
                 texts[organization], sizes[organization] = notes.text_of(note), signed
         if size != number - 1:
@@ -176,13 +176,26 @@ def rounds(
     organization: uuid.UUID, *, since: int = 0, most: int = 1, using: str = "default"
 ) -> list[Round]:
     """Those from a number on, or the newest; the first ones first. Within the tenant scope."""
-    chosen = (
-        "p.round >= %s ORDER BY p.round LIMIT %s"
-        if since
-        else "true ORDER BY p.round DESC LIMIT %s"
+    if since:
+        found = _places(using, organization, "p.round >= %s ORDER BY p.round LIMIT %s", since, most)
+    else:
+        found = _places(using, organization, "true ORDER BY p.round DESC LIMIT %s", most)
+    return sorted(found)
+
+
+def of_checkpoint(checkpoint: Checkpoint, using: str = "default") -> Round | None:
+    """The newest round that has this checkpoint, if there is one."""
+    found = _places(
+        using,
+        checkpoint.organization,
+        "p.size = %s ORDER BY p.round DESC LIMIT 1",
+        checkpoint.size,
     )
-    given = [since, most] if since else [most]
-    found = _rows(
+    return found[0] if found else None
+
+
+def _places(using: str, organization: uuid.UUID, chosen: str, *given: int) -> list[Round]:
+    rows = _rows(
         using,
         "SELECT p.round, p.size, p.salt, p.path, r.leaf FROM audit_round_place p"
         " JOIN audit_round r ON r.number = p.round"
@@ -191,23 +204,8 @@ def rounds(
     )
     return [
         Round(number, size, bytes(salt), bytes(path), leaf)
-        for number, size, salt, path, leaf in sorted(found, key=lambda row: row[0])
+        for number, size, salt, path, leaf in rows
     ]
-
-
-def of_checkpoint(checkpoint: Checkpoint, using: str = "default") -> Round | None:
-    """The newest round that has this checkpoint, if there is one."""
-    found = _rows(
-        using,
-        "SELECT p.round, p.size, p.salt, p.path, r.leaf FROM audit_round_place p"
-        " JOIN audit_round r ON r.number = p.round"
-        " WHERE p.organization_id = %s AND p.size = %s ORDER BY p.round DESC LIMIT 1",
-        [checkpoint.organization, checkpoint.size],
-    )
-    if not found:
-        return None
-    [(number, size, salt, path, leaf)] = found
-    return Round(number, size, bytes(salt), bytes(path), leaf)
 
 
 def files(checkpoint: Checkpoint, using: str = "default") -> dict[str, bytes]:
