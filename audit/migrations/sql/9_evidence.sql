@@ -124,18 +124,18 @@ CREATE TABLE audit_round (
 );
 
 -- Where a log's head is in the tree of a round: the checkpoint's size, the salt of its leaf, and the
--- hashes from there to the root. Kept for an hour; for thirty days where the log has a witness.
+-- hashes from there to the root. Kept for an hour; for thirty days where the log has a witness then.
 CREATE TABLE audit_round_place (
     organization_id uuid NOT NULL,
     round bigint NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
+    kept_until timestamptz NOT NULL,
     size bigint NOT NULL,
     salt bytea NOT NULL CHECK (octet_length(salt) = 16),
     path bytea NOT NULL CHECK (octet_length(path) >= 768 AND octet_length(path) % 32 = 0),
     PRIMARY KEY (organization_id, round)
 );
 ALTER TABLE audit_round_place ALTER path SET STORAGE EXTERNAL;
-CREATE INDEX audit_round_place_at ON audit_round_place (at);
+CREATE INDEX audit_round_place_kept ON audit_round_place (kept_until);
 
 -- The keys that checkpoints were signed with: the public ones. announcement: a note that names the key,
 -- signed by the key before and by itself. No tenant's, so for everybody.
@@ -483,9 +483,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM audit_extend(heads, tiles, '[]', '[]');
     INSERT INTO audit_round (number, at, leaf) VALUES (number, moment, leaf);
-    DELETE FROM audit_round_place p WHERE p.at < now() - interval '1 hour'
-        AND (p.at < now() - interval '30 days' OR NOT EXISTS (
-            SELECT FROM audit_witness w WHERE w.organization_id = p.organization_id));
+    DELETE FROM audit_round_place WHERE kept_until < now();
     WITH given AS MATERIALIZED (
         SELECT (p ->> 0)::uuid AS organization_id, (p ->> 1)::bigint AS size,
             decode(p ->> 2, 'base64') AS salt, decode(p ->> 3, 'base64') AS path
@@ -494,8 +492,13 @@ BEGIN
         UPDATE audit_checkpoint c SET is_kept = true FROM given g
         WHERE c.organization_id = g.organization_id AND c.size = g.size AND NOT c.is_kept
     )
-    INSERT INTO audit_round_place (organization_id, round, size, salt, path)
-    SELECT g.organization_id, audit_add_round.number, g.size, g.salt, g.path FROM given g;
+    INSERT INTO audit_round_place (organization_id, round, kept_until, size, salt, path)
+    SELECT g.organization_id, audit_add_round.number,
+        now() + CASE WHEN EXISTS (
+            SELECT FROM audit_witness w WHERE w.organization_id = g.organization_id
+        ) THEN interval '30 days' ELSE interval '1 hour' END,
+        g.size, g.salt, g.path
+    FROM given g;
 END $$;
 
 -- Announce a key; false if it was announced before. Refused if another one has its number.
