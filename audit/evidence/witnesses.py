@@ -116,30 +116,46 @@ def _keep(log: uuid.UUID, size: int, key: WitnessKey, line: str, at: int) -> boo
     return bool(is_kept)
 
 
+# A log has a cosignature a minute of each witness: those of one witness are read by an index, from
+# the end that is asked for.
+_COVERING = """
+WITH RECURSIVE witness AS (
+    (SELECT vkey FROM audit_cosignature WHERE organization_id = %(log)s ORDER BY vkey LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.vkey FROM audit_cosignature c WHERE c.organization_id = %(log)s
+        AND c.vkey > witness.vkey ORDER BY c.vkey LIMIT 1)
+    FROM witness WHERE witness.vkey IS NOT NULL
+)
+SELECT witness.vkey, seen.first_at FROM witness CROSS JOIN LATERAL (
+    SELECT c.first_at FROM audit_cosignature c WHERE c.organization_id = %(log)s
+    AND c.vkey = witness.vkey AND c.size >= %(seq)s ORDER BY c.size LIMIT 1
+) AS seen
+"""
+_LAST_SEEN = """
+SELECT witness.vkey, seen.size, seen.seen_at FROM unnest(%(vkeys)s::text[]) AS witness (vkey)
+CROSS JOIN LATERAL (
+    SELECT c.size, c.seen_at FROM audit_cosignature c WHERE c.organization_id = %(log)s
+    AND c.vkey = witness.vkey ORDER BY c.size DESC LIMIT 1
+) AS seen
+"""
+
+
 def covering(log: uuid.UUID, seq: int, using: str = "default") -> list[Shown]:
     """Who saw, and when first, a checkpoint that covers an entry: those that saw it first."""
     with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT ON (vkey) vkey, first_at FROM audit_cosignature"
-            " WHERE organization_id = %s AND size >= %s ORDER BY vkey, size",
-            [log, seq],
-        )
+        cursor.execute(_COVERING, {"log": log, "seq": seq})
         rows = sorted(cursor.fetchall(), key=lambda row: row[1])
     return [Shown(vkey.split("+", 1)[0], vkey, at) for vkey, at in rows]
 
 
 def last_seen(log: uuid.UUID) -> list[tuple[Shown, int]]:
     """Each witness of the log with the largest checkpoint that it saw, and its size; 0: none."""
-    rows: dict[str, tuple[int, dt.datetime]] = {}
+    keys = keys_of(log)
     with connections["default"].cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT ON (vkey) vkey, size, seen_at FROM audit_cosignature"
-            " WHERE organization_id = %s ORDER BY vkey, size DESC",
-            [log],
-        )
+        cursor.execute(_LAST_SEEN, {"log": log, "vkeys": [key.vkey for key in keys]})
         rows = {vkey: (size, at) for vkey, size, at in cursor.fetchall()}
     found = []
-    for key in keys_of(log):
+    for key in keys:
         size, at = rows.get(key.vkey, (0, None))
         found.append((Shown(key.name, key.vkey, at), size))
     return found

@@ -95,6 +95,7 @@ CREATE TABLE audit_cosignature (
     seen_at timestamptz NOT NULL CHECK (seen_at >= first_at),
     PRIMARY KEY (organization_id, size, vkey)
 );
+CREATE INDEX audit_cosignature_witness ON audit_cosignature (organization_id, vkey, size);
 
 -- Time stamps of an authority (RFC 3161): its whole response, on the text of a checkpoint.
 CREATE TABLE audit_stamp (
@@ -628,8 +629,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         p.refused_logs, p.refusal, (SELECT count(*) FROM audit_stop),
         (SELECT at FROM audit_round ORDER BY number DESC LIMIT 1),
         -- Of the witnesses of `heads`, the one that was not heard of for longest.
-        (SELECT min(last) FROM (SELECT max(seen_at) AS last FROM audit_cosignature
-            WHERE organization_id = '{heads}' GROUP BY vkey) AS w)
+        (WITH RECURSIVE witness AS (
+            (SELECT vkey FROM audit_cosignature WHERE organization_id = '{heads}'
+                ORDER BY vkey LIMIT 1)
+            UNION ALL
+            SELECT (SELECT c.vkey FROM audit_cosignature c WHERE c.organization_id = '{heads}'
+                AND c.vkey > witness.vkey ORDER BY c.vkey LIMIT 1)
+            FROM witness WHERE witness.vkey IS NOT NULL
+        )
+        SELECT min((SELECT c.seen_at FROM audit_cosignature c WHERE c.organization_id = '{heads}'
+            AND c.vkey = witness.vkey ORDER BY c.size DESC LIMIT 1)) FROM witness)
     FROM audit_proving p
 $$;
 
