@@ -6,6 +6,9 @@ place in it, and its tree is hashes alone, so no organization learns of another.
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
@@ -33,7 +36,8 @@ class Witnesses(EvidenceView):
     @described("List the witnesses of the log", answer="WitnessList")
     def get(self, request: Request, organization: str) -> Response:
         self.enter()
-        return Response({"data": [shown(each) for each in _of(self.organization)]})
+        seen = _seen(self.organization.pk)
+        return Response({"data": [shown(each, seen) for each in _of(self.organization)]})
 
     @described("Add a witness", body=bodies.WitnessBody, answer="Witness", status=201)
     def post(self, request: Request, organization: str) -> Response:
@@ -43,7 +47,7 @@ class Witnesses(EvidenceView):
         except witnesses.RefusedError as error:
             raise errors.invalid({"vkey": [str(error)]}) from None
         self.enter()
-        return data(shown(made), 201)
+        return data(shown(made, _seen(self.organization.pk)), 201)
 
 
 class OneWitness(EvidenceView):
@@ -63,11 +67,19 @@ def _of(organization: Any) -> Any:
     return Witness.objects.filter(organization=organization)
 
 
-def shown(witness: Witness) -> dict[str, Any]:
-    last = {each.vkey: (each, size) for each, size in witnesses.last_seen(witness.organization_id)}
-    seen, size = last.get(witness.vkey, (None, 0))
+LastSeen = Mapping[str, tuple[int, dt.datetime | None]]
+"""By key: the size of the largest checkpoint that a witness saw, and when it did last."""
+
+
+def _seen(log: uuid.UUID) -> LastSeen:
+    return {each.vkey: (size, each.seen_at) for each, size in witnesses.last_seen(log)}
+
+
+def shown(witness: Witness, seen: LastSeen) -> dict[str, Any]:
+    """A witness as the API shows it."""
+    size, at = seen.get(witness.vkey, (0, None))
     witness.last_size = size  # type: ignore[attr-defined]
-    witness.last_seen_at = seen.seen_at if seen else None  # type: ignore[attr-defined]
+    witness.last_seen_at = at  # type: ignore[attr-defined]
     return resources.WitnessItem.show(witness)
 
 
