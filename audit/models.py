@@ -19,7 +19,7 @@ from organizations.labels import LabelField
 from organizations.models import Organization
 from organizations.models.base import Timestamped
 
-WITHHELD = 16
+LEAF_WITHHELD = 1 << len(policy.PART_NAMES)
 """In `Entry.erased_parts`: the leaf itself is not shown any more."""
 
 
@@ -170,7 +170,7 @@ def erased_in(parts: int | None) -> list[str]:
     """See Entry.erased. parts: the sum of 1 << part; of a leaf that is withheld, all are erased."""
     if not parts:
         return []
-    if parts & WITHHELD:
+    if parts & LEAF_WITHHELD:
         return [*policy.PART_NAMES, "leaf"]
     return [name for number, name in enumerate(policy.PART_NAMES) if parts >> number & 1]
 

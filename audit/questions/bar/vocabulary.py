@@ -344,9 +344,6 @@ def _fields() -> dict[str, tuple[str, ...]]:
 
 FIELDS = _fields()
 
-TYPE_OF_FIELD = {"role": ("membership",), "email": ("user",)}
-"""Of which type a field is meant that several have."""
-
 PERMISSIONS = word_set(
     """
     permission permissions rights privilege privileges abilities access
@@ -669,7 +666,6 @@ FOREIGN: Mapping[str, frozenset[str]] = {
 }
 """Words that say in which other language a question is."""
 
-READER = frozenset({"i", "me", "myself", "my"})
 PRONOUNS = frozenset({"he", "she", "it", "they", "him", "her", "them", "this", "that"})
 
 
