@@ -88,23 +88,23 @@ def _last(
 
 
 def _common(organization: uuid.UUID) -> reading.Checkpoint | None:
-    """The largest checkpoint that the tree still has, by a signature that was given before."""
+    """The largest checkpoint that the database still has; its tree has to continue it."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
-            "SELECT size, note FROM audit_checkpoint WHERE organization_id = %s ORDER BY size DESC",
+            "SELECT size, note FROM audit_checkpoint WHERE organization_id = %s"
+            " ORDER BY size DESC LIMIT 1",
             [organization],
         )
-        rows = cursor.fetchall()
-    for size, note in rows:
-        kept = reading.Checkpoint(organization, size, note)
-        if reading.continues(organization, size, kept.root, OWNER):
-            return kept
-        if size == rows[0][0]:
-            raise NotForkedError(
-                "its tree is not what its own last checkpoint says; run `manage.py audit_verify`"
-                " --all, and restore a database that is whole"
-            )
-    return None
+        found = cursor.fetchone()
+    if found is None:
+        return None
+    kept = reading.Checkpoint(organization, *found)
+    if not reading.continues(organization, kept.size, kept.root, OWNER):
+        raise NotForkedError(
+            "its tree is not what its own last checkpoint says; run `manage.py audit_verify`"
+            " --all, and restore a database that is whole"
+        )
+    return kept
 
 
 def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
