@@ -106,9 +106,9 @@ def verify(
     """
     if not keys:
         raise Failure("Give the key of the log with --key.", Exit.USAGE)
-    trusted = [_key(each) for each in keys]
-    cosigners = [_key(each) for each in witnesses]
-    until = {_key(each): _time(day, 0) for each, day in stolen}
+    trusted = [given_key(each) for each in keys]
+    cosigners = [given_key(each) for each in witnesses]
+    until = {given_key(each): _time(day, 0) for each, day in stolen}
     asked = _question(question)
     try:
         for key in list(trusted):
@@ -157,7 +157,7 @@ def _small(path: Path, most: int = _MOST_NOTE) -> bytes:
     return data
 
 
-def _key(text: str) -> Key:
+def given_key(text: str) -> Key:
     """A key as given, or as it stands in a file."""
     try:
         return Key.parse(text)

@@ -24,7 +24,7 @@ _MOST_TEXT = 1 << 20
 
 def given(text: str) -> Key:
     """A key as given, or as it stands in a file."""
-    return evidence_verify._key(text)
+    return evidence_verify.given_key(text)
 
 
 def trusted(api: Api, named: Sequence[str]) -> list[Key]:
