@@ -109,7 +109,8 @@ def evidence(
     keys: Sequence[str],
     options: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Fetch a pack of what `query` finds, or of the whole log, and verify it. options: of the
+    """Fetch a pack of what `query` finds, or of the whole log, and verify it. One that does not
+    hold is not written; one that proves less than was asked is, and ends with 7. options: of the
     pack, not of the question: its place in a round of `heads`, a time stamp, without a tail, parts
     to withhold."""
     with session.connect() as api:
@@ -128,8 +129,6 @@ def evidence(
             size = file.tell()
             if ("heads", "true") in options and report.heads is None:
                 raise Failure("The server did not show a round of heads.", Exit.UNVERIFIED)
-            if report.missing:
-                raise Failure(" ".join(map(output.safe, report.missing)), Exit.UNVERIFIED)
             checkpoints.check(api, [report.checkpoint])
     by_the_server = asked.by_the_server if asked else ()
     sentences = evidence_verify.sentences(report)
@@ -143,6 +142,14 @@ def evidence(
         output.warn(
             f"That no other entry matches {', '.join(by_the_server)} is the server's word:"
             " leaf data does not tell."
+        )
+    if report.missing:
+        # What is in it holds, and may be all that there is: of an entry that was erased as a whole
+        # nobody can tell whether it matches.
+        raise Failure(
+            f"{target} holds, and proves less than was asked:"
+            f" {' '.join(map(output.safe, report.missing))}",
+            Exit.UNVERIFIED,
         )
     output.success(f"Wrote {size:,} bytes to {target}.")
 

@@ -218,7 +218,8 @@ def verify_pack(
             report.missing.append(f"Only entries {report.first + 1:,} to {report.end:,} are in it.")
     if kind != "filter" and question and report.withheld:
         many = len(report.withheld)
-        report.missing.append(f"Whether {many:,} withheld entries match is not shown.")
+        entries = "1 withheld entry matches" if many == 1 else f"{many:,} withheld entries match"
+        report.missing.append(f"Whether {entries} is not shown.")
     if whole and (kind == "filter" or windowed):
         report.missing.append("Every index can be recomputed from a pack of all entries only.")
     check_log(pack, manifest, report)

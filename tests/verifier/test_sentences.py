@@ -105,7 +105,7 @@ def test_withheld_entries(log: Log, verify: Verify) -> None:
     entries = entries.replace(log.entries[119].line, log.entries[119].withheld)
     whole["entries/000000000000.ndjson"] = entries
     holds(verify(whole), "1 withheld: proved to be there, not shown.")
-    refused(verify(whole, *APP), "Whether 1 withheld entries match is not shown.")
+    refused(verify(whole, *APP), "Whether 1 withheld entry matches is not shown.")
     refused(verify(whole, "--whole"), "entry 120: it is withheld, so its block cannot be indexed")
 
 
