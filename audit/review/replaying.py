@@ -254,14 +254,14 @@ READ = ("secret:read", "secret:decrypt")
 
 def holds(grant: Grant, ability: str, node: Sequence[uuid.UUID]) -> bool:
     """Whether somebody has an ability for a node (the ids of its project, target and environment),
-    as a request there is decided. A key is retrieved for all of a project. A level above one that a
-    key is narrowed to is read with it, unless the key says otherwise."""
+    as a request is decided. The key of a project is retrieved by whoever may for a part of it. A
+    level above one that an API key is narrowed to is read with it, unless that says otherwise."""
     if ability not in grant.abilities:
         return False
     places = grant.places_of(ability)
     if not places:
         return True
-    if ability.startswith("key:"):
-        return any(place.covers(node[0]) for place in places)
+    if ability == "key:retrieve":
+        return any(place.leads_to(node[0]) for place in places)
     reads_above = grant.inherits and ability in READ
     return any(place.leads_to(*node) if reads_above else place.covers(*node) for place in places)

@@ -233,7 +233,8 @@ def narrowed(acme: Organization) -> Level:
         # Levels above are read with it, and not written.
         ("shop/web", "yes", "no"),
         ("SHOP", "yes", "no"),
-        ("shop/web/staging", "", ""),
+        # Its secrets are not read, though the key is that of all of the project.
+        ("shop/web/staging", "no", "no"),
     ],
 )
 def test_a_narrowed_key_may_do_something_in_its_place_alone(
@@ -241,12 +242,17 @@ def test_a_narrowed_key_may_do_something_in_its_place_alone(
 ) -> None:
     body = browser(owner).get(ADDRESS, {"place": place}).content.decode()
     row = row_of("deploy", body)
-    if not read:
-        assert row == ""
-        assert re.search(r"Can not, in spite of a role or key: .*deploy", body)
-        return
     cells = dict(re.findall(r'data-name="([^"]+)">.*?</svg>(yes|no)</span>', row))
-    assert (cells["Read"], cells["Change"], cells["Retrieve key"]) == (read, write, "no")
+    assert (cells["Read"], cells["Change"], cells["Retrieve key"]) == (read, write, "yes")
+
+
+def test_a_key_of_elsewhere_may_do_nothing_in_a_project(
+    acme: Organization, owner: User, browser: Browser, narrowed: Level
+) -> None:
+    ProjectFactory.create(name="Other", organization=acme)
+    body = browser(owner).get(ADDRESS, {"place": "other"}).content.decode()
+    assert row_of("deploy", body) == ""
+    assert re.search(r"Can not, in spite of a role or key: .*deploy", body)
 
 
 def test_everywhere_it_names_the_places(owner: User, browser: Browser, narrowed: Level) -> None:
