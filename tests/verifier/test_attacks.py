@@ -610,7 +610,7 @@ def test_a_name_renamed_away(verify: Verify) -> None:
     hidden = with_lines(hidden, "entries.ndjson", lambda lines: lines.pop())
     refused(verify(hidden, *APP), "entries.ndjson, entry 21: the index names it, and it is missing")
     other = verify(log.filter("path\nnew-app/staging"), "--resource", "new-app/staging")
-    holds(other, "no others; neither it nor new-app was renamed.")
+    holds(other, "new-app/staging or below; neither it nor new-app was renamed.")
 
 
 def test_removed_entries_only_before_evidence_began(verify: Verify) -> None:
