@@ -91,25 +91,26 @@ def record_end_of_export(
 
 def record_mismatch(organization: Organization, number: int) -> None:
     """Record that an entry does not give the hash that its log's tree has."""
-    record(
-        "verify",
-        resource_type="audit_log",
-        resource_label=organization.slug,
-        organization_id=organization.pk,
-        result=Result.FAILED,
-        number=number,
-    )
+    _record_failure(organization, number=number)
 
 
 def record_fork(organization: Organization, size: int) -> None:
     """Record that somebody has a signed checkpoint which the log does not continue."""
+    _record_failure(
+        organization,
+        found=f"a checkpoint of {size} entries was signed that it does not continue",
+    )
+
+
+def _record_failure(organization: Organization, **facts: Any) -> None:
+    """Record that verifying a log found something wrong."""
     record(
         "verify",
         resource_type="audit_log",
         resource_label=organization.slug,
         organization_id=organization.pk,
         result=Result.FAILED,
-        found=f"a checkpoint of {size} entries was signed that it does not continue",
+        **facts,
     )
 
 
