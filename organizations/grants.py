@@ -107,6 +107,22 @@ class Grant:
         """The nodes that the ability is narrowed to; empty when it is not narrowed."""
         return tuple(scope for scope in self.scopes if scope.permission == ability)
 
+    def reaches(
+        self,
+        ability: str,
+        project: uuid.UUID,
+        target: uuid.UUID | None = None,
+        environment: uuid.UUID | None = None,
+    ) -> bool:
+        """Whether the ability, once held, covers the node with this path."""
+        places = self.places_of(ability)
+        return not places or any(place.covers(project, target, environment) for place in places)
+
+    def reaches_into(self, ability: str, *path: uuid.UUID) -> bool:
+        """Whether the ability, once held, covers the node with this path or something below it."""
+        places = self.places_of(ability)
+        return not places or any(place.leads_to(*path) for place in places)
+
     def shared_with(self, other: Grant) -> Grant:
         """This, of the abilities that the other has too: to compare their places alone."""
         return Grant(self.abilities & other.abilities, self.scopes, self.inherits)

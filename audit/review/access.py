@@ -94,7 +94,8 @@ def _answer(
     then = replaying.access(organization, at)
     today = replaying.access(organization) if at else then
     current = {(holder.kind, holder.id): holder for holder in today.holders}
-    names = _Names(then.holders)
+    # Of a place, no other is named.
+    names = _Names(() if node else then.holders)
     rows: list[Row] = []
     others: list[Row] = []
     for holder in then.holders:

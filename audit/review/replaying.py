@@ -258,10 +258,8 @@ def holds(grant: Grant, ability: str, node: Sequence[uuid.UUID]) -> bool:
     level above one that an API key is narrowed to is read with it, unless that says otherwise."""
     if ability not in grant.abilities:
         return False
-    places = grant.places_of(ability)
-    if not places:
-        return True
     if ability == "key:retrieve":
-        return any(place.leads_to(node[0]) for place in places)
-    reads_above = grant.inherits and ability in READ
-    return any(place.leads_to(*node) if reads_above else place.covers(*node) for place in places)
+        return grant.reaches_into(ability, node[0])
+    if grant.inherits and ability in READ:
+        return grant.reaches_into(ability, *node)
+    return grant.reaches(ability, *node)

@@ -83,7 +83,7 @@ class Principal:
 
     def scopes_of(self, ability: str) -> tuple[Scope, ...]:
         """The nodes that `ability` is narrowed to; empty when it is not narrowed."""
-        return tuple(scope for scope in self.scopes if scope.permission == ability)
+        return self.grant.places_of(ability)
 
     def reaches(
         self,
@@ -93,13 +93,11 @@ class Principal:
         environment: uuid.UUID | None = None,
     ) -> bool:
         """Whether the ability, once held, covers the node with this path."""
-        scopes = self.scopes_of(ability)
-        return not scopes or any(scope.covers(project, target, environment) for scope in scopes)
+        return self.grant.reaches(ability, project, target, environment)
 
     def reaches_into(self, ability: str, *path: uuid.UUID) -> bool:
         """Whether the ability, once held, covers the node with this path or something below it."""
-        scopes = self.scopes_of(ability)
-        return not scopes or any(scope.leads_to(*path) for scope in scopes)
+        return self.grant.reaches_into(ability, *path)
 
     def may_inside(self, ability: str, *path: uuid.UUID) -> bool:
         """Whether the ability is held, for the node with this path or something below it."""
